@@ -1,0 +1,97 @@
+import Foundation
+
+/// A zero-filled block of floats with one owner, aligned to 64 bytes: a cache line, and the widest SIMD register.
+///
+/// Buffers are allocated before a loop and reused inside it. They can't be copied by accident: a copy is written
+/// as `copy(from:)` into a buffer that exists already.
+///
+/// Sendable although it holds a pointer, because it is the pointer's only owner: the type is not copyable, so moving
+/// a buffer to another thread takes it away from the first. (`Vector` and `Matrix` views of it are not Sendable.)
+public struct FloatBuffer: ~Copyable, @unchecked Sendable {
+  /// Length in floats.
+  public let count: Int
+  let base: UnsafeMutablePointer<Float>
+
+  /// The alignment of every buffer, and of every region an `ArenaLayout` hands out, in floats.
+  public static let alignment = 16
+
+  /// - Throws: `TensorError.outOfMemory` when the system has no `4 · count` bytes to give.
+  public init(count: Int) throws(TensorError) {
+    precondition(count >= 0, "a buffer has no negative length")
+    let bytes = max(count, 1) * MemoryLayout<Float>.stride
+    var raw: UnsafeMutableRawPointer?
+    guard posix_memalign(&raw, Self.alignment * MemoryLayout<Float>.stride, bytes) == 0, let raw else {
+      throw .outOfMemory(bytes: bytes)
+    }
+    memset(raw, 0, bytes)
+    self.count = count
+    base = raw.bindMemory(to: Float.self, capacity: max(count, 1))
+  }
+
+  deinit { free(base) }
+
+  /// The floats, for reading.
+  public var span: Span<Float> {
+    @_lifetime(borrow self)
+    borrowing get {
+      let span = unsafe Span(_unsafeStart: UnsafePointer(base), count: count)
+      return unsafe _overrideLifetime(span, borrowing: self)
+    }
+  }
+
+  /// The floats, for writing.
+  public var mutableSpan: MutableSpan<Float> {
+    @_lifetime(&self)
+    mutating get {
+      let span = unsafe MutableSpan(_unsafeStart: base, count: count)
+      return unsafe _overrideLifetime(span, mutating: &self)
+    }
+  }
+
+  public subscript(index: Int) -> Float {
+    get {
+      precondition(index >= 0 && index < count, "index outside the buffer")
+      return base[index]
+    }
+    set {
+      precondition(index >= 0 && index < count, "index outside the buffer")
+      base[index] = newValue
+    }
+  }
+
+  /// Overwrites all floats with those of `source`, of the same length.
+  public mutating func copy(from source: borrowing FloatBuffer) {
+    precondition(count == source.count, "buffers differ in length")
+    memcpy(base, source.base, count * MemoryLayout<Float>.stride)
+  }
+
+  /// Moves each float towards that of `target` by the fraction `weight`: x ← x + w (t − x).
+  public mutating func move(toward target: borrowing FloatBuffer, by weight: Float) {
+    precondition(count == target.count, "buffers differ in length")
+    let x = base
+    let t = target.base
+    for i in 0..<count { x[i] += weight * (t[i] - x[i]) }
+  }
+
+  /// A view of the floats of `region`. It must not outlive the buffer; kernels write through it.
+  public func vector(_ region: Region) -> Vector {
+    precondition(region.offset >= 0 && region.end <= count, "region outside the buffer")
+    return Vector(base: base + region.offset, count: region.count)
+  }
+}
+
+/// The training state of DESIGN's vocabulary without its update count: parameters, optimizer slots and persistent
+/// buffers, one after the other.
+public typealias StateBuffer = FloatBuffer
+
+/// What can go wrong below the level of networks and files.
+public enum TensorError: Error, Equatable, CustomStringConvertible {
+  case outOfMemory(bytes: Int)
+
+  public var description: String {
+    switch self {
+    case .outOfMemory(let bytes):
+      "the system has no \(bytes) bytes to give: use fewer lanes, a smaller batch or a smaller model"
+    }
+  }
+}

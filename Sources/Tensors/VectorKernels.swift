@@ -1,0 +1,59 @@
+// Loops over views. Each runs in index order, so that its result does not depend on who calls it.
+
+extension Vector {
+  public func fill(_ value: Float) {
+    base.update(repeating: value, count: count)
+  }
+
+  /// self ← source, both of the same length.
+  public func copy(from source: Vector) {
+    precondition(count == source.count)
+    base.update(from: source.base, count: count)
+  }
+
+  /// self ← source / divisor, for pixels and other bytes.
+  public func copy(bytes source: Span<UInt8>, dividedBy divisor: Float) {
+    precondition(count == source.count)
+    source.withUnsafeBufferPointer { bytes in
+      for i in 0..<count { base[i] = Float(bytes[i]) / divisor }
+    }
+  }
+
+  /// self ← source, both of the same length.
+  public func copy(floats source: Span<Float>) {
+    precondition(count == source.count)
+    source.withUnsafeBufferPointer { floats in
+      if let start = floats.baseAddress { base.update(from: start, count: count) }
+    }
+  }
+
+  /// self ← max(self, 0), element by element; NaN stays NaN.
+  public func rectify() {
+    for i in 0..<count { base[i] = base[i] < 0 ? 0 : base[i] }
+  }
+
+  /// self ← 0 where `output` is not positive: the gradient of `rectify`, given its result.
+  public func keep(where output: Vector) {
+    precondition(count == output.count)
+    let y = output.base
+    for i in 0..<count { base[i] = y[i] > 0 ? base[i] : 0 }
+  }
+}
+
+extension Matrix {
+  /// Every row ← `row`.
+  public func fillRows(with row: Vector) {
+    precondition(row.count == columns)
+    for r in 0..<rows { self[row: r].copy(from: row) }
+  }
+
+  /// target ← keep · target + scale · (sum of the rows), the rows added first to last.
+  public func addColumnSums(scaledBy scale: Float, to target: Vector, keeping keep: Float) {
+    precondition(target.count == columns)
+    for c in 0..<columns {
+      var sum: Float = 0
+      for r in 0..<rows { sum += base[r * columns + c] }
+      target.base[c] = (keep == 0 ? 0 : keep * target.base[c]) + scale * sum
+    }
+  }
+}

@@ -1,0 +1,43 @@
+/// A view of consecutive floats of a `FloatBuffer`, for kernels. Not an owner: valid while its buffer lives.
+public struct Vector {
+  @usableFromInline let base: UnsafeMutablePointer<Float>
+  public let count: Int
+
+  @inlinable init(base: UnsafeMutablePointer<Float>, count: Int) {
+    self.base = base
+    self.count = count
+  }
+
+  @inlinable public subscript(index: Int) -> Float {
+    get { assert(index >= 0 && index < count); return base[index] }
+    nonmutating set { assert(index >= 0 && index < count); base[index] = newValue }
+  }
+
+  /// The same floats in rows: a matrix of `rows` × `columns`, row by row.
+  public func matrix(rows: Int, columns: Int) -> Matrix {
+    precondition(rows * columns <= count, "\(rows) × \(columns) floats do not fit in a vector of \(count)")
+    return Matrix(base: base, rows: rows, columns: columns)
+  }
+}
+
+/// A row-major matrix view of a `FloatBuffer`, without gaps between rows. Not an owner: valid while its buffer lives.
+public struct Matrix {
+  @usableFromInline let base: UnsafeMutablePointer<Float>
+  public let rows: Int
+  public let columns: Int
+
+  @inlinable init(base: UnsafeMutablePointer<Float>, rows: Int, columns: Int) {
+    self.base = base
+    self.rows = rows
+    self.columns = columns
+  }
+
+  /// Row `index` as a vector of `columns` floats.
+  @inlinable public subscript(row index: Int) -> Vector {
+    assert(index >= 0 && index < rows)
+    return Vector(base: base + index * columns, count: columns)
+  }
+
+  /// All `rows · columns` floats.
+  @inlinable public var elements: Vector { Vector(base: base, count: rows * columns) }
+}
