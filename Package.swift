@@ -11,7 +11,7 @@ let package = Package(
   name: "backtrail",
   platforms: [.macOS(.v26)],
   products: [
-    .library(name: "Backtrail", targets: ["Tensors"]),
+    .library(name: "Backtrail", targets: ["Replay"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
@@ -33,5 +33,11 @@ let package = Package(
     .target(
       name: "Tensors", dependencies: ["COpenBLAS", "CXXHash"],
       swiftSettings: strict + [.enableExperimentalFeature("Lifetimes")]),
+    .target(
+      name: "Replay",
+      dependencies: ["Tensors", .product(name: "HeapModule", package: "swift-collections")],
+      swiftSettings: strict),
+    .testTarget(name: "TensorsTests", dependencies: ["Tensors"], swiftSettings: strict),
+    .testTarget(name: "ReplayTests", dependencies: ["Replay"], swiftSettings: strict),
   ]
 )

@@ -1,0 +1,96 @@
+/// Consecutive batches, upwards or downwards: `1-60` is 1, 2, … 60 and `120-61` is 120, 119, … 61.
+public struct BatchRun: Hashable, Sendable {
+  public let first: Int
+  public let last: Int
+
+  public init(_ first: Int, _ last: Int) {
+    self.first = first
+    self.last = last
+  }
+
+  /// +1 or −1. A run of one batch counts as upwards.
+  public var step: Int { first <= last ? 1 : -1 }
+
+  public var count: Int { (last - first) * step + 1 }
+
+  /// The batch at `index`, from 0.
+  public subscript(index: Int) -> Int { first + index * step }
+
+  /// The run without its first `index` batches; `index` is below `count`.
+  func suffix(from index: Int) -> BatchRun { BatchRun(self[index], last) }
+
+  /// The first `length` batches; `length` is at least 1.
+  func prefix(_ length: Int) -> BatchRun { BatchRun(first, self[length - 1]) }
+
+  var reversed: BatchRun { BatchRun(last, first) }
+}
+
+extension BatchRun: CustomStringConvertible {
+  public var description: String { first == last ? "\(first)" : "\(first)-\(last)" }
+}
+
+/// Runs whose ends move by constant steps, so that a sequence of a million windows takes no more room than one:
+/// run i is (first + i · firstShift) … (last + i · lastShift), for i = 0 ..< repetitions.
+struct RunProgression: Hashable, Sendable {
+  let start: BatchRun
+  let firstShift: Int
+  let lastShift: Int
+  let repetitions: Int
+  /// Whether each run is followed by its reverse.
+  let isMirrored: Bool
+
+  /// The ends may not cross: all runs with more than one batch go the same way.
+  init(_ start: BatchRun, firstShift: Int, lastShift: Int, repetitions: Int, isMirrored: Bool = false) {
+    let movesByOne = start.count == 1 && firstShift == lastShift && abs(firstShift) == 1 && !isMirrored
+    // Single batches in a row are one run.
+    self.start = movesByOne ? BatchRun(start.first, start.first + (repetitions - 1) * firstShift) : start
+    self.firstShift = movesByOne ? 0 : firstShift
+    self.lastShift = movesByOne ? 0 : lastShift
+    self.repetitions = movesByOne ? min(repetitions, 1) : repetitions
+    self.isMirrored = isMirrored
+  }
+
+  init(_ run: BatchRun) {
+    self.init(run, firstShift: 0, lastShift: 0, repetitions: 1)
+  }
+
+  private var runsPerRepetition: Int { isMirrored ? 2 : 1 }
+
+  var runCount: Int { repetitions * runsPerRepetition }
+
+  /// Batches in all its runs.
+  var count: Int { count(ofRepetitions: repetitions) }
+
+  /// Batches in the first `n` repetitions: an arithmetic series of run lengths.
+  func count(ofRepetitions n: Int) -> Int {
+    let growth = n > 1 ? run(runsPerRepetition).count - start.count : 0
+    return runsPerRepetition * (n * start.count + growth * (n * (n - 1) / 2))
+  }
+
+  /// Run `index` of `runCount`.
+  func run(_ index: Int) -> BatchRun {
+    let i = index / runsPerRepetition
+    let run = BatchRun(start.first + i * firstShift, start.last + i * lastShift)
+    return isMirrored && index % 2 == 1 ? run.reversed : run
+  }
+
+  /// Whether `other` repeats the same runs, if not as often.
+  func repeatsLike(_ other: RunProgression) -> Bool {
+    start == other.start && firstShift == other.firstShift && lastShift == other.lastShift
+      && isMirrored == other.isMirrored
+  }
+
+  /// The run in which batch `position` lies, and its place there.
+  func locate(_ position: Int) -> (run: Int, offset: Int) {
+    var low = 0
+    var high = repetitions - 1
+    while low < high {
+      let middle = (low + high + 1) / 2
+      if count(ofRepetitions: middle) <= position { low = middle } else { high = middle - 1 }
+    }
+    let offset = position - count(ofRepetitions: low)
+    let index = low * runsPerRepetition
+    let length = run(index).count
+    return offset < length ? (index, offset) : (index + 1, offset - length)
+  }
+}

@@ -1,0 +1,180 @@
+/// A rule that gives, for each n, the batch sequence of its n-th iterate.
+///
+/// All orders start from the same initial state. `forward` and `backward` apply the same n batches, one oldest first,
+/// the other newest first.
+public enum CompositionOrder: Hashable, Sendable {
+  /// 1 … n: ordinary SGD.
+  case forward
+  /// n … 1: backward-SGD (Dherin et al., arXiv 2502.01557).
+  case backward
+  /// τ+1 … n, then τ … 1: the first τ batches last and reversed. `backward` while n ≤ τ.
+  case tail(Int)
+  /// 1 … n−W, then n … n−W+1: the newest W reversed.
+  case window(Int)
+  /// The previous sequence, then n … n−W+1 (not below 1): every step reuses the last W batches.
+  case sliding(Int)
+  /// The previous sequence, then n−W+1 … n: the control that parts reuse from reversal.
+  case slidingForward(Int)
+  /// The first n of 1 … E, E … 1, E+1 … 2E, 2E … E+1, … (FlipFlop; Rajput, Lee, Papailiopoulos 2021).
+  case flipflop(Int)
+  /// Blocks of S batches, newest block first, forward inside a block.
+  case blocks(Int)
+  /// Sequences written down by the user, one an iterate.
+  case listed(ListedOrder)
+
+  /// The batch sequence of the n-th iterate; n = 0 is the initial state.
+  /// - Precondition: 0 ≤ n ≤ `lastIterate`.
+  public func sequence(_ n: Int) -> BatchSequence {
+    guard n > 0 else { return BatchSequence([]) }
+    switch self {
+    case .forward:
+      return BatchSequence([BatchRun(1, n)])
+    case .tail(let size) where n > size:
+      return BatchSequence([BatchRun(size + 1, n), BatchRun(size, 1)])
+    case .window(let size) where n > size:
+      return BatchSequence([BatchRun(1, n - size), BatchRun(n, n - size + 1)])
+    case .backward, .tail, .window:
+      return BatchSequence([BatchRun(n, 1)])
+    case .sliding(let size):
+      let growing = min(n, size - 1)
+      return BatchSequence(progressions: [
+        RunProgression(BatchRun(1, 1), firstShift: 1, lastShift: 0, repetitions: growing),
+        RunProgression(BatchRun(size, 1), firstShift: 1, lastShift: 1, repetitions: n - growing),
+      ])
+    case .slidingForward(let size):
+      let growing = min(n, size - 1)
+      return BatchSequence(progressions: [
+        RunProgression(BatchRun(1, 1), firstShift: 0, lastShift: 1, repetitions: growing),
+        RunProgression(BatchRun(1, size), firstShift: 1, lastShift: 1, repetitions: n - growing),
+      ])
+    case .flipflop(let size):
+      let (cycles, rest) = n.quotientAndRemainder(dividingBy: 2 * size)
+      let first = cycles * size + 1
+      let last = first + size - 1
+      var progressions = [
+        RunProgression(
+          BatchRun(1, size), firstShift: size, lastShift: size, repetitions: cycles, isMirrored: true)
+      ]
+      if rest > 0 { progressions.append(RunProgression(BatchRun(first, first + min(rest, size) - 1))) }
+      if rest > size { progressions.append(RunProgression(BatchRun(last, last - (rest - size) + 1))) }
+      return BatchSequence(progressions: progressions)
+    case .blocks(let size):
+      let (blocks, rest) = n.quotientAndRemainder(dividingBy: size)
+      var progressions: [RunProgression] = []
+      if rest > 0 { progressions.append(RunProgression(BatchRun(blocks * size + 1, n))) }
+      progressions.append(
+        RunProgression(
+          BatchRun((blocks - 1) * size + 1, blocks * size), firstShift: -size, lastShift: -size, repetitions: blocks))
+      return BatchSequence(progressions: progressions)
+    case .listed(let order):
+      return order.sequences[n - 1]
+    }
+  }
+
+  /// The last iterate it defines; nil where every n has one.
+  public var lastIterate: Int? {
+    if case .listed(let order) = self { order.sequences.count } else { nil }
+  }
+}
+
+/// Batch sequences one by one: iterate n is `sequences[n - 1]`.
+public struct ListedOrder: Hashable, Sendable {
+  /// What the user calls it, such as `file:orders.txt`.
+  public let name: String
+  public let sequences: [BatchSequence]
+
+  public init(name: String, sequences: [BatchSequence]) {
+    self.name = name
+    self.sequences = sequences
+  }
+
+  /// Reads a line an iterate.
+  public init(name: String, text: String) throws(OrderError) {
+    self.name = name
+    var sequences: [BatchSequence] = []
+    var lines = text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
+    if lines.last?.isEmpty == true { lines.removeLast() }
+    for (index, line) in lines.enumerated() {
+      do throws(OrderError) {
+        sequences.append(try BatchSequence(parsing: line))
+      } catch {
+        throw .unreadableLine(order: name, line: index + 1, text: String(line))
+      }
+    }
+    guard !sequences.isEmpty else { throw .empty(order: name) }
+    self.sequences = sequences
+  }
+
+  public static func == (a: ListedOrder, b: ListedOrder) -> Bool { a.name == b.name && a.sequences == b.sequences }
+
+  public func hash(into hasher: inout Hasher) {
+    hasher.combine(name)
+    hasher.combine(sequences.count)
+  }
+}
+
+extension CompositionOrder: CustomStringConvertible {
+  /// The specification that gives this order.
+  public var description: String {
+    switch self {
+    case .forward: "forward"
+    case .backward: "backward"
+    case .tail(let size): "tail:\(size)"
+    case .window(let size): "window:\(size)"
+    case .sliding(let size): "sliding:\(size)"
+    case .slidingForward(let size): "sliding-forward:\(size)"
+    case .flipflop(let size): "flipflop:\(size)"
+    case .blocks(let size): "blocks:\(size)"
+    case .listed(let order): order.name
+    }
+  }
+
+  /// The forms `init(_:)` reads, and `file:PATH`, which needs a file.
+  public static let forms =
+    "forward, backward, tail:τ, window:W, sliding:W, sliding-forward:W, flipflop:E, blocks:S, file:PATH"
+
+  /// Reads a specification such as `backward` or `tail:50`.
+  public init(_ specification: String) throws(OrderError) {
+    let parts = specification.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
+    let sized: [String: (Int) -> CompositionOrder] = [
+      "tail": CompositionOrder.tail, "window": CompositionOrder.window, "sliding": CompositionOrder.sliding,
+      "sliding-forward": CompositionOrder.slidingForward, "flipflop": CompositionOrder.flipflop,
+      "blocks": CompositionOrder.blocks,
+    ]
+    switch (String(parts.first ?? ""), parts.count) {
+    case ("forward", 1): self = .forward
+    case ("backward", 1): self = .backward
+    case (let name, let count):
+      guard let make = sized[name] else { throw .unknown(specification) }
+      // Sizes stop at a billion so that no batch number can overflow.
+      guard count == 2, let size = Int(parts[1]), (1...1_000_000_000).contains(size) else {
+        throw .sizeMissing(specification, name: name)
+      }
+      self = make(size)
+    }
+  }
+}
+
+/// What can be wrong with an order as a user writes it.
+public enum OrderError: Error, Equatable, CustomStringConvertible {
+  case unknown(String)
+  case sizeMissing(String, name: String)
+  case unreadableRun(String)
+  case unreadableLine(order: String, line: Int, text: String)
+  case empty(order: String)
+
+  public var description: String {
+    switch self {
+    case .unknown(let text):
+      "no composition order is called '\(text)'; there are \(CompositionOrder.forms)"
+    case .sizeMissing(let text, let name):
+      "the order '\(text)' needs a whole number of batches from 1 to 1000000000 after the colon, such as '\(name):50'"
+    case .unreadableRun(let text):
+      "'\(text)' is not a run of batches; write runs such as 120-1 or 1-60,120-61, batches counted from 1"
+    case .unreadableLine(let order, let line, let text):
+      "\(order), line \(line): '\(text)' is not a batch sequence; write runs such as 120-1 or 1-60,120-61, an iterate a line"
+    case .empty(let order):
+      "\(order) holds no batch sequence; write runs such as 120-1 or 1-60,120-61, an iterate a line"
+    }
+  }
+}

@@ -1,0 +1,73 @@
+import Foundation
+
+/// The n at which iterates are observed.
+public enum EvaluationSchedule: Hashable, Sendable {
+  /// K, 2K, … and the last.
+  case every(Int)
+  /// About K points evenly spaced in log n, from 1 to the last.
+  case logarithmic(Int)
+  /// Just these.
+  case at([Int])
+
+  /// The observed n of a run of `steps` batches, ascending.
+  public func points(steps: Int) throws(ScheduleError) -> [Int] {
+    switch self {
+    case .every(let stride):
+      var points = Array(Swift.stride(from: stride, through: steps, by: stride))
+      if points.last != steps { points.append(steps) }
+      return points
+    case .logarithmic(let count):
+      guard count > 1 else { return [steps] }
+      let ratio = log(Double(steps)) / Double(count - 1)
+      let points = (0..<count).map { min(steps, Int(exp(ratio * Double($0)).rounded())) }
+      return Array(Set(points + [steps])).sorted()
+    case .at(let points):
+      if let outside = points.first(where: { !(1...steps).contains($0) }) {
+        throw .outside(outside, steps: steps)
+      }
+      return Array(Set(points)).sorted()
+    }
+  }
+}
+
+extension EvaluationSchedule: CustomStringConvertible {
+  public var description: String {
+    switch self {
+    case .every(let stride): "every:\(stride)"
+    case .logarithmic(let count): "log:\(count)"
+    case .at(let points): "at:" + points.map(String.init).joined(separator: ",")
+    }
+  }
+
+  /// Reads `every:K`, `log:K` or `at:1,5,10`.
+  public init(_ specification: String) throws(ScheduleError) {
+    let parts = specification.split(separator: ":", maxSplits: 1).map(String.init)
+    guard parts.count == 2 else { throw .unreadable(specification) }
+    let numbers = parts[1].split(separator: ",", omittingEmptySubsequences: false).map { Int($0) }
+    guard let first = numbers.first ?? nil, numbers.allSatisfy({ ($0 ?? 0) > 0 }) else {
+      throw .unreadable(specification)
+    }
+    switch (parts[0], numbers.count) {
+    case ("every", 1): self = .every(first)
+    // A run is never longer than its points are many, so more would be waste.
+    case ("log", 1) where first <= 1_000_000: self = .logarithmic(first)
+    case ("at", _): self = .at(numbers.compactMap { $0 })
+    default: throw .unreadable(specification)
+    }
+  }
+}
+
+/// What can be wrong with an evaluation schedule as a user writes it.
+public enum ScheduleError: Error, Equatable, CustomStringConvertible {
+  case unreadable(String)
+  case outside(Int, steps: Int)
+
+  public var description: String {
+    switch self {
+    case .unreadable(let text):
+      "'\(text)' is not an evaluation schedule; write every:K, log:K (K up to 1000000) or at:1,5,10"
+    case .outside(let n, let steps):
+      "the evaluation schedule asks for iterate \(n), but the run has iterates 1 to \(steps)"
+    }
+  }
+}

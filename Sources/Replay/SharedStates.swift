@@ -1,0 +1,55 @@
+import Foundation
+import Synchronization
+import Tensors
+
+/// A training state that several lanes may read: an initial state or a slot.
+public final class StoredState: Sendable {
+  private let state: Mutex<TrainingState>
+
+  /// A state of `count` zeros.
+  public init(count: Int) throws {
+    state = Mutex(TrainingState(values: try StateBuffer(count: count)))
+  }
+
+  public init(_ state: consuming TrainingState) {
+    self.state = Mutex(state)
+  }
+
+  public func read<E: Error>(_ body: (borrowing TrainingState) throws(E) -> Void) throws(E) {
+    try state.withLock { (state: inout sending TrainingState) throws(E) in try body(state) }
+  }
+
+  public func write(_ body: (inout TrainingState) -> Void) {
+    state.withLock { body(&$0) }
+  }
+}
+
+/// The exponential average of the states along a path, each weighted by how recent it is.
+final class RunningAverage: Sendable {
+  private let average: StoredState
+
+  init(count: Int) throws {
+    average = try StoredState(count: count)
+  }
+
+  /// Takes in the next state of the path. The weight (1 − β) / (1 − βⁿ) of the n-th makes this the exact weighted
+  /// mean of all n, with no pull towards zero at the beginning (the correction of Kingma and Ba 2015, section 3).
+  func add(_ state: borrowing TrainingState, decay: Double) {
+    average.write { average in
+      let weight = (1 - decay) / (1 - pow(decay, Double(state.updateCount)))
+      average.values.move(toward: state.values, by: Float(weight))
+      average.updateCount = state.updateCount
+    }
+  }
+
+  func read<E: Error>(_ body: (borrowing TrainingState) throws(E) -> Void) throws(E) {
+    try average.read(body)
+  }
+}
+
+/// What lanes have in common during a replay.
+struct SharedStates: Sendable {
+  let slots: [StoredState]
+  /// One a replica; empty where nothing is averaged.
+  let averages: [RunningAverage]
+}

@@ -1,0 +1,214 @@
+import Replay
+import Testing
+
+/// Follows a plan knowing only which sequence each state holds: no numbers, no engine.
+private struct PlanChecker {
+  enum Failure: Error {
+    case emptySlot(Int), slotStillRead(Int), nothingLoaded, wrongIterate(Iterate), wrongAverage(Int), tooManySlots(Int)
+  }
+  struct Slot {
+    var replica: Int
+    var sequence: [Int]
+    /// Tasks that will still load it are not known; a save is wrong when a loader that came later got the new state.
+  }
+
+  private(set) var observed: [Iterate: Int] = [:]
+  private(set) var averagesObserved: [Int: Int] = [:]
+  private(set) var updates = 0
+  private var slots: [Int: Slot] = [:]
+  private var averages: [Int: [Int]] = [:]
+
+  struct Lane {
+    var replica = -1
+    var sequence: [Int] = []
+  }
+
+  mutating func follow(_ instruction: ReplayInstruction, lane: inout Lane, plan: ReplayPlan) throws {
+    switch instruction {
+    case .start(let replica):
+      lane = Lane(replica: replica, sequence: [])
+    case .load(let slot):
+      guard let held = slots[slot] else { throw Failure.emptySlot(slot) }
+      lane = Lane(replica: held.replica, sequence: held.sequence)
+    case .apply(let run), .applyAveraging(let run):
+      guard lane.replica >= 0 else { throw Failure.nothingLoaded }
+      for index in 0..<run.count {
+        lane.sequence.append(run[index])
+        updates += 1
+        if case .applyAveraging = instruction { averages[lane.replica, default: []].append(run[index]) }
+      }
+    case .save(let slot):
+      guard slot < plan.slotCount else { throw Failure.tooManySlots(slot) }
+      slots[slot] = Slot(replica: lane.replica, sequence: lane.sequence)
+    case .release(let slot):
+      guard slots[slot] != nil else { throw Failure.emptySlot(slot) }
+    case .observe(let iterates):
+      for iterate in iterates {
+        guard SpelledOut.batches(plan.orders[iterate.order], iterate.n) == lane.sequence else {
+          throw Failure.wrongIterate(iterate)
+        }
+        observed[iterate, default: 0] += 1
+      }
+    case .observeAverage(let n):
+      guard averages[lane.replica] == Array(1...n), lane.sequence == Array(1...n) else {
+        throw Failure.wrongAverage(n)
+      }
+      averagesObserved[n, default: 0] += 1
+    }
+  }
+
+  /// Tasks one after the other, as listed.
+  static func followInOrder(_ plan: ReplayPlan) throws -> PlanChecker {
+    var checker = PlanChecker()
+    for task in 0..<plan.taskCount {
+      var lane = Lane()
+      try plan.forEachInstruction(ofTask: task) { try checker.follow($0, lane: &lane, plan: plan) }
+    }
+    return checker
+  }
+
+  /// `lanes` lanes that take any task that may begin and proceed in a random interleaving.
+  static func followAtRandom(_ plan: ReplayPlan, lanes: Int, seed: UInt64) throws -> PlanChecker {
+    var checker = PlanChecker()
+    var random = SplitMix(state: seed)
+    var done: Set<Int> = [], begun: Set<Int> = []
+    var running: [(task: Int, instructions: ArraySlice<ReplayInstruction>, lane: Lane)] = []
+    while done.count < plan.taskCount {
+      let ready = (0..<plan.taskCount).filter { task in
+        !begun.contains(task) && plan.prerequisites(ofTask: task).allSatisfy { done.contains($0) }
+      }
+      if running.count < lanes, let task = ready.randomElement(using: &random) {
+        begun.insert(task)
+        var instructions: [ReplayInstruction] = []
+        plan.forEachInstruction(ofTask: task) { instructions.append($0) }
+        running.append((task, instructions[...], Lane()))
+        continue
+      }
+      let index = Int.random(in: running.indices, using: &random)
+      if let instruction = running[index].instructions.popFirst() {
+        try checker.follow(instruction, lane: &running[index].lane, plan: plan)
+      } else {
+        done.insert(running[index].task)
+        running.remove(at: index)
+      }
+    }
+    return checker
+  }
+}
+
+struct SplitMix: RandomNumberGenerator {
+  var state: UInt64
+  mutating func next() -> UInt64 {
+    state &+= 0x9E37_79B9_7F4A_7C15
+    var z = state
+    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+    return z ^ (z >> 31)
+  }
+}
+
+/// The least updates that give all sequences: every state on the way to one must be made once, and the states on the
+/// way are its prefixes.
+private func leastUpdates(_ orders: [CompositionOrder], _ points: [Int]) -> Int {
+  var states: Set<[Int]> = []
+  for order in orders {
+    for n in points {
+      let batches = SpelledOut.batches(order, n)
+      for length in 0..<batches.count { states.insert(Array(batches[...length])) }
+    }
+  }
+  return states.count
+}
+
+@Suite struct PlanTests {
+  private func plan(
+    _ orders: [CompositionOrder], _ points: [Int], replicas: Int = 1, lanes: Int = 1, averages: Bool = true
+  ) -> ReplayPlan {
+    var planner = ReplayPlanner(orders: orders, points: points)
+    planner.replicas = replicas
+    planner.lanes = lanes
+    planner.observationCost = 2
+    planner.averagesForward = averages
+    return planner.plan()
+  }
+
+  private func check(_ checker: PlanChecker, _ plan: ReplayPlan, points: [Int]) {
+    #expect(checker.updates == plan.gradientEvaluations)
+    for order in plan.orders.indices {
+      for n in points { #expect(checker.observed[Iterate(order: order, n: n)] == plan.replicas) }
+    }
+    #expect(checker.observed.count == plan.orders.count * points.count)
+    if plan.orders.contains(.forward) && plan.averageObservationCount > 0 {
+      #expect(checker.averagesObserved == Dictionary(uniqueKeysWithValues: points.map { ($0, plan.replicas) }))
+    }
+  }
+
+  /// All pairs of orders with sizes up to 3 and all sets of points up to 5.
+  @Test func allSmallCasesAreCompleteAndLeast() throws {
+    let orders = SpelledOut.orders(maximumSize: 3)
+    for (index, first) in orders.enumerated() {
+      for second in orders[index...] {
+        let pair = first == second ? [first] : [first, second]
+        for subset in 1..<32 {
+          let points = (1...5).filter { subset & (1 << ($0 - 1)) != 0 }
+          let plan = plan(pair, points)
+          let checker = try PlanChecker.followInOrder(plan)
+          check(checker, plan, points: points)
+          #expect(checker.updates == leastUpdates(pair, points), "\(pair) at \(points)")
+        }
+      }
+    }
+  }
+
+  @Test func randomCasesHoldForAnyLanesAndInterleaving() throws {
+    var random = SplitMix(state: 1)
+    let orders = SpelledOut.orders(maximumSize: 6)
+    for round in 0..<300 {
+      let chosen = Array(orders.shuffled(using: &random).prefix(Int.random(in: 1...4, using: &random)))
+      let points = Array(Set((0..<8).map { _ in Int.random(in: 1...30, using: &random) })).sorted()
+      let lanes = Int.random(in: 1...4, using: &random)
+      let plan = plan(chosen, points, replicas: Int.random(in: 1...3, using: &random), lanes: lanes)
+      check(try PlanChecker.followInOrder(plan), plan, points: points)
+      check(try PlanChecker.followAtRandom(plan, lanes: lanes, seed: UInt64(round)), plan, points: points)
+      #expect(plan.gradientEvaluations == leastUpdates(chosen, points) * plan.replicas)
+    }
+  }
+
+  @Test func knownCosts() {
+    let points = Array(stride(from: 10, through: 100, by: 10))
+    let costs: [(CompositionOrder, Int)] = [
+      (.forward, 100), (.backward, 550), (.tail(20), 270), (.window(10), 190), (.sliding(4), 394),
+    ]
+    for (order, cost) in costs {
+      #expect(plan([order], points).gradientEvaluations == cost, "\(order)")
+      #expect(ReplayPlanner.gradientEvaluations(of: order, points: points) == cost)
+    }
+    // The heads of window:10 are iterates of forward.
+    #expect(plan([.forward, .window(10)], points).gradientEvaluations == 200)
+  }
+
+  @Test func oneLaneKeepsFewStates() {
+    let points = Array(1...200)
+    #expect(plan([.forward], points).slotCount == 0)
+    #expect(plan([.backward], points).slotCount == 0)
+    #expect(plan([.tail(10)], points).slotCount == 1)
+    #expect(plan([.forward, .window(10), .sliding(3), .flipflop(7), .blocks(20)], points).slotCount <= 3)
+  }
+
+  @Test func orderFilesMeetOtherOrders() throws {
+    let list = try ListedOrder(name: "file:x", text: "1\n1-2\n3-1\n1-3,1-3\n")
+    let plan = plan([.listed(list), .forward, .backward], [1, 2, 3, 4])
+    let checker = try PlanChecker.followInOrder(plan)
+    check(checker, plan, points: [1, 2, 3, 4])
+    #expect(plan.gradientEvaluations == leastUpdates(plan.orders, [1, 2, 3, 4]))
+  }
+
+  /// A plan over a million batches holds entries for its observations, not for its batches.
+  @Test(arguments: SpelledOut.orders(maximumSize: 2) + [.tail(1000), .sliding(16), .flipflop(100), .blocks(1000)])
+  func aMillionBatches(order: CompositionOrder) {
+    let points = Array(stride(from: 10_000, through: 1_000_000, by: 10_000))
+    let plan = plan([order], points, averages: false)
+    #expect(plan.taskCount <= 200)
+    #expect(plan.observationCount == 100)
+  }
+}

@@ -1,0 +1,100 @@
+import Tensors
+import Testing
+
+/// A buffer with `values`, for views that kernels work on.
+private func buffer(_ values: [Float]) throws -> FloatBuffer {
+  var buffer = try FloatBuffer(count: values.count)
+  for (index, value) in values.enumerated() { buffer[index] = value }
+  return buffer
+}
+
+private func all(_ buffer: borrowing FloatBuffer) -> Vector {
+  buffer.vector(Region(offset: 0, count: buffer.count))
+}
+
+private func values(_ buffer: borrowing FloatBuffer) -> [Float] {
+  (0..<buffer.count).map { buffer[$0] }
+}
+
+@Suite struct KernelTests {
+  @Test func regionsAreAlignedAndApart() {
+    var layout = ArenaLayout()
+    let regions = [1, 16, 17, 0, 5].map { layout.reserve($0) }
+    for (a, b) in zip(regions, regions.dropFirst()) {
+      #expect(a.end <= b.offset)
+      #expect(b.offset % FloatBuffer.alignment == 0)
+    }
+    #expect(layout.count >= regions[4].end)
+  }
+
+  @Test(arguments: [false, true], [false, true])
+  func productsMatchTheirDefinition(transposeA: Bool, transposeB: Bool) throws {
+    let (m, n, k) = (3, 5, 4)
+    let a = try buffer((0..<m * k).map { Float($0 % 7) - 3 })
+    let b = try buffer((0..<n * k).map { Float($0 % 5) - 2 })
+    let c = try buffer((0..<m * n).map { Float($0) })
+    BLAS.multiply(
+      all(a).matrix(rows: transposeA ? k : m, columns: transposeA ? m : k), transposed: transposeA,
+      by: all(b).matrix(rows: transposeB ? n : k, columns: transposeB ? k : n), transposed: transposeB,
+      into: all(c).matrix(rows: m, columns: n), alpha: 2, beta: 3)
+    for i in 0..<m {
+      for j in 0..<n {
+        var expected = 3 * Float(i * n + j)
+        for l in 0..<k {
+          expected += 2 * (transposeA ? a[l * m + i] : a[i * k + l]) * (transposeB ? b[j * k + l] : b[l * n + j])
+        }
+        #expect(c[i * n + j] == expected)
+      }
+    }
+  }
+
+  @Test func rectifyKeepsPositivesAndNaN() throws {
+    let x = try buffer([-1, 0, 2, -.infinity, .nan])
+    all(x).rectify()
+    #expect(values(x).prefix(4) == [0, 0, 2, 0])
+    #expect(x[4].isNaN)
+    let gradient = try buffer([5, 5, 5, 5])
+    all(gradient).keep(where: x.vector(Region(offset: 0, count: 4)))
+    #expect(values(gradient) == [0, 0, 5, 0])
+  }
+
+  @Test func columnSumsAreScaledAndKept() throws {
+    let x = try buffer([1, 2, 3, 4, 5, 6])
+    let target = try buffer([10, .nan, 30])
+    let matrix = all(x).matrix(rows: 2, columns: 3)
+    matrix.addColumnSums(scaledBy: -1, to: all(target), keeping: 0)
+    #expect(values(target) == [-5, -7, -9])
+    matrix.addColumnSums(scaledBy: 2, to: all(target), keeping: 1)
+    #expect(values(target) == [5, 7, 9])
+  }
+
+  @Test func bytesAreDividedExactly() throws {
+    let x = try FloatBuffer(count: 256)
+    let bytes = (0...255).map { UInt8($0) }
+    all(x).copy(bytes: bytes.span, dividedBy: 255)
+    for i in 0..<256 { #expect(x[i] == Float(i) / 255) }
+  }
+
+  @Test func movingTowardATarget() throws {
+    var x = try buffer([0, 2])
+    x.move(toward: try buffer([4, 4]), by: 0.25)
+    #expect(values(x) == [1, 2.5])
+  }
+}
+
+@Suite struct DigestTests {
+  /// What `xxhsum -H2` prints for these bytes.
+  @Test func agreesWithTheReferenceProgram() {
+    #expect(Digest(of: Array("backtrail\n".utf8).span.bytes).description == "a91f47c0501f320961a9d09d9fcd5545")
+  }
+
+  @Test func tellsStatesApart() throws {
+    var state = try buffer([1, 2, 3])
+    let digest = Digest(of: state, updateCount: 5)
+    #expect(Digest(of: state, updateCount: 5) == digest)
+    #expect(Digest(of: state, updateCount: 6) != digest)
+    state[1] = state[1].nextUp
+    #expect(Digest(of: state, updateCount: 5) != digest)
+    #expect(Digest(of: try buffer([0]), updateCount: 0) != Digest(of: try buffer([-0.0]), updateCount: 0))
+  }
+}
