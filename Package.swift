@@ -33,6 +33,7 @@ let package = Package(
     .target(
       name: "Tensors", dependencies: ["COpenBLAS", "CXXHash"],
       swiftSettings: strict + [.enableExperimentalFeature("Lifetimes")]),
+    .target(name: "Networks", dependencies: ["Tensors"], swiftSettings: strict),
     .target(
       name: "Replay",
       dependencies: ["Tensors", .product(name: "HeapModule", package: "swift-collections")],

@@ -4,7 +4,7 @@ import COpenBLAS
 public enum BLAS {
   /// c ← α · op(a) · op(b) + β · c, where op transposes if asked to. With β = 0 the old contents of `c` are not read.
   public static func multiply(
-    _ a: Matrix, transposed transposeA: Bool = false, by b: Matrix, transposed transposeB: Bool = false,
+    _ a: Matrix, transposed transposeA: Bool = false, by b: Matrix, byTransposed transposeB: Bool = false,
     into c: Matrix, alpha: Float = 1, beta: Float = 0
   ) {
     let (m, k) = transposeA ? (a.columns, a.rows) : (a.rows, a.columns)

@@ -73,11 +73,8 @@ public struct FloatBuffer: ~Copyable, @unchecked Sendable {
     for i in 0..<count { x[i] += weight * (t[i] - x[i]) }
   }
 
-  /// A view of the floats of `region`. It must not outlive the buffer; kernels write through it.
-  public func vector(_ region: Region) -> Vector {
-    precondition(region.offset >= 0 && region.end <= count, "region outside the buffer")
-    return Vector(base: base + region.offset, count: region.count)
-  }
+  /// A view of all floats. It must not outlive the buffer; kernels write through it.
+  public var vector: Vector { Vector(base: base, count: count) }
 }
 
 /// The training state of DESIGN's vocabulary without its update count: parameters, optimizer slots and persistent

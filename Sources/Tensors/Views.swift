@@ -13,6 +13,12 @@ public struct Vector {
     nonmutating set { assert(index >= 0 && index < count); base[index] = newValue }
   }
 
+  /// The floats of `region`.
+  public func part(_ region: Region) -> Vector {
+    precondition(region.offset >= 0 && region.end <= count, "region outside the vector")
+    return Vector(base: base + region.offset, count: region.count)
+  }
+
   /// The same floats in rows: a matrix of `rows` × `columns`, row by row.
   public func matrix(rows: Int, columns: Int) -> Matrix {
     precondition(rows * columns <= count, "\(rows) × \(columns) floats do not fit in a vector of \(count)")

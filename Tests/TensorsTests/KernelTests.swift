@@ -8,10 +8,6 @@ private func buffer(_ values: [Float]) throws -> FloatBuffer {
   return buffer
 }
 
-private func all(_ buffer: borrowing FloatBuffer) -> Vector {
-  buffer.vector(Region(offset: 0, count: buffer.count))
-}
-
 private func values(_ buffer: borrowing FloatBuffer) -> [Float] {
   (0..<buffer.count).map { buffer[$0] }
 }
@@ -34,9 +30,9 @@ private func values(_ buffer: borrowing FloatBuffer) -> [Float] {
     let b = try buffer((0..<n * k).map { Float($0 % 5) - 2 })
     let c = try buffer((0..<m * n).map { Float($0) })
     BLAS.multiply(
-      all(a).matrix(rows: transposeA ? k : m, columns: transposeA ? m : k), transposed: transposeA,
-      by: all(b).matrix(rows: transposeB ? n : k, columns: transposeB ? k : n), transposed: transposeB,
-      into: all(c).matrix(rows: m, columns: n), alpha: 2, beta: 3)
+      a.vector.matrix(rows: transposeA ? k : m, columns: transposeA ? m : k), transposed: transposeA,
+      by: b.vector.matrix(rows: transposeB ? n : k, columns: transposeB ? k : n), byTransposed: transposeB,
+      into: c.vector.matrix(rows: m, columns: n), alpha: 2, beta: 3)
     for i in 0..<m {
       for j in 0..<n {
         var expected = 3 * Float(i * n + j)
@@ -50,28 +46,28 @@ private func values(_ buffer: borrowing FloatBuffer) -> [Float] {
 
   @Test func rectifyKeepsPositivesAndNaN() throws {
     let x = try buffer([-1, 0, 2, -.infinity, .nan])
-    all(x).rectify()
+    x.vector.rectify()
     #expect(values(x).prefix(4) == [0, 0, 2, 0])
     #expect(x[4].isNaN)
     let gradient = try buffer([5, 5, 5, 5])
-    all(gradient).keep(where: x.vector(Region(offset: 0, count: 4)))
+    gradient.vector.keep(where: x.vector.part(Region(offset: 0, count: 4)))
     #expect(values(gradient) == [0, 0, 5, 0])
   }
 
   @Test func columnSumsAreScaledAndKept() throws {
     let x = try buffer([1, 2, 3, 4, 5, 6])
     let target = try buffer([10, .nan, 30])
-    let matrix = all(x).matrix(rows: 2, columns: 3)
-    matrix.addColumnSums(scaledBy: -1, to: all(target), keeping: 0)
+    let matrix = x.vector.matrix(rows: 2, columns: 3)
+    matrix.addColumnSums(scaledBy: -1, to: target.vector, keeping: 0)
     #expect(values(target) == [-5, -7, -9])
-    matrix.addColumnSums(scaledBy: 2, to: all(target), keeping: 1)
+    matrix.addColumnSums(scaledBy: 2, to: target.vector, keeping: 1)
     #expect(values(target) == [5, 7, 9])
   }
 
   @Test func bytesAreDividedExactly() throws {
     let x = try FloatBuffer(count: 256)
     let bytes = (0...255).map { UInt8($0) }
-    all(x).copy(bytes: bytes.span, dividedBy: 255)
+    x.vector.copy(bytes: bytes.span, dividedBy: 255)
     for i in 0..<256 { #expect(x[i] == Float(i) / 255) }
   }
 
