@@ -74,6 +74,16 @@ public struct CompiledNetwork: Sendable {
       workspace: &workspace)
   }
 
+  /// The mean loss L(θ) of the full batch in `workspace` as an update sees it. Buffers such as running statistics
+  /// are changed as in training.
+  public func trainingLoss(
+    of state: inout StateBuffer, context: PassContext, workspace: inout Workspace
+  ) -> Double {
+    let logits = chain.forward(
+      workspace.inputs(rows: batchSize), in: memory(state.vector, workspace), context: context)
+    return SoftmaxCrossEntropy.evaluate(logits, labels: workspace.labels).lossSum / Double(batchSize)
+  }
+
   /// Loss and hits of the first `rows` examples in `workspace`, summed over them.
   public func evaluate(
     _ state: borrowing StateBuffer, rows: Int, workspace: inout Workspace

@@ -105,11 +105,12 @@ public struct LayerChain: Sendable {
     context: PassContext
   ) {
     var gradient = outputGradient
+    var place = 0
     for (index, stage) in stages.enumerated().reversed() {
       let stageInput = index == 0 ? input : output(of: stages[index - 1], rows: input.rows, in: memory)
       let passedOn =
         if index == 0 { inputGradient } else if stage.isInPlace { gradient as Matrix? } else {
-          memory.scratch.part(gradients[index % 2]).matrix(rows: stageInput.rows, columns: stageInput.columns)
+          memory.scratch.part(gradients[place]).matrix(rows: stageInput.rows, columns: stageInput.columns)
         }
       if stage.copiesInput { passedOn?.elements.copy(from: gradient.elements) }
       stage.layer.backward(
@@ -118,6 +119,7 @@ public struct LayerChain: Sendable {
           inputGradient: passedOn, saved: memory.saved.part(stage.saved), scratch: memory.scratch.part(layerScratch),
           context: context, state: memory.state, sink: sink, regions: stage.tensors))
       if let passedOn { gradient = passedOn }
+      if !stage.isInPlace { place = 1 - place }
     }
   }
 

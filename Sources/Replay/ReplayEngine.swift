@@ -16,6 +16,7 @@ public final class ReplayProgress: Sendable {
 /// What a finished replay took.
 public struct ReplaySummary: Sendable {
   public internal(set) var gradientEvaluations = 0
+  /// States that were looked at, running averages among them.
   public internal(set) var observations = 0
   /// Seconds the lanes spent in updates, summed over lanes.
   public internal(set) var updateSeconds = 0.0
@@ -129,6 +130,7 @@ public struct ReplayEngine<Map: UpdateMap, Observer: IterateObserver>: Sendable 
       try shared.averages[replica].read { state throws in
         try observer.observeAverage(n: n, replica: replica, state: state, workspace: &lane.observerWorkspace)
       }
+      lane.summary.observations += 1
       lane.summary.observationSeconds += (clock.now - begin).seconds
     }
   }

@@ -15,7 +15,9 @@ public final class StoredState: Sendable {
     self.state = Mutex(state)
   }
 
-  public func read<E: Error>(_ body: (borrowing TrainingState) throws(E) -> Void) throws(E) {
+  public func read<Value: Sendable, E: Error>(
+    _ body: (borrowing TrainingState) throws(E) -> Value
+  ) throws(E) -> Value {
     try state.withLock { (state: inout sending TrainingState) throws(E) in try body(state) }
   }
 

@@ -74,7 +74,7 @@ private final class DigestRecorder: IterateObserver {
     let summary = try await engine.run(plan, lanes: lanes, progress: progress)
     #expect(summary.gradientEvaluations == plan.gradientEvaluations)
     #expect(progress.gradientEvaluations == plan.gradientEvaluations)
-    #expect(summary.observations == plan.observationCount)
+    #expect(summary.observations == plan.observationCount + plan.averageObservationCount)
     return recorder.digests.withLock { $0 }
   }
 

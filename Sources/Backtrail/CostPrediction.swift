@@ -1,0 +1,84 @@
+import Foundation
+import Replay
+import Tensors
+
+/// What a run will cost, before it is paid: the document `plan --json` prints, with the keys of a run's result.
+public struct CostPrediction: Codable, Sendable {
+  public struct Order: Codable, Sendable {
+    public let order: String
+    /// Alone, for one seed.
+    public let gradientEvaluations: Int
+    public let iterates: Int
+  }
+
+  public let orders: [Order]
+  public let predictedGradientEvaluations: Int
+  public let predictedWallSeconds: Double
+  public let predictedPeakBytes: Int
+  public let stateBytes: Int
+  /// States kept at once, besides those of the lanes.
+  public let slots: Int
+  public let lanes: Int
+  public let fingerprint: String
+
+  /// Plans the run, and times trial updates and one observation for about a second.
+  public init(_ experiment: Experiment) throws {
+    BLAS.setThreads(experiment.configuration.blasThreads)
+    let plan = experiment.plan()
+    orders = experiment.orders.map {
+      Order(
+        order: $0.description,
+        gradientEvaluations: ReplayPlanner.gradientEvaluations(of: $0, points: experiment.points),
+        iterates: experiment.points.count)
+    }
+    predictedGradientEvaluations = plan.gradientEvaluations
+    predictedPeakBytes = experiment.predictedPeakBytes(plan)
+    stateBytes = experiment.stateBytes
+    slots = plan.slotCount
+    lanes = experiment.configuration.lanes
+    fingerprint = NumericsFingerprint.current()
+
+    let rates = try TrialRates(experiment)
+    let observation = rates.secondsPerObservation / rates.secondsPerUpdate
+    let work =
+      Double(plan.gradientEvaluations) + observation * Double(plan.observationCount + plan.averageObservationCount)
+    let workers = min(lanes, ProcessInfo.processInfo.activeProcessorCount)
+    predictedWallSeconds =
+      rates.secondsPerUpdate * max(work / Double(workers), plan.longestChain(observationCost: observation))
+  }
+}
+
+/// Measured seconds of an update and of an observation on one lane.
+struct TrialRates {
+  let secondsPerUpdate: Double
+  let secondsPerObservation: Double
+
+  init(_ experiment: Experiment) throws {
+    let map = experiment.maps[0]
+    var state = try experiment.initialState(replica: 0)
+    var workspace = try map.makeWorkspace()
+    var evaluation = try experiment.evaluator.network.makeWorkspace()
+    let clock = ContinuousClock()
+    let last = map.sampler.batchCount ?? .max
+    var updates = 0
+
+    /// Updates for `seconds`, and at least two; their mean time.
+    func update(for seconds: Double) -> Double {
+      let begin = clock.now
+      let before = updates
+      repeat {
+        map.apply(batch: updates % last + 1, position: updates, to: &state.values, workspace: &workspace)
+        updates += 1
+      } while updates - before < 2 || (clock.now - begin).seconds < seconds
+      return (clock.now - begin).seconds / Double(updates - before)
+    }
+
+    // The first updates also pay for touching memory.
+    _ = update(for: 0.05)
+    secondsPerUpdate = update(for: 0.5)
+    _ = experiment.evaluator.evaluate(state.values, workspace: &evaluation)
+    let begin = clock.now
+    _ = experiment.evaluator.evaluate(state.values, workspace: &evaluation)
+    secondsPerObservation = (clock.now - begin).seconds
+  }
+}

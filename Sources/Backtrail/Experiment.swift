@@ -1,0 +1,153 @@
+import Datasets
+import Foundation
+import Networks
+import Replay
+import Tensors
+
+/// A configuration with its data read and its network compiled: everything a replay needs.
+public struct Experiment: Sendable {
+  public let configuration: RunConfiguration
+  public let dataset: Dataset
+  public let orders: [CompositionOrder]
+  /// The observed n, ascending.
+  public let points: [Int]
+  /// An update map a seed.
+  public let maps: [NetworkUpdateMap]
+  /// What the configuration's files held when it was read.
+  public let inputs: InputDigests
+  let description: NetworkDescription
+  let evaluator: Evaluator
+  private let initialTensors: [NamedTensor]?
+
+  public var layout: StateLayout { maps[0].network.layout }
+  public var stateBytes: Int { layout.count * MemoryLayout<Float>.stride }
+
+  /// Reads the data set and every other file the configuration names.
+  /// - Throws: `DatasetError`, `NetworkError` or `RunError`.
+  public init(_ configuration: RunConfiguration) throws {
+    self.configuration = configuration
+    // First what can be refused at once, then what takes time to read.
+    _ = try NetworkDescription(configuration.model, inputShape: [1], classCount: 2)
+    orders = try configuration.orders.map { try CompositionOrder(reading: $0) }
+    points = try EvaluationSchedule(configuration.evaluate).points(steps: configuration.steps)
+    initialTensors = try configuration.initial.map { try Safetensors.read(path: $0) }
+    let samplerFile = filePath(in: configuration.sampler)
+    let method: BatchSampler.Method =
+      if let samplerFile { .imported(try ImportedBatches.read(path: samplerFile)) } else {
+        configuration.sampler == "replacement" ? .replacement : .shuffle
+      }
+    let paths = configuration.orders.compactMap(filePath) + [samplerFile, configuration.initial].compactMap { $0 }
+    let files = try Dictionary(paths.map { ($0, try Digest(ofFile: $0)) }) { first, _ in first }
+
+    let dataset = try Dataset.load(configuration.data)
+    self.dataset = dataset
+    description = try NetworkDescription(
+      configuration.model, inputShape: dataset.exampleShape, classCount: dataset.classCount)
+    let network = try CompiledNetwork(description, batchSize: configuration.batchSize)
+    maps = try configuration.seeds.map { seed in
+      NetworkUpdateMap(
+        network: network, examples: dataset.training,
+        sampler: try BatchSampler(
+          method: method, seed: UInt64(seed), exampleCount: dataset.training.count,
+          batchSize: configuration.batchSize),
+        learningRate: Float(configuration.learningRate), seed: seed)
+    }
+    evaluator = Evaluator(
+      network: try CompiledNetwork(description, batchSize: configuration.evaluationBatchSize),
+      examples: dataset.test, count: configuration.evaluationExamples)
+    inputs = InputDigests(data: dataset.fingerprint, files: files)
+    for order in orders {
+      for n in points { _ = try sequence(of: order, n) }
+    }
+  }
+
+  /// The batch sequence of an iterate, checked against what order and sampler define.
+  func sequence(of order: CompositionOrder, _ n: Int) throws(RunError) -> BatchSequence {
+    if let last = order.lastIterate, n > last {
+      throw .impossible("\(order) has \(last) lines, an iterate each, so it has no iterate \(n); ask for fewer with --steps or --evaluate")
+    }
+    let sequence = order.sequence(n)
+    if let count = maps[0].sampler.batchCount {
+      // Only imported batches end; their orders are short enough to look at every run.
+      let last = sequence.runs.reduce(0) { max($0, $1.first, $1.last) }
+      guard last <= count else {
+        throw .impossible("iterate \(n) of \(order) needs batch \(last), but \(configuration.sampler) holds \(count) batches")
+      }
+    }
+    return sequence
+  }
+
+  /// The plan for all orders, points and seeds.
+  public func plan() -> ReplayPlan {
+    var planner = ReplayPlanner(orders: orders, points: points)
+    planner.replicas = maps.count
+    planner.lanes = configuration.lanes
+    planner.averagesForward = true
+    // An update takes a forward and a backward pass, some three times the arithmetic of an observed example.
+    planner.observationCost = Double(evaluator.count) / Double(3 * configuration.batchSize)
+    return planner.plan()
+  }
+
+  /// The initial state of the seed at `index` of the configuration's.
+  public func initialState(replica index: Int) throws -> TrainingState {
+    var values = try StateBuffer(count: layout.count)
+    if let initialTensors, let path = configuration.initial {
+      let named = Dictionary(initialTensors.map { ($0.name, ($0.shape, $0.values)) }) { first, _ in first }
+      try layout.load(named, from: path, into: &values)
+    } else {
+      layout.initialize(&values, seed: UInt64(maps[index].seed))
+    }
+    return TrainingState(values: values)
+  }
+
+  /// The largest resident size a run of `plan` will reach, in bytes. Call it when the data is read: it begins with
+  /// what the process has taken so far.
+  public func predictedPeakBytes(_ plan: ReplayPlan) -> Int {
+    let lanes = min(configuration.lanes, max(1, plan.taskCount))
+    let float = MemoryLayout<Float>.stride
+    let lane = stateBytes + (maps[0].network.arenaCount + evaluator.network.arenaCount) * float + Self.laneOverhead
+    let states = plan.slotCount + maps.count + (plan.averageObservationCount > 0 ? maps.count : 0)
+    return ResidentMemory.peakBytes + lanes * lane + states * stateBytes + Self.runOverhead
+  }
+
+  /// What OpenBLAS touches of its packing buffers on a lane's thread, and what the database takes: measured.
+  private static let laneOverhead = 1 << 20
+  private static let runOverhead = 4 << 20
+}
+
+/// The path in a specification `file:PATH`; nil for others.
+private func filePath(in specification: String) -> String? {
+  specification.hasPrefix("file:") ? String(specification.dropFirst("file:".count)) : nil
+}
+
+extension CompositionOrder {
+  /// Reads a specification, and for `file:PATH` the file too.
+  public init(reading specification: String) throws {
+    if let path = filePath(in: specification) {
+      self = .listed(try ListedOrder(name: specification, text: String(decoding: try readFile(path), as: UTF8.self)))
+    } else {
+      try self.init(specification)
+    }
+  }
+}
+
+private func readFile(_ path: String) throws(RunError) -> Data {
+  guard let bytes = FileManager.default.contents(atPath: path) else {
+    throw .missing("can't read the file \(path): check that it exists and may be read")
+  }
+  return bytes
+}
+
+/// Hashes of what a run was made from, so that a replay from changed files is noticed.
+public struct InputDigests: Codable, Equatable, Sendable {
+  public let data: Digest
+  /// By path: batch files, order files and initial states.
+  public let files: [String: Digest]
+}
+
+extension Digest {
+  /// The digest of a file's bytes.
+  init(ofFile path: String) throws(RunError) {
+    self.init(of: try readFile(path).bytes)
+  }
+}

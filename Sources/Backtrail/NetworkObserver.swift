@@ -1,0 +1,61 @@
+import Networks
+import Replay
+import Storage
+import Synchronization
+import Tensors
+
+/// Evaluates every iterate on the test examples and hands the result to the database.
+struct NetworkObserver: IterateObserver {
+  let evaluator: Evaluator
+  let orders: [CompositionOrder]
+  let seeds: Range<Int>
+  let averageName: String
+  let writer: ObservationWriter
+
+  func makeWorkspace() throws -> CompiledNetwork.Workspace { try evaluator.network.makeWorkspace() }
+
+  func observe(
+    _ iterates: [Iterate], replica: Int, state: borrowing TrainingState,
+    workspace: inout CompiledNetwork.Workspace
+  ) throws {
+    try record(
+      iterates.map { (orders[$0.order].description, $0.n) }, replica: replica, state: state, workspace: &workspace)
+  }
+
+  func observeAverage(
+    n: Int, replica: Int, state: borrowing TrainingState, workspace: inout CompiledNetwork.Workspace
+  ) throws {
+    try record([(averageName, n)], replica: replica, state: state, workspace: &workspace)
+  }
+
+  private func record(
+    _ names: [(series: String, n: Int)], replica: Int, state: borrowing TrainingState,
+    workspace: inout CompiledNetwork.Workspace
+  ) throws {
+    let (loss, accuracy) = evaluator.evaluate(state.values, workspace: &workspace)
+    let seed = seeds[seeds.startIndex + replica]
+    guard loss.isFinite else {
+      throw RunError.diverged(order: names[0].series, seed: seed, n: names[0].n)
+    }
+    let digest = state.digest
+    try writer.add(
+      names.map {
+        Observation(
+          seed: seed, series: $0.series, n: $0.n, testLoss: loss, testAccuracy: accuracy, digest: digest)
+      })
+  }
+}
+
+/// Keeps a copy of the one iterate a plan observes.
+struct StateKeeper: IterateObserver {
+  let kept: StoredState
+
+  func makeWorkspace() {}
+
+  func observe(_ iterates: [Iterate], replica: Int, state: borrowing TrainingState, workspace: inout Void) {
+    kept.write { $0.copy(from: state) }
+  }
+
+  /// Never called: such plans average nothing.
+  func observeAverage(n: Int, replica: Int, state: borrowing TrainingState, workspace: inout Void) {}
+}

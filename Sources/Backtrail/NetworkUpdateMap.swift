@@ -1,0 +1,69 @@
+import Datasets
+import Networks
+import Replay
+import Tensors
+
+/// Plain SGD on a network: T_j is θ ↦ θ − η ∇L_j(θ), with L_j the mean loss over the examples of batch j.
+public struct NetworkUpdateMap: UpdateMap {
+  let network: CompiledNetwork
+  let examples: Examples
+  let sampler: BatchSampler
+  let learningRate: Float
+  let seed: Int
+
+  public struct Workspace: ~Copyable {
+    fileprivate var network: CompiledNetwork.Workspace
+    /// The examples of the batch at hand.
+    fileprivate var indices: [Int]
+  }
+
+  public var stateCount: Int { network.layout.count }
+
+  public func makeWorkspace() throws -> Workspace {
+    Workspace(
+      network: try network.makeWorkspace(), indices: [Int](repeating: 0, count: network.batchSize))
+  }
+
+  public func apply(batch: Int, position: Int, to state: inout StateBuffer, workspace: inout Workspace) {
+    sampler.fill(&workspace.indices, batch: batch)
+    examples.gather(
+      workspace.indices, into: workspace.network.inputs(rows: network.batchSize), labels: &workspace.network.labels)
+    network.descend(
+      &state, learningRate: learningRate,
+      context: PassContext(isTraining: true, seed: UInt64(seed), batch: batch), workspace: &workspace.network)
+  }
+}
+
+/// Loss and accuracy of a network on test examples, in batches of a fixed size and order.
+public struct Evaluator: Sendable {
+  let network: CompiledNetwork
+  let examples: Examples
+  /// The evaluated examples, batch by batch.
+  let batches: [[Int]]
+  let count: Int
+
+  /// - Parameter count: how many examples; nil for all. A part is the same for every run and seed.
+  init(network: CompiledNetwork, examples: Examples, count: Int?) {
+    self.network = network
+    self.examples = examples
+    let indices = KeyedPermutation.evaluationIndices(count: count, of: examples.count)
+    self.count = indices.count
+    batches = stride(from: 0, to: indices.count, by: network.batchSize).map {
+      Array(indices[$0..<min($0 + network.batchSize, indices.count)])
+    }
+  }
+
+  func evaluate(
+    _ state: borrowing StateBuffer, workspace: inout CompiledNetwork.Workspace
+  ) -> (loss: Double, accuracy: Double) {
+    var lossSum = 0.0
+    var correct = 0
+    for batch in batches {
+      examples.gather(batch, into: workspace.inputs(rows: batch.count), labels: &workspace.labels)
+      let result = network.evaluate(state, rows: batch.count, workspace: &workspace)
+      lossSum += result.lossSum
+      correct += result.correct
+    }
+    return (lossSum / Double(count), Double(correct) / Double(count))
+  }
+}

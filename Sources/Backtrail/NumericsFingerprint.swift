@@ -1,0 +1,37 @@
+import Foundation
+import Tensors
+
+/// What decides bits besides the mathematics: libraries and the instructions they chose.
+public enum NumericsFingerprint {
+  /// Such as `float32; OpenBLAS 0.3.21 SkylakeX, 1 thread; glibc 2.36; x86_64 avx512`.
+  public static func current() -> String {
+    let threads = BLAS.threads
+    return """
+      float32; OpenBLAS \(BLAS.version) \(BLAS.coreName), \(threads) thread\(threads == 1 ? "" : "s"); \
+      \(mathLibrary); \(processor)
+      """
+  }
+
+  /// exp and log come from here.
+  private static var mathLibrary: String {
+    #if canImport(Glibc)
+      "glibc \(String(cString: gnu_get_libc_version()))"
+    #else
+      "libm \(ProcessInfo.processInfo.operatingSystemVersionString)"
+    #endif
+  }
+
+  /// The architecture and, where the mathematics library chooses by them, the instructions there are.
+  private static var processor: String {
+    #if arch(arm64)
+      return "arm64"
+    #else
+      let information = (try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8)) ?? ""
+      let flags = Set(
+        information.split(separator: "\n").first { $0.hasPrefix("flags") }?.split(separator: " ") ?? [])
+      let level = ["avx512f": "avx512", "avx2": "avx2", "avx": "avx"]
+      let found = ["avx512f", "avx2", "avx"].first { flags.contains(Substring($0)) }
+      return "x86_64 " + (found.flatMap { level[$0] } ?? "sse2")
+    #endif
+  }
+}

@@ -1,0 +1,111 @@
+import Datasets
+import Foundation
+import Networks
+import Replay
+import Tensors
+
+/// A run, complete: with the numerics fingerprint it decides every bit of every iterate, whatever `lanes` is.
+public struct RunConfiguration: Codable, Equatable, Sendable {
+  /// Data set and model, as specifications.
+  public var data: String
+  public var model: String
+  /// Composition orders, as specifications.
+  public var orders: [String]
+  /// N: iterates 1 … N can be observed.
+  public var steps: Int
+  public var evaluate: String
+  /// How many test examples an observation looks at; nil for all.
+  public var evaluationExamples: Int?
+  /// How many of them at once. Part of the mathematics: products of other shapes round differently.
+  public var evaluationBatchSize: Int
+  public var batchSize: Int
+  public var learningRate: Double
+  public var sampler: String
+  /// The first seed; a run with several uses those that follow.
+  public var seed: Int
+  public var seedCount: Int
+  /// β of the running average of forward iterates.
+  public var averageDecay: Double
+  /// A safetensors file with the initial state; nil where the seed makes it.
+  public var initial: String?
+  public var lanes: Int
+  public var blasThreads: Int
+
+  public var seeds: Range<Int> { seed..<seed + seedCount }
+
+  /// Checks every setting that can be checked without reading a file, and fills in what was not said.
+  /// - Throws: `RunError.usage` naming the flag.
+  public init(_ settings: RunSettings) throws(RunError) {
+    func whole(_ flag: String, _ value: Int?, default fallback: Int, in range: ClosedRange<Int>) throws(RunError) -> Int {
+      let value = value ?? fallback
+      guard range.contains(value) else {
+        throw .usage("--\(flag) is \(value), but must be a whole number from \(range.lowerBound) to \(range.upperBound)")
+      }
+      return value
+    }
+    data = settings.data ?? "digits"
+    model = settings.model ?? "mlp:128"
+    orders = settings.order ?? ["forward", "backward"]
+    steps = try whole("steps", settings.steps, default: 1000, in: 1...1_000_000_000)
+    evaluate = settings.evaluate ?? "every:\(max(1, steps / 20))"
+    evaluationExamples = try settings.evaluationExamples.map { count throws(RunError) in
+      try whole("evaluation-examples", count, default: 0, in: 1...Int(Int32.max))
+    }
+    evaluationBatchSize = try whole("evaluation-batch-size", settings.evaluationBatchSize, default: 64, in: 1...65_536)
+    sampler = settings.sampler ?? "shuffle"
+    batchSize = try whole("batch-size", settings.batchSize, default: 32, in: 1...1_000_000)
+    learningRate = settings.learningRate ?? 0.05
+    seed = try whole("seed", settings.seed, default: 0, in: 0...Int.max - 1_000_000)
+    seedCount = try whole("seeds", settings.seeds, default: 1, in: 1...10_000)
+    averageDecay = settings.averageDecay ?? 0.99
+    initial = settings.initial
+    lanes = try whole(
+      "lanes", settings.lanes, default: ProcessInfo.processInfo.activeProcessorCount, in: 1...1024)
+    blasThreads = try whole("blas-threads", settings.blasThreads, default: 1, in: 1...1024)
+
+    guard learningRate.isFinite, learningRate > 0, Float(learningRate).isFinite else {
+      throw .usage("--learning-rate is \(learningRate), but must be a positive number")
+    }
+    guard (0..<1).contains(averageDecay) else {
+      throw .usage("--average-decay is \(averageDecay), but must be at least 0 and below 1")
+    }
+    guard !orders.isEmpty else { throw .usage("no composition order is given; add --order, such as --order backward") }
+    if let twice = orders.indices.first(where: { orders[..<$0].contains(orders[$0]) }) {
+      throw .usage("--order \(orders[twice]) is given twice; give it once")
+    }
+    do {
+      for order in orders where !order.hasPrefix("file:") { _ = try CompositionOrder(order) }
+      _ = try EvaluationSchedule(evaluate).points(steps: steps)
+    } catch {
+      throw .usage("\(error)")
+    }
+    guard ["shuffle", "replacement"].contains(sampler) || sampler.hasPrefix("file:") else {
+      throw .usage("no sampler is called '\(sampler)'; there are shuffle, replacement and file:PATH")
+    }
+  }
+}
+
+/// What can be wrong with a run as a whole.
+public enum RunError: Error, Equatable, CustomStringConvertible {
+  /// A flag or key that can't be understood.
+  case usage(String)
+  /// Settings that are fine one by one but can't be met.
+  case impossible(String)
+  /// A file that was given is not there.
+  case missing(String)
+  /// A file is there but is not what it was, or not what it should be.
+  case damaged(String)
+  /// A loss that is no number.
+  case diverged(order: String, seed: Int, n: Int)
+
+  public var description: String {
+    switch self {
+    case .usage(let text), .impossible(let text), .missing(let text), .damaged(let text): text
+    case .diverged(let order, let seed, let n):
+      """
+      the test loss of \(order) at iterate \(n) (seed \(seed)) is not finite: the updates diverge; what was observed \
+      before is kept; try a smaller --learning-rate
+      """
+    }
+  }
+}

@@ -1,0 +1,56 @@
+/// What a user asks for, as given: flags of the command line or keys of a configuration file. Nil means not said.
+public struct RunSettings: Codable, Equatable, Sendable {
+  public var data: String?
+  public var model: String?
+  public var order: [String]?
+  public var steps: Int?
+  public var evaluate: String?
+  public var evaluationExamples: Int?
+  public var evaluationBatchSize: Int?
+  public var batchSize: Int?
+  public var learningRate: Double?
+  public var sampler: String?
+  public var seed: Int?
+  public var seeds: Int?
+  public var averageDecay: Double?
+  public var initial: String?
+  public var lanes: Int?
+  public var blasThreads: Int?
+
+  public init() {}
+
+  /// The keys of a configuration file: the flags without their dashes.
+  public enum CodingKeys: String, CodingKey, CaseIterable {
+    case data, model, order, steps, evaluate
+    case evaluationExamples = "evaluation-examples"
+    case evaluationBatchSize = "evaluation-batch-size"
+    case batchSize = "batch-size"
+    case learningRate = "learning-rate"
+    case sampler, seed, seeds
+    case averageDecay = "average-decay"
+    case initial, lanes
+    case blasThreads = "blas-threads"
+  }
+
+  /// These settings, and `others` where these say nothing.
+  public func completed(by others: RunSettings) -> RunSettings {
+    var settings = self
+    settings.data = data ?? others.data
+    settings.model = model ?? others.model
+    settings.order = order ?? others.order
+    settings.steps = steps ?? others.steps
+    settings.evaluate = evaluate ?? others.evaluate
+    settings.evaluationExamples = evaluationExamples ?? others.evaluationExamples
+    settings.evaluationBatchSize = evaluationBatchSize ?? others.evaluationBatchSize
+    settings.batchSize = batchSize ?? others.batchSize
+    settings.learningRate = learningRate ?? others.learningRate
+    settings.sampler = sampler ?? others.sampler
+    settings.seed = seed ?? others.seed
+    settings.seeds = seeds ?? others.seeds
+    settings.averageDecay = averageDecay ?? others.averageDecay
+    settings.initial = initial ?? others.initial
+    settings.lanes = lanes ?? others.lanes
+    settings.blasThreads = blasThreads ?? others.blasThreads
+    return settings
+  }
+}

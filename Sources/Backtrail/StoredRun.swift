@@ -1,0 +1,65 @@
+import Foundation
+import Storage
+
+/// What a run's folder says, read without its data: the document `runs show --json` prints.
+public struct StoredRun: Codable, Sendable {
+  public let run: String
+  /// `unfinished`, `finished` or `failed`.
+  public let status: String
+  public let createdAt: Date
+  public let configuration: RunConfiguration
+  public let fingerprint: String
+  /// By seed, series and n; those of an unfinished or failed run too.
+  public let observations: [Observation]
+  /// Nil until the run has finished.
+  public let result: RunResult?
+
+  public init(_ path: String) throws {
+    let folder = try RunFolder.open(path)
+    let database = try RunDatabase.open(folder)
+    let record = try database.record()
+    run = folder.path
+    status = record.status.rawValue
+    createdAt = record.createdAt
+    configuration = try StoredConfiguration(record, in: folder).configuration
+    fingerprint = record.fingerprint
+    observations = try database.observations()
+    result = try record.result.map { try decodeJSON(RunResult.self, from: $0, in: folder) }
+  }
+
+  /// The runs directly inside the folder `path`, by name.
+  public static func list(in path: String) throws -> [StoredRun] {
+    try RunFolder.runs(in: path).map { try StoredRun($0.path) }
+  }
+}
+
+/// The part of a run's record that says what was asked for.
+struct StoredConfiguration: Codable {
+  let configuration: RunConfiguration
+  let inputs: InputDigests
+
+  init(_ experiment: Experiment) {
+    configuration = experiment.configuration
+    inputs = experiment.inputs
+  }
+
+  init(_ record: RunRecord, in folder: RunFolder) throws(StorageError) {
+    self = try decodeJSON(Self.self, from: record.configuration, in: folder)
+  }
+}
+
+func encodeJSON(_ value: some Encodable) throws -> String {
+  let encoder = JSONEncoder()
+  encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+  return String(decoding: try encoder.encode(value), as: UTF8.self)
+}
+
+func decodeJSON<Value: Decodable>(
+  _ type: Value.Type, from json: String, in folder: RunFolder
+) throws(StorageError) -> Value {
+  do {
+    return try JSONDecoder().decode(type, from: Data(json.utf8))
+  } catch {
+    throw .damaged(path: folder.databasePath, reason: "its row about the run can't be read: \(error)")
+  }
+}

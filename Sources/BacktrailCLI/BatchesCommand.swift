@@ -1,0 +1,35 @@
+import ArgumentParser
+import Backtrail
+
+struct BatchesCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "batches",
+    abstract: "Print the example indices of a run's batches, a batch a line.",
+    discussion: "Indices count from 0 in the data set's order. The output is what '--sampler file:PATH' reads.")
+
+  @Argument(help: "The run's folder.")
+  var run: String
+
+  @Option(help: "The first batch.")
+  var from = 1
+
+  @Option(help: "The last batch. (default: the run's steps)")
+  var to: Int?
+
+  @Option(help: "The seed, of a run with several. (default: the run's first)")
+  var seed: Int?
+
+  func validate() throws {
+    guard from >= 1 else { throw ValidationError("--from is \(from), but batches count from 1") }
+    guard to ?? from >= from else { throw ValidationError("--to is before --from; give a later batch") }
+  }
+
+  func run() throws {
+    let run = try TrainingRun.open(run, allowNumericsChange: true)
+    let seed = seed ?? run.experiment.configuration.seed
+    let last = to ?? run.experiment.configuration.steps
+    for batch in stride(from: from, through: last, by: 1) {
+      print(try run.batch(batch, seed: seed).map(String.init).joined(separator: " "))
+    }
+  }
+}

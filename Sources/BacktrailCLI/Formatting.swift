@@ -1,0 +1,57 @@
+import Foundation
+
+/// A whole number with its thousands apart: 1,234,567.
+func grouped(_ number: Int) -> String {
+  var digits = Array(String(number.magnitude))
+  var index = digits.count - 3
+  while index > 0 {
+    digits.insert(",", at: index)
+    index -= 3
+  }
+  return (number < 0 ? "-" : "") + String(digits)
+}
+
+/// A time such as `0.45 s`, `12 s`, `3 min 20 s` or `2 h 5 min`.
+func duration(_ seconds: Double) -> String {
+  if seconds < 10 { return String(format: "%.2f s", seconds) }
+  let whole = Int(seconds.rounded())
+  if whole < 60 { return "\(whole) s" }
+  if whole < 3600 { return "\(whole / 60) min \(whole % 60) s" }
+  return "\(grouped(whole / 3600)) h \(whole % 3600 / 60) min"
+}
+
+/// Bytes such as `1.5 MiB`.
+func size(_ bytes: Int) -> String {
+  let units = ["bytes", "KiB", "MiB", "GiB", "TiB"]
+  var value = Double(bytes)
+  var unit = 0
+  while value >= 1024 && unit < units.count - 1 {
+    value /= 1024
+    unit += 1
+  }
+  return unit == 0 ? "\(bytes) bytes" : String(format: "%.1f %@", value, units[unit])
+}
+
+/// Prints `value` as one JSON document.
+func printJSON(_ value: some Encodable) throws {
+  let encoder = JSONEncoder()
+  encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+  encoder.dateEncodingStrategy = .iso8601
+  print(String(decoding: try encoder.encode(value), as: UTF8.self))
+}
+
+enum ColumnAlignment {
+  case left, right
+}
+
+/// Rows with their columns lined up, two spaces apart.
+func textTable(_ rows: [[String]], alignment: [ColumnAlignment]) -> String {
+  let widths = alignment.indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
+  return rows.map { row in
+    let cells = row.indices.map { column in
+      let padding = String(repeating: " ", count: widths[column] - row[column].count)
+      return alignment[column] == .left ? row[column] + padding : padding + row[column]
+    }
+    return cells.joined(separator: "  ").reversed().drop { $0 == " " }.reversed().map(String.init).joined()
+  }.joined(separator: "\n")
+}

@@ -1,0 +1,40 @@
+import ArgumentParser
+import Backtrail
+import Replay
+
+struct PlanCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "plan",
+    abstract: "What a run will cost, before any of it is spent.",
+    discussion: "Takes the options of 'train'. The time is estimated from a second of trial updates.")
+
+  @OptionGroup var options: RunOptions
+
+  @Flag(help: "Print the plan's instructions, a line each, tasks parted by empty lines.")
+  var instructions = false
+
+  @Flag(help: "Print one JSON document instead of the table.")
+  var json = false
+
+  func validate() throws {
+    if instructions && json { throw ValidationError("--instructions and --json exclude each other; give one") }
+  }
+
+  func run() async throws {
+    let experiment = try Experiment(try options.configuration())
+    if instructions {
+      printInstructions(experiment.plan())
+    } else {
+      let prediction = try CostPrediction(experiment)
+      if json { try printJSON(prediction) } else { print(planTable(prediction, experiment: experiment)) }
+    }
+  }
+
+  private func printInstructions(_ plan: ReplayPlan) {
+    for task in 0..<plan.taskCount {
+      let earlier = plan.prerequisites(ofTask: task).map(String.init).joined(separator: " ")
+      print("task \(task)" + (earlier.isEmpty ? "" : " after \(earlier)"))
+      plan.forEachInstruction(ofTask: task) { print("  \($0)") }
+    }
+  }
+}

@@ -1,0 +1,86 @@
+import ArgumentParser
+import Backtrail
+import Datasets
+import Networks
+import Replay
+
+/// The options that describe a run, for `train` and `plan`.
+struct RunOptions: ParsableArguments {
+  @Option(help: "The data set: digits (the default), mnist:DIR, csv:FILE or synthetic:…; see 'backtrail data list'.")
+  var data: String?
+
+  @Option(help: "The model: \(NetworkDescription.forms). (default: mlp:128)")
+  var model: String?
+
+  @Option(help: "A composition order; repeat for several: \(CompositionOrder.forms). (default: forward, backward)")
+  var order: [String] = []
+
+  @Option(help: "N: the orders' iterates 1 to N can be observed. (default: 1000)")
+  var steps: Int?
+
+  @Option(help: "Which iterates are observed: every:K, log:K or at:1,5,10. (default: 20 of them, evenly spaced)")
+  var evaluate: String?
+
+  @Option(help: "Test examples an observation looks at, the same for all. (default: all)")
+  var evaluationExamples: Int?
+
+  @Option(help: "How many of them at once; it changes the last bits of losses. (default: 64)")
+  var evaluationBatchSize: Int?
+
+  @Option(help: "Examples a batch. (default: 32; with a file:PATH sampler what its lines hold)")
+  var batchSize: Int?
+
+  @Option(help: "η, constant. (default: 0.05)")
+  var learningRate: Double?
+
+  @Option(
+    help: """
+      How batches are chosen: shuffle (a new permutation each epoch), replacement, or file:PATH (a batch of \
+      example indices a line). (default: shuffle)
+      """)
+  var sampler: String?
+
+  @Option(help: "Decides the initial state and the batches. (default: 0)")
+  var seed: Int?
+
+  @Option(help: "Repeat everything with K seeds, and show the spread between them. (default: 1)")
+  var seeds: Int?
+
+  @Option(help: "β of the exponential average of forward iterates. (default: 0.99)")
+  var averageDecay: Double?
+
+  @Option(help: "A safetensors file to start from, in PyTorch's names and layouts, instead of the seed's state.")
+  var initial: String?
+
+  @Option(help: "Workers; they change no bit. (default: the processor's cores)")
+  var lanes: Int?
+
+  @Option(help: "Threads a matrix product uses; they change bits. (default: 1)")
+  var blasThreads: Int?
+
+  @Option(help: "A YAML file with these options as keys, without the dashes; flags come before it.")
+  var config: String?
+
+  /// Flags, then the file, then the defaults.
+  func configuration() throws -> RunConfiguration {
+    var settings = RunSettings()
+    settings.data = data
+    settings.model = model
+    settings.order = order.isEmpty ? nil : order
+    settings.steps = steps
+    settings.evaluate = evaluate
+    settings.evaluationExamples = evaluationExamples
+    settings.evaluationBatchSize = evaluationBatchSize
+    settings.batchSize = batchSize
+    settings.learningRate = learningRate
+    settings.sampler = sampler
+    settings.seed = seed
+    settings.seeds = seeds
+    settings.averageDecay = averageDecay
+    settings.initial = initial
+    settings.lanes = lanes
+    settings.blasThreads = blasThreads
+    if let config { settings = settings.completed(by: try readConfigurationFile(config)) }
+    return try RunConfiguration(settings)
+  }
+}

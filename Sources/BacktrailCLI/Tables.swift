@@ -1,0 +1,94 @@
+import Backtrail
+import Foundation
+
+/// The comparison of orders at the end of a run.
+func summaryTable(_ result: RunResult, configuration: RunConfiguration) -> String {
+  var rows = [["order", "test loss", "test accuracy", "neighbour noise", "gradient evaluations", "lane seconds"]]
+  for line in result.summary {
+    rows.append([
+      line.series,
+      number(line.testLoss, spread: line.testLossSpread),
+      number(line.testAccuracy, spread: line.testAccuracySpread),
+      line.neighbourNoise.map { String(format: "%.5f", $0) } ?? "-",
+      grouped(line.gradientEvaluations),
+      String(format: "%.2f", line.laneSeconds),
+    ])
+  }
+  let shared = result.summary.reduce(0) { $0 + $1.gradientEvaluations } - result.gradientEvaluations
+  var notes = [
+    "Loss and accuracy: mean over the last quarter of the observed iterates"
+      + (configuration.seedCount > 1 ? " ± spread between \(configuration.seedCount) seeds." : "."),
+    "Neighbour noise: standard deviation of the loss's change from one observed iterate to the next, last half.",
+    "Spent: \(grouped(result.gradientEvaluations)) gradient evaluations"
+      + (shared > 0 ? " (\(grouped(shared)) fewer than the orders one by one)" : "")
+      + ", \(duration(result.wallSeconds)), \(size(result.peakResidentBytes)) peak memory; run kept in \(result.run)",
+  ]
+  if !result.averages.isEmpty {
+    notes.insert("The average is of all forward iterates, recent ones most; it costs no gradient evaluations.", at: 2)
+  }
+  return textTable(rows, alignment: [.left, .right, .right, .right, .right, .right]) + "\n\n" + notes.joined(separator: "\n")
+}
+
+private func number(_ value: Double, spread: Double?) -> String {
+  String(format: "%.4f", value) + (spread.map { String(format: " ± %.4f", $0) } ?? "")
+}
+
+/// What `plan` says.
+func planTable(_ prediction: CostPrediction, experiment: Experiment) -> String {
+  var rows = [["order", "observed iterates", "gradient evaluations"]]
+  for order in prediction.orders {
+    rows.append([order.order, grouped(order.iterates), grouped(order.gradientEvaluations)])
+  }
+  let alone = prediction.orders.reduce(0) { $0 + $1.gradientEvaluations } * experiment.configuration.seedCount
+  let saved = alone - prediction.predictedGradientEvaluations
+  let seeds = experiment.configuration.seedCount
+  let totals = [
+    [
+      "gradient evaluations",
+      grouped(prediction.predictedGradientEvaluations)
+        + (seeds > 1 ? " for \(seeds) seeds" : "")
+        + (saved > 0 ? ", \(grouped(saved)) saved by sharing between orders" : ""),
+    ],
+    [
+      "time", "about \(duration(prediction.predictedWallSeconds)) on \(prediction.lanes) lane\(prediction.lanes == 1 ? "" : "s")",
+    ],
+    ["peak memory", "about \(size(prediction.predictedPeakBytes))"],
+    ["training state", "\(size(prediction.stateBytes)); \(prediction.slots) kept at once besides the lanes'"],
+    ["numerics", prediction.fingerprint],
+  ]
+  return textTable(rows, alignment: [.left, .right, .right]) + "\n\n" + textTable(totals, alignment: [.left, .left])
+}
+
+func runsTable(_ runs: [StoredRun]) -> String {
+  var rows = [["run", "status", "made", "model", "data", "steps", "orders"]]
+  for run in runs {
+    rows.append([
+      run.run, run.status, run.createdAt.formatted(.iso8601), run.configuration.model, run.configuration.data,
+      grouped(run.configuration.steps), run.configuration.orders.joined(separator: " "),
+    ])
+  }
+  return textTable(rows, alignment: [.left, .left, .left, .left, .left, .right, .left])
+}
+
+func runDescription(_ run: StoredRun) -> String {
+  let configuration = run.configuration
+  var rows = [
+    ["run", run.run],
+    ["status", run.status],
+    ["made", run.createdAt.formatted(.iso8601)],
+    ["data", configuration.data],
+    ["model", configuration.model],
+    ["orders", configuration.orders.joined(separator: " ")],
+    ["steps", "\(grouped(configuration.steps)), observed \(configuration.evaluate)"],
+    ["batch size", String(configuration.batchSize)],
+    ["learning rate", String(configuration.learningRate)],
+    ["sampler", configuration.sampler],
+    ["seeds", configuration.seedCount == 1 ? String(configuration.seed) : "\(configuration.seeds.lowerBound) to \(configuration.seeds.upperBound - 1)"],
+    ["numerics", run.fingerprint],
+    ["observations", grouped(run.observations.count)],
+  ]
+  if let initial = configuration.initial { rows.insert(["initial state", initial], at: 8) }
+  let description = textTable(rows, alignment: [.left, .left])
+  guard let result = run.result else { return description }
+  return description + "\n\n" + summaryTable(result, configuration: configuration)
+}

@@ -1,0 +1,72 @@
+import GRDB
+import Synchronization
+
+/// Commits observations as lanes make them, off the lanes' threads: those that arrive while one commit is under way
+/// go into the next one together.
+public final class ObservationWriter: Sendable {
+  private struct State {
+    var pending: [Observation] = []
+    var isWriting = false
+    var failure: StorageError?
+  }
+
+  private let database: RunDatabase
+  private let state = Mutex(State())
+  private let didCommit: @Sendable ([Observation]) -> Void
+
+  /// - Parameter didCommit: told of observations once they are on disk.
+  public init(_ database: RunDatabase, didCommit: @escaping @Sendable ([Observation]) -> Void = { _ in }) {
+    self.database = database
+    self.didCommit = didCommit
+  }
+
+  /// Takes an observation and returns at once.
+  /// - Throws: why an earlier commit failed.
+  public func add(_ observations: [Observation]) throws(StorageError) {
+    let (starts, failure) = state.withLock { state in
+      state.pending += observations
+      defer { state.isWriting = true }
+      return (!state.isWriting, state.failure)
+    }
+    if let failure { throw failure }
+    if starts { write() }
+  }
+
+  private func write() {
+    database.queue.asyncWrite { [self] in try drain($0) } completion: { [self] _, result in
+      if case .failure(let error) = result { fail(error) }
+      if case .success(let committed) = result { didCommit(committed) }
+      let more = state.withLock { state in
+        state.isWriting = !state.pending.isEmpty && state.failure == nil
+        return state.isWriting
+      }
+      if more { write() }
+    }
+  }
+
+  /// Returns when all that was added is on disk.
+  /// - Throws: why a commit failed.
+  public func finish() async throws(StorageError) {
+    do {
+      // The queue is serial: commits begun before are done when this one begins.
+      didCommit(try await database.queue.write { [self] in try drain($0) })
+    } catch {
+      fail(error)
+    }
+    if let failure = state.withLock({ $0.failure }) { throw failure }
+  }
+
+  private func drain(_ connection: Database) throws -> [Observation] {
+    let observations = state.withLock { state in
+      defer { state.pending = [] }
+      return state.pending
+    }
+    for observation in observations { try observation.insert(connection) }
+    return observations
+  }
+
+  private func fail(_ error: any Error) {
+    let failure = RunDatabase.storageError(error, path: database.path)
+    state.withLock { state in state.failure = state.failure ?? failure }
+  }
+}

@@ -1,0 +1,169 @@
+import Foundation
+import GRDB
+import Tensors
+
+/// What was seen of one iterate.
+public struct Observation: Codable, Hashable, Sendable, FetchableRecord, PersistableRecord {
+  public var seed: Int
+  /// A composition order as the user writes it, or the name of a series computed along the way.
+  public var series: String
+  public var n: Int
+  /// Mean cross-entropy over the evaluated test examples, in nats.
+  public var testLoss: Double
+  /// Fraction of the evaluated test examples.
+  public var testAccuracy: Double
+  /// Of the training state and its update count.
+  public var digest: Digest
+
+  public init(seed: Int, series: String, n: Int, testLoss: Double, testAccuracy: Double, digest: Digest) {
+    self.seed = seed
+    self.series = series
+    self.n = n
+    self.testLoss = testLoss
+    self.testAccuracy = testAccuracy
+    self.digest = digest
+  }
+
+  public static let databaseTableName = "observation"
+}
+
+/// A run's one row about itself.
+public struct RunRecord: Codable, Sendable, FetchableRecord, PersistableRecord {
+  public enum Status: String, Codable, Sendable {
+    /// Begun, and not known to have ended.
+    case unfinished
+    case finished
+    /// Stopped by an error; what was observed before is there.
+    case failed
+  }
+
+  var id = 1
+  /// JSON.
+  public var configuration: String
+  /// What decides bits besides the configuration.
+  public var fingerprint: String
+  public var status: Status
+  public var createdAt: Date
+  /// JSON; nil until the run has finished.
+  public var result: String?
+
+  public init(configuration: String, fingerprint: String, createdAt: Date) {
+    self.configuration = configuration
+    self.fingerprint = fingerprint
+    self.createdAt = createdAt
+    status = .unfinished
+  }
+
+  public static let databaseTableName = "run"
+}
+
+/// `run.sqlite`: SQLite in WAL mode, synced at every commit, so that what a commit returned from survives a power cut.
+public final class RunDatabase: Sendable {
+  let path: String
+  let queue: DatabaseQueue
+
+  /// Makes the database of a new run.
+  public static func create(in folder: RunFolder, record: RunRecord) throws(StorageError) -> RunDatabase {
+    let database = try RunDatabase(folder)
+    try database.attempt {
+      try migrator.migrate(database.queue)
+      try database.queue.write { try record.insert($0) }
+    }
+    return database
+  }
+
+  /// Opens the database of an existing run.
+  public static func open(_ folder: RunFolder) throws(StorageError) -> RunDatabase {
+    let database = try RunDatabase(folder)
+    try database.attempt { try migrator.migrate(database.queue) }
+    return database
+  }
+
+  private init(_ folder: RunFolder) throws(StorageError) {
+    path = folder.databasePath
+    var configuration = Configuration()
+    configuration.journalMode = .wal
+    configuration.busyMode = .timeout(10)
+    configuration.prepareDatabase { try $0.execute(sql: "PRAGMA synchronous = FULL") }
+    do {
+      queue = try DatabaseQueue(path: path, configuration: configuration)
+    } catch {
+      throw Self.storageError(error, path: path)
+    }
+  }
+
+  private static var migrator: DatabaseMigrator {
+    var migrator = DatabaseMigrator()
+    migrator.registerMigration("runs and observations") { database in
+      try database.create(table: RunRecord.databaseTableName) { table in
+        table.primaryKey("id", .integer).check { $0 == 1 }
+        table.column("configuration", .text).notNull()
+        table.column("fingerprint", .text).notNull()
+        table.column("status", .text).notNull()
+        table.column("createdAt", .datetime).notNull()
+        table.column("result", .text)
+      }
+      try database.create(table: Observation.databaseTableName, options: .withoutRowID) { table in
+        table.primaryKey {
+          table.column("seed", .integer)
+          table.column("series", .text)
+          table.column("n", .integer)
+        }
+        table.column("testLoss", .double).notNull()
+        table.column("testAccuracy", .double).notNull()
+        table.column("digest", .text).notNull()
+      }
+    }
+    return migrator
+  }
+
+  /// The run's row about itself.
+  public func record() throws(StorageError) -> RunRecord {
+    let record = try attempt { try queue.read { try RunRecord.fetchOne($0) } }
+    guard let record else { throw .damaged(path: path, reason: "it has no row about the run itself") }
+    return record
+  }
+
+  /// Marks the run as ended.
+  /// - Parameter result: JSON; nil where it failed.
+  public func end(_ status: RunRecord.Status, result: String?) throws(StorageError) {
+    var record = try record()
+    record.status = status
+    record.result = result
+    try attempt { try queue.write { [record] in try record.update($0) } }
+  }
+
+  /// All observations, by seed, series and n.
+  public func observations() throws(StorageError) -> [Observation] {
+    try attempt {
+      try queue.read {
+        try Observation.order(Column("seed"), Column("series"), Column("n")).fetchAll($0)
+      }
+    }
+  }
+
+  public func observation(seed: Int, series: String, n: Int) throws(StorageError) -> Observation? {
+    try attempt {
+      try queue.read { try Observation.fetchOne($0, key: ["seed": seed, "series": series, "n": n]) }
+    }
+  }
+
+  private func attempt<Value>(_ body: () throws -> Value) throws(StorageError) -> Value {
+    do {
+      return try body()
+    } catch {
+      throw Self.storageError(error, path: path)
+    }
+  }
+
+  static func storageError(_ error: any Error, path: String) -> StorageError {
+    if let error = error as? StorageError { return error }
+    guard let error = error as? DatabaseError else { return .damaged(path: path, reason: reason(error)) }
+    let text = error.message ?? error.resultCode.description
+    return switch error.resultCode {
+    case .SQLITE_NOTADB, .SQLITE_CORRUPT, .SQLITE_ERROR, .SQLITE_SCHEMA: .damaged(path: path, reason: text)
+    case .SQLITE_FULL: .failed(path: path, reason: "\(text): make room on the disk")
+    default: .failed(path: path, reason: text)
+    }
+  }
+}

@@ -1,0 +1,78 @@
+import Foundation
+
+/// The folder of one run and what lies where in it.
+///
+///     run.sqlite      configuration, fingerprint, observations
+///     checkpoints/    training states (none are written yet)
+public struct RunFolder: Sendable {
+  public let path: String
+
+  public var databasePath: String { path + "/run.sqlite" }
+
+  /// Bytes of all checkpoints.
+  public var checkpointBytes: Int {
+    let folder = path + "/checkpoints"
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+    return names.reduce(0) { sum, name in
+      let attributes = try? FileManager.default.attributesOfItem(atPath: "\(folder)/\(name)")
+      return sum + (attributes?[.size] as? Int ?? 0)
+    }
+  }
+
+  /// Makes a new folder, with those above it.
+  /// - Throws: `StorageError.exists` if there is something at `path`, `.cannotCreate` if it can't be made.
+  public static func create(at path: String) throws(StorageError) -> RunFolder {
+    let parent = URL(fileURLWithPath: path).deletingLastPathComponent().path
+    do {
+      try FileManager.default.createDirectory(atPath: parent, withIntermediateDirectories: true)
+    } catch {
+      throw .cannotCreate(path: parent, reason: reason(error))
+    }
+    // mkdir tells whether the folder is new: two processes can't both create it.
+    guard mkdir(path, 0o777) == 0 else {
+      let code = errno
+      if code == EEXIST { throw .exists(path: path) }
+      throw .cannotCreate(path: path, reason: String(cString: strerror(code)))
+    }
+    return RunFolder(path: path)
+  }
+
+  /// - Throws: `StorageError.notARun` if there is no run at `path`.
+  public static func open(_ path: String) throws(StorageError) -> RunFolder {
+    let folder = RunFolder(path: path)
+    guard FileManager.default.fileExists(atPath: folder.databasePath) else { throw .notARun(path: path) }
+    return folder
+  }
+
+  /// The runs directly inside the folder `path`, by name.
+  public static func runs(in path: String) -> [RunFolder] {
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
+    return names.sorted().compactMap { try? open("\(path)/\($0)") }
+  }
+}
+
+/// A system error in words.
+func reason(_ error: any Error) -> String {
+  let error = error as NSError
+  return (error.userInfo[NSUnderlyingErrorKey] as? NSError)?.localizedDescription ?? error.localizedDescription
+}
+
+/// What can go wrong with a run's files.
+public enum StorageError: Error, Equatable, CustomStringConvertible {
+  case exists(path: String)
+  case cannotCreate(path: String, reason: String)
+  case notARun(path: String)
+  case damaged(path: String, reason: String)
+  case failed(path: String, reason: String)
+
+  public var description: String {
+    switch self {
+    case .exists(let path): "\(path) exists already; name a new folder with --out, or remove it first"
+    case .cannotCreate(let path, let reason): "can't create \(path): \(reason); name another folder with --out"
+    case .notARun(let path): "\(path) is not a run folder (it has no run.sqlite); 'backtrail runs list' shows the runs"
+    case .damaged(let path, let reason): "\(path) is damaged: \(reason)"
+    case .failed(let path, let reason):
+      "can't read or write \(path): \(reason); what was committed before is intact"
+    }
+  }
+}
