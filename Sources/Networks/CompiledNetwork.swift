@@ -11,6 +11,7 @@ public struct CompiledNetwork: Sendable {
   private let input: Region
   private let saved: Region
   private let scratch: Region
+  private let logitsGradient: Region
   /// Floats of one workspace.
   public let arenaCount: Int
 
@@ -30,6 +31,7 @@ public struct CompiledNetwork: Sendable {
     input = arena.reserve(inputCount * batchSize)
     saved = arena.reserve(chain.savedCount)
     scratch = arena.reserve(chain.scratchCount)
+    logitsGradient = arena.reserve(classCount * batchSize)
     arenaCount = arena.count
   }
 
@@ -99,8 +101,9 @@ public struct CompiledNetwork: Sendable {
     let inputs = workspace.inputs(rows: batchSize)
     let memory = memory(state, workspace)
     let logits = chain.forward(inputs, in: memory, context: context)
-    SoftmaxCrossEntropy.replaceByGradient(logits, labels: workspace.labels)
-    chain.backward(inputs, outputGradient: logits, inputGradient: nil, to: sink, in: memory, context: context)
+    let gradient = workspace.arena.vector.part(logitsGradient).matrix(rows: batchSize, columns: classCount)
+    SoftmaxCrossEntropy.writeGradient(of: logits, labels: workspace.labels, to: gradient)
+    chain.backward(inputs, outputGradient: gradient, inputGradient: nil, to: sink, in: memory, context: context)
   }
 
   private func memory(_ state: Vector, _ workspace: borrowing Workspace) -> LayerChain.Memory {

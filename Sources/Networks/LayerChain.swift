@@ -98,7 +98,7 @@ public struct LayerChain: Sendable {
 
   /// Goes back through the batch of the last `forward`.
   /// - Parameters:
-  ///   - outputGradient: the loss's gradient by the chain's output; it is overwritten.
+  ///   - outputGradient: the loss's gradient by the chain's output, apart from it; it is overwritten.
   ///   - inputGradient: takes the gradient by `input`; nil where nobody needs it.
   func backward(
     _ input: Matrix, outputGradient: Matrix, inputGradient: Matrix?, to sink: GradientSink, in memory: Memory,

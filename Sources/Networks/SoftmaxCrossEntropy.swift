@@ -24,20 +24,22 @@ public enum SoftmaxCrossEntropy {
     return (lossSum, correct)
   }
 
-  /// Replaces logits by the gradient of their mean loss: (softmax(x) − 1_c) / examples.
-  public static func replaceByGradient(_ logits: Matrix, labels: [Int32]) {
+  /// The gradient of the mean loss by the logits: (softmax(x) − 1_c) / examples.
+  /// - Parameter gradient: takes it; as large as `logits`.
+  public static func writeGradient(of logits: Matrix, labels: [Int32], to gradient: Matrix) {
     let weight = 1 / Float(logits.rows)
     for r in 0..<logits.rows {
       let row = logits[row: r]
+      let result = gradient[row: r]
       let largest = row[largestIndex(row)]
       var sum: Float = 0
       for c in 0..<row.count {
-        row[c] = exp(row[c] - largest)
-        sum += row[c]
+        result[c] = exp(row[c] - largest)
+        sum += result[c]
       }
       let scale = weight / sum
-      for c in 0..<row.count { row[c] *= scale }
-      row[Int(labels[r])] -= weight
+      for c in 0..<row.count { result[c] *= scale }
+      result[Int(labels[r])] -= weight
     }
   }
 
