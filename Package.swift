@@ -11,7 +11,8 @@ let package = Package(
   name: "backtrail",
   platforms: [.macOS(.v26)],
   products: [
-    .library(name: "Backtrail", targets: ["Replay"]),
+    .library(name: "Backtrail", targets: ["Backtrail"]),
+    .executable(name: "backtrail", targets: ["BacktrailCLI"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
@@ -35,8 +36,26 @@ let package = Package(
       swiftSettings: strict + [.enableExperimentalFeature("Lifetimes")]),
     .target(name: "Networks", dependencies: ["Tensors"], swiftSettings: strict),
     .target(
+      name: "Datasets", dependencies: ["Tensors", "CZlib"],
+      exclude: ["Resources/README.md"], resources: [.embedInCode("Resources/digits.bin.gz")],
+      swiftSettings: strict),
+    .target(
       name: "Replay",
       dependencies: ["Tensors", .product(name: "HeapModule", package: "swift-collections")],
+      swiftSettings: strict),
+    .target(
+      name: "Storage",
+      dependencies: ["Replay", .product(name: "GRDB", package: "GRDB.swift")],
+      swiftSettings: strict),
+    .target(
+      name: "Backtrail", dependencies: ["Tensors", "Networks", "Datasets", "Replay", "Storage"],
+      swiftSettings: strict),
+    .executableTarget(
+      name: "BacktrailCLI",
+      dependencies: [
+        "Backtrail", "Yams",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
       swiftSettings: strict),
     .testTarget(name: "TensorsTests", dependencies: ["Tensors"], swiftSettings: strict),
     .testTarget(name: "ReplayTests", dependencies: ["Replay"], swiftSettings: strict),

@@ -69,8 +69,8 @@ struct TrialRates {
       repeat {
         map.apply(batch: updates % last + 1, position: updates, to: &state.values, workspace: &workspace)
         updates += 1
-      } while updates - before < 2 || (clock.now - begin).seconds < seconds
-      return (clock.now - begin).seconds / Double(updates - before)
+      } while updates - before < 2 || clock.now - begin < .seconds(seconds)
+      return (clock.now - begin) / .seconds(1) / Double(updates - before)
     }
 
     // The first updates also pay for touching memory.
@@ -79,6 +79,6 @@ struct TrialRates {
     _ = experiment.evaluator.evaluate(state.values, workspace: &evaluation)
     let begin = clock.now
     _ = experiment.evaluator.evaluate(state.values, workspace: &evaluation)
-    secondsPerObservation = (clock.now - begin).seconds
+    secondsPerObservation = (clock.now - begin) / .seconds(1)
   }
 }

@@ -52,7 +52,7 @@ public struct Experiment: Sendable {
           batchSize: configuration.batchSize),
         learningRate: Float(configuration.learningRate), seed: seed)
     }
-    evaluator = Evaluator(
+    evaluator = try Evaluator(
       network: try CompiledNetwork(description, batchSize: configuration.evaluationBatchSize),
       examples: dataset.test, count: configuration.evaluationExamples)
     inputs = InputDigests(data: dataset.fingerprint, files: files)

@@ -42,11 +42,11 @@ public struct Evaluator: Sendable {
   let batches: [[Int]]
   let count: Int
 
-  /// - Parameter count: how many examples; nil for all. A part is the same for every run and seed.
-  init(network: CompiledNetwork, examples: Examples, count: Int?) {
+  /// - Parameter count: how many examples at most; nil for all. A part is the same for every run and seed.
+  init(network: CompiledNetwork, examples: Examples, count: Int?) throws(DatasetError) {
     self.network = network
     self.examples = examples
-    let indices = KeyedPermutation.evaluationIndices(count: count, of: examples.count)
+    let indices = try examples.evaluationIndices(atMost: count)
     self.count = indices.count
     batches = stride(from: 0, to: indices.count, by: network.batchSize).map {
       Array(indices[$0..<min($0 + network.batchSize, indices.count)])

@@ -15,9 +15,11 @@ public enum NumericsFingerprint {
   /// exp and log come from here.
   private static var mathLibrary: String {
     #if canImport(Glibc)
-      "glibc \(String(cString: gnu_get_libc_version()))"
+      var name = [CChar](repeating: 0, count: 64)
+      confstr(Int32(_CS_GNU_LIBC_VERSION), &name, name.count)
+      return String(cString: name)
     #else
-      "libm \(ProcessInfo.processInfo.operatingSystemVersionString)"
+      return "libm \(ProcessInfo.processInfo.operatingSystemVersionString)"
     #endif
   }
 

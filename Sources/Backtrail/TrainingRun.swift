@@ -100,7 +100,7 @@ public struct TrainingRun: Sendable {
           secondsPerObservation: replay.observationSeconds / Double(max(1, replay.observations)))
       },
       gradientEvaluations: replay.gradientEvaluations, predictedGradientEvaluations: plan.gradientEvaluations,
-      wallSeconds: (clock.now - begin).seconds, peakResidentBytes: ResidentMemory.peakBytes,
+      wallSeconds: (clock.now - begin) / .seconds(1), peakResidentBytes: ResidentMemory.peakBytes,
       predictedPeakBytes: predictedPeakBytes, checkpointBytes: folder.checkpointBytes,
       stateBytes: experiment.stateBytes, lanes: configuration.lanes, fingerprint: fingerprint)
     try database.end(.finished, result: try encodeJSON(result))

@@ -7,8 +7,8 @@ struct BatchesCommand: ParsableCommand {
     abstract: "Print the example indices of a run's batches, a batch a line.",
     discussion: "Indices count from 0 in the data set's order. The output is what '--sampler file:PATH' reads.")
 
-  @Argument(help: "The run's folder.")
-  var run: String
+  @Argument(help: ArgumentHelp("The run's folder.", valueName: "run"))
+  var runFolder: String
 
   @Option(help: "The first batch.")
   var from = 1
@@ -25,7 +25,7 @@ struct BatchesCommand: ParsableCommand {
   }
 
   func run() throws {
-    let run = try TrainingRun.open(run, allowNumericsChange: true)
+    let run = try TrainingRun.open(runFolder, allowNumericsChange: true)
     let seed = seed ?? run.experiment.configuration.seed
     let last = to ?? run.experiment.configuration.steps
     for batch in stride(from: from, through: last, by: 1) {

@@ -9,7 +9,7 @@ struct DataCommand: ParsableCommand {
     static let configuration = CommandConfiguration(abstract: "The kinds of data set that --data reads.")
 
     func run() {
-      print(textTable(Dataset.catalogue.map { [$0.form, $0.description] }, alignment: [.left, .left]))
+      print(textTable(Dataset.catalogue.map { [$0.form, $0.summary] }, alignment: [.left, .left]))
     }
   }
 

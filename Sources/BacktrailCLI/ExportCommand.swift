@@ -10,8 +10,8 @@ struct ExportCommand: AsyncParsableCommand {
     abstract: "Write an iterate of any order as safetensors, in PyTorch's names and layouts.",
     discussion: "The iterate need not have been observed: it is replayed from the initial state.")
 
-  @Argument(help: "The run's folder.")
-  var run: String
+  @Argument(help: ArgumentHelp("The run's folder.", valueName: "run"))
+  var runFolder: String
 
   @Option(help: "The composition order: \(CompositionOrder.forms).")
   var order: String
@@ -36,7 +36,7 @@ struct ExportCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
-    let run = try TrainingRun.open(run, allowNumericsChange: allowNumericsChange)
+    let run = try TrainingRun.open(runFolder, allowNumericsChange: allowNumericsChange)
     let order = try CompositionOrder(reading: order)
     let seed = seed ?? run.experiment.configuration.seed
     let progress = ReplayProgress()

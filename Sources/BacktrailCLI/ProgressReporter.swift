@@ -3,7 +3,7 @@ import Foundation
 import Replay
 
 /// Shows how far a replay is on standard error: a bar on a terminal, a line every ten seconds elsewhere.
-final class ProgressReporter: Sendable {
+final class ProgressReporter {
   private let timer: any DispatchSourceTimer
   private let isTerminal: Bool
 

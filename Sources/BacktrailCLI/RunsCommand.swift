@@ -31,14 +31,14 @@ struct RunsCommand: ParsableCommand {
   struct Show: ParsableCommand {
     static let configuration = CommandConfiguration(abstract: "A run's configuration and results.")
 
-    @Argument(help: "The run's folder.")
-    var run: String
+    @Argument(help: ArgumentHelp("The run's folder.", valueName: "run"))
+    var runFolder: String
 
     @Flag(help: "Print one JSON document.")
     var json = false
 
     func run() throws {
-      let run = try StoredRun(run)
+      let run = try StoredRun(runFolder)
       if json { try printJSON(run) } else { print(runDescription(run)) }
     }
   }

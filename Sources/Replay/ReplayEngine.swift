@@ -118,20 +118,20 @@ public struct ReplayEngine<Map: UpdateMap, Observer: IterateObserver>: Sendable 
       break
     case .apply(let run):
       try lane.apply(run, map: maps[replica], progress: progress)
-      lane.summary.updateSeconds += (clock.now - begin).seconds
+      lane.summary.updateSeconds += (clock.now - begin) / .seconds(1)
     case .applyAveraging(let run):
       try lane.apply(run, map: maps[replica], progress: progress, average: shared.averages[replica], decay: averageDecay)
-      lane.summary.updateSeconds += (clock.now - begin).seconds
+      lane.summary.updateSeconds += (clock.now - begin) / .seconds(1)
     case .observe(let iterates):
       try observer.observe(iterates, replica: replica, state: lane.state, workspace: &lane.observerWorkspace)
       lane.summary.observations += 1
-      lane.summary.observationSeconds += (clock.now - begin).seconds
+      lane.summary.observationSeconds += (clock.now - begin) / .seconds(1)
     case .observeAverage(let n):
       try shared.averages[replica].read { state throws in
         try observer.observeAverage(n: n, replica: replica, state: state, workspace: &lane.observerWorkspace)
       }
       lane.summary.observations += 1
-      lane.summary.observationSeconds += (clock.now - begin).seconds
+      lane.summary.observationSeconds += (clock.now - begin) / .seconds(1)
     }
   }
 }
@@ -161,8 +161,4 @@ private struct Lane<Map: UpdateMap, Observer: IterateObserver>: ~Copyable {
       progress.addUpdate()
     }
   }
-}
-
-extension Duration {
-  var seconds: Double { Double(components.seconds) + Double(components.attoseconds) * 1e-18 }
 }

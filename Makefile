@@ -1,0 +1,25 @@
+# The two commands of the README are `make demo` and `make test`.
+
+SWIFT ?= swift
+BACKTRAIL = .build/release/backtrail
+
+.PHONY: demo test build dependencies numpy-check clean
+
+demo: build
+	@Scripts/demo $(BACKTRAIL)
+
+test: dependencies
+	$(SWIFT) test -c release
+
+build: dependencies
+	$(SWIFT) build -c release --product backtrail
+
+dependencies:
+	@Scripts/install-dependencies
+
+# Compares iterates of every order with a float64 replay in NumPy, which this needs and `make test` does not.
+numpy-check: build
+	python3 Scripts/compare-with-numpy.py $(BACKTRAIL)
+
+clean:
+	rm -rf .build

@@ -1,0 +1,59 @@
+import Tensors
+
+/// A training split and a test split of the same kind of examples.
+///
+///     let digits = try Dataset.load("digits")
+///     digits.training.count       // 1437
+///     digits.exampleShape         // [1, 8, 8]
+public struct Dataset: Sendable {
+  /// The specification that loads it again from any folder: every option spelt out, paths absolute.
+  public let name: String
+
+  public let training: Examples
+  public let test: Examples
+
+  /// The digest of all that training and evaluation read: shapes, classes, labels, features and divisors of both splits.
+  /// It leaves out the name, so that moved files stay the same data.
+  public let fingerprint: Digest
+
+  /// - Throws: `DatasetError.impossible` when a split is empty or the two differ in shape or classes.
+  public init(name: String, training: Examples, test: Examples) throws(DatasetError) {
+    guard training.count > 0, test.count > 0 else {
+      throw .impossible("\(name): both the training and the test split need examples")
+    }
+    guard training.exampleShape == test.exampleShape else {
+      throw .impossible("\(name): training examples are \(training.exampleShape), test examples \(test.exampleShape)")
+    }
+    guard training.classCount == test.classCount else {
+      throw .impossible("\(name): \(training.classCount) classes to train on, \(test.classCount) to test on")
+    }
+    self.name = name
+    self.training = training
+    self.test = test
+    var builder = DigestBuilder()
+    training.add(to: &builder)
+    test.add(to: &builder)
+    fingerprint = builder.digest
+  }
+
+  /// The shape of one example, channels first.
+  public var exampleShape: [Int] { training.exampleShape }
+
+  public var classCount: Int { training.classCount }
+
+  /// Resident bytes of both splits.
+  public var byteCount: Int { training.byteCount + test.byteCount }
+
+  /// Reads or makes the data set of a specification, one of the forms in `catalogue`.
+  public static func load(_ specification: String) throws(DatasetError) -> Dataset {
+    switch try DatasetSpecification(specification) {
+    case .digits: try digits()
+    case .mnist(let folder): try mnist(folder: folder)
+    case .csv(let file, let label): try csv(file: file, label: label)
+    case .synthetic(let clouds): try clouds.dataset()
+    }
+  }
+
+  /// Where one file holds both splits, every fifth example is a test example, the first among them.
+  static func isTest(_ index: Int) -> Bool { index.isMultiple(of: 5) }
+}

@@ -1,0 +1,77 @@
+import Foundation
+
+/// What a data specification such as `csv:iris.csv,label=species` asks for. Its description is the canonical form:
+/// every option spelt out, paths absolute, so that a run can be resumed from another folder.
+enum DatasetSpecification: Equatable, CustomStringConvertible {
+  case digits
+  case mnist(folder: String)
+  case csv(file: String, label: String?)
+  case synthetic(GaussianClouds)
+
+  init(_ text: String) throws(DatasetError) {
+    let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
+    let argument = parts.count > 1 ? String(parts[1]) : ""
+    switch parts.first {
+    case "digits":
+      guard parts.count == 1 else { throw .unknown(specification: text, reason: "`digits` takes no argument") }
+      self = .digits
+    case "mnist":
+      guard !argument.isEmpty else { throw .unknown(specification: text, reason: "`mnist:` needs a folder") }
+      self = .mnist(folder: Self.absolute(argument))
+    case "csv":
+      let (file, label) = Self.separateLabel(argument)
+      guard !file.isEmpty else { throw .unknown(specification: text, reason: "`csv:` needs a file") }
+      guard label != "" else { throw .unknown(specification: text, reason: "`label=` needs a column's name") }
+      self = .csv(file: Self.absolute(file), label: label)
+    case "synthetic":
+      do { self = .synthetic(try GaussianClouds(options: argument)) } catch {
+        throw .unknown(specification: text, reason: error.reason)
+      }
+    default:
+      throw .unknown(specification: text, reason: "there is no such kind of data")
+    }
+  }
+
+  var description: String {
+    switch self {
+    case .digits: "digits"
+    case .mnist(let folder): "mnist:\(folder)"
+    case .csv(let file, nil): "csv:\(file)"
+    case .csv(let file, let label?): "csv:\(file),label=\(label)"
+    case .synthetic(let clouds): "synthetic:\(clouds)"
+    }
+  }
+
+  /// Parts the column's name from the file's, which may hold commas too: only the last `,label=` counts.
+  private static func separateLabel(_ argument: String) -> (file: String, label: String?) {
+    guard let mark = argument.range(of: ",label=", options: .backwards) else { return (argument, nil) }
+    return (String(argument[..<mark.lowerBound]), String(argument[mark.upperBound...]))
+  }
+
+  /// The absolute path, home folder included: a shell doesn't expand the `~` of `mnist:~/data`.
+  private static func absolute(_ path: String) -> String {
+    URL(fileURLWithPath: (path as NSString).expandingTildeInPath).standardizedFileURL.path
+  }
+}
+
+extension Dataset {
+  /// A kind of data set, for listings.
+  public struct Form: Sendable {
+    /// How it is asked for: `mnist:DIR`.
+    public let form: String
+    /// One line on what it is.
+    public let summary: String
+  }
+
+  /// Every form of specification that `load` understands.
+  public static let catalogue = [
+    Form(form: "digits", summary: "1,797 handwritten digits of 8 × 8 pixels, built in (the default)"),
+    Form(form: "mnist:DIR", summary: "IDX files in MNIST's naming, gzip-compressed or not; Fashion-MNIST too"),
+    Form(
+      form: "csv:FILE[,label=COLUMN]",
+      summary: "numbers and one column of classes 0, 1, 2, …: label, class, target or y, else the last"),
+    Form(
+      form: "synthetic[:examples=2000,features=20,classes=4,noise=1,seed=1]",
+      summary: "Gaussian clouds, one around the mean of each class"),
+  ]
+}

@@ -1,0 +1,36 @@
+extension Dataset {
+  /// The handwritten digits that come with the package: 1,797 images of 8 × 8 pixels, 10 classes, about equally often.
+  /// Pixels are 0 (paper) to 1 (ink) in sixteenths. Every fifth image, the first among them, is a test image:
+  /// 1,437 to train on and 360 to test.
+  ///
+  /// The test set of "Optical Recognition of Handwritten Digits" by E. Alpaydin and C. Kaynak, UCI Machine Learning
+  /// Repository, 1998, https://doi.org/10.24432/C50P49, licensed under CC BY 4.0. Packed by `Scripts/make-digits.py`,
+  /// in the source's order.
+  static func digits() throws(DatasetError) -> Dataset {
+    let count = 1797
+    let pixelCount = 64
+    let brightest: Float = 16
+    let records = try decompressed(PackageResources.digits_bin_gz, count: count * (pixelCount + 1))
+
+    var pixels: (training: [UInt8], test: [UInt8]) = ([], [])
+    var labels: (training: [Int32], test: [Int32]) = ([], [])
+    for index in 0..<count {
+      let start = index * (pixelCount + 1)
+      let image = records[start..<start + pixelCount]
+      let label = Int32(records[start + pixelCount])
+      if isTest(index) {
+        pixels.test += image
+        labels.test.append(label)
+      } else {
+        pixels.training += image
+        labels.training.append(label)
+      }
+    }
+    return try Dataset(
+      name: DatasetSpecification.digits.description,
+      training: Examples(
+        bytes: pixels.training, dividedBy: brightest, exampleShape: [1, 8, 8], labels: labels.training, classCount: 10),
+      test: Examples(
+        bytes: pixels.test, dividedBy: brightest, exampleShape: [1, 8, 8], labels: labels.test, classCount: 10))
+  }
+}
