@@ -6,6 +6,7 @@ import Tensors
 
 /// A configuration with its data read and its network compiled: everything a replay needs.
 public struct Experiment: Sendable {
+  /// As given, with the batch size and the data set's full name filled in.
   public let configuration: RunConfiguration
   public let dataset: Dataset
   public let orders: [CompositionOrder]
@@ -15,49 +16,57 @@ public struct Experiment: Sendable {
   public let maps: [NetworkUpdateMap]
   /// What the configuration's files held when it was read.
   public let inputs: InputDigests
-  let description: NetworkDescription
   let evaluator: Evaluator
   private let initialTensors: [NamedTensor]?
 
   public var layout: StateLayout { maps[0].network.layout }
+  public var batchSize: Int { maps[0].network.batchSize }
   public var stateBytes: Int { layout.count * MemoryLayout<Float>.stride }
 
   /// Reads the data set and every other file the configuration names.
-  /// - Throws: `DatasetError`, `NetworkError` or `RunError`.
+  /// - Throws: `DatasetError`, `NetworkError`, `OrderError` or `RunError`.
   public init(_ configuration: RunConfiguration) throws {
-    self.configuration = configuration
     // First what can be refused at once, then what takes time to read.
     _ = try NetworkDescription(configuration.model, inputShape: [1], classCount: 2)
     orders = try configuration.orders.map { try CompositionOrder(reading: $0) }
     points = try EvaluationSchedule(configuration.evaluate).points(steps: configuration.steps)
     initialTensors = try configuration.initial.map { try Safetensors.read(path: $0) }
     let samplerFile = filePath(in: configuration.sampler)
+    let imported = try samplerFile.map { try ImportedBatches.read(path: $0) }
     let method: BatchSampler.Method =
-      if let samplerFile { .imported(try ImportedBatches.read(path: samplerFile)) } else {
-        configuration.sampler == "replacement" ? .replacement : .shuffle
-      }
+      if let imported { .imported(imported) } else { configuration.sampler == "replacement" ? .replacement : .shuffle }
     let paths = configuration.orders.compactMap(filePath) + [samplerFile, configuration.initial].compactMap { $0 }
     let files = try Dictionary(paths.map { ($0, try Digest(ofFile: $0)) }) { first, _ in first }
 
     let dataset = try Dataset.load(configuration.data)
     self.dataset = dataset
-    description = try NetworkDescription(
+    inputs = InputDigests(data: dataset.fingerprint, files: files)
+    let batchSize = configuration.batchSize ?? imported?.batchSize ?? 0
+    var completed = configuration
+    completed.data = dataset.name
+    completed.batchSize = batchSize
+    self.configuration = completed
+
+    // The samplers check the batch size before memory is laid out for it.
+    let samplers = try configuration.seeds.map {
+      try BatchSampler(
+        method: method, seed: UInt64($0), exampleCount: dataset.training.count, batchSize: batchSize)
+    }
+    let description = try NetworkDescription(
       configuration.model, inputShape: dataset.exampleShape, classCount: dataset.classCount)
-    let network = try CompiledNetwork(description, batchSize: configuration.batchSize)
-    maps = try configuration.seeds.map { seed in
+    let network = try CompiledNetwork(description, batchSize: batchSize)
+    maps = zip(configuration.seeds, samplers).map { seed, sampler in
       NetworkUpdateMap(
-        network: network, examples: dataset.training,
-        sampler: try BatchSampler(
-          method: method, seed: UInt64(seed), exampleCount: dataset.training.count,
-          batchSize: configuration.batchSize),
+        network: network, examples: dataset.training, sampler: sampler,
         learningRate: Float(configuration.learningRate), seed: seed)
     }
     evaluator = try Evaluator(
       network: try CompiledNetwork(description, batchSize: configuration.evaluationBatchSize),
       examples: dataset.test, count: configuration.evaluationExamples)
-    inputs = InputDigests(data: dataset.fingerprint, files: files)
-    for order in orders {
-      for n in points { _ = try sequence(of: order, n) }
+    if maps[0].sampler.batchCount != nil || orders.contains(where: { $0.lastIterate != nil }) {
+      for order in orders {
+        for n in points { _ = try sequence(of: order, n) }
+      }
     }
   }
 
@@ -83,10 +92,13 @@ public struct Experiment: Sendable {
     planner.replicas = maps.count
     planner.lanes = configuration.lanes
     planner.averagesForward = true
-    // An update takes a forward and a backward pass, some three times the arithmetic of an observed example.
-    planner.observationCost = Double(evaluator.count) / Double(3 * configuration.batchSize)
+    planner.observationCost = observationCost
     return planner.plan()
   }
+
+  /// About what an observation costs, in updates: an update takes a forward and a backward pass, some three times the
+  /// arithmetic of an observed example.
+  public var observationCost: Double { Double(evaluator.count) / Double(3 * batchSize) }
 
   /// The initial state of the seed at `index` of the configuration's.
   public func initialState(replica index: Int) throws -> TrainingState {
@@ -116,7 +128,7 @@ public struct Experiment: Sendable {
 }
 
 /// The path in a specification `file:PATH`; nil for others.
-private func filePath(in specification: String) -> String? {
+func filePath(in specification: String) -> String? {
   specification.hasPrefix("file:") ? String(specification.dropFirst("file:".count)) : nil
 }
 

@@ -18,7 +18,8 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
   public var evaluationExamples: Int?
   /// How many of them at once. Part of the mathematics: products of other shapes round differently.
   public var evaluationBatchSize: Int
-  public var batchSize: Int
+  /// Nil, before the sampler's file is read, for as many examples as its lines hold.
+  public var batchSize: Int?
   public var learningRate: Double
   public var sampler: String
   /// The first seed; a run with several uses those that follow.
@@ -43,22 +44,29 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
       }
       return value
     }
+    func absolute(_ path: String) -> String { URL(fileURLWithPath: path).standardizedFileURL.path }
+    func absoluteFile(_ specification: String) -> String {
+      filePath(in: specification).map { "file:" + absolute($0) } ?? specification
+    }
     data = settings.data ?? "digits"
     model = settings.model ?? "mlp:128"
-    orders = settings.order ?? ["forward", "backward"]
+    // Paths are kept absolute, so that a run can be replayed from any folder.
+    orders = (settings.order ?? ["forward", "backward"]).map(absoluteFile)
     steps = try whole("steps", settings.steps, default: 1000, in: 1...1_000_000_000)
     evaluate = settings.evaluate ?? "every:\(max(1, steps / 20))"
     evaluationExamples = try settings.evaluationExamples.map { count throws(RunError) in
       try whole("evaluation-examples", count, default: 0, in: 1...Int(Int32.max))
     }
     evaluationBatchSize = try whole("evaluation-batch-size", settings.evaluationBatchSize, default: 64, in: 1...65_536)
-    sampler = settings.sampler ?? "shuffle"
-    batchSize = try whole("batch-size", settings.batchSize, default: 32, in: 1...1_000_000)
+    sampler = absoluteFile(settings.sampler ?? "shuffle")
+    if settings.batchSize != nil || !sampler.hasPrefix("file:") {
+      batchSize = try whole("batch-size", settings.batchSize, default: 32, in: 1...1_000_000)
+    }
     learningRate = settings.learningRate ?? 0.05
     seed = try whole("seed", settings.seed, default: 0, in: 0...Int.max - 1_000_000)
     seedCount = try whole("seeds", settings.seeds, default: 1, in: 1...10_000)
     averageDecay = settings.averageDecay ?? 0.99
-    initial = settings.initial
+    initial = settings.initial.map(absolute)
     lanes = try whole(
       "lanes", settings.lanes, default: ProcessInfo.processInfo.activeProcessorCount, in: 1...1024)
     blasThreads = try whole("blas-threads", settings.blasThreads, default: 1, in: 1...1024)
@@ -72,6 +80,9 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
     guard !orders.isEmpty else { throw .usage("no composition order is given; add --order, such as --order backward") }
     if let twice = orders.indices.first(where: { orders[..<$0].contains(orders[$0]) }) {
       throw .usage("--order \(orders[twice]) is given twice; give it once")
+    }
+    if let empty = ((settings.order ?? []) + [settings.sampler ?? ""]).first(where: { $0 == "file:" }) {
+      throw .usage("'\(empty)' names no file; put its path after the colon")
     }
     do {
       for order in orders where !order.hasPrefix("file:") { _ = try CompositionOrder(order) }

@@ -40,7 +40,7 @@ struct ExportCommand: AsyncParsableCommand {
     let order = try CompositionOrder(reading: order)
     let seed = seed ?? run.experiment.configuration.seed
     let progress = ReplayProgress()
-    let reporter = json ? nil : ProgressReporter(progress, total: order.sequence(iterate).count)
+    let reporter = json ? nil : ProgressReporter(progress, updates: order.sequence(iterate).count)
     defer { reporter?.stop() }
     let replayed = try await run.iterate(order: order, n: iterate, seed: seed, progress: progress)
     try Safetensors.write(

@@ -7,7 +7,10 @@ final class ProgressReporter {
   private let timer: any DispatchSourceTimer
   private let isTerminal: Bool
 
-  init(_ progress: ReplayProgress, total: Int) {
+  /// - Parameters:
+  ///   - updates: how many there will be.
+  ///   - observations: how many there will be, each about as long as `observationCost` updates.
+  init(_ progress: ReplayProgress, updates: Int, observations: Int = 0, observationCost: Double = 0) {
     let isTerminal = isatty(STDERR_FILENO) == 1
     self.isTerminal = isTerminal
     let begin = ContinuousClock.now
@@ -15,9 +18,11 @@ final class ProgressReporter {
     timer = DispatchSource.makeTimerSource(queue: DispatchQueue(label: "progress"))
     timer.schedule(deadline: .now() + interval, repeating: interval)
     timer.setEventHandler {
-      let done = progress.gradientEvaluations
-      let elapsed = (ContinuousClock.now - begin) / .seconds(1)
-      let line = Self.line(done: done, total: total, seconds: elapsed, width: isTerminal ? 24 : 0)
+      let work = Double(progress.gradientEvaluations) + observationCost * Double(progress.observations)
+      let line = Self.line(
+        fraction: work / (Double(updates) + observationCost * Double(observations)),
+        done: progress.gradientEvaluations, total: updates, seconds: (ContinuousClock.now - begin) / .seconds(1),
+        barWidth: isTerminal ? 24 : 0)
       printToStandardError(isTerminal ? "\r\u{1B}[K\(line)" : line, terminator: isTerminal ? "" : "\n")
     }
     timer.resume()
@@ -31,12 +36,13 @@ final class ProgressReporter {
   }
 
   /// Such as `[######------] 50 %, 500 of 1,000 updates, 2,500 a second, 12 s left`.
-  static func line(done: Int, total: Int, seconds: Double, width: Int) -> String {
-    let fraction = total > 0 ? Double(done) / Double(total) : 1
-    let rate = seconds > 0 ? Double(done) / seconds : 0
-    let filled = Int(fraction * Double(width))
-    let bar = width > 0 ? "[" + String(repeating: "#", count: filled) + String(repeating: "-", count: width - filled) + "] " : ""
-    let left = rate > 0 ? duration(Double(total - done) / rate) + " left" : "time left unknown"
-    return "\(bar)\(Int(fraction * 100)) %, \(grouped(done)) of \(grouped(total)) updates, \(grouped(Int(rate))) a second, \(left)"
+  static func line(fraction: Double, done: Int, total: Int, seconds: Double, barWidth: Int) -> String {
+    let filled = min(barWidth, Int(fraction * Double(barWidth)))
+    let bar = String(repeating: "#", count: filled) + String(repeating: "-", count: barWidth - filled)
+    let left = fraction > 0 ? duration(seconds * (1 - fraction) / fraction) + " left" : "time left unknown"
+    return """
+      \(bar.isEmpty ? "" : "[\(bar)] ")\(Int(fraction * 100)) %, \(grouped(done)) of \(grouped(total)) updates, \
+      \(grouped(Int(Double(done) / max(seconds, 1e-3)))) a second, \(left)
+      """
   }
 }

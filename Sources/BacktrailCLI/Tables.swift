@@ -80,7 +80,7 @@ func runDescription(_ run: StoredRun) -> String {
     ["model", configuration.model],
     ["orders", configuration.orders.joined(separator: " ")],
     ["steps", "\(grouped(configuration.steps)), observed \(configuration.evaluate)"],
-    ["batch size", String(configuration.batchSize)],
+    ["batch size", configuration.batchSize.map(String.init) ?? "as the sampler's file says"],
     ["learning rate", String(configuration.learningRate)],
     ["sampler", configuration.sampler],
     ["seeds", configuration.seedCount == 1 ? String(configuration.seed) : "\(configuration.seeds.lowerBound) to \(configuration.seeds.upperBound - 1)"],

@@ -29,7 +29,13 @@ struct TrainCommand: AsyncParsableCommand {
         """)
     }
     let progress = ReplayProgress()
-    let reporter = json ? nil : ProgressReporter(progress, total: plan.gradientEvaluations)
+    let observations = plan.observationCount + plan.averageObservationCount
+    let reporter =
+      json
+      ? nil
+      : ProgressReporter(
+        progress, updates: plan.gradientEvaluations, observations: observations,
+        observationCost: experiment.observationCost)
     let result: RunResult
     do {
       result = try await run.train(progress: progress)
@@ -48,7 +54,7 @@ struct TrainCommand: AsyncParsableCommand {
   private func describe(_ experiment: Experiment) -> String {
     let configuration = experiment.configuration
     return """
-      \(configuration.model) on \(experiment.dataset.name), batch \(configuration.batchSize), \
+      \(configuration.model) on \(experiment.dataset.name), batch \(experiment.batchSize), \
       learning rate \(configuration.learningRate), \(grouped(configuration.steps)) steps\
       \(configuration.seedCount > 1 ? ", \(configuration.seedCount) seeds" : ""), \
       \(configuration.lanes) lane\(configuration.lanes == 1 ? "" : "s")

@@ -32,7 +32,8 @@ public struct BatchSampler: Sendable {
   public init(method: Method, seed: UInt64, exampleCount: Int, batchSize: Int) throws(DatasetError) {
     guard batchSize > 0 else { throw .impossible("a batch of \(batchSize) examples: the batch size must be 1 or more") }
     guard batchSize <= exampleCount else {
-      throw .impossible("a batch of \(batchSize) is larger than the data set of \(exampleCount): take a smaller batch size")
+      throw .impossible(
+        "a batch of \(batchSize) is larger than the data set of \(exampleCount): take a smaller batch size")
     }
     if case .imported(let batches) = method { try batches.check(exampleCount: exampleCount, batchSize: batchSize) }
     self.method = method
@@ -77,17 +78,5 @@ public struct BatchSampler: Sendable {
 extension BatchSampler.Method {
   fileprivate var purpose: RandomSource.Purpose {
     if case .shuffle = self { .shuffling } else { .sampling }
-  }
-}
-
-extension Examples {
-  /// The examples, ascending, that an evaluation on `most` of them uses: a fixed random choice that depends on the split's
-  /// size alone, not on a run's seed. A smaller choice is part of a larger one. nil, or more than there are: all.
-  /// - Throws: `DatasetError.impossible` when `most` is not positive.
-  public func evaluationIndices(atMost most: Int?) throws(DatasetError) -> [Int] {
-    guard let most, most < count else { return Array(0..<count) }
-    guard most > 0 else { throw .impossible("an evaluation on \(most) examples: it needs 1 or more") }
-    let permutation = KeyedPermutation(count: count, source: RandomSource(seed: 0, purpose: .evaluation), index: 0)
-    return (0..<most).map { permutation($0) }.sorted()
   }
 }

@@ -36,7 +36,8 @@ struct GaussianClouds: Equatable, Sendable, CustomStringConvertible {
   private mutating func set(_ key: String, to text: String) throws(OptionError) {
     func integer(_ range: ClosedRange<Int>) throws(OptionError) -> Int {
       guard let value = Int(text), range.contains(value) else {
-        throw OptionError(reason: "\(key) must be an integer of \(range.lowerBound) to \(range.upperBound), not “\(text)”")
+        throw OptionError(
+          reason: "\(key) must be an integer of \(range.lowerBound) to \(range.upperBound), not “\(text)”")
       }
       return value
     }

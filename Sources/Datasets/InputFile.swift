@@ -41,15 +41,20 @@ struct InputFile: ~Copyable {
 
   deinit { gzclose(file) }
 
-  /// The next `count` bytes, which the file's own header promised for `content`. They are allocated only where a file of
-  /// this size can hold them.
-  mutating func read(_ count: Int, for content: String) throws(DatasetError) -> [UInt8] {
+  /// Checks that a file of this size can still hold `count` bytes, before memory is taken for them.
+  /// - Parameter content: what the bytes are, for the error.
+  func require(_ count: Int, for content: String) throws(DatasetError) {
     guard let capacity else {
       throw damaged("is not a regular file", remedy: "Copy it to disk first.")
     }
     guard count <= capacity - position else {
       throw damaged("ends within \(content): it needs \(count) bytes and can't hold more than \(capacity - position)")
     }
+  }
+
+  /// The next `count` bytes, which the file's own header promised for `content`.
+  mutating func read(_ count: Int, for content: String) throws(DatasetError) -> [UInt8] {
+    try require(count, for: content)
     let bytes = try read(upTo: count)
     guard bytes.count == count else {
       throw damaged("ends within \(content): it needs \(count) bytes, \(bytes.count) are there")
@@ -107,7 +112,8 @@ struct InputFile: ~Copyable {
     case Z_OK, Z_STREAM_END: return
     case Z_BUF_ERROR: throw damaged("the gzip stream is truncated")
     case Z_ERRNO:
-      throw .missing(path: path, reason: "can't be read: \(String(cString: strerror(errno)))", remedy: "Check the disk.")
+      throw .missing(
+        path: path, reason: "can't be read: \(String(cString: strerror(errno)))", remedy: "Check the disk.")
     default: throw damaged("the gzip stream is corrupt (\(message))")
     }
   }

@@ -4,11 +4,17 @@ import Tensors
 /// How far a replay is. Read it from any thread.
 public final class ReplayProgress: Sendable {
   private let updates = Atomic<Int>(0)
+  private let looks = Atomic<Int>(0)
 
   public init() {}
 
   /// Updates applied so far.
   public var gradientEvaluations: Int { updates.load(ordering: .relaxed) }
+
+  /// States looked at so far, running averages among them.
+  public var observations: Int { looks.load(ordering: .relaxed) }
+
+  func addObservation() { looks.add(1, ordering: .relaxed) }
 
   func addUpdate() { updates.add(1, ordering: .relaxed) }
 }
@@ -124,14 +130,12 @@ public struct ReplayEngine<Map: UpdateMap, Observer: IterateObserver>: Sendable 
       lane.summary.updateSeconds += (clock.now - begin) / .seconds(1)
     case .observe(let iterates):
       try observer.observe(iterates, replica: replica, state: lane.state, workspace: &lane.observerWorkspace)
-      lane.summary.observations += 1
-      lane.summary.observationSeconds += (clock.now - begin) / .seconds(1)
+      lane.finishObservation(since: begin, progress: progress)
     case .observeAverage(let n):
       try shared.averages[replica].read { state throws in
         try observer.observeAverage(n: n, replica: replica, state: state, workspace: &lane.observerWorkspace)
       }
-      lane.summary.observations += 1
-      lane.summary.observationSeconds += (clock.now - begin) / .seconds(1)
+      lane.finishObservation(since: begin, progress: progress)
     }
   }
 }
@@ -147,6 +151,12 @@ private struct Lane<Map: UpdateMap, Observer: IterateObserver>: ~Copyable {
     self.state = state
     self.workspace = workspace
     self.observerWorkspace = observerWorkspace
+  }
+
+  mutating func finishObservation(since begin: ContinuousClock.Instant, progress: ReplayProgress) {
+    summary.observations += 1
+    summary.observationSeconds += (.now - begin) / .seconds(1)
+    progress.addObservation()
   }
 
   mutating func apply(

@@ -1,33 +1,5 @@
-import Foundation
-
-extension Dataset {
-  /// A table of numbers, a row an example, with one column of classes 0, 1, 2, …; features are used as they are.
-  ///
-  /// The first row is a header where a cell of it is neither a number nor empty. The label column is `label` where that
-  /// is given; else the one headed label, class, target or y, in any case of letters; else the last. Each class from 0 to
-  /// the largest must occur, so that a slip in a label can't grow the network. Every fifth row, the first among them, is
-  /// a test row.
-  static func csv(file path: String, label: String?) throws(DatasetError) -> Dataset {
-    var file = try InputFile(path: path)
-    var records = CSVRecords(try file.readAll(), path: path)
-    guard let first = try records.read() else {
-      throw .damaged(path: path, reason: "is empty", remedy: "Name a file with a row for each example.")
-    }
-    var table = CSVTable(path: path, columnCount: first.cells.count)
-    try table.chooseLabelColumn(header: CSVTable.isHeader(first) ? first : nil, named: label)
-    if !CSVTable.isHeader(first) { try table.append(first) }
-    while let record = try records.read() { try table.append(record) }
-    return try table.dataset(name: DatasetSpecification.csv(file: path, label: label).description)
-  }
-}
-
 /// The rows of a table, checked and parted into training and test rows as they are appended.
 struct CSVTable {
-  private struct Rows {
-    var features: [Float] = []
-    var labels: [Int32] = []
-  }
-
   private let path: String
   private let columnCount: Int
   private var labelColumn: Int
@@ -80,44 +52,23 @@ struct CSVTable {
   mutating func append(_ record: CSVRecords.Record) throws(DatasetError) {
     guard record.cells.count == columnCount else {
       throw .damaged(
-        path: path, place: .line(record.line), reason: "\(record.cells.count) cells, where the first row has \(columnCount)",
+        path: path, place: .line(record.line),
+        reason: "\(record.cells.count) cells, where the first row has \(columnCount)",
         remedy: "Give each row as many cells as the first.")
     }
     if Dataset.isTest(rowCount) {
-      try Self.append(record, to: &test, labelColumn: labelColumn, path: path)
+      try test.append(record, labelColumn: labelColumn, path: path)
     } else {
-      try Self.append(record, to: &training, labelColumn: labelColumn, path: path)
+      try training.append(record, labelColumn: labelColumn, path: path)
     }
     rowCount += 1
-  }
-
-  private static func append(
-    _ record: CSVRecords.Record, to rows: inout Rows, labelColumn: Int, path: String
-  ) throws(DatasetError) {
-    for (column, cell) in record.cells.enumerated() {
-      func damaged(_ reason: String, remedy: String) -> DatasetError {
-        .damaged(path: path, place: .line(record.line, column: column + 1), reason: reason, remedy: remedy)
-      }
-      let content = cell.isEmpty ? "an empty cell" : "“\(cell)”"
-      if column == labelColumn {
-        guard let label = Double(cell).flatMap(Int32.init(exactly:)), label >= 0 else {
-          throw damaged(
-            "\(content) is no class", remedy: "Number the classes 0, 1, 2, …, or name another column with `,label=COLUMN`.")
-        }
-        rows.labels.append(label)
-      } else {
-        guard let feature = Float(cell), feature.isFinite else {
-          throw damaged("\(content) is no finite float32 number", remedy: "Replace it, or remove the row.")
-        }
-        rows.features.append(feature)
-      }
-    }
   }
 
   func dataset(name: String) throws(DatasetError) -> Dataset {
     guard training.labels.count >= 2 else {
       throw .damaged(
-        path: path, reason: "\(rowCount) rows are too few to train and to test on", remedy: "Name a file of 3 rows or more.")
+        path: path, reason: "\(rowCount) rows are too few to train and to test on",
+        remedy: "Name a file of 3 rows or more.")
     }
     let classCount = try classCount()
     let shape = [columnCount - 1]
@@ -134,8 +85,8 @@ struct CSVTable {
     let largest = labels.max() ?? 0
     guard largest > 0 else {
       throw .damaged(
-        path: path, reason: "every row has label 0", remedy: "Give at least two classes, or name another column with "
-          + "`,label=COLUMN`.")
+        path: path, reason: "every row has label 0",
+        remedy: "Give at least two classes, or name another column with `,label=COLUMN`.")
     }
     // Among as many numbers from 0 on as there are labels, one is missing unless they have no gap.
     if let absent = (0..<Int32(labels.count)).first(where: { !labels.contains($0) }) {
@@ -144,5 +95,35 @@ struct CSVTable {
         remedy: "Number the classes 0, 1, 2, … without a gap, or name another column with `,label=COLUMN`.")
     }
     return labels.count
+  }
+}
+
+extension CSVTable {
+  /// The rows of one split.
+  fileprivate struct Rows {
+    var features: [Float] = []
+    var labels: [Int32] = []
+
+    mutating func append(_ record: CSVRecords.Record, labelColumn: Int, path: String) throws(DatasetError) {
+      for (column, cell) in record.cells.enumerated() {
+        func damaged(_ reason: String, remedy: String) -> DatasetError {
+          let content = cell.isEmpty ? "an empty cell" : "“\(cell)”"
+          return .damaged(
+            path: path, place: .line(record.line, column: column + 1), reason: "\(content) \(reason)", remedy: remedy)
+        }
+        if column == labelColumn {
+          guard let label = Double(cell).flatMap(Int32.init(exactly:)), label >= 0 else {
+            throw damaged(
+              "is no class", remedy: "Number the classes 0, 1, 2, …, or name another column with `,label=COLUMN`.")
+          }
+          labels.append(label)
+        } else {
+          guard let feature = Float(cell), feature.isFinite else {
+            throw damaged("is no finite float32 number", remedy: "Replace it, or remove the row.")
+          }
+          features.append(feature)
+        }
+      }
+    }
   }
 }

@@ -1,0 +1,157 @@
+import Foundation
+
+extension Safetensors {
+  /// The tensors of a file in the order of their bytes, elements of type F32, F64, F16 or BF16 as floats. Metadata is
+  /// passed over.
+  /// - Throws: `DatasetError.missing`; `.damaged` where the file breaks the format or holds another element type.
+  public static func read(path: String) throws(DatasetError) -> [NamedTensor] {
+    var file = try InputFile(path: path)
+    let headerLength = try file.read(8, for: "the header's length").reversed().reduce(UInt64(0)) {
+      $0 << 8 | UInt64($1)
+    }
+    guard headerLength <= longestHeader else {
+      throw .damaged(
+        path: path, place: .byte(0), reason: "a header of \(headerLength) bytes is longer than the format allows",
+        remedy: "Check that it is a safetensors file.")
+    }
+    let header = try file.read(Int(headerLength), for: "the header")
+    var tensors: [NamedTensor] = []
+    for entry in try entries(header: header, path: path) {
+      let values = try readValues(of: entry, from: &file)
+      tensors.append(NamedTensor(name: entry.name, shape: entry.shape, values: values))
+    }
+    try file.finish()
+    return tensors
+  }
+
+  /// A tensor as the header describes it.
+  private struct Entry {
+    let name: String
+    let type: ElementType
+    let shape: [Int]
+    let count: Int
+    /// Its bytes, from the end of the header on.
+    let bytes: Range<Int>
+  }
+
+  /// The tensors that a header describes, in the order of their bytes.
+  private static func entries(header: [UInt8], path: String) throws(DatasetError) -> [Entry] {
+    let fields: Header
+    do {
+      fields = try JSONDecoder().decode(Header.self, from: Data(header))
+    } catch {
+      throw .damaged(
+        path: path, place: .byte(8), reason: "the header is not as it should be: \(explanation(of: error))",
+        remedy: "Make the file again.")
+    }
+    var entries: [Entry] = []
+    for (name, fields) in fields.tensors { entries.append(try entry(name: name, fields, path: path)) }
+    // An empty tensor shares its offset with the one after it.
+    entries.sort {
+      ($0.bytes.lowerBound, $0.bytes.upperBound, $0.name) < ($1.bytes.lowerBound, $1.bytes.upperBound, $1.name)
+    }
+
+    var end = 0
+    for entry in entries {
+      guard entry.bytes.lowerBound == end else {
+        throw .damaged(
+          path: path, place: .tensor(entry.name),
+          reason: "starts at byte \(entry.bytes.lowerBound) of the data, where the tensors before it end at \(end)",
+          remedy: "Make the file again, without holes or overlaps.")
+      }
+      end = entry.bytes.upperBound
+    }
+    return entries
+  }
+
+  private static func entry(name: String, _ fields: Header.Fields, path: String) throws(DatasetError) -> Entry {
+    func damaged(_ reason: String, remedy: String = "Make the file again.") -> DatasetError {
+      .damaged(path: path, place: .tensor(name), reason: reason, remedy: remedy)
+    }
+    guard let type = ElementType(rawValue: fields.dtype) else {
+      let known = ElementType.allCases.map(\.rawValue).joined(separator: ", ")
+      throw damaged("has elements of type \(fields.dtype)", remedy: "Convert it to one of \(known).")
+    }
+    guard let count = fields.shape.product, let size = [count, type.size].product else {
+      throw damaged("has the impossible shape \(fields.shape)")
+    }
+    let offsets = fields.dataOffsets
+    guard offsets.count == 2, offsets[0] >= 0, offsets[0] <= offsets[1], offsets[1] - offsets[0] == size else {
+      throw damaged(
+        "\(count) elements of \(fields.dtype) are \(size) bytes, which the offsets \(offsets) do not enclose")
+    }
+    return Entry(name: name, type: type, shape: fields.shape, count: count, bytes: offsets[0]..<offsets[1])
+  }
+
+  /// Reads piece by piece, so that a tensor's bytes and its floats are never in memory together.
+  private static func readValues(of entry: Entry, from file: inout InputFile) throws(DatasetError) -> [Float] {
+    try file.require(entry.bytes.count, for: "tensor “\(entry.name)”")
+    let size = entry.type.size
+    let most = (1 << 20) / size
+    var values: [Float] = []
+    values.reserveCapacity(entry.count)
+    while values.count < entry.count {
+      let bytes = try file.read(min(most, entry.count - values.count) * size, for: "tensor “\(entry.name)”")
+      for start in stride(from: 0, to: bytes.count, by: size) {
+        var bits: UInt64 = 0
+        for byte in 0..<size { bits |= UInt64(bytes[start + byte]) << UInt64(8 * byte) }
+        let value = entry.type.value(bits: bits)
+        guard entry.type != .float64 || value.isFinite || !Double(bitPattern: bits).isFinite else {
+          throw .damaged(
+            path: file.path, place: .tensor(entry.name),
+            reason: "element \(values.count), \(Double(bitPattern: bits)), is too large for float32",
+            remedy: "Scale the tensor.")
+        }
+        values.append(value)
+      }
+    }
+    return values
+  }
+
+  private static func explanation(of error: any Error) -> String {
+    guard let error = error as? DecodingError else { return error.localizedDescription }
+    let context: DecodingError.Context
+    switch error {
+    case .typeMismatch(_, let found), .valueNotFound(_, let found), .keyNotFound(_, let found),
+      .dataCorrupted(let found):
+      context = found
+    @unknown default: return error.localizedDescription
+    }
+    let keys = context.codingPath.map(\.stringValue).joined(separator: ".")
+    return keys.isEmpty ? context.debugDescription : "\(keys): \(context.debugDescription)"
+  }
+}
+
+/// The JSON of a header, its values not yet checked.
+private struct Header: Decodable {
+  struct Fields: Decodable {
+    let dtype: String
+    let shape: [Int]
+    let dataOffsets: [Int]
+
+    enum CodingKeys: String, CodingKey {
+      case dtype, shape
+      case dataOffsets = "data_offsets"
+    }
+  }
+
+  private struct Key: CodingKey {
+    let stringValue: String
+    var intValue: Int? { nil }
+    init(stringValue: String) { self.stringValue = stringValue }
+    init?(intValue: Int) { nil }
+  }
+
+  var tensors: [String: Fields] = [:]
+
+  init(from decoder: any Decoder) throws {
+    let container = try decoder.container(keyedBy: Key.self)
+    for key in container.allKeys {
+      if key.stringValue == Safetensors.metadataKey {
+        _ = try container.decode([String: String].self, forKey: key)
+      } else {
+        tensors[key.stringValue] = try container.decode(Fields.self, forKey: key)
+      }
+    }
+  }
+}

@@ -1,0 +1,70 @@
+/// An array of floats with a name, such as the weights of one layer.
+public struct NamedTensor: Sendable, Equatable {
+  public let name: String
+  /// Its extents; empty for a single number.
+  public let shape: [Int]
+  /// Row-major; as many as the product of `shape`.
+  public let values: [Float]
+
+  public init(name: String, shape: [Int], values: [Float]) {
+    precondition(shape.product == values.count, "\(values.count) values do not fill the shape \(shape)")
+    self.name = name
+    self.shape = shape
+    self.values = values
+  }
+}
+
+/// Reads and writes the format in which trained weights are passed on: the length of the header, 8 bytes little-endian;
+/// the header in JSON, `{name: {"dtype", "shape", "data_offsets": [begin, end]}, …}` with texts under `__metadata__`;
+/// then the tensors' bytes, row-major and little-endian, which the offsets cut up without holes or overlaps.
+///
+/// https://huggingface.co/docs/safetensors
+public enum Safetensors {}
+
+extension Safetensors {
+  /// The key of the header that holds texts instead of a tensor.
+  static let metadataKey = "__metadata__"
+
+  /// The longest header that the format's own implementation reads, in bytes.
+  static let longestHeader = 100_000_000
+
+  /// The element types that floats can be read from.
+  enum ElementType: String, CaseIterable {
+    case float32 = "F32"
+    case float64 = "F64"
+    case float16 = "F16"
+    case bfloat16 = "BF16"
+
+    /// Bytes in an element.
+    var size: Int {
+      switch self {
+      case .float64: 8
+      case .float32: 4
+      case .float16, .bfloat16: 2
+      }
+    }
+
+    /// The value of an element from its bits, the first byte lowest. A double is rounded to the nearest float.
+    func value(bits: UInt64) -> Float {
+      switch self {
+      case .float32: Float(bitPattern: UInt32(truncatingIfNeeded: bits))
+      case .float64: Float(Double(bitPattern: bits))
+      case .float16: Self.half(UInt32(truncatingIfNeeded: bits))
+      case .bfloat16: Float(bitPattern: UInt32(truncatingIfNeeded: bits) << 16)
+      }
+    }
+
+    /// IEEE 754 binary16 by hand: not every platform has `Float16`.
+    private static func half(_ bits: UInt32) -> Float {
+      let exponent = bits >> 10 & 0x1F
+      let fraction = bits & 0x3FF
+      let magnitude =
+        switch exponent {
+        case 0: Float(fraction) * 0x1p-24
+        case 31: Float(bitPattern: 0x7F80_0000 | fraction << 13)
+        default: Float(bitPattern: (exponent + 112) << 23 | fraction << 13)
+        }
+      return bits & 0x8000 == 0 ? magnitude : -magnitude
+    }
+  }
+}

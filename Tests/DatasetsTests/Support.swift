@@ -1,0 +1,99 @@
+import CZlib
+import Datasets
+import Foundation
+import Tensors
+import Testing
+
+/// A folder of its own for one test, removed with it.
+final class TemporaryFolder: Sendable {
+  let path: String
+
+  init() throws {
+    path = FileManager.default.temporaryDirectory.appendingPathComponent("datasets-\(UUID().uuidString)").path
+    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+  }
+
+  deinit { try? FileManager.default.removeItem(atPath: path) }
+
+  /// Where `name` is or would be.
+  func file(_ name: String) -> String { "\(path)/\(name)" }
+
+  @discardableResult
+  func write(_ bytes: [UInt8], to name: String) throws -> String {
+    try Data(bytes).write(to: URL(fileURLWithPath: file(name)))
+    return file(name)
+  }
+
+  @discardableResult
+  func write(_ text: String, to name: String) throws -> String { try write(Array(text.utf8), to: name) }
+
+  func read(_ name: String) throws -> [UInt8] { Array(try Data(contentsOf: URL(fileURLWithPath: file(name)))) }
+
+  /// Writes `bytes` as a gzip member, after those that the file holds already.
+  func appendGzip(_ bytes: [UInt8], to name: String) throws {
+    let stream = try #require(gzopen(file(name), "ab9"))
+    #expect(gzwrite(stream, bytes, UInt32(bytes.count)) == bytes.count)
+    #expect(gzclose(stream) == Z_OK)
+  }
+}
+
+/// The error that `body` throws; a failed test where it throws none.
+func failure(of body: () throws -> some Any) -> DatasetError? {
+  #expect(throws: DatasetError.self) { _ = try body() }
+}
+
+extension DatasetError {
+  var place: Place? {
+    if case .damaged(_, let place, _, _) = self { place } else { nil }
+  }
+
+  var isMissing: Bool {
+    if case .missing = self { true } else { false }
+  }
+
+  var isUnknown: Bool {
+    if case .unknown = self { true } else { false }
+  }
+
+  var isDamaged: Bool {
+    if case .damaged = self { true } else { false }
+  }
+
+  var isImpossible: Bool {
+    if case .impossible = self { true } else { false }
+  }
+}
+
+/// `count` damaged copies of `bytes`, the same ones each time: cut short, or with one to four bytes changed.
+func damagedCopies(of bytes: [UInt8], count: Int) -> [[UInt8]] {
+  let source = RandomSource(seed: 7, purpose: .sampling)
+  return (0..<count).map { copy in
+    if copy.isMultiple(of: 4) {
+      return Array(bytes.prefix(source.index(below: bytes.count, batch: copy, example: 0)))
+    }
+    var changed = bytes
+    for change in 0..<copy % 4 + 1 {
+      let position = source.index(below: bytes.count, batch: copy, example: 2 * change)
+      changed[position] ^= UInt8(1 + source.index(below: 255, batch: copy, example: 2 * change + 1))
+    }
+    return changed
+  }
+}
+
+/// The features of the examples at `indices`, row after row, and their labels, as `gather` gives them.
+func gathered(_ indices: [Int], of examples: Examples) throws -> (features: [Float], labels: [Int32]) {
+  let count = indices.count * examples.featureCount
+  let buffer = try FloatBuffer(count: count)
+  let rows = buffer.vector(Region(offset: 0, count: count)).matrix(rows: indices.count, columns: examples.featureCount)
+  var labels = [Int32](repeating: -1, count: indices.count)
+  examples.gather(indices, into: rows, labels: &labels)
+  return ((0..<count).map { buffer[$0] }, labels)
+}
+
+/// How far the sum of (observed − expected)² / expected is from its mean under uniformity, in standard deviations.
+func chiSquareDeviation(_ counts: [Int]) -> Double {
+  let expected = Double(counts.reduce(0, +)) / Double(counts.count)
+  let sum = counts.reduce(0) { $0 + (Double($1) - expected) * (Double($1) - expected) / expected }
+  let freedom = Double(counts.count - 1)
+  return (sum - freedom) / (2 * freedom).squareRoot()
+}
