@@ -61,5 +61,12 @@ let package = Package(
     .testTarget(name: "ReplayTests", dependencies: ["Replay"], swiftSettings: strict),
     .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
     .testTarget(name: "NetworksTests", dependencies: ["Networks", "TestSupport"], swiftSettings: strict),
+    .testTarget(name: "DatasetsTests", dependencies: ["Datasets", "Tensors", "CZlib"], swiftSettings: strict),
+    .testTarget(
+      name: "BacktrailTests",
+      dependencies: ["Backtrail", "TestSupport", .product(name: "GRDB", package: "GRDB.swift")],
+      swiftSettings: strict),
+    .testTarget(
+      name: "BacktrailCLITests", dependencies: ["BacktrailCLI", "TestSupport"], swiftSettings: strict),
   ]
 )

@@ -70,7 +70,7 @@ extension SeriesSummary {
   }
 
   /// The standard deviation of the differences between neighbours in the last half of `losses`.
-  static func neighbourNoise(_ losses: [Double]) -> Double? {
+  public static func neighbourNoise(_ losses: [Double]) -> Double? {
     let half = losses.suffix(losses.count - losses.count / 2)
     return standardDeviation(zip(half, half.dropFirst()).map { $1 - $0 })
   }

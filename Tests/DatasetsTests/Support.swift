@@ -84,7 +84,7 @@ func damagedCopies(of bytes: [UInt8], count: Int) -> [[UInt8]] {
 func gathered(_ indices: [Int], of examples: Examples) throws -> (features: [Float], labels: [Int32]) {
   let count = indices.count * examples.featureCount
   let buffer = try FloatBuffer(count: count)
-  let rows = buffer.vector(Region(offset: 0, count: count)).matrix(rows: indices.count, columns: examples.featureCount)
+  let rows = buffer.vector.matrix(rows: indices.count, columns: examples.featureCount)
   var labels = [Int32](repeating: -1, count: indices.count)
   examples.gather(indices, into: rows, labels: &labels)
   return ((0..<count).map { buffer[$0] }, labels)

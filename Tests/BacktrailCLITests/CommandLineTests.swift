@@ -1,0 +1,181 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// Runs the built `backtrail` as a user does.
+private struct Command {
+  let status: Int32
+  let output: String
+  let errors: String
+
+  /// The executable lies beside the test bundle.
+  static let executable = URL(fileURLWithPath: CommandLine.arguments[0]).resolvingSymlinksInPath()
+    .deletingLastPathComponent().appendingPathComponent("backtrail")
+
+  init(_ arguments: [String], in folder: String) throws {
+    let process = Process()
+    process.executableURL = Self.executable
+    process.arguments = arguments
+    process.currentDirectoryURL = URL(fileURLWithPath: folder)
+    // Files instead of pipes: a full pipe would stop the process.
+    let files = ["out", "err"].map { folder + "/\(UUID().uuidString).\($0)" }
+    for file in files { try "".write(toFile: file, atomically: false, encoding: .utf8) }
+    process.standardOutput = FileHandle(forWritingAtPath: files[0])
+    process.standardError = FileHandle(forWritingAtPath: files[1])
+    try process.run()
+    process.waitUntilExit()
+    status = process.terminationStatus
+    output = try String(contentsOfFile: files[0], encoding: .utf8)
+    errors = try String(contentsOfFile: files[1], encoding: .utf8)
+    for file in files { try FileManager.default.removeItem(atPath: file) }
+  }
+
+  /// The value of a key of the JSON document as text, keys in order, so that equal values are equal texts.
+  func text(_ key: String) throws -> String {
+    let value = try #require(json[key])
+    return String(decoding: try JSONSerialization.data(withJSONObject: value, options: .sortedKeys), as: UTF8.self)
+  }
+
+  var json: [String: Any] { (try? JSONSerialization.jsonObject(with: Data(output.utf8))) as? [String: Any] ?? [:] }
+}
+
+@Suite struct CommandLineTests {
+  private let folder: TemporaryFolder
+
+  init() throws { folder = try TemporaryFolder() }
+
+  private func backtrail(_ line: String) throws -> Command {
+    try Command(line.split(separator: " ").map(String.init), in: folder.path)
+  }
+
+  private let small = "--model mlp:8 --steps 20 --evaluation-examples 20"
+
+  @Test func trainPrintsTheDocumentedJSON() throws {
+    let command = try backtrail("train \(small) --order forward --order tail:5 --evaluate at:10,20 --out run --json")
+    #expect(command.status == 0)
+    #expect(command.errors.isEmpty)
+    let keys = [
+      "run", "orders", "gradientEvaluations", "predictedGradientEvaluations", "wallSeconds", "peakResidentBytes",
+      "predictedPeakBytes", "checkpointBytes", "stateBytes", "lanes", "fingerprint",
+    ]
+    for key in keys { #expect(command.json[key] != nil, "\(key)") }
+    let orders = try #require(command.json["orders"] as? [[String: Any]])
+    #expect(orders.map { $0["order"] as? String } == ["forward", "tail:5"])
+    #expect(orders.map { $0["gradientEvaluations"] as? Int } == [20, 25])
+    let iterates = try #require(orders[1]["iterates"] as? [[String: Any]])
+    #expect(iterates.map { $0["n"] as? Int } == [10, 20])
+    for key in ["testLoss", "testAccuracy", "digest"] { #expect(iterates[0][key] != nil) }
+
+    let peak = try #require(command.json["peakResidentBytes"] as? Int)
+    let predicted = try #require(command.json["predictedPeakBytes"] as? Int)
+    #expect(abs(Double(peak - predicted)) < 0.1 * Double(peak))
+
+    let plan = try backtrail("plan \(small) --order forward --order tail:5 --evaluate at:10,20 --json").json
+    #expect(plan["predictedGradientEvaluations"] as? Int == command.json["gradientEvaluations"] as? Int)
+    #expect(plan["stateBytes"] as? Int == command.json["stateBytes"] as? Int)
+    #expect(plan["fingerprint"] as? String == command.json["fingerprint"] as? String)
+    let shown = try backtrail("runs show run --json").json
+    #expect(shown["status"] as? String == "finished")
+  }
+
+  @Test func theTableComparesOrders() throws {
+    let command = try backtrail("train \(small) --order forward --order backward --evaluate every:2 --out run")
+    #expect(command.status == 0)
+    for words in ["forward average 0.99", "backward", "neighbour noise", "gradient evaluations", "110"] {
+      #expect(command.output.contains(words), "\(words)")
+    }
+    #expect(command.errors.contains("20 steps"))
+    #expect(try backtrail("runs list .").output.contains("finished"))
+  }
+
+  @Test func exportAndBatchesFeedANewRun() throws {
+    let trained = try backtrail("train \(small) --order backward --out a --json")
+    let export = try backtrail("export a --order backward --iterate 20 --to a.safetensors --json")
+    let digest = try #require(export.json["digest"] as? String)
+    #expect(try trained.text("orders").contains(digest))
+    #expect(export.json["observed"] as? Bool == true)
+    let batches = try backtrail("batches a")
+    #expect(batches.output.split(separator: "\n").count == 20)
+    #expect(batches.output.split(separator: "\n").allSatisfy { $0.split(separator: " ").count == 32 })
+    try batches.output.write(toFile: folder("batches"), atomically: false, encoding: .utf8)
+    #expect(try backtrail("batches a --from 3 --to 3").output == batches.output.split(separator: "\n")[2] + "\n")
+    let again = try backtrail("train \(small) --order backward --sampler file:batches --out b --json")
+    #expect(try again.text("orders") == trained.text("orders"))
+    #expect(try backtrail("train \(small) --initial a.safetensors --out c --json").status == 0)
+  }
+
+  @Test func aConfigurationFileStandsForFlags() throws {
+    _ = try folder.write("model: mlp:8\nsteps: 20\nevaluation-examples: 20\norder: [backward]\nlearning-rate: 0.1\n", to: "run.yaml")
+    let fromFile = try backtrail("train --config run.yaml --out a --json")
+    let fromFlags = try backtrail("train \(small) --order backward --learning-rate 0.1 --out b --json")
+    #expect(fromFile.status == 0)
+    #expect(try fromFile.text("orders") == fromFlags.text("orders"))
+    _ = try folder.write("stepz: 20\n", to: "typo.yaml")
+    let typo = try backtrail("train --config typo.yaml --out c")
+    #expect(typo.status == 64)
+    #expect(typo.errors.contains("stepz") && typo.errors.contains("line 1"))
+    _ = try folder.write("steps: many\n", to: "type.yaml")
+    #expect(try backtrail("train --config type.yaml --out c").status == 64)
+    _ = try folder.write("a: [", to: "broken.yaml")
+    #expect(try backtrail("train --config broken.yaml --out c").status == 64)
+  }
+
+  @Test func thePlansInstructionsArePrinted() throws {
+    let plan = try backtrail("plan --instructions --lanes 1 --steps 4 --order tail:2 --evaluate at:3,4")
+    #expect(
+      plan.output == """
+        task 0
+          start 0
+          apply 3
+          save 0
+        task 1 after 0
+          load 0
+          release 0
+          apply 2-1
+          observe 0:3
+        task 2 after 0
+          load 0
+          release 0
+          apply 4
+          apply 2-1
+          observe 0:4
+
+        """)
+    #expect(plan.status == 0)
+  }
+
+  /// Each kind of bad input: one clear line that names it, and sysexits' code.
+  @Test func badInput() throws {
+    _ = try folder.write("1,2,0\n3,nan,1\n", to: "nan.csv")
+    _ = try folder.write("1 2\n3\n", to: "ragged")
+    _ = try folder.write("not safetensors", to: "bad.safetensors")
+    try FileManager.default.createDirectory(atPath: folder("empty"), withIntermediateDirectories: true)
+    let cases: [(line: String, status: Int32, word: String)] = [
+      ("train --data mnist:nowhere", 66, "nowhere"), ("train --data mnist:empty", 66, "train-images"),
+      ("train --data csv:nan.csv", 65, "line 2"), ("train --data csv:none.csv", 66, "none.csv"),
+      ("train --data moon", 64, "moon"), ("train --model moon", 64, "moon"), ("train --order moon", 64, "moon"),
+      ("train --order tail", 64, "tail"), ("train --order file:nothing", 66, "nothing"),
+      ("train --steps 0", 64, "--steps"), ("train --steps x", 64, "steps"),
+      ("train --batch-size 2000", 78, "2000"), ("train --sampler file:ragged", 65, "line 2"),
+      ("train --sampler file:nothing", 66, "nothing"), ("train --initial bad.safetensors", 65, "bad.safetensors"),
+      ("train --initial nothing", 66, "nothing"), ("train --config nothing", 66, "nothing"),
+      ("train --learning-rate 1e12", 78, "--learning-rate"), ("train --learning-rate -1", 64, "learning-rate"),
+      ("train --out empty", 73, "empty"), ("train --out /proc/nothing/here", 73, "/proc/nothing"),
+      ("train --unknown", 64, "unknown"), ("export nowhere --order forward --iterate 1 --to x", 66, "nowhere"),
+      ("runs show empty", 66, "empty"), ("batches nowhere", 66, "nowhere"), ("data info moon", 64, "moon"),
+      ("plan --seeds 0", 64, "--seeds"),
+    ]
+    for (line, status, word) in cases {
+      let command = try backtrail(line)
+      #expect(command.status == status, "\(line): \(command.errors)")
+      #expect(command.errors.contains(word), "\(line): \(command.errors)")
+      #expect(command.output.isEmpty, "\(line)")
+    }
+  }
+
+  @Test func helpAndListsEndWell() throws {
+    for line in ["--help", "train --help", "data list", "data info digits", "data info synthetic --json", "runs list"] {
+      #expect(try backtrail(line).status == 0, "\(line)")
+    }
+  }
+}

@@ -1,0 +1,273 @@
+import Backtrail
+import Datasets
+import Foundation
+import GRDB
+import Replay
+import Storage
+import Tensors
+import TestSupport
+import Testing
+
+/// Settings of a small run on the digits.
+private func settings(_ change: (inout RunSettings) -> Void = { _ in }) -> RunSettings {
+  var settings = RunSettings()
+  settings.model = "mlp:12"
+  settings.order = ["forward", "backward", "tail:7", "window:5", "sliding:3", "sliding-forward:2", "flipflop:4", "blocks:8"]
+  settings.steps = 30
+  settings.evaluate = "at:1,7,13,30"
+  settings.evaluationExamples = 50
+  settings.batchSize = 16
+  settings.learningRate = 0.1
+  change(&settings)
+  return settings
+}
+
+private func train(_ settings: RunSettings, in folder: TemporaryFolder, name: String = "run") async throws -> RunResult {
+  let run = try TrainingRun.create(try Experiment(RunConfiguration(settings)), at: folder(name))
+  return try await run.train()
+}
+
+/// The digest of every iterate, by order, seed and n.
+private func digests(_ result: RunResult) -> [String: String] {
+  var digests: [String: String] = [:]
+  for series in result.orders + result.averages {
+    for iterate in series.iterates { digests["\(series.order) \(series.seed) \(iterate.n)"] = iterate.digest.description }
+  }
+  return digests
+}
+
+@Suite struct TrainingRunTests {
+  private let folder: TemporaryFolder
+
+  init() throws { folder = try TemporaryFolder() }
+
+  /// Promise 1, for everything the command line can vary.
+  @Test func bitsDependOnTheMathematicsAlone() async throws {
+    let expected = digests(try await train(settings { $0.lanes = 1 }, in: folder, name: "one"))
+    #expect(expected.count == (8 + 1) * 4)
+    for lanes in [2, 3] {
+      #expect(digests(try await train(settings { $0.lanes = lanes }, in: folder, name: "\(lanes)")) == expected)
+    }
+    for order in settings().order ?? [] {
+      let alone = settings {
+        $0.order = [order]
+        $0.evaluate = "at:13,30"
+        $0.evaluationExamples = 3
+      }
+      let found = digests(try await train(alone, in: folder, name: "\(order) alone"))
+      #expect(found.isSubset(of: expected), "\(order)")
+      #expect(found.count == (order == "forward" ? 4 : 2))
+    }
+  }
+
+  /// Every order, from the exported initial state and batches, against double precision.
+  @Test(arguments: ["shuffle", "replacement"])
+  func iteratesEqualAnIndependentReplay(sampler: String) async throws {
+    let run = try TrainingRun.create(
+      try Experiment(RunConfiguration(settings { $0.sampler = sampler })), at: folder("run"))
+    let dataset = run.experiment.dataset
+    let initial = try await run.iterate(order: .forward, n: 0, seed: 0)
+    for order in run.experiment.orders {
+      var reference = DoublePerceptron(tensors: initial.tensors.map { ($0.shape, $0.values) })
+      for batches in order.sequence(30).runs {
+        for index in 0..<batches.count {
+          let examples = try run.batch(batches[index], seed: 0)
+          let (inputs, labels) = try dataset.training.doubles(examples)
+          reference.descend(inputs, labels, learningRate: 0.1)
+        }
+      }
+      let found = try await run.iterate(order: order, n: 30, seed: 0).tensors.flatMap(\.values)
+      let scale = reference.parameters.map(abs).max() ?? 1
+      let worst = zip(found, reference.parameters).map { abs(Double($0) - $1) }.max() ?? .infinity
+      #expect(worst < 2e-4 * scale, "\(order)")
+    }
+  }
+
+  @Test func plannedCostIsExecutedCost() async throws {
+    let costs = ["forward": 100, "backward": 550, "tail:20": 270, "window:10": 190, "sliding:4": 394]
+    let result = try await train(
+      settings {
+        $0.order = costs.keys.sorted()
+        $0.steps = 100
+        $0.evaluate = "every:10"
+        $0.seeds = 2
+      }, in: folder)
+    for series in result.orders { #expect(series.gradientEvaluations == costs[series.order]) }
+    #expect(result.gradientEvaluations == result.predictedGradientEvaluations)
+    // The orders share batches: window:10 walks along forward (90) and begins as backward (10), tail:20 begins as
+    // backward (10 + 20), sliding:4 begins as forward (2).
+    #expect(result.gradientEvaluations == 2 * (costs.values.reduce(0, +) - 90 - 10 - 30 - 2))
+  }
+
+  @Test func severalSeedsAreTheRunsOfEachSeed() async throws {
+    let together = try await train(settings { ($0.seed, $0.seeds) = (5, 3) }, in: folder, name: "together")
+    #expect(Set(together.orders.map(\.seed)) == [5, 6, 7])
+    for seed in 5...7 {
+      let alone = digests(try await train(settings { $0.seed = seed }, in: folder, name: "\(seed)"))
+      #expect(alone.isSubset(of: digests(together)))
+    }
+    let summary = try #require(together.summary.first { $0.series == "backward" })
+    #expect((summary.testLossSpread ?? 0) > 0)
+  }
+
+  @Test func everyObservationIsStoredBeforeItIsReported() async throws {
+    let experiment = try Experiment(RunConfiguration(settings()))
+    let run = try TrainingRun.create(experiment, at: folder("run"))
+    let path = run.folder.path
+    let result = try await run.train(didCommit: { observations in
+      let stored = (try? StoredRun(path).observations) ?? []
+      #expect(Set(observations).isSubset(of: stored))
+    })
+    let stored = try StoredRun(path)
+    #expect(stored.status == "finished")
+    #expect(stored.observations.count == 9 * 4)
+    #expect(stored.result?.gradientEvaluations == result.gradientEvaluations)
+    #expect(try StoredRun.list(in: folder.path).map(\.run) == [path])
+  }
+
+  @Test func aDivergingRunStopsAndKeepsWhatItSaw() async throws {
+    let experiment = try Experiment(
+      RunConfiguration(
+        settings {
+          $0.order = ["forward"]
+          $0.evaluate = "every:1"
+          $0.learningRate = 1e30
+          $0.lanes = 1
+        }))
+    let run = try TrainingRun.create(experiment, at: folder("run"))
+    await #expect {
+      _ = try await run.train()
+    } throws: { error in
+      guard case RunError.diverged(order: "forward", seed: 0, n: let n) = error else { return false }
+      return (1...30).contains(n)
+    }
+    let stored = try StoredRun(folder("run"))
+    #expect(stored.status == "failed")
+    #expect(stored.observations.allSatisfy { $0.testLoss.isFinite })
+  }
+
+  @Test func aRunStartsFromAFile() async throws {
+    let first = try TrainingRun.create(try Experiment(RunConfiguration(settings())), at: folder("first"))
+    let expected = digests(try await first.train())
+    let initial = try await first.iterate(order: .backward, n: 0, seed: 0)
+    try Safetensors.write(initial.tensors, metadata: [:], to: folder("initial.safetensors"))
+    let fromFile = settings {
+      $0.initial = folder("initial.safetensors")
+      $0.sampler = "shuffle"
+    }
+    #expect(digests(try await train(fromFile, in: folder, name: "second")) == expected)
+  }
+
+  @Test func exportedBatchesAndOrdersReplayARun() async throws {
+    let first = try TrainingRun.create(try Experiment(RunConfiguration(settings())), at: folder("first"))
+    let expected = digests(try await first.train())
+    let lines = try (1...30).map { try first.batch($0, seed: 0).map(String.init).joined(separator: " ") }
+    let batches = try folder.write(lines.joined(separator: "\n") + "\n", to: "batches")
+    let order = try folder.write((1...30).map { "\($0)-1\n" }.joined(), to: "order")
+    let second = settings {
+      $0.sampler = "file:" + batches
+      $0.batchSize = nil
+      $0.order = ["file:" + order, "forward"]
+    }
+    let found = digests(try await train(second, in: folder, name: "second"))
+    for n in [1, 7, 13, 30] {
+      #expect(found["file:\(order) 0 \(n)"] == expected["backward 0 \(n)"])
+      #expect(found["forward 0 \(n)"] == expected["forward 0 \(n)"])
+    }
+    // The run's inputs are checked when it is opened again.
+    _ = try folder.write((1...30).map { "1-\($0)\n" }.joined(), to: "order")
+    #expect(throws: RunError.self) { try TrainingRun.open(folder("second")) }
+  }
+
+  @Test func ordersAndBatchesThatEndTooSoonAreRefused() throws {
+    let batches = try folder.write(String(repeating: "1 2 3\n", count: 20), to: "batches")
+    let order = try folder.write("1\n2-1\n99\n", to: "order")
+    for (orders, sampler, points) in [
+      (["forward"], "file:" + batches, "at:21"), (["file:" + order], "shuffle", "at:4"),
+      (["file:" + order], "file:" + batches, "at:3"),
+    ] {
+      let settings = settings {
+        $0.order = orders
+        $0.sampler = sampler
+        $0.evaluate = points
+        $0.batchSize = 3
+      }
+      #expect(throws: RunError.self) { try Experiment(RunConfiguration(settings)) }
+    }
+  }
+
+  @Test func aReplayFindsATamperedObservation() async throws {
+    _ = try await train(settings(), in: folder)
+    let run = try TrainingRun.open(folder("run"))
+    #expect(try await run.iterate(order: .tail(7), n: 30, seed: 0).wasObserved)
+    #expect(try await !run.iterate(order: .tail(8), n: 29, seed: 0).wasObserved)
+    let database = try DatabaseQueue(path: run.folder.databasePath)
+    try await database.write { database in
+      try database.execute(
+        sql: "UPDATE observation SET digest = ? WHERE series = 'tail:7' AND n = 30",
+        arguments: [String(repeating: "0", count: 32)])
+    }
+    await #expect(throws: RunError.self) { try await run.iterate(order: .tail(7), n: 30, seed: 0) }
+  }
+}
+
+@Suite struct RunSettingsTests {
+  @Test func settingsAreCheckedByName() {
+    let bad: [(String, (inout RunSettings) -> Void)] = [
+      ("--steps", { $0.steps = 0 }), ("--batch-size", { $0.batchSize = 0 }), ("--seeds", { $0.seeds = 0 }),
+      ("--learning-rate", { $0.learningRate = -1 }), ("--learning-rate", { $0.learningRate = .nan }),
+      ("--learning-rate", { $0.learningRate = 1e300 }), ("--lanes", { $0.lanes = 0 }), ("--seed", { $0.seed = -1 }),
+      ("--average-decay", { $0.averageDecay = 1 }), ("--evaluation-examples", { $0.evaluationExamples = 0 }),
+      ("twice", { $0.order = ["forward", "forward"] }), ("sideways", { $0.order = ["sideways"] }),
+      ("often", { $0.evaluate = "often" }), ("iterate 31", { $0.evaluate = "at:31" }), ("'best'", { $0.sampler = "best" }),
+      ("file:", { $0.sampler = "file:" }),
+    ]
+    for (word, change) in bad {
+      #expect {
+        try RunConfiguration(settings(change))
+      } throws: { error in
+        guard case RunError.usage(let text) = error else { return false }
+        return text.contains(word)
+      }
+    }
+  }
+
+  @Test func flagsComeBeforeTheFile() {
+    var flags = RunSettings()
+    flags.steps = 5
+    flags.order = ["backward"]
+    var file = RunSettings()
+    file.steps = 7
+    file.batchSize = 9
+    let both = flags.completed(by: file)
+    #expect(both.steps == 5)
+    #expect(both.batchSize == 9)
+    #expect(both.order == ["backward"])
+  }
+}
+
+@Suite struct SeriesSummaryTests {
+  @Test func noiseIsTheDeviationOfNeighbourDifferencesInTheLastHalf() throws {
+    // Differences in the last half (2, 4, 3, 5): 2, −1, 2; mean 1, squares 1 + 4 + 1 over 2.
+    let noise = try #require(SeriesSummary.neighbourNoise([9, 9, 0, 7, 2, 4, 3, 5]))
+    #expect(abs(noise - 3.squareRoot()) < 1e-12)
+    #expect(SeriesSummary.neighbourNoise([1, 2, 3]) == nil)
+  }
+}
+
+extension Examples {
+  /// Features and classes of some examples, read by the same path as a training batch.
+  func doubles(_ indices: [Int]) throws -> ([[Double]], [Int]) {
+    let buffer = try FloatBuffer(count: indices.count * featureCount)
+    let matrix = buffer.vector.matrix(rows: indices.count, columns: featureCount)
+    var labels = [Int32](repeating: 0, count: indices.count)
+    gather(indices, into: matrix, labels: &labels)
+    return (
+      (0..<indices.count).map { row in (0..<featureCount).map { Double(matrix[row: row][$0]) } }, labels.map(Int.init)
+    )
+  }
+}
+
+extension Dictionary where Key == String, Value == String {
+  func isSubset(of other: [String: String]) -> Bool { allSatisfy { other[$0.key] == $0.value } }
+}
