@@ -112,8 +112,8 @@ public struct Experiment: Sendable {
     return TrainingState(values: values)
   }
 
-  /// The largest resident size a run of `plan` will reach, in bytes. Call it when the data is read: it begins with
-  /// what the process has taken so far.
+  /// The largest resident size a run of `plan` will reach, in bytes. Call it when the data is read and nothing else is
+  /// allocated: it begins with what the process has taken so far.
   public func predictedPeakBytes(_ plan: ReplayPlan) -> Int {
     let lanes = min(configuration.lanes, max(1, plan.taskCount))
     let float = MemoryLayout<Float>.stride
@@ -123,8 +123,8 @@ public struct Experiment: Sendable {
   }
 
   /// What OpenBLAS touches of its packing buffers on a lane's thread, and what the database takes: measured.
-  private static let laneOverhead = 1 << 20
-  private static let runOverhead = 4 << 20
+  private static let laneOverhead = 1 << 19
+  private static let runOverhead = 1 << 19
 }
 
 /// The path in a specification `file:PATH`; nil for others.

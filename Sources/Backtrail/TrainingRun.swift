@@ -61,6 +61,7 @@ public struct TrainingRun: Sendable {
     let begin = clock.now
     let configuration = experiment.configuration
     let plan = experiment.plan()
+    let predictedPeakBytes = experiment.predictedPeakBytes(plan)
     let writer = ObservationWriter(database, didCommit: didCommit)
     let averageName = "forward average \(configuration.averageDecay)"
     let engine = ReplayEngine(
@@ -70,7 +71,6 @@ public struct TrainingRun: Sendable {
         evaluator: experiment.evaluator, orders: experiment.orders, seeds: configuration.seeds,
         averageName: averageName, writer: writer),
       averageDecay: configuration.averageDecay)
-    let predictedPeakBytes = experiment.predictedPeakBytes(plan)
     let replay: ReplaySummary
     do {
       replay = try await engine.run(plan, lanes: configuration.lanes, progress: progress)
