@@ -11,7 +11,7 @@ let package = Package(
   name: "backtrail",
   platforms: [.macOS(.v26)],
   products: [
-    .library(name: "Backtrail", targets: ["Backtrail"]),
+    .library(name: "Backtrail", targets: ["Backtrail", "Replay", "Networks", "Datasets", "Storage", "Tensors"]),
     .executable(name: "backtrail", targets: ["BacktrailCLI"]),
   ],
   dependencies: [
@@ -61,7 +61,7 @@ let package = Package(
     .testTarget(name: "ReplayTests", dependencies: ["Replay"], swiftSettings: strict),
     .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
     .testTarget(name: "NetworksTests", dependencies: ["Networks", "TestSupport"], swiftSettings: strict),
-    .testTarget(name: "DatasetsTests", dependencies: ["Datasets", "Tensors", "CZlib"], swiftSettings: strict),
+    .testTarget(name: "DatasetsTests", dependencies: ["Datasets", "Tensors", "CZlib", "TestSupport"], swiftSettings: strict),
     .testTarget(
       name: "BacktrailTests",
       dependencies: ["Backtrail", "TestSupport", .product(name: "GRDB", package: "GRDB.swift")],

@@ -50,12 +50,7 @@ struct NetworkObserver: IterateObserver {
 struct StateKeeper: IterateObserver {
   let kept: StoredState
 
-  func makeWorkspace() {}
-
   func observe(_ iterates: [Iterate], replica: Int, state: borrowing TrainingState, workspace: inout Void) {
     kept.write { $0.copy(from: state) }
   }
-
-  /// Never called: such plans average nothing.
-  func observeAverage(n: Int, replica: Int, state: borrowing TrainingState, workspace: inout Void) {}
 }

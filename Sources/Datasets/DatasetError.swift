@@ -35,7 +35,7 @@ public enum DatasetError: Error, Equatable, CustomStringConvertible {
     case .impossible(let reason):
       return reason
     case .cannotWrite(let path, let reason):
-      return "\(path): can't be written: \(reason)"
+      return "\(path): can't be written: \(reason). Name another file."
     }
   }
 }

@@ -7,8 +7,7 @@ import Tensors
 ///     /// θ ↦ (1 − η) θ + η x_j, the mean of a stream of numbers by SGD.
 ///     struct Mean: UpdateMap {
 ///       let numbers: [Float], rate: Float
-///       var stateCount: Int { 1 }
-///       func makeWorkspace() -> Void {}
+///       let stateCount = 1
 ///       func apply(batch: Int, position: Int, to state: inout StateBuffer, workspace: inout Void) {
 ///         state[0] += rate * (numbers[batch - 1] - state[0])
 ///       }
@@ -30,6 +29,10 @@ public protocol UpdateMap: Sendable {
   func apply(batch: Int, position: Int, to state: inout StateBuffer, workspace: inout Workspace)
 }
 
+extension UpdateMap where Workspace == Void {
+  public func makeWorkspace() {}
+}
+
 /// Looks at iterates as the engine reaches them.
 public protocol IterateObserver: Sendable {
   associatedtype Workspace: ~Copyable
@@ -46,6 +49,16 @@ public protocol IterateObserver: Sendable {
   /// Called when a replica's running average stands at iterate n of the averaged order.
   func observeAverage(
     n: Int, replica: Int, state: borrowing TrainingState, workspace: inout Workspace) throws
+}
+
+extension IterateObserver where Workspace == Void {
+  public func makeWorkspace() {}
+}
+
+extension IterateObserver {
+  /// Averages are of no interest.
+  public func observeAverage(
+    n: Int, replica: Int, state: borrowing TrainingState, workspace: inout Workspace) throws {}
 }
 
 /// Parameters, optimizer slots and persistent buffers, with the number of updates they have had.

@@ -105,18 +105,18 @@ private struct Command {
   }
 
   @Test func aConfigurationFileStandsForFlags() throws {
-    _ = try folder.write("model: mlp:8\nsteps: 20\nevaluation-examples: 20\norder: [backward]\nlearning-rate: 0.1\n", to: "run.yaml")
+    try folder.write("model: mlp:8\nsteps: 20\nevaluation-examples: 20\norder: [backward]\nlearning-rate: 0.1\n", to: "run.yaml")
     let fromFile = try backtrail("train --config run.yaml --out a --json")
     let fromFlags = try backtrail("train \(small) --order backward --learning-rate 0.1 --out b --json")
     #expect(fromFile.status == 0)
     #expect(try fromFile.text("orders") == fromFlags.text("orders"))
-    _ = try folder.write("stepz: 20\n", to: "typo.yaml")
+    try folder.write("stepz: 20\n", to: "typo.yaml")
     let typo = try backtrail("train --config typo.yaml --out c")
     #expect(typo.status == 64)
     #expect(typo.errors.contains("stepz") && typo.errors.contains("line 1"))
-    _ = try folder.write("steps: many\n", to: "type.yaml")
+    try folder.write("steps: many\n", to: "type.yaml")
     #expect(try backtrail("train --config type.yaml --out c").status == 64)
-    _ = try folder.write("a: [", to: "broken.yaml")
+    try folder.write("a: [", to: "broken.yaml")
     #expect(try backtrail("train --config broken.yaml --out c").status == 64)
   }
 
@@ -146,9 +146,9 @@ private struct Command {
 
   /// Each kind of bad input: one clear line that names it, and sysexits' code.
   @Test func badInput() throws {
-    _ = try folder.write("1,2,0\n3,nan,1\n", to: "nan.csv")
-    _ = try folder.write("1 2\n3\n", to: "ragged")
-    _ = try folder.write("not safetensors", to: "bad.safetensors")
+    try folder.write("1,2,0\n3,nan,1\n", to: "nan.csv")
+    try folder.write("1 2\n3\n", to: "ragged")
+    try folder.write("not safetensors", to: "bad.safetensors")
     try FileManager.default.createDirectory(atPath: folder("empty"), withIntermediateDirectories: true)
     let cases: [(line: String, status: Int32, word: String)] = [
       ("train --data mnist:nowhere", 66, "nowhere"), ("train --data mnist:empty", 66, "train-images"),

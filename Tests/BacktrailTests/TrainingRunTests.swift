@@ -175,7 +175,7 @@ private func digests(_ result: RunResult) -> [String: String] {
       #expect(found["forward 0 \(n)"] == expected["forward 0 \(n)"])
     }
     // The run's inputs are checked when it is opened again.
-    _ = try folder.write((1...30).map { "1-\($0)\n" }.joined(), to: "order")
+    try folder.write((1...30).map { "1-\($0)\n" }.joined(), to: "order")
     #expect(throws: RunError.self) { try TrainingRun.open(folder("second")) }
   }
 

@@ -1,4 +1,5 @@
 import Datasets
+import TestSupport
 import Testing
 
 @Suite struct BatchSamplerTests {
@@ -115,6 +116,6 @@ import Testing
     let size = failure { try BatchSampler(method: .imported(batches), seed: 1, exampleCount: 10, batchSize: 3) }
     #expect(size?.isImpossible == true)
     #expect(failure { try read("\n\n") }?.isDamaged == true)
-    #expect(failure { try ImportedBatches.read(path: folder.file("none.txt")) }?.isMissing == true)
+    #expect(failure { try ImportedBatches.read(path: folder("none.txt")) }?.isMissing == true)
   }
 }

@@ -1,4 +1,5 @@
 import Datasets
+import TestSupport
 import Testing
 
 @Suite struct CSVTests {
@@ -40,7 +41,7 @@ import Testing
 
   @Test func readsGzip() throws {
     try folder.appendGzip(Array(Self.plain.utf8), to: "table.csv.gz")
-    #expect(try Dataset.load("csv:\(folder.file("table.csv.gz"))").fingerprint == load(Self.plain).fingerprint)
+    #expect(try Dataset.load("csv:\(folder("table.csv.gz"))").fingerprint == load(Self.plain).fingerprint)
   }
 
   @Test(arguments: [("Label", ""), ("CLASS", ""), ("target", ""), ("y", ""), ("kind", ",label=kind")])

@@ -1,5 +1,6 @@
 import Datasets
 import Foundation
+import TestSupport
 import Testing
 
 @Suite struct MNISTTests {
@@ -30,7 +31,7 @@ import Testing
 
   /// Replaces a plain file by gzip members of `pieces`.
   func compress(_ name: String, pieces: [[UInt8]]) throws {
-    try FileManager.default.removeItem(atPath: folder.file(name))
+    try FileManager.default.removeItem(atPath: folder(name))
     for piece in pieces { try folder.appendGzip(piece, to: "\(name).gz") }
   }
 
@@ -54,7 +55,7 @@ import Testing
   }
 
   @Test func namesAMissingFile() throws {
-    try FileManager.default.removeItem(atPath: folder.file(Self.testLabels))
+    try FileManager.default.removeItem(atPath: folder(Self.testLabels))
     let error = failure { try load() }
     #expect(error?.isMissing == true)
     #expect(error?.description.contains(Self.testLabels) == true)

@@ -1,5 +1,6 @@
 import Datasets
 import Foundation
+import TestSupport
 import Testing
 
 @Suite struct SafetensorsTests {
@@ -21,7 +22,7 @@ import Testing
   }
 
   @Test func readsWhatItWrites() throws {
-    let path = folder.file("model.safetensors")
+    let path = folder("model.safetensors")
     try Safetensors.write(Self.tensors, metadata: ["order": "backward", "“quote”": "\\\"\n"], to: path)
     #expect(try Safetensors.read(path: path) == Self.tensors)
     let bytes = try folder.read("model.safetensors")
@@ -31,7 +32,7 @@ import Testing
   }
 
   @Test func readsWithoutTensors() throws {
-    let path = folder.file("empty.safetensors")
+    let path = folder("empty.safetensors")
     try Safetensors.write([], metadata: [:], to: path)
     #expect(try Safetensors.read(path: path).isEmpty)
   }
@@ -95,7 +96,7 @@ import Testing
     #expect(failure { try read(header, [0, 0, 128, 63, 0]) }?.isDamaged == true)
     let path = try folder.write([UInt8](repeating: 0xFF, count: 100), to: "long.safetensors")
     #expect(failure { try Safetensors.read(path: path) }?.place == .byte(0))
-    #expect(failure { try Safetensors.read(path: folder.file("none")) }?.isMissing == true)
+    #expect(failure { try Safetensors.read(path: folder("none")) }?.isMissing == true)
   }
 
   @Test func neverOverwrites() throws {
@@ -108,16 +109,16 @@ import Testing
   @Test func refusesWhatItCannotWrite() {
     for name in ["a", "__metadata__"] {
       let twice = [NamedTensor(name: "a", shape: [], values: [1]), NamedTensor(name: name, shape: [], values: [1])]
-      let error = failure { try Safetensors.write(twice, metadata: [:], to: folder.file("twice")) }
+      let error = failure { try Safetensors.write(twice, metadata: [:], to: folder("twice")) }
       #expect(error?.description.contains(name) == true)
     }
-    let nowhere = failure { try Safetensors.write([], metadata: [:], to: folder.file("no/such/folder")) }
+    let nowhere = failure { try Safetensors.write([], metadata: [:], to: folder("no/such/folder")) }
     #expect(nowhere?.description.contains("can't be written") == true)
   }
 
   /// Whatever the damage, a typed error or whole tensors come of it.
   @Test func neverFailsOtherwise() throws {
-    try Safetensors.write(Self.tensors, metadata: ["a": "b"], to: folder.file("sound"))
+    try Safetensors.write(Self.tensors, metadata: ["a": "b"], to: folder("sound"))
     var refused = 0
     for bytes in damagedCopies(of: try folder.read("sound"), count: 3000) {
       let path = try folder.write(bytes, to: "damaged")

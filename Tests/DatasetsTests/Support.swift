@@ -2,36 +2,13 @@ import CZlib
 import Datasets
 import Foundation
 import Tensors
+import TestSupport
 import Testing
 
-/// A folder of its own for one test, removed with it.
-final class TemporaryFolder: Sendable {
-  let path: String
-
-  init() throws {
-    path = FileManager.default.temporaryDirectory.appendingPathComponent("datasets-\(UUID().uuidString)").path
-    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-  }
-
-  deinit { try? FileManager.default.removeItem(atPath: path) }
-
-  /// Where `name` is or would be.
-  func file(_ name: String) -> String { "\(path)/\(name)" }
-
-  @discardableResult
-  func write(_ bytes: [UInt8], to name: String) throws -> String {
-    try Data(bytes).write(to: URL(fileURLWithPath: file(name)))
-    return file(name)
-  }
-
-  @discardableResult
-  func write(_ text: String, to name: String) throws -> String { try write(Array(text.utf8), to: name) }
-
-  func read(_ name: String) throws -> [UInt8] { Array(try Data(contentsOf: URL(fileURLWithPath: file(name)))) }
-
+extension TemporaryFolder {
   /// Writes `bytes` as a gzip member, after those that the file holds already.
   func appendGzip(_ bytes: [UInt8], to name: String) throws {
-    let stream = try #require(gzopen(file(name), "ab9"))
+    let stream = try #require(gzopen(self(name), "ab9"))
     #expect(gzwrite(stream, bytes, UInt32(bytes.count)) == bytes.count)
     #expect(gzclose(stream) == Z_OK)
   }

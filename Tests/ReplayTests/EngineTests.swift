@@ -8,7 +8,6 @@ import Testing
 private struct ScrambleMap: UpdateMap {
   let salt: Float
   var stateCount: Int { 3 }
-  func makeWorkspace() {}
   func apply(batch: Int, position: Int, to state: inout StateBuffer, workspace: inout Void) {
     let x = state[0], y = state[1]
     state[0] = 0.9 * y + salt * Float(batch)
@@ -30,8 +29,6 @@ private final class DigestRecorder: IterateObserver {
   init(failing: Int? = nil) { self.failing = failing }
 
   struct Failed: Error, Equatable { let n: Int }
-
-  func makeWorkspace() {}
 
   func observe(
     _ iterates: [Iterate], replica: Int, state: borrowing TrainingState, workspace: inout Void
@@ -146,39 +143,5 @@ private final class DigestRecorder: IterateObserver {
     let replay = Task { try await engine.run(plan, lanes: 1) }
     replay.cancel()
     await #expect(throws: CancellationError.self) { try await replay.value }
-  }
-
-  /// The README's example of theory: the mean of a stream of numbers, whose backward iterates converge to a point.
-  @Test func theoryOnOneFloat() async throws {
-    struct Mean: UpdateMap {
-      var stateCount: Int { 1 }
-      func makeWorkspace() {}
-      func number(_ batch: Int) -> Float { Float(RandomSource(seed: 1, purpose: .synthesis).index(below: 1000, batch: batch, example: 0)) }
-      func apply(batch: Int, position: Int, to state: inout StateBuffer, workspace: inout Void) {
-        state[0] += 0.1 * (number(batch) - state[0])
-      }
-    }
-    final class Values: IterateObserver {
-      let values = Mutex<[Iterate: Float]>([:])
-      func makeWorkspace() {}
-      func observe(_ iterates: [Iterate], replica: Int, state: borrowing TrainingState, workspace: inout Void) {
-        let value = state.values[0]
-        values.withLock { for iterate in iterates { $0[iterate] = value } }
-      }
-      func observeAverage(n: Int, replica: Int, state: borrowing TrainingState, workspace: inout Void) {}
-    }
-    let values = Values()
-    let engine = ReplayEngine(maps: [Mean()], initialStates: [try StoredState(count: 1)], observer: values)
-    _ = try await engine.run(ReplayPlanner(orders: [.forward, .backward], points: Array(1...300)).plan(), lanes: 2)
-    let seen = values.values.withLock { $0 }
-    // Two backward iterates differ by at most 0.9ⁿ times the range; forward's keep moving by a tenth of it.
-    for n in 200..<300 {
-      let difference = abs((seen[Iterate(order: 1, n: n)] ?? 0) - (seen[Iterate(order: 1, n: n + 1)] ?? 1e9))
-      #expect(difference < 1e-3)
-    }
-    let forwardMoves = (200..<300).map {
-      abs((seen[Iterate(order: 0, n: $0)] ?? 0) - (seen[Iterate(order: 0, n: $0 + 1)] ?? 0))
-    }
-    #expect(forwardMoves.reduce(0, +) / 100 > 10)
   }
 }

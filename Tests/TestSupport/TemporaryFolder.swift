@@ -15,9 +15,15 @@ public final class TemporaryFolder: Sendable {
   /// The path of something inside.
   public func callAsFunction(_ name: String) -> String { "\(path)/\(name)" }
 
-  /// Writes `text` to a file inside and returns its path.
-  public func write(_ text: String, to name: String) throws -> String {
-    try text.write(toFile: self(name), atomically: false, encoding: .utf8)
+  /// Writes a file inside and returns its path.
+  @discardableResult
+  public func write(_ bytes: [UInt8], to name: String) throws -> String {
+    try Data(bytes).write(to: URL(fileURLWithPath: self(name)))
     return self(name)
   }
+
+  @discardableResult
+  public func write(_ text: String, to name: String) throws -> String { try write(Array(text.utf8), to: name) }
+
+  public func read(_ name: String) throws -> [UInt8] { Array(try Data(contentsOf: URL(fileURLWithPath: self(name)))) }
 }
