@@ -89,7 +89,7 @@ public struct Experiment: Sendable {
   /// The plan for all orders, points and seeds.
   public func plan() -> ReplayPlan {
     var planner = ReplayPlanner(orders: orders, points: points)
-    planner.replicas = maps.count
+    planner.replicas = Array(repeating: ReplicaProgress(), count: maps.count)
     planner.lanes = configuration.lanes
     planner.averagesForward = true
     planner.observationCost = observationCost

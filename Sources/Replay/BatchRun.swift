@@ -74,6 +74,13 @@ struct RunProgression: Hashable, Sendable {
     return isMirrored && index % 2 == 1 ? run.reversed : run
   }
 
+  /// The first `count` runs, in at most two progressions.
+  func prefix(runs count: Int) -> [RunProgression] {
+    let whole = RunProgression(
+      start, firstShift: firstShift, lastShift: lastShift, repetitions: count / runsPerRepetition, isMirrored: isMirrored)
+    return count % runsPerRepetition == 0 ? [whole] : [whole, RunProgression(run(count - 1))]
+  }
+
   /// Whether `other` repeats the same runs, if not as often.
   func repeatsLike(_ other: RunProgression) -> Bool {
     start == other.start && firstShift == other.firstShift && lastShift == other.lastShift

@@ -41,6 +41,26 @@ public struct BatchSequence: Sendable {
     }
   }
 
+  /// The sequence's first `length` batches.
+  public func prefix(_ length: Int) -> BatchSequence {
+    precondition(length >= 0 && length <= count, "a prefix is no longer than its sequence")
+    guard length < count else { return self }
+    var kept: [RunProgression] = []
+    var remaining = length
+    for progression in progressions where remaining > 0 {
+      if progression.count <= remaining {
+        kept.append(progression)
+        remaining -= progression.count
+      } else {
+        let (run, offset) = progression.locate(remaining)
+        kept += progression.prefix(runs: run)
+        if offset > 0 { kept.append(RunProgression(progression.run(run).prefix(offset))) }
+        remaining = 0
+      }
+    }
+    return BatchSequence(progressions: kept)
+  }
+
   /// How many batches, from the first on, both sequences share.
   public func commonPrefixCount(with other: BatchSequence) -> Int {
     var a = RunCursor(self, position: 0)

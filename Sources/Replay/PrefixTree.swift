@@ -11,36 +11,61 @@ public struct Iterate: Hashable, Sendable {
   }
 }
 
+/// A state on the way to an iterate: the first `position` batches of the iterate's sequence applied.
+public struct PathPoint: Hashable, Sendable {
+  public let iterate: Iterate
+  public let position: Int
+
+  public init(_ iterate: Iterate, position: Int) {
+    self.iterate = iterate
+    self.position = position
+  }
+}
+
 /// The batch sequences of all wanted iterates as a radix tree: an edge is a stretch of batches that all iterates
-/// below it share, a node a state that is wanted or where sequences part. Walking every edge once yields every
-/// iterate, and no plan that applies the batches one by one can do with fewer updates.
+/// below it share, a node a state that is wanted, stored already, or where sequences part. Walking every edge once
+/// yields every iterate, and no plan that applies the batches one by one can do with fewer updates.
+///
+/// A stored state is there for nothing: what lies below it hangs from it, and the edge that leads to it is gone.
 ///
 /// Takes some 200 bytes a wanted iterate, whatever the length of the sequences.
 struct PrefixTree {
   struct Node {
     var parent: Int
-    /// Batches from the root to here.
+    /// Batches from the initial state to here.
     let depth: Int
-    /// The iterates this state is: a range of `iterates`.
+    /// Where the edge that leads here begins: the parent's depth, or its own for a stored state.
+    var edgeStart = 0
+    /// The iterates this state is: a range of `points`.
     var wanted: Range<Int>
-    /// An iterate (index into `iterates`) whose sequence passes through here.
+    /// A point (index into `points`) whose sequence passes through here.
     let example: Int
+    /// Which of the stored states it is.
+    var stored: Int?
   }
 
   static let root = 0
 
   let orders: [CompositionOrder]
-  /// The wanted iterates, in lexicographic order of their sequences.
-  let iterates: [Iterate]
+  /// The wanted iterates and the stored states, in lexicographic order of their sequences.
+  let points: [PathPoint]
   /// Node 0 is the root. A parent may come after its child.
   private(set) var nodes: [Node]
+  /// Nodes that are wanted or lead to one that is.
+  private(set) var isNeeded: [Bool]
 
-  /// - Parameter iterates: any order, no repeats, each n ≥ 1 and defined by its order.
-  init(orders: [CompositionOrder], iterates wanted: [Iterate]) {
+  /// - Parameters:
+  ///   - wanted: any order, no repeats, each n ≥ 1 and defined by its order.
+  ///   - stored: states that need not be computed, each with the number that nodes name it by.
+  init(orders: [CompositionOrder], wanted: [Iterate], stored: [(number: Int, point: PathPoint)] = []) {
     self.orders = orders
-    let sequences = wanted.map { orders[$0.order].sequence($0.n) }
-    let sorted = wanted.indices.sorted { sequences[$0] < sequences[$1] }
-    iterates = sorted.map { wanted[$0] }
+    let all = wanted.map { PathPoint($0, position: orders[$0.order].sequence($0.n).count) } + stored.map(\.point)
+    let sequences = all.map { orders[$0.iterate.order].sequence($0.iterate.n).prefix($0.position) }
+    // Of equal sequences the wanted come first, so that a node's wanted points are a range.
+    let sorted = all.indices.sorted {
+      sequences[$0] < sequences[$1] || (sequences[$0] == sequences[$1] && $0 < $1)
+    }
+    points = sorted.map { all[$0] }
     nodes = [Node(parent: Self.root, depth: 0, wanted: 0..<0, example: 0)]
     nodes.reserveCapacity(2 * sorted.count + 1)
 
@@ -58,41 +83,58 @@ struct PrefixTree {
         nodes[below].parent = top
         path.append(top)
       }
-      if sequence.count == shared {
+      if sequence.count > shared {
+        nodes.append(Node(parent: top, depth: sequence.count, wanted: index..<index, example: index))
+        top = nodes.count - 1
+        path.append(top)
+      }
+      if item >= wanted.count {
+        nodes[top].stored = stored[item - wanted.count].number
+      } else {
         let first = nodes[top].wanted.isEmpty ? index : nodes[top].wanted.lowerBound
         nodes[top].wanted = first..<index + 1
-      } else {
-        nodes.append(Node(parent: top, depth: sequence.count, wanted: index..<index + 1, example: index))
-        path.append(nodes.count - 1)
       }
     }
+    for node in nodes.indices.dropFirst() { nodes[node].edgeStart = nodes[nodes[node].parent].depth }
+    for node in nodes.indices.dropFirst() where nodes[node].stored != nil {
+      nodes[node].parent = Self.root
+      nodes[node].edgeStart = nodes[node].depth
+    }
+    isNeeded = nodes.map { !$0.wanted.isEmpty }
+    for node in nodesDeepestFirst where isNeeded[node] { isNeeded[nodes[node].parent] = true }
   }
 
+  /// All nodes but the root, each before its parent.
+  var nodesDeepestFirst: [Int] { (1..<nodes.count).sorted { nodes[$0].depth > nodes[$1].depth } }
+
   /// Updates on the edge that leads to `node`.
-  func edgeLength(_ node: Int) -> Int { nodes[node].depth - nodes[nodes[node].parent].depth }
+  func edgeLength(_ node: Int) -> Int { nodes[node].depth - nodes[node].edgeStart }
 
   /// The batches on the edge that leads to `node`.
   func edge(_ node: Int) -> BatchSequence.Runs {
-    let end = nodes[node]
-    let example = iterates[end.example]
-    return orders[example.order].sequence(example.n).runs(in: nodes[end.parent].depth..<end.depth)
+    sequence(through: node).runs(in: nodes[node].edgeStart..<nodes[node].depth)
   }
 
-  func wanted(_ node: Int) -> ArraySlice<Iterate> { iterates[nodes[node].wanted] }
+  func wanted(_ node: Int) -> [Iterate] { points[nodes[node].wanted].map(\.iterate) }
 
-  /// The least number of updates that yields every wanted iterate, all edges together.
-  var totalLength: Int { nodes.indices.dropFirst().reduce(0) { $0 + edgeLength($1) } }
+  /// An iterate whose sequence passes through `node`.
+  func example(_ node: Int) -> Iterate { points[nodes[node].example].iterate }
+
+  private func sequence(through node: Int) -> BatchSequence {
+    orders[example(node).order].sequence(example(node).n)
+  }
+
+  /// The least number of updates that yields every wanted iterate: all needed edges together.
+  var totalLength: Int { nodes.indices.dropFirst().reduce(0) { $0 + (isNeeded[$1] ? edgeLength($1) : 0) } }
 
   /// Whether `node` lies on the path to the iterate `target`, or is it.
   func isOnPath(_ node: Int, to target: BatchSequence) -> Bool {
     let depth = nodes[node].depth
-    let example = iterates[nodes[node].example]
-    return depth <= target.count
-      && orders[example.order].sequence(example.n).commonPrefixCount(with: target) >= depth
+    return depth <= target.count && sequence(through: node).commonPrefixCount(with: target) >= depth
   }
 }
 
-/// The children of every node, cheapest subtree first.
+/// The needed children of every node, cheapest subtree first.
 struct SubtreeOrder {
   /// Cost of a node's edge and all below it, in updates.
   let costs: [Double]
@@ -102,11 +144,10 @@ struct SubtreeOrder {
   /// - Parameter observationCost: what one observation costs, in updates.
   init(of tree: PrefixTree, observationCost: Double) {
     let count = tree.nodes.count
-    // Deepest first, so that every node is added to its parent after its own children were added to it.
-    let deepestFirst = (1..<count).sorted { tree.nodes[$0].depth > tree.nodes[$1].depth }
     var costs = [Double](repeating: 0, count: count)
     var childCounts = [Int](repeating: 0, count: count + 1)
-    for node in deepestFirst {
+    // Every node is added to its parent after its own children were added to it.
+    for node in tree.nodesDeepestFirst where tree.isNeeded[node] {
       costs[node] += Double(tree.edgeLength(node)) + (tree.nodes[node].wanted.isEmpty ? 0 : observationCost)
       costs[tree.nodes[node].parent] += costs[node]
       childCounts[tree.nodes[node].parent] += 1
@@ -116,7 +157,8 @@ struct SubtreeOrder {
     for node in 0..<count { starts.append(starts[node] + childCounts[node]) }
     var sorted = [Int](repeating: 0, count: max(0, count - 1))
     var filled = starts
-    for node in (1..<count).sorted(by: { (costs[$0], $0) < (costs[$1], $1) }) {
+    let needed = (1..<count).filter { tree.isNeeded[$0] }
+    for node in needed.sorted(by: { (costs[$0], $0) < (costs[$1], $1) }) {
       let parent = tree.nodes[node].parent
       sorted[filled[parent]] = node
       filled[parent] += 1

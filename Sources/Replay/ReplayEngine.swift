@@ -48,21 +48,27 @@ public struct ReplayEngine<Map: UpdateMap, Observer: IterateObserver>: Sendable 
   /// An initial state a replica.
   let initialStates: [StoredState]
   let observer: Observer
+  /// Where states are stored and restored; nil for plans that do neither.
+  let checkpoints: (any CheckpointStore)?
   /// The decay β of running averages: after n updates, iterate i has the weight (1 − β) β^(n−i) / (1 − βⁿ).
   let averageDecay: Double
 
   /// - Parameter initialStates: one for each of `maps`, as long as their states.
-  public init(maps: [Map], initialStates: [StoredState], observer: Observer, averageDecay: Double = 0) {
+  public init(
+    maps: [Map], initialStates: [StoredState], observer: Observer, averageDecay: Double = 0,
+    checkpoints: (any CheckpointStore)? = nil
+  ) {
     precondition(maps.count == initialStates.count && !maps.isEmpty, "one initial state a map")
     self.maps = maps
     self.initialStates = initialStates
     self.observer = observer
     self.averageDecay = averageDecay
+    self.checkpoints = checkpoints
   }
 
   /// Follows `plan`; when it returns, every planned iterate has been observed once.
   /// - Throws: the first error of a map's or observer's workspace or observation, when all lanes have stopped;
-  ///   `CancellationError` if the surrounding task was cancelled.
+  ///   `CancellationError` if the surrounding task was cancelled; then the lanes' states have been stored.
   public func run(
     _ plan: ReplayPlan, lanes: Int, progress: ReplayProgress = ReplayProgress()
   ) async throws -> ReplaySummary {
@@ -70,7 +76,7 @@ public struct ReplayEngine<Map: UpdateMap, Observer: IterateObserver>: Sendable 
     let stateCount = maps[0].stateCount
     let shared = SharedStates(
       slots: try (0..<plan.slotCount).map { _ in try StoredState(count: stateCount) },
-      averages: try plan.averaged.isEmpty ? [] : maps.map { _ in try RunningAverage(count: stateCount) })
+      averages: try plan.hasAverages ? maps.map { _ in try RunningAverage(count: stateCount) } : [])
     let board = TaskBoard(plan)
     return try await withThrowingTaskGroup(of: ReplaySummary.self) { group in
       for _ in 0..<min(lanes, max(1, plan.taskCount)) {
@@ -96,9 +102,15 @@ public struct ReplayEngine<Map: UpdateMap, Observer: IterateObserver>: Sendable 
       workspace: try maps[0].makeWorkspace(),
       observerWorkspace: try observer.makeWorkspace())
     while let task = await board.next() {
-      var replica = plan.tasks[task].replica
-      try plan.forEachInstruction(ofTask: task) { instruction in
-        try follow(instruction, on: &lane, replica: &replica, shared: shared, progress: progress)
+      lane.begin(replica: plan.replica(ofTask: task), path: plan.path(ofTask: task))
+      do {
+        try plan.forEachInstruction(ofTask: task) { instruction in
+          try follow(instruction, on: &lane, shared: shared, progress: progress)
+        }
+      } catch let error as CancellationError {
+        // What this lane has done since its last checkpoint is not lost either.
+        try checkpoint(&lane, shared: shared)
+        throw error
       }
       await board.finish(task)
     }
@@ -106,15 +118,16 @@ public struct ReplayEngine<Map: UpdateMap, Observer: IterateObserver>: Sendable 
   }
 
   private func follow(
-    _ instruction: ReplayInstruction, on lane: inout Lane<Map, Observer>, replica: inout Int,
-    shared: SharedStates, progress: ReplayProgress
+    _ instruction: ReplayInstruction, on lane: inout Lane<Map, Observer>, shared: SharedStates,
+    progress: ReplayProgress
   ) throws {
-    let clock = ContinuousClock()
-    let begin = clock.now
+    let begin = ContinuousClock.now
     switch instruction {
-    case .start(let index):
-      replica = index
-      initialStates[index].read { lane.state.copy(from: $0) }
+    case .start(let replica):
+      initialStates[replica].read { lane.state.copy(from: $0) }
+    case .restore(let replica, let stored):
+      try checkpoints?.restore(
+        stored, replica: replica, into: &lane.state, average: shared.averages.isEmpty ? nil : shared.averages[replica].state)
     case .load(let slot):
       shared.slots[slot].read { lane.state.copy(from: $0) }
     case .save(let slot):
@@ -122,21 +135,33 @@ public struct ReplayEngine<Map: UpdateMap, Observer: IterateObserver>: Sendable 
     case .release:
       // The task board lets no task write a slot before its readers are done.
       break
+    case .checkpoint:
+      try checkpoint(&lane, shared: shared)
     case .apply(let run):
-      try lane.apply(run, map: maps[replica], progress: progress)
-      lane.summary.updateSeconds += (clock.now - begin) / .seconds(1)
+      lane.isAveraging = false
+      try lane.apply(run, map: maps[lane.replica], progress: progress)
+      lane.summary.updateSeconds += (.now - begin) / .seconds(1)
     case .applyAveraging(let run):
-      try lane.apply(run, map: maps[replica], progress: progress, average: shared.averages[replica], decay: averageDecay)
-      lane.summary.updateSeconds += (clock.now - begin) / .seconds(1)
+      lane.isAveraging = true
+      try lane.apply(
+        run, map: maps[lane.replica], progress: progress, average: shared.averages[lane.replica], decay: averageDecay)
+      lane.summary.updateSeconds += (.now - begin) / .seconds(1)
     case .observe(let iterates):
-      try observer.observe(iterates, replica: replica, state: lane.state, workspace: &lane.observerWorkspace)
+      try observer.observe(iterates, replica: lane.replica, state: lane.state, workspace: &lane.observerWorkspace)
       lane.finishObservation(since: begin, progress: progress)
     case .observeAverage(let n):
-      try shared.averages[replica].read { state throws in
-        try observer.observeAverage(n: n, replica: replica, state: state, workspace: &lane.observerWorkspace)
+      try shared.averages[lane.replica].state.read { state throws in
+        try observer.observeAverage(n: n, replica: lane.replica, state: state, workspace: &lane.observerWorkspace)
       }
       lane.finishObservation(since: begin, progress: progress)
     }
+  }
+
+  private func checkpoint(_ lane: inout Lane<Map, Observer>, shared: SharedStates) throws {
+    guard let checkpoints, lane.state.updateCount > 0 else { return }
+    try checkpoints.save(
+      lane.state, average: lane.isAveraging ? shared.averages[lane.replica].state : nil, replica: lane.replica,
+      at: PathPoint(lane.path, position: lane.state.updateCount))
   }
 }
 
@@ -146,11 +171,23 @@ private struct Lane<Map: UpdateMap, Observer: IterateObserver>: ~Copyable {
   var workspace: Map.Workspace
   var observerWorkspace: Observer.Workspace
   var summary = ReplaySummary()
+  /// What the task at hand is about.
+  var replica = 0
+  var path = Iterate(order: 0, n: 0)
+  /// Whether the state's last update entered the running average.
+  var isAveraging = false
 
   init(state: consuming TrainingState, workspace: consuming Map.Workspace, observerWorkspace: consuming Observer.Workspace) {
     self.state = state
     self.workspace = workspace
     self.observerWorkspace = observerWorkspace
+  }
+
+  mutating func begin(replica: Int, path: Iterate) {
+    self.replica = replica
+    self.path = path
+    state.updateCount = 0
+    isAveraging = false
   }
 
   mutating func finishObservation(since begin: ContinuousClock.Instant, progress: ReplayProgress) {

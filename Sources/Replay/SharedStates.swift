@@ -28,24 +28,22 @@ public final class StoredState: Sendable {
 
 /// The exponential average of the states along a path, each weighted by how recent it is.
 final class RunningAverage: Sendable {
-  private let average: StoredState
+  let state: StoredState
 
   init(count: Int) throws {
-    average = try StoredState(count: count)
+    state = try StoredState(count: count)
   }
 
   /// Takes in the next state of the path. The weight (1 − β) / (1 − βⁿ) of the n-th makes this the exact weighted
   /// mean of all n, with no pull towards zero at the beginning (the correction of Kingma and Ba 2015, section 3).
   func add(_ state: borrowing TrainingState, decay: Double) {
-    average.write { average in
+    self.state.write { average in
+      // The mean of one state is that state, whatever the average held before.
+      guard state.updateCount > 1 else { return average.copy(from: state) }
       let weight = (1 - decay) / (1 - pow(decay, Double(state.updateCount)))
       average.values.move(toward: state.values, by: Float(weight))
       average.updateCount = state.updateCount
     }
-  }
-
-  func read<E: Error>(_ body: (borrowing TrainingState) throws(E) -> Void) throws(E) {
-    try average.read(body)
   }
 }
 
@@ -54,4 +52,14 @@ struct SharedStates: Sendable {
   let slots: [StoredState]
   /// One a replica; empty where nothing is averaged.
   let averages: [RunningAverage]
+}
+
+/// Keeps states beyond a replay's end. Called from all lanes.
+public protocol CheckpointStore: Sendable {
+  /// Stores a state, and the replica's running average with it if there is one. When it returns, both are safe.
+  func save(_ state: borrowing TrainingState, average: StoredState?, replica: Int, at point: PathPoint) throws
+
+  /// Brings back one of the states the plan was told of.
+  /// - Parameter average: takes the running average, if one was stored with the state.
+  func restore(_ stored: Int, replica: Int, into state: inout TrainingState, average: StoredState?) throws
 }

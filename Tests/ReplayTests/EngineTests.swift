@@ -59,7 +59,7 @@ private final class DigestRecorder: IterateObserver {
     _ orders: [CompositionOrder], _ points: [Int], lanes: Int
   ) async throws -> [DigestRecorder.Key: Digest] {
     var planner = ReplayPlanner(orders: orders, points: points)
-    planner.replicas = 2
+    planner.replicas = [ReplicaProgress(), ReplicaProgress()]
     planner.lanes = lanes
     planner.averagesForward = true
     let recorder = DigestRecorder()

@@ -4,17 +4,23 @@ import Testing
 /// Follows a plan knowing only which sequence each state holds: no numbers, no engine.
 private struct PlanChecker {
   enum Failure: Error {
-    case emptySlot(Int), slotStillRead(Int), nothingLoaded, wrongIterate(Iterate), wrongAverage(Int), tooManySlots(Int)
+    case emptySlot(Int), nothingLoaded, wrongIterate(Iterate), wrongAverage(Int), tooManySlots(Int), checkpointAt(Int)
   }
   struct Slot {
     var replica: Int
     var sequence: [Int]
-    /// Tasks that will still load it are not known; a save is wrong when a loader that came later got the new state.
+  }
+
+  /// What the plan was told is stored.
+  private let stored: [[ReplicaProgress.StoredPoint]]
+  init(stored: [[ReplicaProgress.StoredPoint]]) {
+    self.stored = stored
   }
 
   private(set) var observed: [Iterate: Int] = [:]
   private(set) var averagesObserved: [Int: Int] = [:]
   private(set) var updates = 0
+  private(set) var checkpoints: [[Int]] = []
   private var slots: [Int: Slot] = [:]
   private var averages: [Int: [Int]] = [:]
 
@@ -27,6 +33,17 @@ private struct PlanChecker {
     switch instruction {
     case .start(let replica):
       lane = Lane(replica: replica, sequence: [])
+    case .restore(let replica, let index):
+      let point = stored[replica][index]
+      let order = plan.orders[point.point.iterate.order]
+      let sequence = SpelledOut.batches(order, point.point.iterate.n).prefix(point.point.position)
+      lane = Lane(replica: replica, sequence: Array(sequence))
+      if point.hasAverage { averages[replica] = lane.sequence }
+    case .checkpoint:
+      guard let interval = plan.checkpointInterval, lane.sequence.count % interval == 0 else {
+        throw Failure.checkpointAt(lane.sequence.count)
+      }
+      checkpoints.append(lane.sequence)
     case .load(let slot):
       guard let held = slots[slot] else { throw Failure.emptySlot(slot) }
       lane = Lane(replica: held.replica, sequence: held.sequence)
@@ -35,7 +52,10 @@ private struct PlanChecker {
       for index in 0..<run.count {
         lane.sequence.append(run[index])
         updates += 1
-        if case .applyAveraging = instruction { averages[lane.replica, default: []].append(run[index]) }
+        if case .applyAveraging = instruction {
+          if lane.sequence.count == 1 { averages[lane.replica] = [] }
+          averages[lane.replica, default: []].append(run[index])
+        }
       }
     case .save(let slot):
       guard slot < plan.slotCount else { throw Failure.tooManySlots(slot) }
@@ -58,8 +78,10 @@ private struct PlanChecker {
   }
 
   /// Tasks one after the other, as listed.
-  static func followInOrder(_ plan: ReplayPlan) throws -> PlanChecker {
-    var checker = PlanChecker()
+  static func followInOrder(
+    _ plan: ReplayPlan, stored: [[ReplicaProgress.StoredPoint]] = []
+  ) throws -> PlanChecker {
+    var checker = PlanChecker(stored: stored)
     for task in 0..<plan.taskCount {
       var lane = Lane()
       try plan.forEachInstruction(ofTask: task) { try checker.follow($0, lane: &lane, plan: plan) }
@@ -68,8 +90,10 @@ private struct PlanChecker {
   }
 
   /// `lanes` lanes that take any task that may begin and proceed in a random interleaving.
-  static func followAtRandom(_ plan: ReplayPlan, lanes: Int, seed: UInt64) throws -> PlanChecker {
-    var checker = PlanChecker()
+  static func followAtRandom(
+    _ plan: ReplayPlan, lanes: Int, seed: UInt64, stored: [[ReplicaProgress.StoredPoint]] = []
+  ) throws -> PlanChecker {
+    var checker = PlanChecker(stored: stored)
     var random = SplitMix(state: seed)
     var done: Set<Int> = [], begun: Set<Int> = []
     var running: [(task: Int, instructions: ArraySlice<ReplayInstruction>, lane: Lane)] = []
@@ -125,7 +149,7 @@ private func leastUpdates(_ orders: [CompositionOrder], _ points: [Int]) -> Int 
     _ orders: [CompositionOrder], _ points: [Int], replicas: Int = 1, lanes: Int = 1, averages: Bool = true
   ) -> ReplayPlan {
     var planner = ReplayPlanner(orders: orders, points: points)
-    planner.replicas = replicas
+    planner.replicas = Array(repeating: ReplicaProgress(), count: replicas)
     planner.lanes = lanes
     planner.observationCost = 2
     planner.averagesForward = averages
@@ -171,6 +195,76 @@ private func leastUpdates(_ orders: [CompositionOrder], _ points: [Int]) -> Int 
       check(try PlanChecker.followInOrder(plan), plan, points: points)
       check(try PlanChecker.followAtRandom(plan, lanes: lanes, seed: UInt64(round)), plan, points: points)
       #expect(plan.gradientEvaluations == leastUpdates(chosen, points) * plan.replicas)
+    }
+  }
+
+  /// What is observed already is not observed again, what is stored is not computed again, and every other state is
+  /// made once.
+  @Test func resumedPlansDoWhatIsLeft() throws {
+    var random = SplitMix(state: 2)
+    let orders = [CompositionOrder.forward] + SpelledOut.orders(maximumSize: 5)[1...]
+    for round in 0..<400 {
+      let chosen = Array(orders.shuffled(using: &random).prefix(Int.random(in: 1...4, using: &random)))
+      let points = Array(Set((0..<6).map { _ in Int.random(in: 1...25, using: &random) })).sorted()
+      let all = chosen.indices.flatMap { order in points.map { Iterate(order: order, n: $0) } }
+      let replicas = (0..<2).map { _ in
+        var progress = ReplicaProgress()
+        progress.observed = Set(all.filter { _ in Bool.random(using: &random) })
+        progress.averagesObserved = Set(points.filter { _ in Bool.random(using: &random) })
+        for iterate in all where Int.random(in: 0..<3, using: &random) == 0 {
+          let count = chosen[iterate.order].sequence(iterate.n).count
+          progress.stored.append(
+            .init(
+              PathPoint(iterate, position: Int.random(in: 1...count, using: &random)),
+              hasAverage: chosen[iterate.order] == .forward && Bool.random(using: &random)))
+        }
+        return progress
+      }
+      var planner = ReplayPlanner(orders: chosen, points: points)
+      planner.replicas = replicas
+      planner.lanes = Int.random(in: 1...3, using: &random)
+      planner.averagesForward = true
+      planner.checkpointInterval = Int.random(in: 1...9, using: &random)
+      let plan = planner.plan()
+      let stored = replicas.map(\.stored)
+      var expectedUpdates = 0
+      var expectedObserved: [Iterate: Int] = [:]
+      var expectedAverages: [Int: Int] = [:]
+      for progress in replicas {
+        let averages = chosen.contains(.forward) ? points.filter { !progress.averagesObserved.contains($0) } : []
+        let missing = all.filter {
+          !progress.observed.contains($0) || (chosen[$0.order] == .forward && averages.contains($0.n))
+        }
+        for n in averages { expectedAverages[n, default: 0] += 1 }
+        for iterate in missing { expectedObserved[iterate, default: 0] += 1 }
+        let lastForward = missing.filter { chosen[$0.order] == .forward }.map(\.n).max() ?? 0
+        let usable = Set(
+          progress.stored.compactMap { stored -> [Int]? in
+            let point = stored.point
+            let batches = Array(SpelledOut.batches(chosen[point.iterate.order], point.iterate.n).prefix(point.position))
+            let isAveraged = batches.count <= lastForward && batches == Array(1...batches.count)
+            return isAveraged && !stored.hasAverage ? nil : batches
+          })
+        var made: Set<[Int]> = []
+        for iterate in missing {
+          var state = SpelledOut.batches(chosen[iterate.order], iterate.n)
+          while !state.isEmpty, !usable.contains(state) {
+            made.insert(state)
+            state.removeLast()
+          }
+        }
+        expectedUpdates += made.count
+      }
+      #expect(plan.gradientEvaluations == expectedUpdates)
+      for checker in [
+        try PlanChecker.followInOrder(plan, stored: stored),
+        try PlanChecker.followAtRandom(plan, lanes: 3, seed: UInt64(round), stored: stored),
+      ] {
+        #expect(checker.updates == expectedUpdates)
+        #expect(checker.observed == expectedObserved)
+        #expect(checker.averagesObserved == expectedAverages)
+        #expect(checker.observed.values.reduce(0, +) >= plan.observationCount)
+      }
     }
   }
 
