@@ -17,25 +17,27 @@ public struct Experiment: Sendable {
   /// What the configuration's files held when it was read.
   public let inputs: InputDigests
   let evaluator: Evaluator
-  private let initialTensors: [NamedTensor]?
+  /// The initial state's tensors; nil where the seed makes it.
+  let initialTensors: [NamedTensor]?
 
   public var layout: StateLayout { maps[0].network.layout }
   public var batchSize: Int { maps[0].network.batchSize }
   public var stateBytes: Int { layout.count * MemoryLayout<Float>.stride }
 
-  /// Reads the data set and every other file the configuration names.
+  /// Reads the data set and the files that samplers and orders name.
+  /// - Parameter initial: what the configuration's `initial` names, if it names something.
   /// - Throws: `DatasetError`, `NetworkError`, `OrderError` or `RunError`.
-  public init(_ configuration: RunConfiguration) throws {
+  public init(_ configuration: RunConfiguration, initial: [NamedTensor]? = nil) throws {
     // First what can be refused at once, then what takes time to read.
     _ = try NetworkDescription(configuration.model, inputShape: [1], classCount: 2)
     orders = try configuration.orders.map { try CompositionOrder(reading: $0) }
     points = try EvaluationSchedule(configuration.evaluate).points(steps: configuration.steps)
-    initialTensors = try configuration.initial.map { try Safetensors.read(path: $0) }
+    initialTensors = initial
     let samplerFile = filePath(in: configuration.sampler)
     let imported = try samplerFile.map { try ImportedBatches.read(path: $0) }
     let method: BatchSampler.Method =
       if let imported { .imported(imported) } else { configuration.sampler == "replacement" ? .replacement : .shuffle }
-    let paths = configuration.orders.compactMap(filePath) + [samplerFile, configuration.initial].compactMap { $0 }
+    let paths = configuration.orders.compactMap(filePath) + [samplerFile].compactMap { $0 }
     let files = try Dictionary(paths.map { ($0, try Digest(ofFile: $0)) }) { first, _ in first }
 
     let dataset = try Dataset.load(configuration.data)
@@ -87,13 +89,27 @@ public struct Experiment: Sendable {
   }
 
   /// The plan for all orders, points and seeds.
-  public func plan() -> ReplayPlan {
+  /// - Parameter progress: what is there already, by seed; empty for nothing.
+  public func plan(_ progress: [ReplicaProgress] = []) -> ReplayPlan {
     var planner = ReplayPlanner(orders: orders, points: points)
-    planner.replicas = Array(repeating: ReplicaProgress(), count: maps.count)
+    planner.replicas = progress.isEmpty ? Array(repeating: ReplicaProgress(), count: maps.count) : progress
     planner.lanes = configuration.lanes
     planner.averagesForward = true
     planner.observationCost = observationCost
+    planner.checkpointInterval = configuration.checkpointEvery > 0 ? configuration.checkpointEvery : nil
     return planner.plan()
+  }
+
+  /// - Throws: `RunError.impossible` when the budget has no room for what an interrupted run goes on from: a state a
+  ///   lane, and forward's running average.
+  func checkDiskBudget() throws(RunError) {
+    let least = (configuration.lanes + 1) * (stateBytes + (1 << 16))
+    guard let budget = configuration.diskBudget, budget < least, configuration.checkpointEvery > 0 else { return }
+    throw .impossible(
+      """
+      --disk-budget is \(budget) bytes, but \(configuration.lanes) lanes need \(least) to be resumable; \
+      give so much, use fewer lanes, or give up checkpoints with --checkpoint-every 0
+      """)
   }
 
   /// About what an observation costs, in updates: an update takes a forward and a backward pass, some three times the
@@ -103,9 +119,9 @@ public struct Experiment: Sendable {
   /// The initial state of the seed at `index` of the configuration's.
   public func initialState(replica index: Int) throws -> TrainingState {
     var values = try StateBuffer(count: layout.count)
-    if let initialTensors, let path = configuration.initial {
+    if let initialTensors {
       let named = Dictionary(initialTensors.map { ($0.name, ($0.shape, $0.values)) }) { first, _ in first }
-      try layout.load(named, from: path, into: &values)
+      try layout.load(named, from: configuration.initial ?? "the initial state", into: &values)
     } else {
       layout.initialize(&values, seed: UInt64(maps[index].seed))
     }
@@ -118,7 +134,7 @@ public struct Experiment: Sendable {
     let lanes = min(configuration.lanes, max(1, plan.taskCount))
     let float = MemoryLayout<Float>.stride
     let lane = stateBytes + (maps[0].network.arenaCount + evaluator.network.arenaCount) * float + Self.laneOverhead
-    let states = plan.slotCount + maps.count + (plan.averageObservationCount > 0 ? maps.count : 0)
+    let states = plan.slotCount + maps.count + (plan.hasAverages ? maps.count : 0)
     return ResidentMemory.peakBytes + lanes * lane + states * stateBytes + Self.runOverhead
   }
 
@@ -153,8 +169,16 @@ private func readFile(_ path: String) throws(RunError) -> Data {
 /// Hashes of what a run was made from, so that a replay from changed files is noticed.
 public struct InputDigests: Codable, Equatable, Sendable {
   public let data: Digest
-  /// By path: batch files, order files and initial states.
+  /// By path: batch files and order files.
   public let files: [String: Digest]
+
+  /// - Throws: `RunError.damaged` naming what is not as it was.
+  func check(against current: InputDigests, run: String) throws(RunError) {
+    let changed = files.keys.sorted().first { current.files[$0] != files[$0] } ?? (current.data == data ? nil : "the data set")
+    if let changed {
+      throw .damaged("\(changed) is not what it was when \(run) was made; bring it back, or train anew")
+    }
+  }
 }
 
 extension Digest {

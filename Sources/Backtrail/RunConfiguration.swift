@@ -27,10 +27,15 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
   public var seedCount: Int
   /// β of the running average of forward iterates.
   public var averageDecay: Double
-  /// A safetensors file with the initial state; nil where the seed makes it.
+  /// Where the initial state comes from: a safetensors file, or RUN:ORDER:N for an iterate of another run; nil where
+  /// the seed makes it.
   public var initial: String?
   public var lanes: Int
   public var blasThreads: Int
+  /// Every so many updates of a path its state is stored; 0 for never.
+  public var checkpointEvery: Int
+  /// Bytes all checkpoints may take; nil for any number.
+  public var diskBudget: Int?
 
   public var seeds: Range<Int> { seed..<seed + seedCount }
 
@@ -66,10 +71,18 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
     seed = try whole("seed", settings.seed, default: 0, in: 0...Int.max - 1_000_000)
     seedCount = try whole("seeds", settings.seeds, default: 1, in: 1...10_000)
     averageDecay = settings.averageDecay ?? 0.99
-    initial = settings.initial.map(absolute)
+    initial = settings.initial
     lanes = try whole(
       "lanes", settings.lanes, default: ProcessInfo.processInfo.activeProcessorCount, in: 1...1024)
     blasThreads = try whole("blas-threads", settings.blasThreads, default: 1, in: 1...1024)
+
+    checkpointEvery = try whole("checkpoint-every", settings.checkpointEvery, default: 1000, in: 0...1_000_000_000)
+    if let text = settings.diskBudget {
+      guard let bytes = byteCount(text), bytes > 0 else {
+        throw .usage("--disk-budget is '\(text)', but must be a size such as 500MiB or 2GiB")
+      }
+      diskBudget = bytes
+    }
 
     guard learningRate.isFinite, learningRate > 0, Float(learningRate).isFinite else {
       throw .usage("--learning-rate is \(learningRate), but must be a positive number")
@@ -96,6 +109,16 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
   }
 }
 
+/// Reads a size such as `500MiB`, `2GiB`, `64KiB` or a plain number of bytes.
+func byteCount(_ text: String) -> Int? {
+  let units = ["KiB": 10, "MiB": 20, "GiB": 30, "TiB": 40]
+  let unit = units.first { text.hasSuffix($0.key) }
+  guard let number = Double(text.dropLast(unit?.key.count ?? 0)), number >= 0, number < 1e6 || unit == nil else {
+    return nil
+  }
+  return Int(exactly: (number * Double(1 << (unit?.value ?? 0))).rounded())
+}
+
 /// What can be wrong with a run as a whole.
 public enum RunError: Error, Equatable, CustomStringConvertible {
   /// A flag or key that can't be understood.
@@ -106,12 +129,15 @@ public enum RunError: Error, Equatable, CustomStringConvertible {
   case missing(String)
   /// A file is there but is not what it was, or not what it should be.
   case damaged(String)
+  /// Stopped by a signal, with all lanes' states stored.
+  case interrupted(run: String)
   /// A loss that is no number.
   case diverged(order: String, seed: Int, n: Int)
 
   public var description: String {
     switch self {
     case .usage(let text), .impossible(let text), .missing(let text), .damaged(let text): text
+    case .interrupted(let run): "interrupted; go on with 'backtrail resume \(run)'"
     case .diverged(let order, let seed, let n):
       """
       the test loss of \(order) at iterate \(n) (seed \(seed)) is not finite: the updates diverge; what was observed \

@@ -16,6 +16,8 @@ public struct RunSettings: Codable, Equatable, Sendable {
   public var initial: String?
   public var lanes: Int?
   public var blasThreads: Int?
+  public var checkpointEvery: Int?
+  public var diskBudget: String?
 
   public init() {}
 
@@ -30,6 +32,8 @@ public struct RunSettings: Codable, Equatable, Sendable {
     case averageDecay = "average-decay"
     case initial, lanes
     case blasThreads = "blas-threads"
+    case checkpointEvery = "checkpoint-every"
+    case diskBudget = "disk-budget"
   }
 
   /// These settings, and `others` where these say nothing.
@@ -51,6 +55,8 @@ public struct RunSettings: Codable, Equatable, Sendable {
     settings.initial = initial ?? others.initial
     settings.lanes = lanes ?? others.lanes
     settings.blasThreads = blasThreads ?? others.blasThreads
+    settings.checkpointEvery = checkpointEvery ?? others.checkpointEvery
+    settings.diskBudget = diskBudget ?? others.diskBudget
     return settings
   }
 }

@@ -9,11 +9,11 @@ struct BacktrailCommand: AsyncParsableCommand {
     discussion: """
       Results go to standard output, words and progress to standard error.
       Exit codes: 0 done, 64 usage, 65 bad or damaged data, 66 input missing, 73 cannot create, 74 I/O error, \
-      78 configuration impossible.
+      75 interrupted and resumable, 78 configuration impossible.
       """,
     subcommands: [
-      TrainCommand.self, PlanCommand.self, ExportCommand.self, BatchesCommand.self, RunsCommand.self,
-      DataCommand.self,
+      TrainCommand.self, PlanCommand.self, ResumeCommand.self, ExportCommand.self, BatchesCommand.self,
+      RunsCommand.self, DataCommand.self,
     ])
 
   static func main() async {

@@ -12,6 +12,7 @@ enum ExitStatus: Int32 {
   case missingInput = 66
   case cannotCreate = 73
   case inputOutput = 74
+  case interrupted = 75
   case impossible = 78
 
   /// Nil for errors that are not Backtrail's own.
@@ -24,6 +25,7 @@ enum ExitStatus: Int32 {
         case .impossible, .diverged: .impossible
         case .missing: .missingInput
         case .damaged: .badData
+        case .interrupted: .interrupted
         }
     case let error as DatasetError:
       self =
@@ -52,7 +54,7 @@ enum ExitStatus: Int32 {
     case let error as StorageError:
       self =
         switch error {
-        case .exists, .cannotCreate: .cannotCreate
+        case .exists, .cannotCreate, .inUse: .cannotCreate
         case .notARun: .missingInput
         case .damaged: .badData
         case .failed: .inputOutput

@@ -8,7 +8,7 @@ struct ExportCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "export",
     abstract: "Write an iterate of any order as safetensors, in PyTorch's names and layouts.",
-    discussion: "The iterate need not have been observed: it is replayed from the initial state.")
+    discussion: "The iterate need not have been observed: it is replayed from the nearest stored state on its path.")
 
   @Argument(help: ArgumentHelp("The run's folder.", valueName: "run"))
   var runFolder: String
@@ -40,7 +40,7 @@ struct ExportCommand: AsyncParsableCommand {
     let order = try CompositionOrder(reading: order)
     let seed = seed ?? run.experiment.configuration.seed
     let progress = ReplayProgress()
-    let reporter = json ? nil : ProgressReporter(progress, updates: order.sequence(iterate).count)
+    let reporter = json ? nil : ProgressReporter(progress)
     defer { reporter?.stop() }
     let replayed = try await run.iterate(order: order, n: iterate, seed: seed, progress: progress)
     try Safetensors.write(
@@ -51,23 +51,9 @@ struct ExportCommand: AsyncParsableCommand {
       ], to: to)
     reporter?.stop()
     if json {
-      try printJSON(
-        Document(
-          order: order.description, n: iterate, seed: seed, digest: replayed.digest.description,
-          gradientEvaluations: replayed.gradientEvaluations, observed: replayed.wasObserved, to: to))
+      try printJSON(IterateDocument(replayed, order: order, n: iterate, seed: seed))
     } else {
-      let source = iterate == 0 ? "the initial state" : "replayed with \(grouped(replayed.gradientEvaluations)) gradient evaluations"
-      print("\(to): iterate \(iterate) of \(order), \(source), digest \(replayed.digest)\(replayed.wasObserved ? ", equal to the one observed" : "")")
+      print("\(to): \(describe(replayed, order: order, n: iterate))")
     }
-  }
-
-  private struct Document: Encodable {
-    let order: String
-    let n: Int
-    let seed: Int
-    let digest: String
-    let gradientEvaluations: Int
-    let observed: Bool
-    let to: String
   }
 }

@@ -21,7 +21,8 @@ struct PlanCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
-    let experiment = try Experiment(try options.configuration())
+    let configuration = try options.configuration()
+    let experiment = try Experiment(configuration, initial: try await InitialState.tensors(configuration.initial))
     if instructions {
       printInstructions(experiment.plan())
     } else {

@@ -7,10 +7,8 @@ final class ProgressReporter {
   private let timer: any DispatchSourceTimer
   private let isTerminal: Bool
 
-  /// - Parameters:
-  ///   - updates: how many there will be.
-  ///   - observations: how many there will be, each about as long as `observationCost` updates.
-  init(_ progress: ReplayProgress, updates: Int, observations: Int = 0, observationCost: Double = 0) {
+  /// - Parameter observationCost: about what an observation takes, in updates.
+  init(_ progress: ReplayProgress, observationCost: Double = 0) {
     let isTerminal = isatty(STDERR_FILENO) == 1
     self.isTerminal = isTerminal
     let begin = ContinuousClock.now
@@ -18,11 +16,12 @@ final class ProgressReporter {
     timer = DispatchSource.makeTimerSource(queue: DispatchQueue(label: "progress"))
     timer.schedule(deadline: .now() + interval, repeating: interval)
     timer.setEventHandler {
+      let total = Double(progress.plannedGradientEvaluations) + observationCost * Double(progress.plannedObservations)
+      guard total > 0 else { return }
       let work = Double(progress.gradientEvaluations) + observationCost * Double(progress.observations)
       let line = Self.line(
-        fraction: work / (Double(updates) + observationCost * Double(observations)),
-        done: progress.gradientEvaluations, total: updates, seconds: (ContinuousClock.now - begin) / .seconds(1),
-        barWidth: isTerminal ? 24 : 0)
+        fraction: work / total, done: progress.gradientEvaluations, total: progress.plannedGradientEvaluations,
+        seconds: (ContinuousClock.now - begin) / .seconds(1), barWidth: isTerminal ? 24 : 0)
       printToStandardError(isTerminal ? "\r\u{1B}[K\(line)" : line, terminator: isTerminal ? "" : "\n")
     }
     timer.resume()

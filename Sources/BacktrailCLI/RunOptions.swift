@@ -49,7 +49,11 @@ struct RunOptions: ParsableArguments {
   @Option(help: "β of the exponential average of forward iterates. (default: 0.99)")
   var averageDecay: Double?
 
-  @Option(help: "A safetensors file to start from, in PyTorch's names and layouts, instead of the seed's state.")
+  @Option(
+    help: """
+      What to start from instead of the seed's state: a safetensors file in PyTorch's names and layouts, or \
+      RUN:ORDER:N, an iterate of another run.
+      """)
   var initial: String?
 
   @Option(help: "Workers; they change no bit. (default: the processor's cores)")
@@ -57,6 +61,16 @@ struct RunOptions: ParsableArguments {
 
   @Option(help: "Threads a matrix product uses; they change bits. (default: 1)")
   var blasThreads: Int?
+
+  @Option(
+    help: """
+      Store the state every K updates of a path, so that an interrupted run repeats no more; 0 for never. \
+      (default: 1000)
+      """)
+  var checkpointEvery: Int?
+
+  @Option(help: "What all checkpoints may take, such as 500MiB; beyond it they are thinned out. (default: any)")
+  var diskBudget: String?
 
   @Option(help: "A YAML file with these options as keys, without the dashes; flags come before it.")
   var config: String?
@@ -80,6 +94,8 @@ struct RunOptions: ParsableArguments {
     settings.initial = initial
     settings.lanes = lanes
     settings.blasThreads = blasThreads
+    settings.checkpointEvery = checkpointEvery
+    settings.diskBudget = diskBudget
     if let config { settings = settings.completed(by: try readConfigurationFile(config)) }
     return try RunConfiguration(settings)
   }

@@ -1,9 +1,10 @@
 import ArgumentParser
 import Backtrail
 import Foundation
+import Replay
 import Storage
 
-struct RunsCommand: ParsableCommand {
+struct RunsCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "runs", abstract: "List runs, or show one.", subcommands: [List.self, Show.self])
 
@@ -28,18 +29,82 @@ struct RunsCommand: ParsableCommand {
     }
   }
 
-  struct Show: ParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "A run's configuration and results.")
+  struct Show: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+      abstract: "A run's configuration and results, or one iterate of any order.",
+      discussion: "An iterate is loaded or replayed from the nearest stored state on its path, and evaluated.")
 
     @Argument(help: ArgumentHelp("The run's folder.", valueName: "run"))
     var runFolder: String
 
+    @Option(help: "n, to show one iterate; needs --order.")
+    var iterate: Int?
+
+    @Option(help: "The iterate's composition order: \(CompositionOrder.forms).")
+    var order: String?
+
+    @Option(help: "The iterate's seed, of a run with several. (default: the run's first)")
+    var seed: Int?
+
+    @Flag(help: "Replay with other numerics than the run's, and so to other bits.")
+    var allowNumericsChange = false
+
     @Flag(help: "Print one JSON document.")
     var json = false
 
-    func run() throws {
-      let run = try StoredRun(runFolder)
-      if json { try printJSON(run) } else { print(runDescription(run)) }
+    func validate() throws {
+      guard (iterate == nil) == (order == nil) else {
+        throw ValidationError("--iterate and --order go together; give both or neither")
+      }
+      guard iterate ?? 0 >= 0 else { throw ValidationError("--iterate must be 0 or more") }
     }
+
+    func run() async throws {
+      if let iterate, let order {
+        try await show(iterate, of: try CompositionOrder(reading: order))
+      } else {
+        let run = try StoredRun(runFolder)
+        if json { try printJSON(run) } else { print(runDescription(run)) }
+      }
+    }
+
+    private func show(_ n: Int, of order: CompositionOrder) async throws {
+      let run = try TrainingRun.open(runFolder, allowNumericsChange: allowNumericsChange)
+      let seed = seed ?? run.experiment.configuration.seed
+      let iterate = try await run.iterate(order: order, n: n, seed: seed)
+      if json {
+        try printJSON(IterateDocument(iterate, order: order, n: n, seed: seed))
+      } else {
+        print(describe(iterate, order: order, n: n))
+        print(String(format: "test loss %.6f, test accuracy %.4f", iterate.testLoss, iterate.testAccuracy))
+      }
+    }
+  }
+}
+
+/// One iterate as JSON.
+struct IterateDocument: Encodable {
+  let order: String
+  let n: Int
+  let seed: Int
+  let digest: String
+  let testLoss: Double
+  let testAccuracy: Double
+  let gradientEvaluations: Int
+  /// The file of the checkpoint it was replayed from; nil for the initial state.
+  let checkpoint: String?
+  /// Whether the run had observed it, so that digests were compared.
+  let observed: Bool
+
+  init(_ iterate: ReplayedIterate, order: CompositionOrder, n: Int, seed: Int) {
+    self.order = order.description
+    self.n = n
+    self.seed = seed
+    digest = iterate.digest.description
+    testLoss = iterate.testLoss
+    testAccuracy = iterate.testAccuracy
+    gradientEvaluations = iterate.gradientEvaluations
+    checkpoint = iterate.checkpoint?.file
+    observed = iterate.wasObserved
   }
 }

@@ -1,5 +1,6 @@
 import Backtrail
 import Foundation
+import Replay
 
 /// The comparison of orders at the end of a run.
 func summaryTable(_ result: RunResult, configuration: RunConfiguration) -> String {
@@ -91,4 +92,16 @@ func runDescription(_ run: StoredRun) -> String {
   let description = textTable(rows, alignment: [.left, .left])
   guard let result = run.result else { return description }
   return description + "\n\n" + summaryTable(result, configuration: configuration)
+}
+
+/// Where an iterate was taken from and what its digest says.
+func describe(_ iterate: ReplayedIterate, order: CompositionOrder, n: Int) -> String {
+  let start = iterate.checkpoint.map { "the checkpoint \($0.file)" } ?? "the initial state"
+  let source =
+    iterate.gradientEvaluations == 0
+    ? "loaded from \(start)" : "replayed from \(start) with \(grouped(iterate.gradientEvaluations)) gradient evaluations"
+  return """
+    iterate \(n) of \(order), \(source), digest \(iterate.digest)\
+    \(iterate.wasObserved ? ", equal to the one observed" : "")
+    """
 }

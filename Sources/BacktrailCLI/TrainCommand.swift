@@ -1,5 +1,6 @@
 import ArgumentParser
 import Backtrail
+import Dispatch
 import Foundation
 import Replay
 
@@ -17,48 +18,100 @@ struct TrainCommand: AsyncParsableCommand {
   var json = false
 
   func run() async throws {
-    let experiment = try Experiment(try options.configuration())
-    let run = try TrainingRun.create(experiment, at: out ?? RunNames.new())
-    let plan = experiment.plan()
-    if !json {
+    let configuration = try options.configuration()
+    let experiment = try Experiment(configuration, initial: try await InitialState.tensors(configuration.initial))
+    try await follow(try TrainingRun.create(experiment, at: out ?? RunNames.new()), json: json)
+  }
+}
+
+struct ResumeCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "resume",
+    abstract: "Go on with an interrupted run, to the same bits as one never interrupted, or extend a finished one.",
+    discussion: """
+      What was observed is not computed again; what is left begins at the nearest checkpoints. The document of --json \
+      holds all of the run's iterates; its counts and times are of this call.
+      """)
+
+  @Argument(help: ArgumentHelp("The run's folder.", valueName: "run"))
+  var runFolder: String
+
+  @Option(help: "A new N, to extend the run. (default: the run's)")
+  var steps: Int?
+
+  @Option(help: "Workers; they change no bit. (default: the run's)")
+  var lanes: Int?
+
+  @Flag(help: "Go on with other numerics than the run's, and so to other bits.")
+  var allowNumericsChange = false
+
+  @Flag(help: "Print one JSON document instead of the table, and no progress.")
+  var json = false
+
+  func run() async throws {
+    let run = try TrainingRun.open(
+      runFolder, steps: steps, lanes: lanes, allowNumericsChange: allowNumericsChange)
+    try await follow(run, json: json)
+  }
+}
+
+/// Trains `run` to its end, showing how far it is, and prints what it gave. SIGINT and SIGTERM stop it where it can be
+/// resumed.
+private func follow(_ run: TrainingRun, json: Bool) async throws {
+  let experiment = run.experiment
+  let progress = ReplayProgress()
+  let reporter = json ? nil : ProgressReporter(progress, observationCost: experiment.observationCost)
+  var listener = TrainingRun.Listener()
+  listener.didNotice = { printToStandardError("backtrail: \($0)") }
+  if !json {
+    listener.willFollow = { plan in
+      let observations = plan.observationCount + plan.averageObservationCount
       printToStandardError(
         """
         \(run.folder.path): \(describe(experiment))
-        \(grouped(plan.gradientEvaluations)) gradient evaluations and \
-        \(grouped(plan.observationCount + plan.averageObservationCount)) observations ahead
+        \(grouped(plan.gradientEvaluations)) gradient evaluations and \(grouped(observations)) observations ahead
         """)
     }
-    let progress = ReplayProgress()
-    let observations = plan.observationCount + plan.averageObservationCount
-    let reporter =
-      json
-      ? nil
-      : ProgressReporter(
-        progress, updates: plan.gradientEvaluations, observations: observations,
-        observationCost: experiment.observationCost)
-    let result: RunResult
-    do {
-      result = try await run.train(progress: progress)
-    } catch {
-      reporter?.stop()
-      throw error
-    }
-    reporter?.stop()
-    if json {
-      try printJSON(result)
-    } else {
-      print(summaryTable(result, configuration: experiment.configuration))
-    }
+  }
+  let training = Task { [listener] in try await run.train(progress: progress, listener: listener) }
+  let signals = [SIGINT, SIGTERM].map { signal in StopSignal(signal) { training.cancel() } }
+  defer { signals.forEach { $0.ignore() } }
+  let result = await training.result
+  reporter?.stop()
+  if json {
+    try printJSON(try result.get())
+  } else {
+    print(summaryTable(try result.get(), configuration: experiment.configuration))
+  }
+}
+
+private func describe(_ experiment: Experiment) -> String {
+  let configuration = experiment.configuration
+  return """
+    \(configuration.model) on \(experiment.dataset.name), batch \(experiment.batchSize), \
+    learning rate \(configuration.learningRate), \(grouped(configuration.steps)) steps\
+    \(configuration.seedCount > 1 ? ", \(configuration.seedCount) seeds" : ""), \
+    \(configuration.lanes) lane\(configuration.lanes == 1 ? "" : "s")
+    """
+}
+
+/// Calls a handler when a signal comes, instead of the process ending.
+private struct StopSignal {
+  private let number: Int32
+  private let source: any DispatchSourceSignal
+
+  init(_ number: Int32, handler: @escaping @Sendable () -> Void) {
+    self.number = number
+    signal(number, SIG_IGN)
+    source = DispatchSource.makeSignalSource(signal: number, queue: DispatchQueue(label: "signal \(number)"))
+    source.setEventHandler(handler: handler)
+    source.resume()
   }
 
-  private func describe(_ experiment: Experiment) -> String {
-    let configuration = experiment.configuration
-    return """
-      \(configuration.model) on \(experiment.dataset.name), batch \(experiment.batchSize), \
-      learning rate \(configuration.learningRate), \(grouped(configuration.steps)) steps\
-      \(configuration.seedCount > 1 ? ", \(configuration.seedCount) seeds" : ""), \
-      \(configuration.lanes) lane\(configuration.lanes == 1 ? "" : "s")
-      """
+  /// The signal ends the process again.
+  func ignore() {
+    source.cancel()
+    signal(number, SIG_DFL)
   }
 }
 

@@ -1,23 +1,4 @@
-import Synchronization
 import Tensors
-
-/// How far a replay is. Read it from any thread.
-public final class ReplayProgress: Sendable {
-  private let updates = Atomic<Int>(0)
-  private let looks = Atomic<Int>(0)
-
-  public init() {}
-
-  /// Updates applied so far.
-  public var gradientEvaluations: Int { updates.load(ordering: .relaxed) }
-
-  /// States looked at so far, running averages among them.
-  public var observations: Int { looks.load(ordering: .relaxed) }
-
-  func addObservation() { looks.add(1, ordering: .relaxed) }
-
-  func addUpdate() { updates.add(1, ordering: .relaxed) }
-}
 
 /// What a finished replay took.
 public struct ReplaySummary: Sendable {
@@ -78,6 +59,7 @@ public struct ReplayEngine<Map: UpdateMap, Observer: IterateObserver>: Sendable 
       slots: try (0..<plan.slotCount).map { _ in try StoredState(count: stateCount) },
       averages: try plan.hasAverages ? maps.map { _ in try RunningAverage(count: stateCount) } : [])
     let board = TaskBoard(plan)
+    progress.begin(plan)
     return try await withThrowingTaskGroup(of: ReplaySummary.self) { group in
       for _ in 0..<min(lanes, max(1, plan.taskCount)) {
         group.addTask { try await runLane(plan, board: board, shared: shared, progress: progress) }

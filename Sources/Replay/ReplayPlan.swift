@@ -75,6 +75,14 @@ public struct ReplayPlan: Sendable {
 
   private func work(of task: Task) -> Work { works[workOfReplica[task.replica]] }
 
+  /// The stored states that tasks begin with.
+  public var restoredStates: [(replica: Int, stored: Int)] {
+    tasks.compactMap { task in
+      guard task.source == nil else { return nil }
+      return work(of: task).tree.nodes[task.first].stored.map { (task.replica, $0) }
+    }
+  }
+
   /// Gives `body` the instructions of task `index`, first to last.
   public func forEachInstruction(
     ofTask index: Int, _ body: (ReplayInstruction) throws -> Void

@@ -21,8 +21,8 @@ public final class StoredState: Sendable {
     try state.withLock { (state: inout sending TrainingState) throws(E) in try body(state) }
   }
 
-  public func write(_ body: (inout TrainingState) -> Void) {
-    state.withLock { body(&$0) }
+  public func write<E: Error>(_ body: (inout TrainingState) throws(E) -> Void) throws(E) {
+    try state.withLock { (state: inout sending TrainingState) throws(E) in try body(&state) }
   }
 }
 

@@ -25,6 +25,9 @@ public struct Observation: Codable, Hashable, Sendable, FetchableRecord, Persist
   }
 
   public static let databaseTableName = "observation"
+
+  /// An iterate that is observed again has the same bits.
+  public static let persistenceConflictPolicy = PersistenceConflictPolicy(insert: .ignore)
 }
 
 /// A run's one row about itself.
@@ -33,6 +36,8 @@ public struct RunRecord: Codable, Sendable, FetchableRecord, PersistableRecord {
     /// Begun, and not known to have ended.
     case unfinished
     case finished
+    /// Stopped by a signal; it can be resumed.
+    case interrupted
     /// Stopped by an error; what was observed before is there.
     case failed
   }
@@ -114,6 +119,20 @@ public final class RunDatabase: Sendable {
         table.column("digest", .text).notNull()
       }
     }
+    migrator.registerMigration("checkpoints") { database in
+      try database.create(table: CheckpointRecord.databaseTableName, options: .withoutRowID) { table in
+        table.primaryKey {
+          table.column("seed", .integer)
+          table.column("series", .text)
+          table.column("n", .integer)
+          table.column("position", .integer)
+        }
+        table.column("file", .text).notNull().unique()
+        table.column("averageFile", .text)
+        table.column("bytes", .integer).notNull()
+        table.column("digest", .text).notNull()
+      }
+    }
     return migrator
   }
 
@@ -124,12 +143,10 @@ public final class RunDatabase: Sendable {
     return record
   }
 
-  /// Marks the run as ended.
-  /// - Parameter result: JSON; nil where it failed.
-  public func end(_ status: RunRecord.Status, result: String?) throws(StorageError) {
+  /// Changes the run's row about itself.
+  public func update(_ change: (inout RunRecord) -> Void) throws(StorageError) {
     var record = try record()
-    record.status = status
-    record.result = result
+    change(&record)
     try attempt { try queue.write { [record] in try record.update($0) } }
   }
 
@@ -146,6 +163,23 @@ public final class RunDatabase: Sendable {
     try attempt {
       try queue.read { try Observation.fetchOne($0, key: ["seed": seed, "series": series, "n": n]) }
     }
+  }
+
+  /// All checkpoints, by seed, series, n and position.
+  public func checkpoints() throws(StorageError) -> [CheckpointRecord] {
+    try attempt {
+      try queue.read {
+        try CheckpointRecord.order(Column("seed"), Column("series"), Column("n"), Column("position")).fetchAll($0)
+      }
+    }
+  }
+
+  func insert(_ checkpoint: CheckpointRecord) throws(StorageError) {
+    try attempt { try queue.write { try checkpoint.insert($0) } }
+  }
+
+  func delete(_ checkpoint: CheckpointRecord) throws(StorageError) {
+    _ = try attempt { try queue.write { try checkpoint.delete($0) } }
   }
 
   private func attempt<Value>(_ body: () throws -> Value) throws(StorageError) -> Value {

@@ -2,21 +2,54 @@ import Foundation
 
 /// The folder of one run and what lies where in it.
 ///
-///     run.sqlite      configuration, fingerprint, observations
-///     checkpoints/    training states (none are written yet)
+///     run.sqlite      configuration, fingerprint, observations, the index of checkpoints
+///     checkpoints/    training states
+///     initial.safetensors   the initial state, where it did not come from the seed
+///     lock            held by the process that trains
 public struct RunFolder: Sendable {
   public let path: String
 
   public var databasePath: String { path + "/run.sqlite" }
 
+  /// The initial state, where it did not come from the seed.
+  public var initialStatePath: String { path + "/initial.safetensors" }
+
+  private var checkpointFolder: String { path + "/checkpoints" }
+
+  func checkpointPath(_ file: String) -> String { "\(checkpointFolder)/\(file)" }
+
+  private var checkpointFiles: [String] {
+    (try? FileManager.default.contentsOfDirectory(atPath: checkpointFolder)) ?? []
+  }
+
   /// Bytes of all checkpoints.
   public var checkpointBytes: Int {
-    let folder = path + "/checkpoints"
-    let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
-    return names.reduce(0) { sum, name in
-      let attributes = try? FileManager.default.attributesOfItem(atPath: "\(folder)/\(name)")
+    checkpointFiles.reduce(0) { sum, name in
+      let attributes = try? FileManager.default.attributesOfItem(atPath: checkpointPath(name))
       return sum + (attributes?[.size] as? Int ?? 0)
     }
+  }
+
+  func makeCheckpointFolder() throws(StorageError) {
+    do {
+      try FileManager.default.createDirectory(atPath: checkpointFolder, withIntermediateDirectories: true)
+    } catch {
+      throw .cannotCreate(path: checkpointFolder, reason: reason(error))
+    }
+  }
+
+  func removeFiles(of record: CheckpointRecord) throws(StorageError) {
+    for file in [record.file, record.averageFile].compactMap({ $0 }) {
+      guard unlink(checkpointPath(file)) == 0 || errno == ENOENT else {
+        throw .failed(path: checkpointPath(file), reason: String(cString: strerror(errno)))
+      }
+    }
+  }
+
+  /// Removes what an interrupted run left in `checkpoints/`: files that no record names.
+  public func removeOrphans(besides records: [CheckpointRecord]) {
+    let named = Set(records.flatMap { [$0.file, $0.averageFile].compactMap { $0 } })
+    for file in checkpointFiles where !named.contains(file) { unlink(checkpointPath(file)) }
   }
 
   /// Makes a new folder, with those above it.
@@ -64,6 +97,7 @@ public enum StorageError: Error, Equatable, CustomStringConvertible {
   case notARun(path: String)
   case damaged(path: String, reason: String)
   case failed(path: String, reason: String)
+  case inUse(path: String)
 
   public var description: String {
     switch self {
@@ -71,6 +105,7 @@ public enum StorageError: Error, Equatable, CustomStringConvertible {
     case .cannotCreate(let path, let reason): "can't create \(path): \(reason); name another folder with --out"
     case .notARun(let path): "\(path) is not a run folder (it has no run.sqlite); 'backtrail runs list' shows the runs"
     case .damaged(let path, let reason): "\(path) is damaged: \(reason)"
+    case .inUse(let path): "another process is working on \(path); wait until it ends, or stop it"
     case .failed(let path, let reason):
       "can't read or write \(path): \(reason); what was committed before is intact"
     }

@@ -1,0 +1,30 @@
+import Datasets
+import Foundation
+import Replay
+import Storage
+
+/// What a run starts from where that is not its seed's state.
+public enum InitialState {
+  /// Reads a safetensors file, or brings back an iterate of another run.
+  /// - Parameter specification: a path, or RUN:ORDER:N such as `runs/a:tail:50:600`; nil gives nil.
+  public static func tensors(_ specification: String?) async throws -> [NamedTensor]? {
+    guard let specification else { return nil }
+    if let (path, order, n) = iterate(in: specification) {
+      let run = try TrainingRun.open(path)
+      return try await run.iterate(
+        order: try CompositionOrder(reading: order), n: n, seed: run.experiment.configuration.seed
+      ).tensors
+    }
+    return try Safetensors.read(path: specification)
+  }
+
+  /// RUN may hold colons itself: it is the shortest beginning that is a run's folder.
+  private static func iterate(in specification: String) -> (run: String, order: String, n: Int)? {
+    guard !FileManager.default.fileExists(atPath: specification),
+      let end = specification.lastIndex(of: ":"), let n = Int(specification[specification.index(after: end)...]), n >= 0
+    else { return nil }
+    let front = specification[..<end]
+    let colon = front.indices.first { front[$0] == ":" && (try? RunFolder.open(String(front[..<$0]))) != nil }
+    return colon.map { (String(front[..<$0]), String(front[front.index(after: $0)...]), n) }
+  }
+}

@@ -1,0 +1,162 @@
+import Foundation
+import Replay
+import Storage
+import Tensors
+
+extension TrainingRun {
+  /// What a training is told of while it runs. All are called from other threads.
+  public struct Listener: Sendable {
+    /// The plan, before it is followed.
+    public var willFollow: @Sendable (ReplayPlan) -> Void = { _ in }
+    /// Observations, once they are on disk.
+    public var didCommit: @Sendable ([Observation]) -> Void = { _ in }
+    /// Something the user should know that stops nothing.
+    public var didNotice: @Sendable (String) -> Void = { _ in }
+
+    public init() {}
+  }
+
+  private var averageName: String { "forward average \(experiment.configuration.averageDecay)" }
+
+  /// Trains all orders, observing their iterates. What was observed before is not computed again, and what is left
+  /// begins at the checkpoints that are there; so it makes no difference how often a run was interrupted.
+  /// - Returns: all of the run's observations; counts and times are this call's.
+  /// - Throws: `RunError.interrupted` if the surrounding task is cancelled, when the lanes' states have been stored.
+  public func train(
+    progress: ReplayProgress = ReplayProgress(), listener: Listener = Listener()
+  ) async throws -> RunResult {
+    let begin = ContinuousClock.now
+    let lock = try RunLock(folder)
+    defer { lock.hold() }
+    let configuration = experiment.configuration
+    let current = NumericsFingerprint.current()
+    let fingerprint = current == fingerprint ? current : "mixed: \(fingerprint); then \(current)"
+    let json = try encodeJSON(StoredConfiguration(experiment))
+    try database.update {
+      $0.configuration = json
+      $0.fingerprint = fingerprint
+      $0.status = .unfinished
+    }
+
+    folder.removeOrphans(besides: try database.checkpoints())
+    let (plan, checkpoints) = try planWhatIsLeft(listener)
+    let predictedPeakBytes = experiment.predictedPeakBytes(plan)
+    listener.willFollow(plan)
+    let writer = ObservationWriter(database, didCommit: listener.didCommit)
+    let replay: ReplaySummary
+    do {
+      let engine = ReplayEngine(
+        maps: experiment.maps,
+        initialStates: try experiment.maps.indices.map { StoredState(try experiment.initialState(replica: $0)) },
+        observer: NetworkObserver(
+          evaluator: experiment.evaluator, orders: experiment.orders, seeds: configuration.seeds,
+          averageName: averageName, writer: writer),
+        averageDecay: configuration.averageDecay, checkpoints: checkpoints)
+      replay = try await engine.run(plan, lanes: configuration.lanes, progress: progress)
+      try await writer.finish()
+    } catch {
+      // The error that stopped the replay is the one to tell; a failure to note it would only hide it.
+      try? await writer.finish()
+      let isInterruption = error is CancellationError
+      try? database.update { $0.status = isInterruption ? .interrupted : .failed }
+      throw isInterruption ? RunError.interrupted(run: folder.path) : error
+    }
+    let result = try result(
+      of: replay, plan: plan, predictedPeakBytes: predictedPeakBytes, fingerprint: fingerprint,
+      wallSeconds: (.now - begin) / .seconds(1))
+    let resultJSON = try encodeJSON(result)
+    try database.update {
+      $0.status = .finished
+      $0.result = resultJSON
+    }
+    return result
+  }
+
+  /// The plan for what is not observed yet. Checkpoints it would begin at are read and checked before.
+  private func planWhatIsLeft(_ listener: Listener) throws -> (ReplayPlan, RunCheckpoints) {
+    var damaged: Set<CheckpointRecord> = []
+    while true {
+      let records = try storedStates(besides: damaged)
+      let plan = experiment.plan(try progress(records))
+      let used = Set(plan.restoredStates.map { records[$0.replica][$0.stored] })
+      let found = used.filter { record in
+        do throws(StorageError) {
+          try folder.verify(record)
+          return false
+        } catch {
+          listener.didNotice("\(error); going on without it")
+          return true
+        }
+      }
+      if found.isEmpty {
+        let checkpoints = try RunCheckpoints(
+          folder, database, seeds: Array(experiment.configuration.seeds), series: experiment.orders.map(\.description),
+          stored: records, budget: experiment.configuration.diskBudget)
+        return (plan, checkpoints)
+      }
+      damaged.formUnion(found)
+    }
+  }
+
+  /// Checkpoints on paths of the run's orders, by seed.
+  func storedStates(besides excluded: Set<CheckpointRecord> = []) throws -> [[CheckpointRecord]] {
+    let series = experiment.orders.map(\.description)
+    let records = try database.checkpoints().filter { series.contains($0.series) && !excluded.contains($0) }
+    return experiment.configuration.seeds.map { seed in records.filter { $0.seed == seed } }
+  }
+
+  /// What the database says is done, by seed.
+  private func progress(_ records: [[CheckpointRecord]]) throws -> [ReplicaProgress] {
+    let observations = Dictionary(grouping: try database.observations(), by: \.seed)
+    let orders = Dictionary(uniqueKeysWithValues: experiment.orders.enumerated().map { ($1.description, $0) })
+    return zip(experiment.configuration.seeds, records).map { seed, records in
+      var progress = ReplicaProgress()
+      for observation in observations[seed] ?? [] {
+        if let order = orders[observation.series] {
+          progress.observed.insert(Iterate(order: order, n: observation.n))
+        } else if observation.series == averageName {
+          progress.averagesObserved.insert(observation.n)
+        }
+      }
+      progress.stored = records.map { $0.point(order: orders[$0.series] ?? 0) }
+      return progress
+    }
+  }
+
+  private func result(
+    of replay: ReplaySummary, plan: ReplayPlan, predictedPeakBytes: Int, fingerprint: String, wallSeconds: Double
+  ) throws -> RunResult {
+    let configuration = experiment.configuration
+    let observations = try database.observations()
+    let orders = experiment.orders.flatMap { order in
+      series(
+        order.description, of: observations,
+        cost: ReplayPlanner.gradientEvaluations(of: order, points: experiment.points))
+    }
+    let averages = experiment.orders.contains(.forward) ? series(averageName, of: observations, cost: 0) : []
+    let bySeries = Dictionary(grouping: orders + averages, by: \.order)
+    let names = configuration.orders.flatMap { $0 == "forward" ? [$0, averageName] : [$0] }
+    return RunResult(
+      run: folder.path, orders: orders, averages: averages,
+      summary: names.map { name in
+        SeriesSummary(
+          name, seeds: bySeries[name] ?? [],
+          secondsPerUpdate: replay.updateSeconds / Double(max(1, replay.gradientEvaluations)),
+          secondsPerObservation: replay.observationSeconds / Double(max(1, replay.observations)))
+      },
+      gradientEvaluations: replay.gradientEvaluations, predictedGradientEvaluations: plan.gradientEvaluations,
+      wallSeconds: wallSeconds, peakResidentBytes: ResidentMemory.peakBytes, predictedPeakBytes: predictedPeakBytes,
+      checkpointBytes: folder.checkpointBytes, stateBytes: experiment.stateBytes, lanes: configuration.lanes,
+      fingerprint: fingerprint)
+  }
+
+  private func series(_ name: String, of observations: [Observation], cost: Int) -> [RunResult.Series] {
+    experiment.configuration.seeds.map { seed in
+      RunResult.Series(
+        order: name, seed: seed, gradientEvaluations: cost,
+        iterates: observations.filter { $0.seed == seed && $0.series == name }.map {
+          RunResult.Iterate(n: $0.n, testLoss: $0.testLoss, testAccuracy: $0.testAccuracy, digest: $0.digest)
+        })
+    }
+  }
+}

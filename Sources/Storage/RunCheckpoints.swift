@@ -1,0 +1,219 @@
+import Foundation
+import GRDB
+import Replay
+import Synchronization
+import Tensors
+
+/// A checkpoint as the run database knows it.
+public struct CheckpointRecord: Codable, Hashable, Sendable, FetchableRecord, PersistableRecord {
+  public var seed: Int
+  /// The composition order and iterate on whose path the state lies.
+  public var series: String
+  public var n: Int
+  /// Updates the state has had: the first so many batches of the iterate's sequence.
+  public var position: Int
+  /// Its file in `checkpoints/`.
+  public var file: String
+  /// The file with forward's running average at this state; nil without one.
+  public var averageFile: String?
+  /// Of both files.
+  public var bytes: Int
+  /// Of the training state and its update count.
+  public var digest: Digest
+
+  public static let databaseTableName = "checkpoint"
+}
+
+/// The checkpoints of a run: files that are on disk before the database names them, and thinned out where a budget says
+/// so.
+public final class RunCheckpoints: CheckpointStore {
+  private let folder: RunFolder
+  private let database: RunDatabase
+  private let seeds: [Int]
+  private let series: [String]
+  /// By replica, as the plan was told of them.
+  private let stored: [[CheckpointRecord]]
+  private let budget: Int?
+  /// Held while files come and go, so that the budget is kept whatever the number of lanes.
+  private let retention: Mutex<CheckpointRetention>
+
+  /// - Parameters:
+  ///   - seeds: by replica.
+  ///   - series: by order.
+  ///   - stored: what the plan may restore, by replica.
+  ///   - budget: bytes all checkpoints may take; nil for any number.
+  public init(
+    _ folder: RunFolder, _ database: RunDatabase, seeds: [Int], series: [String], stored: [[CheckpointRecord]],
+    budget: Int?
+  ) throws(StorageError) {
+    self.folder = folder
+    self.database = database
+    self.seeds = seeds
+    self.series = series
+    self.stored = stored
+    self.budget = budget
+    retention = Mutex(CheckpointRetention(try database.checkpoints()))
+    try folder.makeCheckpointFolder()
+  }
+
+  public func save(
+    _ state: borrowing TrainingState, average: StoredState?, replica: Int, at point: PathPoint
+  ) throws {
+    let name = "\(seeds[replica])-\(Self.slug(series[point.iterate.order]))-\(point.iterate.n)-\(point.position)"
+    var record = CheckpointRecord(
+      seed: seeds[replica], series: series[point.iterate.order], n: point.iterate.n, position: point.position,
+      file: "\(name).ckpt", averageFile: average.map { _ in "\(name)-average.ckpt" }, bytes: 0, digest: state.digest)
+    // A state that is there already has the same bits; one with its average is never replaced by one without.
+    guard !retention.withLock({ $0.contains(record) }) else { return }
+    record.bytes = try CheckpointFile.write(
+      state.values, updateCount: state.updateCount, to: folder.checkpointPath(record.file)).fileBytes
+    if let average, let file = record.averageFile {
+      let path = folder.checkpointPath(file)
+      record.bytes += try average.read { average throws(StorageError) in
+        try CheckpointFile.write(average.values, updateCount: average.updateCount, to: path).fileBytes
+      }
+    }
+    try retention.withLock { retention throws(StorageError) in
+      try database.insert(record)
+      for superfluous in retention.add(record, budget: budget) { try remove(superfluous) }
+    }
+  }
+
+  public func restore(_ index: Int, replica: Int, into state: inout TrainingState, average: StoredState?) throws {
+    try folder.restore(stored[replica][index], into: &state, average: average)
+  }
+
+  /// The row goes first: a file without a row is cleaned up at the next opening, a row without a file would be a lie.
+  private func remove(_ record: CheckpointRecord) throws(StorageError) {
+    try database.delete(record)
+    try folder.removeFiles(of: record)
+  }
+
+  /// An order as part of a file's name; orders from files are told apart by a hash of their path.
+  private static func slug(_ series: String) -> String {
+    guard !series.hasPrefix("file:") else {
+      return "file-" + Digest(of: Array(series.utf8).span.bytes).description.prefix(12)
+    }
+    return series.replacingOccurrences(of: ":", with: "_")
+  }
+}
+
+/// Brings back stored states and stores none.
+public struct StoredStateReader: CheckpointStore {
+  let folder: RunFolder
+  let records: [CheckpointRecord]
+
+  public init(folder: RunFolder, records: [CheckpointRecord]) {
+    self.folder = folder
+    self.records = records
+  }
+
+  public func save(
+    _ state: borrowing TrainingState, average: StoredState?, replica: Int, at point: PathPoint
+  ) {}
+
+  public func restore(_ index: Int, replica: Int, into state: inout TrainingState, average: StoredState?) throws {
+    try folder.restore(records[index], into: &state, average: average)
+  }
+}
+
+extension RunFolder {
+  /// Reads a checkpoint and checks that it is the one the record tells of.
+  func restore(
+    _ record: CheckpointRecord, into state: inout TrainingState, average: StoredState?
+  ) throws(StorageError) {
+    let path = checkpointPath(record.file)
+    let header = try CheckpointFile.read(path, into: &state.values)
+    state.updateCount = header.updateCount
+    guard header.updateCount == record.position, header.digest == record.digest else {
+      throw .damaged(
+        path: path,
+        reason: """
+          it holds a state after \(header.updateCount) updates with the digest \(header.digest), not the one after \
+          \(record.position) with \(record.digest)
+          """)
+    }
+    guard let average, let file = record.averageFile else { return }
+    try average.write { average throws(StorageError) in
+      average.updateCount = try CheckpointFile.read(checkpointPath(file), into: &average.values).updateCount
+    }
+  }
+
+  /// Checks every byte of a checkpoint's files.
+  public func verify(_ record: CheckpointRecord) throws(StorageError) {
+    for file in [record.file, record.averageFile].compactMap({ $0 }) { try CheckpointFile.verify(checkpointPath(file)) }
+  }
+}
+
+extension CheckpointRecord {
+  /// Where the state lies, for a planner.
+  /// - Parameter order: the index of the record's series among the planner's orders.
+  public func point(order: Int) -> ReplicaProgress.StoredPoint {
+    .init(PathPoint(Iterate(order: order, n: n), position: position), hasAverage: averageFile != nil)
+  }
+}
+
+/// Which checkpoints to keep within a budget.
+///
+/// For every path the checkpoints stay dense near its end and grow sparser towards its start: the one goes whose removal
+/// opens the smallest gap in proportion to the distance from the gap to the path's end. So gaps grow geometrically
+/// towards the start, k checkpoints reach back over a length exponential in k, and from any point of the path the way
+/// back to a checkpoint is at most a fixed fraction of the way to the path's end. The last checkpoint of a path goes
+/// when all other paths have no more than one either.
+struct CheckpointRetention: Sendable {
+  private struct Path: Hashable {
+    let seed: Int
+    let series: String
+    let n: Int
+  }
+
+  private var paths: [Path: [CheckpointRecord]] = [:]
+  private(set) var bytes = 0
+
+  init(_ records: [CheckpointRecord]) {
+    for record in records { insert(record) }
+  }
+
+  private func path(_ record: CheckpointRecord) -> Path {
+    Path(seed: record.seed, series: record.series, n: record.n)
+  }
+
+  func contains(_ record: CheckpointRecord) -> Bool {
+    paths[path(record)]?.contains { $0.position == record.position } ?? false
+  }
+
+  private mutating func insert(_ record: CheckpointRecord) {
+    var records = paths[path(record)] ?? []
+    records.insert(record, at: records.firstIndex { $0.position > record.position } ?? records.endIndex)
+    paths[path(record)] = records
+    bytes += record.bytes
+  }
+
+  /// Takes in a record and gives up those that the budget has no room for, never the new one.
+  mutating func add(_ record: CheckpointRecord, budget: Int?) -> [CheckpointRecord] {
+    insert(record)
+    var superfluous: [CheckpointRecord] = []
+    while let budget, bytes > budget, let next = leastUseful(besides: record) {
+      paths[path(next)]?.removeAll { $0.position == next.position }
+      bytes -= next.bytes
+      superfluous.append(next)
+    }
+    return superfluous
+  }
+
+  private func leastUseful(besides newest: CheckpointRecord) -> CheckpointRecord? {
+    var best: (score: Double, record: CheckpointRecord)?
+    for records in paths.values {
+      for (index, record) in records.enumerated() where record != newest {
+        let before = index > 0 ? records[index - 1].position : 0
+        let isLast = index == records.count - 1
+        let after = isLast ? record.position : records[index + 1].position
+        let end = records[records.count - 1].position
+        // The last of a path is what an interrupted lane goes on from.
+        let score = isLast ? .greatestFiniteMagnitude : Double(after - before) / Double(end - before)
+        if score < best?.score ?? .infinity { best = (score, record) }
+      }
+    }
+    return best?.record
+  }
+}
