@@ -28,8 +28,16 @@ public struct StoredRun: Codable, Sendable {
   }
 
   /// The runs directly inside the folder `path`, by name.
-  public static func list(in path: String) throws -> [StoredRun] {
-    try RunFolder.runs(in: path).map { try StoredRun($0.path) }
+  /// - Parameter didFail: told of each run that can't be read.
+  public static func list(in path: String, didFail: (any Error) -> Void = { _ in }) -> [StoredRun] {
+    RunFolder.runs(in: path).compactMap { folder in
+      do {
+        return try StoredRun(folder.path)
+      } catch {
+        didFail(error)
+        return nil
+      }
+    }
   }
 }
 

@@ -18,7 +18,7 @@ struct RunsCommand: AsyncParsableCommand {
     var json = false
 
     func run() throws {
-      let runs = try StoredRun.list(in: folder)
+      let runs = StoredRun.list(in: folder) { printToStandardError("backtrail: \($0)") }
       if json {
         try printJSON(runs)
       } else if runs.isEmpty {

@@ -15,14 +15,11 @@ func summaryTable(_ result: RunResult, configuration: RunConfiguration) -> Strin
       String(format: "%.2f", line.laneSeconds),
     ])
   }
-  let shared = result.summary.reduce(0) { $0 + $1.gradientEvaluations } - result.gradientEvaluations
   var notes = [
     "Loss and accuracy: mean over the last quarter of the observed iterates"
       + (configuration.seedCount > 1 ? " ± spread between \(configuration.seedCount) seeds." : "."),
     "Neighbour noise: standard deviation of the loss's change from one observed iterate to the next, last half.",
-    "Spent: \(grouped(result.gradientEvaluations)) gradient evaluations"
-      + (shared > 0 ? " (\(grouped(shared)) fewer than the orders one by one)" : "")
-      + ", \(duration(result.wallSeconds)), \(size(result.peakResidentBytes)) peak memory; run kept in \(result.run)",
+    "Spent: \(grouped(result.gradientEvaluations)) gradient evaluations, \(duration(result.wallSeconds)), \(size(result.peakResidentBytes)) peak memory; run kept in \(result.run)",
   ]
   if !result.averages.isEmpty {
     notes.insert("The average is of all forward iterates, recent ones most; it costs no gradient evaluations.", at: 2)

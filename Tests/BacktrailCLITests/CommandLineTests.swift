@@ -2,43 +2,6 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Runs the built `backtrail` as a user does.
-private struct Command {
-  let status: Int32
-  let output: String
-  let errors: String
-
-  /// The executable lies beside the test bundle.
-  static let executable = URL(fileURLWithPath: CommandLine.arguments[0]).resolvingSymlinksInPath()
-    .deletingLastPathComponent().appendingPathComponent("backtrail")
-
-  init(_ arguments: [String], in folder: String) throws {
-    let process = Process()
-    process.executableURL = Self.executable
-    process.arguments = arguments
-    process.currentDirectoryURL = URL(fileURLWithPath: folder)
-    // Files instead of pipes: a full pipe would stop the process.
-    let files = ["out", "err"].map { folder + "/\(UUID().uuidString).\($0)" }
-    for file in files { try "".write(toFile: file, atomically: false, encoding: .utf8) }
-    process.standardOutput = FileHandle(forWritingAtPath: files[0])
-    process.standardError = FileHandle(forWritingAtPath: files[1])
-    try process.run()
-    process.waitUntilExit()
-    status = process.terminationStatus
-    output = try String(contentsOfFile: files[0], encoding: .utf8)
-    errors = try String(contentsOfFile: files[1], encoding: .utf8)
-    for file in files { try FileManager.default.removeItem(atPath: file) }
-  }
-
-  /// The value of a key of the JSON document as text, keys in order, so that equal values are equal texts.
-  func text(_ key: String) throws -> String {
-    let value = try #require(json[key])
-    return String(decoding: try JSONSerialization.data(withJSONObject: value, options: .sortedKeys), as: UTF8.self)
-  }
-
-  var json: [String: Any] { (try? JSONSerialization.jsonObject(with: Data(output.utf8))) as? [String: Any] ?? [:] }
-}
-
 @Suite struct CommandLineTests {
   private let folder: TemporaryFolder
 

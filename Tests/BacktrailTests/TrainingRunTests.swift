@@ -114,15 +114,17 @@ private func digests(_ result: RunResult) -> [String: String] {
     let experiment = try Experiment(RunConfiguration(settings()))
     let run = try TrainingRun.create(experiment, at: folder("run"))
     let path = run.folder.path
-    let result = try await run.train(didCommit: { observations in
+    var listener = TrainingRun.Listener()
+    listener.didCommit = { observations in
       let stored = (try? StoredRun(path).observations) ?? []
       #expect(Set(observations).isSubset(of: stored))
-    })
+    }
+    let result = try await run.train(listener: listener)
     let stored = try StoredRun(path)
     #expect(stored.status == "finished")
     #expect(stored.observations.count == 9 * 4)
     #expect(stored.result?.gradientEvaluations == result.gradientEvaluations)
-    #expect(try StoredRun.list(in: folder.path).map(\.run) == [path])
+    #expect(StoredRun.list(in: folder.path).map(\.run) == [path])
   }
 
   @Test func aDivergingRunStopsAndKeepsWhatItSaw() async throws {
@@ -151,11 +153,19 @@ private func digests(_ result: RunResult) -> [String: String] {
     let expected = digests(try await first.train())
     let initial = try await first.iterate(order: .backward, n: 0, seed: 0)
     try Safetensors.write(initial.tensors, metadata: [:], to: folder("initial.safetensors"))
-    let fromFile = settings {
-      $0.initial = folder("initial.safetensors")
-      $0.sampler = "shuffle"
-    }
-    #expect(digests(try await train(fromFile, in: folder, name: "second")) == expected)
+    let specification = folder("initial.safetensors")
+    let experiment = try Experiment(
+      RunConfiguration(settings { $0.initial = specification }),
+      initial: try await InitialState.tensors(specification))
+    let second = try TrainingRun.create(experiment, at: folder("second"))
+    #expect(digests(try await second.train()) == expected)
+    // The run keeps its own copy.
+    try FileManager.default.removeItem(atPath: specification)
+    let again = try TrainingRun.open(folder("second"))
+    #expect(try await again.iterate(order: .backward, n: 30, seed: 0).digest.description == expected["backward 0 30"])
+    // An iterate of another run is named RUN:ORDER:N.
+    let iterate = try await first.iterate(order: .tail(7), n: 13, seed: 0)
+    #expect(try await InitialState.tensors("\(folder("first")):tail:7:13") == iterate.tensors)
   }
 
   @Test func exportedBatchesAndOrdersReplayARun() async throws {

@@ -1,0 +1,116 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// Promise 3: a run stopped at any instant goes on to the bits of one never stopped.
+@Suite(.serialized) struct InterruptionTests {
+  private let folder: TemporaryFolder
+
+  init() throws { folder = try TemporaryFolder() }
+
+  private let options = """
+    --model mlp:64 --steps 1500 --evaluate every:50 --evaluation-examples 100 --order forward --order backward \
+    --order tail:50 --order sliding:3 --checkpoint-every 200
+    """.split(separator: " ").map(String.init)
+
+  private func train(_ name: String, signal: (Int32, Double)? = nil) throws -> Command {
+    try Command(
+      ["train", "--json", "--out", name] + options, in: folder.path, signal: signal.map { ($0.0, after: $0.1) })
+  }
+
+  private func resume(_ name: String, signal: (Int32, Double)? = nil) throws -> Command {
+    try Command(["resume", name, "--json"], in: folder.path, signal: signal.map { ($0.0, after: $0.1) })
+  }
+
+  /// A few kills; `BACKTRAIL_KILLS=200 make test` does as many.
+  @Test func killedAtRandomInstants() throws {
+    let undisturbed = try train("undisturbed")
+    let seconds = try #require(undisturbed.json["wallSeconds"] as? Double)
+    var kills = 0
+    var runs = 0
+    while kills < Int(ProcessInfo.processInfo.environment["BACKTRAIL_KILLS"] ?? "") ?? 8 {
+      runs += 1
+      var command = try train("killed\(runs)", signal: (SIGKILL, Double.random(in: 0...seconds)))
+      while command.status != 0 {
+        kills += 1
+        // Before the run is on disk there is nothing to resume.
+        guard command.status == SIGKILL || command.status == 66 else { break }
+        if command.status == 66 { break }
+        command = try resume("killed\(runs)", signal: (SIGKILL, Double.random(in: 0...2 * seconds)))
+      }
+      if command.status == 66 { continue }
+      #expect(command.status == 0, "\(command.errors)")
+      #expect(try command.text("orders") == undisturbed.text("orders"))
+      #expect(try command.text("averages") == undisturbed.text("averages"))
+    }
+  }
+
+  @Test(arguments: [SIGINT, SIGTERM])
+  func signalsSaveAndResume(signal: Int32) throws {
+    let undisturbed = try train("undisturbed")
+    let stopped = try train("stopped", signal: (signal, 0.25))
+    // On a fast machine the run may have ended before.
+    guard stopped.status != 0 else { return }
+    #expect(stopped.status == 75)
+    #expect(stopped.errors.contains("backtrail resume"))
+    let resumed = try resume("stopped")
+    #expect(try resumed.text("orders") == undisturbed.text("orders"))
+    let total = try #require(undisturbed.json["gradientEvaluations"] as? Int)
+    let rest = try #require(resumed.json["gradientEvaluations"] as? Int)
+    #expect(rest < total)
+    // All is there now.
+    #expect(try resume("stopped").json["gradientEvaluations"] as? Int == 0)
+  }
+
+  @Test func anExtendedRunIsTheLongerRun() throws {
+    let short = ["--model", "mlp:8", "--evaluation-examples", "20", "--evaluate", "every:10", "--order", "forward", "--order", "tail:5"]
+    let long = try Command(["train", "--json", "--out", "long", "--steps", "60"] + short, in: folder.path)
+    _ = try Command(
+      ["train", "--json", "--out", "run", "--steps", "40", "--checkpoint-every", "7"] + short, in: folder.path)
+    let extended = try Command(["resume", "run", "--steps", "60", "--json"], in: folder.path)
+    #expect(try extended.text("orders") == long.text("orders"))
+    #expect(try extended.text("averages") == long.text("averages"))
+    // Forward goes on at 35; tail's head at its end, after 35 of its batches, with two teeth of 5 updates.
+    #expect(extended.json["gradientEvaluations"] as? Int == 25 + 20 + 2 * 5)
+    #expect(try Command(["resume", "run", "--steps", "50"], in: folder.path).status == 64)
+  }
+
+  @Test func aBudgetThinsCheckpointsOut() throws {
+    let state = 4 * (64 * 64 + 64 + 64 * 10 + 16)
+    let budget = 24 * state
+    let command = try Command(
+      ["train", "--json", "--out", "run", "--checkpoint-every", "20", "--disk-budget", "\(budget)", "--lanes", "2"]
+        + options.dropLast(2), in: folder.path)
+    #expect(command.status == 0, "\(command.errors)")
+    let bytes = try #require(command.json["checkpointBytes"] as? Int)
+    #expect(bytes <= budget && bytes > budget / 2)
+    let tooLittle = try Command(["train", "--out", "b", "--disk-budget", "10KiB"] + options, in: folder.path)
+    #expect(tooLittle.status == 78)
+    #expect(tooLittle.errors.contains("--disk-budget"))
+  }
+
+  @Test func oneProcessAtATime() throws {
+    _ = try train("run", signal: (SIGINT, 0.1))
+    let lock = open(folder("run/lock"), O_RDWR)
+    #expect(lock >= 0 && flock(lock, LOCK_EX | LOCK_NB) == 0)
+    let refused = try resume("run")
+    #expect(refused.status == 73)
+    #expect(refused.errors.contains("another process"))
+    close(lock)
+    #expect(try resume("run").status == 0)
+  }
+
+  @Test func aDamagedCheckpointIsNamedAndDoneWithout() throws {
+    let undisturbed = try train("undisturbed")
+    let stopped = try train("run", signal: (SIGINT, 0.2))
+    guard stopped.status == 75 else { return }
+    for file in try FileManager.default.contentsOfDirectory(atPath: folder("run/checkpoints")) {
+      var bytes = try folder.read("run/checkpoints/\(file)")
+      bytes[bytes.count / 2] ^= 4
+      try folder.write(bytes, to: "run/checkpoints/\(file)")
+    }
+    let resumed = try resume("run")
+    #expect(resumed.errors.contains(".ckpt"))
+    #expect(try resumed.text("orders") == undisturbed.text("orders"))
+  }
+}
