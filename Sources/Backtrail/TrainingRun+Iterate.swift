@@ -28,52 +28,61 @@ extension TrainingRun {
   public func iterate(
     order: CompositionOrder, n: Int, seed: Int, progress: ReplayProgress = ReplayProgress()
   ) async throws -> ReplayedIterate {
-    let replica = try replica(ofSeed: seed)
-    _ = try experiment.sequence(of: order, n)
-    var state = StoredState(try experiment.initialState(replica: replica))
-    var evaluations = 0
-    var checkpoint: CheckpointRecord?
-    if n > 0 {
-      let records = try storedStates()[replica]
-      let plan = planIterate(order: order, n: n, records: records)
-      checkpoint = plan.restoredStates.first.map { records[$0.stored] }
-      let keeper = StateKeeper(kept: try StoredState(count: experiment.layout.count))
-      let engine = ReplayEngine(
-        maps: [experiment.maps[replica]], initialStates: [state], observer: keeper,
-        checkpoints: StoredStateReader(folder: folder, records: records))
-      evaluations = try await engine.run(plan, lanes: 1, progress: progress).gradientEvaluations
-      state = keeper.kept
-    }
+    let iterate = try await replayedIterate(order: order, n: n, seed: seed, progress: progress)
     let observed = try database.observation(seed: seed, series: order.description, n: n)
+    if let observed, observed.digest != iterate.digest, NumericsFingerprint.current() == fingerprint {
+      throw RunError.damaged(
+        """
+        iterate \(n) of \(order) was observed with the digest \(observed.digest), but its replay has \
+        \(iterate.digest): \(folder.databasePath) is damaged, or this machine's memory or processor is; \
+        'backtrail verify' tells more
+        """)
+    }
+    return iterate
+  }
+
+  func replayedIterate(
+    order: CompositionOrder, n: Int, seed: Int, progress: ReplayProgress = ReplayProgress()
+  ) async throws -> ReplayedIterate {
+    let replica = try replica(ofSeed: seed)
+    let (state, evaluations, checkpoint) = try await bringBack(
+      order, n: n, replica: replica, records: try storedStates()[replica], progress: progress)
+    let isObserved = try database.observation(seed: seed, series: order.description, n: n) != nil
     var workspace = try experiment.evaluator.network.makeWorkspace()
-    return try state.read { state throws in
-      let digest = state.digest
-      if let observed, observed.digest != digest, NumericsFingerprint.current() == fingerprint {
-        throw RunError.damaged(
-          """
-          iterate \(n) of \(order) was observed with the digest \(observed.digest), but its replay has \(digest): \
-          \(folder.databasePath) is damaged, or this machine's memory or processor is
-          """)
-      }
+    return state.read { state in
       let (loss, accuracy) = experiment.evaluator.evaluate(state.values, workspace: &workspace)
       return ReplayedIterate(
         tensors: experiment.layout.tensors.map {
           NamedTensor(name: $0.name, shape: $0.shape, values: experiment.layout.values(of: $0, in: state.values))
         },
-        digest: digest, testLoss: loss, testAccuracy: accuracy, gradientEvaluations: evaluations,
-        checkpoint: checkpoint, wasObserved: observed != nil)
+        digest: state.digest, testLoss: loss, testAccuracy: accuracy, gradientEvaluations: evaluations,
+        checkpoint: checkpoint, wasObserved: isObserved)
     }
   }
 
-  private func planIterate(order: CompositionOrder, n: Int, records: [CheckpointRecord]) -> ReplayPlan {
+  /// The state of an iterate, from the nearest of the initial state and `records`.
+  /// - Returns: the state, the updates it took, and the record it began at.
+  func bringBack(
+    _ order: CompositionOrder, n: Int, replica: Int, records: [CheckpointRecord],
+    progress: ReplayProgress = ReplayProgress()
+  ) async throws -> (StoredState, gradientEvaluations: Int, CheckpointRecord?) {
+    _ = try experiment.sequence(of: order, n)
+    let initial = StoredState(try experiment.initialState(replica: replica))
+    guard n > 0 else { return (initial, 0, nil) }
     // The iterate's order comes first; the run's own follow for the checkpoints on their paths.
     let orders = [order] + experiment.orders
     let indices = Dictionary(orders.enumerated().map { ($1.description, $0) }) { first, _ in first }
-    var progress = ReplicaProgress()
-    progress.stored = records.map { $0.point(order: indices[$0.series] ?? 0) }
+    var stored = ReplicaProgress()
+    stored.stored = records.map { $0.point(order: indices[$0.series] ?? 0) }
     var planner = ReplayPlanner(orders: orders, points: [n])
     planner.observedOrders = 0..<1
-    planner.replicas = [progress]
-    return planner.plan()
+    planner.replicas = [stored]
+    let plan = planner.plan()
+    let keeper = StateKeeper(kept: try StoredState(count: experiment.layout.count))
+    let engine = ReplayEngine(
+      maps: [experiment.maps[replica]], initialStates: [initial], observer: keeper,
+      checkpoints: StoredStateReader(folder: folder, records: records))
+    let evaluations = try await engine.run(plan, lanes: 1, progress: progress).gradientEvaluations
+    return (keeper.kept, evaluations, plan.restoredStates.first.map { records[$0.stored] })
   }
 }

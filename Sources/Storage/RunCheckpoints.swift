@@ -118,8 +118,13 @@ public struct StoredStateReader: CheckpointStore {
 }
 
 extension RunFolder {
+  /// Writes the state a record tells of, over what is there.
+  public func write(_ state: borrowing TrainingState, of record: CheckpointRecord) throws(StorageError) {
+    _ = try CheckpointFile.write(state.values, updateCount: state.updateCount, to: checkpointPath(record.file))
+  }
+
   /// Reads a checkpoint and checks that it is the one the record tells of.
-  func restore(
+  public func restore(
     _ record: CheckpointRecord, into state: inout TrainingState, average: StoredState?
   ) throws(StorageError) {
     let path = checkpointPath(record.file)

@@ -178,8 +178,19 @@ public final class RunDatabase: Sendable {
     try attempt { try queue.write { try checkpoint.insert($0) } }
   }
 
-  func delete(_ checkpoint: CheckpointRecord) throws(StorageError) {
+  public func delete(_ checkpoint: CheckpointRecord) throws(StorageError) {
     _ = try attempt { try queue.write { try checkpoint.delete($0) } }
+  }
+
+  /// Overwrites an observation.
+  public func replace(_ observation: Observation) throws(StorageError) {
+    try attempt { try queue.write { try observation.update($0) } }
+  }
+
+  /// - Throws: `StorageError.damaged` with the first thing SQLite's own check finds.
+  public func checkIntegrity() throws(StorageError) {
+    let findings = try attempt { try queue.read { try String.fetchAll($0, sql: "PRAGMA integrity_check") } }
+    if let finding = findings.first, finding != "ok" { throw .damaged(path: path, reason: finding) }
   }
 
   private func attempt<Value>(_ body: () throws -> Value) throws(StorageError) -> Value {

@@ -38,7 +38,7 @@ public struct RunFolder: Sendable {
     }
   }
 
-  func removeFiles(of record: CheckpointRecord) throws(StorageError) {
+  public func removeFiles(of record: CheckpointRecord) throws(StorageError) {
     for file in [record.file, record.averageFile].compactMap({ $0 }) {
       guard unlink(checkpointPath(file)) == 0 || errno == ENOENT else {
         throw .failed(path: checkpointPath(file), reason: String(cString: strerror(errno)))

@@ -1,0 +1,128 @@
+import Foundation
+import Replay
+import Storage
+import Tensors
+
+/// What `verify` found.
+public struct VerificationReport: Codable, Sendable {
+  public internal(set) var checkpoints = 0
+  public internal(set) var observations = 0
+  /// Segments replayed and compared bit for bit.
+  public internal(set) var replays = 0
+  public internal(set) var gradientEvaluations = 0
+  /// What is damaged, each with its file or iterate.
+  public internal(set) var damaged: [String] = []
+  /// What of it was made anew.
+  public internal(set) var repaired: [String] = []
+
+  /// Whether something damaged is left.
+  public var isClean: Bool { damaged.count == repaired.count }
+}
+
+extension TrainingRun {
+  /// Reads every stored byte against its checksum, and replays random segments against their digests.
+  /// - Parameters:
+  ///   - replays: how many segments: from one stored state to the next, or to an observed iterate.
+  ///   - repairs: whether what is damaged is made anew where it can be recomputed.
+  public func verify(replays: Int, repairs: Bool) async throws -> VerificationReport {
+    let lock = try RunLock(folder)
+    defer { lock.hold() }
+    var report = VerificationReport()
+    try database.checkIntegrity()
+    try await verifyCheckpoints(repairs: repairs, &report)
+    var random = SystemRandomNumberGenerator()
+    let observations = try database.observations().filter { observation in
+      experiment.orders.contains { $0.description == observation.series }
+    }
+    report.observations = observations.count
+    let checkpoints = try database.checkpoints()
+    let segments = checkpoints.map(Segment.checkpoint) + observations.map(Segment.observation)
+    for segment in segments.shuffled(using: &random).prefix(replays) {
+      try await replay(segment, repairs: repairs, &report)
+    }
+    return report
+  }
+
+  /// What a replay can be compared with.
+  private enum Segment {
+    case checkpoint(CheckpointRecord)
+    case observation(Observation)
+  }
+
+  private func verifyCheckpoints(repairs: Bool, _ report: inout VerificationReport) async throws {
+    for record in try database.checkpoints() {
+      report.checkpoints += 1
+      do {
+        let state = try StoredState(count: experiment.layout.count)
+        let average = try StoredState(count: experiment.layout.count)
+        try state.write { state throws(StorageError) in try folder.restore(record, into: &state, average: average) }
+      } catch let error as StorageError {
+        report.damaged.append("\(error)")
+        if repairs { try await repair(record, &report) }
+      }
+    }
+  }
+
+  /// Computes a checkpoint's state again and writes it anew.
+  private func repair(_ record: CheckpointRecord, _ report: inout VerificationReport) async throws {
+    guard record.averageFile == nil else {
+      // The average needs the whole path: the checkpoint goes, and a resumed run begins at one before it.
+      try database.delete(record)
+      try folder.removeFiles(of: record)
+      report.repaired.append("\(record.file): removed; a resumed run begins at an earlier state")
+      return
+    }
+    let (state, evaluations) = try await state(at: record)
+    report.gradientEvaluations += evaluations
+    try state.read { state throws in
+      guard state.digest == record.digest else {
+        throw RunError.damaged("\(record.file) can't be repaired: its replay has the digest \(state.digest), not \(record.digest)")
+      }
+      try folder.write(state, of: record)
+    }
+    report.repaired.append("\(record.file): computed again with \(evaluations) gradient evaluations")
+  }
+
+  private func replay(_ segment: Segment, repairs: Bool, _ report: inout VerificationReport) async throws {
+    report.replays += 1
+    switch segment {
+    case .checkpoint(let record):
+      let (state, evaluations) = try await state(at: record)
+      report.gradientEvaluations += evaluations
+      let digest = state.read { $0.digest }
+      guard digest != record.digest else { return }
+      report.damaged.append(
+        "\(folder.databasePath): the checkpoint \(record.file) has the digest \(record.digest), but its replay \(digest)")
+    case .observation(let observation):
+      guard let order = experiment.orders.first(where: { $0.description == observation.series }) else { return }
+      let found = try await replayedIterate(order: order, n: observation.n, seed: observation.seed)
+      report.gradientEvaluations += found.gradientEvaluations
+      var expected = observation
+      (expected.testLoss, expected.testAccuracy, expected.digest) = (found.testLoss, found.testAccuracy, found.digest)
+      guard expected != observation else { return }
+      report.damaged.append(
+        """
+        \(folder.databasePath): iterate \(observation.n) of \(observation.series) (seed \(observation.seed)) was observed \
+        with the loss \(observation.testLoss) and the digest \(observation.digest), but its replay has \
+        \(found.testLoss) and \(found.digest)
+        """)
+      if repairs {
+        try database.replace(expected)
+        report.repaired.append("iterate \(observation.n) of \(observation.series): observed again")
+      }
+    }
+  }
+
+  /// The state at a checkpoint, replayed from the stored state before it.
+  private func state(at record: CheckpointRecord) async throws -> (StoredState, gradientEvaluations: Int) {
+    guard let order = experiment.orders.first(where: { $0.description == record.series }) else {
+      throw RunError.damaged("\(record.file) belongs to \(record.series), which the run does not have")
+    }
+    let path = order.sequence(record.n).prefix(record.position)
+    let replica = try replica(ofSeed: record.seed)
+    let others = try storedStates()[replica].filter { $0 != record && (try? folder.verify($0)) != nil }
+    let (state, evaluations, _) = try await bringBack(
+      .listed(ListedOrder(name: record.file, sequences: [path])), n: 1, replica: replica, records: others)
+    return (state, evaluations)
+  }
+}

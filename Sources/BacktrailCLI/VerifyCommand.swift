@@ -1,0 +1,45 @@
+import ArgumentParser
+import Backtrail
+
+struct VerifyCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "verify",
+    abstract: "Check every stored byte of a run, and replay random segments bit for bit.")
+
+  @Argument(help: ArgumentHelp("The run's folder.", valueName: "run"))
+  var runFolder: String
+
+  @Option(help: "How many segments between stored states are replayed.")
+  var replays = 8
+
+  @Flag(help: "Make anew what is damaged and can be recomputed.")
+  var repair = false
+
+  @Flag(help: "Replay with other numerics than the run's; differences then mean nothing.")
+  var allowNumericsChange = false
+
+  @Flag(help: "Print one JSON document.")
+  var json = false
+
+  func validate() throws {
+    guard replays >= 0 else { throw ValidationError("--replays is \(replays), but must be 0 or more") }
+  }
+
+  func run() async throws {
+    let run = try TrainingRun.open(runFolder, allowNumericsChange: allowNumericsChange)
+    let report = try await run.verify(replays: replays, repairs: repair)
+    for damage in report.damaged { printToStandardError("backtrail: \(damage)") }
+    if json {
+      try printJSON(report)
+    } else {
+      for repair in report.repaired { print("repaired \(repair)") }
+      print(
+        """
+        \(runFolder): \(grouped(report.checkpoints)) checkpoints read, \(grouped(report.replays)) segments replayed with \
+        \(grouped(report.gradientEvaluations)) gradient evaluations, \(report.damaged.count) damaged, \
+        \(report.repaired.count) repaired
+        """)
+    }
+    if !report.isClean { throw ExitCode(ExitStatus.badData.rawValue) }
+  }
+}
