@@ -64,7 +64,7 @@ let package = Package(
     .testTarget(name: "DatasetsTests", dependencies: ["Datasets", "Tensors", "CZlib", "TestSupport"], swiftSettings: strict),
     .testTarget(
       name: "BacktrailTests",
-      dependencies: ["Backtrail", "TestSupport", .product(name: "GRDB", package: "GRDB.swift")],
+      dependencies: ["Backtrail", "TestSupport"],
       swiftSettings: strict),
     .testTarget(
       name: "BacktrailCLITests", dependencies: ["BacktrailCLI", "TestSupport"], swiftSettings: strict),

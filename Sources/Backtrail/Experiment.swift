@@ -2,6 +2,7 @@ import Datasets
 import Foundation
 import Networks
 import Replay
+import Storage
 import Tensors
 
 /// A configuration with its data read and its network compiled: everything a replay needs.
@@ -42,7 +43,7 @@ public struct Experiment: Sendable {
 
     let dataset = try Dataset.load(configuration.data)
     self.dataset = dataset
-    inputs = InputDigests(data: dataset.fingerprint, files: files)
+    inputs = InputDigests(data: dataset.fingerprint, initial: initial.map { Digest(of: $0) }, files: files)
     let batchSize = configuration.batchSize ?? imported?.batchSize ?? 0
     var completed = configuration
     completed.data = dataset.name
@@ -169,12 +170,16 @@ private func readFile(_ path: String) throws(RunError) -> Data {
 /// Hashes of what a run was made from, so that a replay from changed files is noticed.
 public struct InputDigests: Codable, Equatable, Sendable {
   public let data: Digest
+  /// Of the initial state's tensors; nil where the seed makes it.
+  public let initial: Digest?
   /// By path: batch files and order files.
   public let files: [String: Digest]
 
   /// - Throws: `RunError.damaged` naming what is not as it was.
   func check(against current: InputDigests, run: String) throws(RunError) {
-    let changed = files.keys.sorted().first { current.files[$0] != files[$0] } ?? (current.data == data ? nil : "the data set")
+    var changed = files.keys.sorted().first { current.files[$0] != files[$0] }
+    if current.initial != initial { changed = "the initial state, \(RunFolder(path: run).initialStatePath)," }
+    if current.data != data { changed = "the data set" }
     if let changed {
       throw .damaged("\(changed) is not what it was when \(run) was made; bring it back, or train anew")
     }
@@ -182,6 +187,18 @@ public struct InputDigests: Codable, Equatable, Sendable {
 }
 
 extension Digest {
+  /// The digest of tensors: names, shapes and values.
+  fileprivate init(of tensors: [NamedTensor]) {
+    var builder = DigestBuilder()
+    for tensor in tensors {
+      builder.add(tensor.name)
+      builder.add(tensor.shape.count)
+      for extent in tensor.shape { builder.add(extent) }
+      builder.add(tensor.values.span.bytes)
+    }
+    self = builder.digest
+  }
+
   /// The digest of a file's bytes.
   init(ofFile path: String) throws(RunError) {
     self.init(of: try readFile(path).bytes)

@@ -29,6 +29,11 @@ extension TrainingRun {
     defer { lock.hold() }
     var report = VerificationReport()
     try database.checkIntegrity()
+    for row in try database.brokenRows(removes: repairs) {
+      report.damaged.append("\(folder.databasePath): \(row)")
+      if repairs { report.repaired.append("\(row): removed; 'backtrail resume' makes it anew") }
+    }
+    guard report.isClean else { return report }
     try await verifyCheckpoints(repairs: repairs, &report)
     var random = SystemRandomNumberGenerator()
     let observations = try database.observations().filter { observation in

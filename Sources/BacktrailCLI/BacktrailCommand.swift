@@ -17,6 +17,8 @@ struct BacktrailCommand: AsyncParsableCommand {
     ])
 
   static func main() async {
+    // A file that may not grow any more is an error to report, not a reason to die.
+    signal(SIGXFSZ, SIG_IGN)
     do {
       var command = try parseAsRoot()
       if var command = command as? any AsyncParsableCommand {

@@ -61,7 +61,7 @@ public final class ObservationWriter: Sendable {
       defer { state.pending = [] }
       return state.pending
     }
-    for observation in observations { try observation.insert(connection) }
+    for observation in observations { try Sealed(observation).insert(connection) }
     return observations
   }
 

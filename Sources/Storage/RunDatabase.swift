@@ -55,7 +55,8 @@ public struct RunRecord: Codable, Sendable, FetchableRecord, PersistableRecord {
   public init(configuration: String, fingerprint: String, createdAt: Date) {
     self.configuration = configuration
     self.fingerprint = fingerprint
-    self.createdAt = createdAt
+    // Whole seconds: what SQLite gives back is then what it was given, to the bit.
+    self.createdAt = Date(timeIntervalSince1970: createdAt.timeIntervalSince1970.rounded())
     status = .unfinished
   }
 
@@ -72,7 +73,7 @@ public final class RunDatabase: Sendable {
     let database = try RunDatabase(folder)
     try database.attempt {
       try migrator.migrate(database.queue)
-      try database.queue.write { try record.insert($0) }
+      try database.queue.write { try Sealed(record).insert($0) }
     }
     return database
   }
@@ -107,6 +108,7 @@ public final class RunDatabase: Sendable {
         table.column("status", .text).notNull()
         table.column("createdAt", .datetime).notNull()
         table.column("result", .text)
+        table.column(Sealed<RunRecord>.seal, .text).notNull()
       }
       try database.create(table: Observation.databaseTableName, options: .withoutRowID) { table in
         table.primaryKey {
@@ -117,6 +119,7 @@ public final class RunDatabase: Sendable {
         table.column("testLoss", .double).notNull()
         table.column("testAccuracy", .double).notNull()
         table.column("digest", .text).notNull()
+        table.column(Sealed<Observation>.seal, .text).notNull()
       }
     }
     migrator.registerMigration("checkpoints") { database in
@@ -131,6 +134,7 @@ public final class RunDatabase: Sendable {
         table.column("averageFile", .text)
         table.column("bytes", .integer).notNull()
         table.column("digest", .text).notNull()
+        table.column(Sealed<CheckpointRecord>.seal, .text).notNull()
       }
     }
     return migrator
@@ -138,8 +142,8 @@ public final class RunDatabase: Sendable {
 
   /// The run's row about itself.
   public func record() throws(StorageError) -> RunRecord {
-    let record = try attempt { try queue.read { try RunRecord.fetchOne($0) } }
-    guard let record else { throw .damaged(path: path, reason: "it has no row about the run itself") }
+    let record = try attempt { try queue.read { try Sealed<RunRecord>.fetchOne($0) } }
+    guard let record = record?.content else { throw .damaged(path: path, reason: "it has no row about the run itself") }
     return record
   }
 
@@ -147,21 +151,21 @@ public final class RunDatabase: Sendable {
   public func update(_ change: (inout RunRecord) -> Void) throws(StorageError) {
     var record = try record()
     change(&record)
-    try attempt { try queue.write { [record] in try record.update($0) } }
+    try attempt { try queue.write { [record] in try Sealed(record).update($0) } }
   }
 
   /// All observations, by seed, series and n.
   public func observations() throws(StorageError) -> [Observation] {
     try attempt {
       try queue.read {
-        try Observation.order(Column("seed"), Column("series"), Column("n")).fetchAll($0)
+        try Sealed<Observation>.order(Column("seed"), Column("series"), Column("n")).fetchAll($0).map(\.content)
       }
     }
   }
 
   public func observation(seed: Int, series: String, n: Int) throws(StorageError) -> Observation? {
     try attempt {
-      try queue.read { try Observation.fetchOne($0, key: ["seed": seed, "series": series, "n": n]) }
+      try queue.read { try Sealed<Observation>.fetchOne($0, key: ["seed": seed, "series": series, "n": n])?.content }
     }
   }
 
@@ -169,22 +173,54 @@ public final class RunDatabase: Sendable {
   public func checkpoints() throws(StorageError) -> [CheckpointRecord] {
     try attempt {
       try queue.read {
-        try CheckpointRecord.order(Column("seed"), Column("series"), Column("n"), Column("position")).fetchAll($0)
+        try Sealed<CheckpointRecord>.order(Column("seed"), Column("series"), Column("n"), Column("position"))
+          .fetchAll($0).map(\.content)
       }
     }
   }
 
   func insert(_ checkpoint: CheckpointRecord) throws(StorageError) {
-    try attempt { try queue.write { try checkpoint.insert($0) } }
+    try attempt { try queue.write { try Sealed(checkpoint).insert($0) } }
   }
 
   public func delete(_ checkpoint: CheckpointRecord) throws(StorageError) {
-    _ = try attempt { try queue.write { try checkpoint.delete($0) } }
+    _ = try attempt { try queue.write { try Sealed(checkpoint).delete($0) } }
   }
 
   /// Overwrites an observation.
   public func replace(_ observation: Observation) throws(StorageError) {
-    try attempt { try queue.write { try observation.update($0) } }
+    try attempt { try queue.write { try Sealed(observation).update($0) } }
+  }
+
+  /// Rows of observations and checkpoints whose values do not fit their seals: what is wrong with each.
+  /// - Parameter removes: whether they are deleted, so that a resumed run makes them anew.
+  public func brokenRows(removes: Bool) throws(StorageError) -> [String] {
+    try attempt {
+      try queue.write { database in
+        try Self.brokenRows(of: Observation.self, key: ["seed", "series", "n"], removes: removes, database)
+          + Self.brokenRows(
+            of: CheckpointRecord.self, key: ["seed", "series", "n", "position"], removes: removes, database)
+      }
+    }
+  }
+
+  private static func brokenRows<Content: Codable & FetchableRecord & PersistableRecord>(
+    of type: Content.Type, key: [String], removes: Bool, _ database: Database
+  ) throws -> [String] {
+    var broken: [String] = []
+    for row in try Row.fetchAll(database, sql: "SELECT * FROM \(type.databaseTableName)") {
+      do {
+        _ = try Sealed<Content>(row: row)
+      } catch let error as BrokenSeal {
+        broken.append(error.description)
+        guard removes else { continue }
+        let condition = key.map { "\($0) IS ?" }.joined(separator: " AND ")
+        try database.execute(
+          sql: "DELETE FROM \(type.databaseTableName) WHERE \(condition)",
+          arguments: StatementArguments(key.map { row[$0] as DatabaseValue }))
+      }
+    }
+    return broken
   }
 
   /// - Throws: `StorageError.damaged` with the first thing SQLite's own check finds.
@@ -203,6 +239,7 @@ public final class RunDatabase: Sendable {
 
   static func storageError(_ error: any Error, path: String) -> StorageError {
     if let error = error as? StorageError { return error }
+    if error is BrokenSeal { return .damaged(path: path, reason: "\(error)") }
     guard let error = error as? DatabaseError else { return .damaged(path: path, reason: reason(error)) }
     let text = error.message ?? error.resultCode.description
     return switch error.resultCode {

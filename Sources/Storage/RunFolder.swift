@@ -9,6 +9,10 @@ import Foundation
 public struct RunFolder: Sendable {
   public let path: String
 
+  public init(path: String) {
+    self.path = path
+  }
+
   public var databasePath: String { path + "/run.sqlite" }
 
   /// The initial state, where it did not come from the seed.

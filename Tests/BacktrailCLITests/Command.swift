@@ -13,9 +13,11 @@ struct Command {
 
   /// - Parameters:
   ///   - signal: sent to the process some time after its start, in seconds; nil for none.
-  init(_ arguments: [String], in folder: String, signal: (number: Int32, after: Double)? = nil) throws {
+  init(
+    program: String = Self.executable.path, _ arguments: [String], in folder: String, signal: (number: Int32, after: Double)? = nil
+  ) throws {
     let process = Process()
-    process.executableURL = Self.executable
+    process.executableURL = URL(fileURLWithPath: program)
     process.arguments = arguments
     process.currentDirectoryURL = URL(fileURLWithPath: folder)
     // Files instead of pipes: a full pipe would stop the process.

@@ -89,6 +89,21 @@ import Testing
     #expect(tooLittle.errors.contains("--disk-budget"))
   }
 
+  /// A process may write so much and no more, as on a disk that is full.
+  @Test(arguments: [1, 40, 120, 300, 700])
+  func aFullDiskLosesNothing(kilobytes: Int) throws {
+    let undisturbed = try train("undisturbed")
+    let line = (["exec", Command.executable.path, "train", "--json", "--out", "run"] + options).joined(separator: " ")
+    let stopped = try Command(program: "/bin/bash", ["-c", "ulimit -f \(kilobytes); \(line)"], in: folder.path)
+    #expect(stopped.status == 74 || stopped.status == 0, "\(stopped.errors)")
+    guard stopped.status == 74 else { return }
+    #expect(stopped.errors.contains("run"))
+    let resumed = try resume("run")
+    // So little room that not even the run itself was written.
+    if resumed.status == 66 || resumed.status == 65 { return }
+    #expect(try resumed.text("orders") == undisturbed.text("orders"))
+  }
+
   @Test func oneProcessAtATime() throws {
     _ = try train("run", signal: (SIGINT, 0.1))
     let lock = open(folder("run/lock"), O_RDWR)

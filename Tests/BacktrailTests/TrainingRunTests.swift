@@ -1,7 +1,6 @@
 import Backtrail
 import Datasets
 import Foundation
-import GRDB
 import Replay
 import Storage
 import Tensors
@@ -211,12 +210,10 @@ private func digests(_ result: RunResult) -> [String: String] {
     let run = try TrainingRun.open(folder("run"))
     #expect(try await run.iterate(order: .tail(7), n: 30, seed: 0).wasObserved)
     #expect(try await !run.iterate(order: .tail(8), n: 29, seed: 0).wasObserved)
-    let database = try DatabaseQueue(path: run.folder.databasePath)
-    try await database.write { database in
-      try database.execute(
-        sql: "UPDATE observation SET digest = ? WHERE series = 'tail:7' AND n = 30",
-        arguments: [String(repeating: "0", count: 32)])
-    }
+    let database = try RunDatabase.open(run.folder)
+    var observation = try #require(try database.observation(seed: 0, series: "tail:7", n: 30))
+    observation.digest = try await run.iterate(order: .tail(7), n: 29, seed: 0).digest
+    try database.replace(observation)
     await #expect(throws: RunError.self) { try await run.iterate(order: .tail(7), n: 30, seed: 0) }
   }
 }

@@ -1,0 +1,91 @@
+import Backtrail
+import Datasets
+import Foundation
+import Networks
+import Replay
+import Storage
+import TestSupport
+import Testing
+
+/// Promise 4: of every file of a run folder, what is damaged is named or does no harm.
+@Suite struct DamageTests {
+  private let folder: TemporaryFolder
+
+  init() throws { folder = try TemporaryFolder() }
+
+  private func makeRun() async throws -> RunResult {
+    var settings = RunSettings()
+    settings.model = "mlp:4"
+    settings.order = ["forward", "tail:3"]
+    settings.steps = 20
+    settings.evaluate = "every:4"
+    settings.evaluationExamples = 20
+    settings.checkpointEvery = 5
+    let first = try TrainingRun.create(try Experiment(RunConfiguration(settings)), at: folder("first"))
+    let state = try await first.iterate(order: .forward, n: 3, seed: 0)
+    try Safetensors.write(state.tensors, metadata: [:], to: folder("initial.safetensors"))
+    settings.initial = folder("initial.safetensors")
+    let experiment = try Experiment(
+      RunConfiguration(settings), initial: try await InitialState.tensors(settings.initial))
+    return try await TrainingRun.create(experiment, at: folder("run")).train()
+  }
+
+  /// Does with the run what a user may: show it, verify it, export from it, resume it.
+  /// - Returns: the digests a resumed run has, or the error that named the damage.
+  private func use(_ path: String) async -> Result<[String], any Error> {
+    do {
+      _ = try StoredRun(path)
+      let run = try TrainingRun.open(path)
+      let report = try await run.verify(replays: 4, repairs: true)
+      guard report.damaged.isEmpty else {
+        // What was repaired is whole again.
+        let again = try await run.verify(replays: 4, repairs: false)
+        #expect(again.damaged.isEmpty)
+        let result = try await run.train()
+        return .success(result.orders.flatMap(\.iterates).map(\.digest.description))
+      }
+      _ = try await run.iterate(order: .tail(3), n: 17, seed: 0)
+      return .success(try await run.train().orders.flatMap(\.iterates).map(\.digest.description))
+    } catch {
+      return .failure(error)
+    }
+  }
+
+  private func isNamed(_ error: any Error) -> Bool {
+    error is StorageError || error is RunError || error is DatasetError || error is NetworkError
+  }
+
+  /// `BACKTRAIL_FLIPS=500 make test` tries as many in every file.
+  @Test func flippedBitsAndTruncations() async throws {
+    let whole = try await makeRun()
+    let expected = whole.orders.flatMap(\.iterates).map(\.digest.description)
+    guard case .success(let digests) = await use(folder("run")) else {
+      Issue.record("the whole run is refused")
+      return
+    }
+    #expect(digests == expected)
+    let flips = Int(ProcessInfo.processInfo.environment["BACKTRAIL_FLIPS"] ?? "") ?? 12
+    let files = try FileManager.default.subpathsOfDirectory(atPath: folder("run")).filter {
+      !$0.hasSuffix("lock") && FileManager.default.contents(atPath: folder("run/\($0)")) != nil
+    }
+    #expect(files.count > 5)
+    for file in files {
+      let bytes = try folder.read("run/\(file)")
+      for attempt in 0..<flips + 4 where !bytes.isEmpty {
+        try? FileManager.default.removeItem(atPath: folder("copy"))
+        try FileManager.default.copyItem(atPath: folder("run"), toPath: folder("copy"))
+        var damaged = bytes
+        if attempt < flips {
+          damaged[Int.random(in: 0..<bytes.count)] ^= 1 << UInt8.random(in: 0..<8)
+        } else {
+          damaged.removeLast(Int.random(in: 1...bytes.count))
+        }
+        try folder.write(damaged, to: "copy/\(file)")
+        switch await use(folder("copy")) {
+        case .success(let digests): #expect(digests == expected, "\(file)")
+        case .failure(let error): #expect(isNamed(error), "\(file): \(error)")
+        }
+      }
+    }
+  }
+}
