@@ -25,12 +25,22 @@ public struct NetworkUpdateMap: UpdateMap {
   }
 
   public func apply(batch: Int, position: Int, to state: inout StateBuffer, workspace: inout Workspace) {
+    let context = gather(batch, into: &workspace)
+    network.descend(&state, learningRate: learningRate, context: context, workspace: &workspace.network)
+  }
+
+  /// The mean loss of a batch's examples as an update with it sees them. Buffers in `state`, such as running statistics,
+  /// are changed.
+  public func trainingLoss(batch: Int, of state: inout StateBuffer, workspace: inout Workspace) -> Double {
+    let context = gather(batch, into: &workspace)
+    return network.trainingLoss(of: &state, context: context, workspace: &workspace.network)
+  }
+
+  private func gather(_ batch: Int, into workspace: inout Workspace) -> PassContext {
     sampler.fill(&workspace.indices, batch: batch)
     examples.gather(
       workspace.indices, into: workspace.network.inputs(rows: network.batchSize), labels: &workspace.network.labels)
-    network.descend(
-      &state, learningRate: learningRate,
-      context: PassContext(isTraining: true, seed: UInt64(seed), batch: batch), workspace: &workspace.network)
+    return PassContext(isTraining: true, seed: UInt64(seed), batch: batch)
   }
 }
 

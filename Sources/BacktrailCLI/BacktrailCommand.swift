@@ -13,7 +13,7 @@ struct BacktrailCommand: AsyncParsableCommand {
       """,
     subcommands: [
       TrainCommand.self, PlanCommand.self, ResumeCommand.self, ExportCommand.self, BatchesCommand.self,
-      RunsCommand.self, VerifyCommand.self, DataCommand.self,
+      RewindCommand.self, RunsCommand.self, VerifyCommand.self, DataCommand.self,
     ])
 
   static func main() async {

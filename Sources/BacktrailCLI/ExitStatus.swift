@@ -49,6 +49,12 @@ enum ExitStatus: Int32 {
         case .unknown, .sizeMissing: .usage
         case .unreadableRun, .unreadableLine, .empty: .badData
         }
+    case let error as RewindError:
+      self =
+        switch error {
+        case .noStates, .negativeSlots: .usage
+        case .tooManyStates, .memorySlotNeeded, .storageMissing, .sequenceTooShort: .impossible
+        }
     case is ScheduleError:
       self = .usage
     case let error as StorageError:

@@ -73,6 +73,17 @@ public struct FloatBuffer: ~Copyable, @unchecked Sendable {
     for i in 0..<count { x[i] += weight * (t[i] - x[i]) }
   }
 
+  /// The Euclidean distance to `other`, of the same length, summed in double precision from first to last.
+  public func distance(to other: borrowing FloatBuffer) -> Double {
+    precondition(count == other.count, "buffers differ in length")
+    var squares = 0.0
+    for i in 0..<count {
+      let difference = Double(base[i]) - Double(other.base[i])
+      squares += difference * difference
+    }
+    return squares.squareRoot()
+  }
+
   /// A view of all floats. It must not outlive the buffer; kernels write through it.
   public var vector: Vector { Vector(base: base, count: count) }
 }

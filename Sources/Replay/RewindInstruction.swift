@@ -1,0 +1,36 @@
+/// Where a saved state is kept.
+public enum RewindTier: Hashable, Sendable {
+  case memory
+  case disk
+}
+
+/// One step of a rewind. Instructions carry no logic: whoever follows them visits the states of a path in reverse.
+///
+/// State p of a path is the state after the first p batches of its sequence; state 0 is the initial state.
+public enum RewindInstruction: Hashable, Sendable {
+  /// The working state becomes state 0.
+  case start
+  /// The working state becomes a copy of the slot's.
+  case load(slot: Int, tier: RewindTier)
+  /// Applies the batches at these positions of the sequence: from state `lowerBound` to state `upperBound`.
+  case advance(Range<Int>)
+  /// The slot, which is empty, takes a copy of the working state.
+  case save(slot: Int, tier: RewindTier)
+  /// The slot is empty from now on.
+  case release(slot: Int, tier: RewindTier)
+  /// The working state is this one, and its turn has come.
+  case visit(Int)
+}
+
+extension RewindInstruction: CustomStringConvertible {
+  public var description: String {
+    switch self {
+    case .start: "start"
+    case .load(let slot, let tier): "load \(tier) \(slot)"
+    case .advance(let positions): "advance \(positions.lowerBound) \(positions.upperBound)"
+    case .save(let slot, let tier): "save \(tier) \(slot)"
+    case .release(let slot, let tier): "release \(tier) \(slot)"
+    case .visit(let position): "visit \(position)"
+    }
+  }
+}

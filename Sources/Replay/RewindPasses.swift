@@ -1,0 +1,83 @@
+/// Visiting m states, last first, from a start that lies some updates before the lowest of them, with memory slots.
+///
+/// Each pass begins at the start, whose load is free, goes to the lower end of the uppermost stretch of states not yet
+/// visited, saves there and visits the stretch. With k stretches m_1 … m_k, uppermost first, and `approach` updates
+/// from the start to the lowest state, this takes
+///
+///     k · approach + Σ_q [ (q − 1) m_q + T(m_q, S) ]
+///
+/// updates, since stretch q is crossed by the q − 1 passes before its own. T is convex, so for a given k the cheapest
+/// stretches are found greedily: all states whose marginal cost q − 1 + r is below some v, and as many as are missing
+/// of those that cost v. The sum is convex in k, because each further stretch offers what the one before offers, but
+/// dearer by one. With `approach` = 0 the start is just one more slot and the sum T(m, S + 1); see `BinomialRewind`.
+struct RewindPasses: Sendable {
+  let slots: Int
+  /// How many updates it takes.
+  let updates: Int
+  /// States a pass visits, uppermost pass first. Empty without slots: every pass visits one state.
+  private let stretches: [Int]
+
+  /// - Complexity: O((v + k r) log k), with v at most m and k about as small as r, the repetitions of `BinomialRewind`.
+  init(states m: Int, approach: Int, slots: Int) {
+    self.slots = slots
+    guard slots > 0 else {
+      stretches = []
+      updates = m * approach + m * (m - 1) / 2
+      return
+    }
+    guard approach > 0 else {
+      var left = m
+      var stretches: [Int] = []
+      while left > 0 {
+        stretches.append(left == 1 ? 1 : BinomialRewind.upperStates(of: left, slots: slots + 1))
+        left -= stretches[stretches.count - 1]
+      }
+      self.stretches = stretches
+      updates = BinomialRewind.updates(states: m, slots: slots + 1) ?? 0
+      return
+    }
+    func cost(_ stretches: [Int]) -> Int {
+      stretches.enumerated().reduce(stretches.count * approach) { sum, stretch in
+        sum + stretch.offset * stretch.element
+          + (BinomialRewind.updates(states: stretch.element, slots: slots) ?? 0)
+      }
+    }
+    // As many passes as a free approach would have are the most that can pay.
+    var reach = BinomialRewind.Reach(slots: slots + 1)
+    while reach.states < m { reach.repeatOnceMore() }
+    var least = 1
+    var most = reach.repetitions + 1
+    while least < most {
+      let middle = (least + most) / 2
+      let fewer = cost(Self.stretches(middle, states: m, slots: slots))
+      if fewer <= cost(Self.stretches(middle + 1, states: m, slots: slots)) { most = middle } else { least = middle + 1 }
+    }
+    stretches = Self.stretches(least, states: m, slots: slots)
+    updates = cost(stretches)
+  }
+
+  /// How many states pass `index`, from 0, visits.
+  func states(inPass index: Int) -> Int { stretches.isEmpty ? 1 : stretches[index] }
+
+  /// The cheapest `count` stretches, or fewer where more are no use.
+  private static func stretches(_ count: Int, states m: Int, slots: Int) -> [Int] {
+    // The dearest marginal cost v that is needed: β(s, v) − β(s, v − count) states have it.
+    var dearest = 0
+    var states = 1
+    var reach = BinomialRewind.Reach(slots: slots)
+    while states < m {
+      dearest += 1
+      reach.repeatOnceMore()
+      states += reach.states - BinomialRewind.reach(slots: slots, repetitions: dearest - count)
+    }
+    var stretches = (1...count).map { BinomialRewind.reach(slots: slots, repetitions: dearest - $0) }
+    var missing = m - stretches.reduce(0, +)
+    for index in stretches.indices {
+      let reached = BinomialRewind.reach(slots: slots, repetitions: dearest - index)
+      let extra = min(missing, reached - stretches[index])
+      stretches[index] += extra
+      missing -= extra
+    }
+    return stretches.filter { $0 > 0 }
+  }
+}

@@ -1,0 +1,123 @@
+extension RewindSchedule {
+  /// Makes the instructions of a rewind one by one.
+  ///
+  /// A stack of roots, lowest first, each with the states above it that are still to be visited: those from its own
+  /// position up to the next root's. The top root's uppermost states come first; they may get a root of their own.
+  /// A root that has been visited is popped, and its slot is free. The stack is as high as there are slots.
+  ///
+  /// - Complexity: O(1) room besides the stack. An instruction takes time O(r) in memory (see `BinomialRewind`), and
+  ///   up to O(l) where the next save may be on disk (see `TwoLevelRewind`).
+  public struct Instructions: IteratorProtocol, Sendable {
+    private let memorySlots: Int
+    private let method: Method
+    private var roots: [Root]
+    private var memoryUsed = 0
+    private var diskUsed = 0
+    /// Passes begun at the start.
+    private var passes = 0
+    /// Where the working state stands; nil before the first instruction and when it is of no more use.
+    private var position: Int?
+    /// Instructions that have been decided on, last first.
+    private var pending: [RewindInstruction] = []
+
+    init(positions: Range<Int>, memorySlots: Int, method: Method) {
+      self.memorySlots = memorySlots
+      self.method = method
+      roots = [Root(place: .start, unvisited: positions)]
+    }
+
+    public mutating func next() -> RewindInstruction? {
+      if pending.isEmpty, let root = roots.popLast() {
+        var decided: [RewindInstruction] = []
+        visitUppermostStates(of: root, &decided)
+        pending = decided.reversed()
+      }
+      return pending.popLast()
+    }
+
+    private struct Root: Sendable {
+      var place: Place
+      var unvisited: Range<Int>
+    }
+
+    private enum Place: Hashable, Sendable {
+      case start
+      case slot(Int, RewindTier)
+    }
+
+    /// Goes to the lowest of the root's uppermost states and visits it, or makes it the root of those above it.
+    private mutating func visitUppermostStates(of root: Root, _ decided: inout [RewindInstruction]) {
+      let upper = upperStates(of: root)
+      let target = root.unvisited.upperBound - upper.states
+      let rest = root.unvisited.lowerBound..<target
+      go(to: target, from: root, &decided)
+      if upper.states == 1 { decided.append(.visit(target)) }
+      // Released before anything else is saved: the slot may be needed for what it held itself.
+      if rest.isEmpty { release(root.place, &decided) } else { roots.append(Root(place: root.place, unvisited: rest)) }
+      if upper.states > 1 {
+        let place = save(upper.tier, &decided)
+        roots.append(Root(place: place, unvisited: target..<root.unvisited.upperBound))
+      } else {
+        position = nil
+      }
+    }
+
+    /// How many states are visited from the next save on, and where it is; one is visited without a save.
+    private mutating func upperStates(of root: Root) -> (states: Int, tier: RewindTier) {
+      let unvisited = root.unvisited.count
+      switch (root.place, method) {
+      case (_, _) where unvisited == 1:
+        return (1, .memory)
+      case (.slot(let slot, .memory), _):
+        return (BinomialRewind.upperStates(of: unvisited, slots: memorySlots - slot), .memory)
+      case (_, .memory(let passes)):
+        defer { self.passes += 1 }
+        return (passes.states(inPass: self.passes), .memory)
+      case (.start, .twoLevels(let levels)):
+        return levels.upperStates(of: unvisited, root: .start, diskSlots: levels.diskSlots)
+      case (.slot, .twoLevels(let levels)):
+        return levels.upperStates(of: unvisited, root: .disk, diskSlots: levels.diskSlots - diskUsed)
+      }
+    }
+
+    private mutating func go(to target: Int, from root: Root, _ decided: inout [RewindInstruction]) {
+      let begin: Int
+      switch (position, root.place) {
+      case (let position?, _):
+        begin = position
+      case (nil, .start):
+        decided.append(.start)
+        begin = 0
+      case (nil, .slot(let slot, let tier)):
+        decided.append(.load(slot: slot, tier: tier))
+        begin = root.unvisited.lowerBound
+      }
+      if begin < target { decided.append(.advance(begin..<target)) }
+      position = target
+    }
+
+    private mutating func save(_ tier: RewindTier, _ decided: inout [RewindInstruction]) -> Place {
+      // Roots are saved and released like a stack, so that the used slots are always the first.
+      let slot: Int
+      switch tier {
+      case .memory:
+        slot = memoryUsed
+        memoryUsed += 1
+      case .disk:
+        slot = diskUsed
+        diskUsed += 1
+      }
+      decided.append(.save(slot: slot, tier: tier))
+      return .slot(slot, tier)
+    }
+
+    private mutating func release(_ place: Place, _ decided: inout [RewindInstruction]) {
+      guard case .slot(let slot, let tier) = place else { return }
+      switch tier {
+      case .memory: memoryUsed -= 1
+      case .disk: diskUsed -= 1
+      }
+      decided.append(.release(slot: slot, tier: tier))
+    }
+  }
+}

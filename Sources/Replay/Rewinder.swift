@@ -1,0 +1,114 @@
+import Tensors
+
+/// Keeps the states that a rewind saves on disk.
+public protocol RewindStorage {
+  /// Keeps a copy of `state` under this number, 0, 1, …; the slot is empty.
+  func save(_ state: borrowing TrainingState, slot: Int) throws
+
+  /// Overwrites `state`, which is as long as the saved one, with what the slot holds: the same bits.
+  func load(slot: Int, into state: inout TrainingState) throws
+
+  /// What the slot holds is needed no more.
+  func release(slot: Int) throws
+}
+
+/// Visits the states of one path in reverse, as a schedule says.
+///
+///     var rewinder = try Rewinder(map, along: order.sequence(n), from: initialState, schedule: schedule)
+///     while let position = try rewinder.next() {
+///       print(position, rewinder.state.digest)
+///     }
+///
+/// All memory is taken at the beginning: the working state and the schedule's memory slots. States have the same bits
+/// as in a replay that runs through the sequence once.
+public struct Rewinder<Map: UpdateMap>: ~Copyable {
+  /// The working state; after `next()` has returned a position, the state there.
+  public private(set) var state: TrainingState
+  /// Updates applied so far; in the end `schedule.updates`.
+  public private(set) var updates = 0
+  /// The position visited last.
+  private var visited: Int?
+  private let map: Map
+  private var workspace: Map.Workspace
+  private let sequence: BatchSequence
+  private let initialState: StoredState
+  private let slots: [StoredState]
+  private let storage: (any RewindStorage)?
+  private var instructions: RewindSchedule.Instructions
+
+  /// - Parameters:
+  ///   - initialState: state 0, as long as the map's states.
+  ///   - storage: where states on disk are kept; needed when the schedule has disk slots.
+  /// - Throws: `RewindError.sequenceTooShort`, `RewindError.storageMissing`, `TensorError.outOfMemory`, and what the
+  ///   map's workspace throws.
+  public init(
+    _ map: Map, along sequence: BatchSequence, from initialState: StoredState, schedule: RewindSchedule,
+    storage: (any RewindStorage)? = nil
+  ) throws {
+    guard schedule.positions.upperBound - 1 <= sequence.count else {
+      throw RewindError.sequenceTooShort(updates: sequence.count, needed: schedule.positions.upperBound - 1)
+    }
+    guard schedule.diskSlots == 0 || storage != nil else { throw RewindError.storageMissing }
+    // What can fail comes first: a type that can't be copied is made whole or not at all.
+    let workspace = try map.makeWorkspace()
+    let values = try StateBuffer(count: map.stateCount)
+    slots = try (0..<schedule.memorySlots).map { _ in try StoredState(count: map.stateCount) }
+    self.map = map
+    self.workspace = workspace
+    self.sequence = sequence
+    self.initialState = initialState
+    self.storage = storage
+    state = TrainingState(values: values)
+    instructions = schedule.makeIterator()
+  }
+
+  /// Goes to the next state, the one before in the sequence, and returns its position; nil after the last.
+  /// - Throws: what the storage throws, and `CancellationError` if the surrounding task was cancelled. The rewinder
+  ///   is then of no more use.
+  public mutating func next() throws -> Int? {
+    while let instruction = instructions.next() {
+      switch instruction {
+      case .start: initialState.read { state.copy(from: $0) }
+      case .load(let slot, .memory): slots[slot].read { state.copy(from: $0) }
+      case .load(let slot, .disk): try storage?.load(slot: slot, into: &state)
+      case .save(let slot, .memory): slots[slot].write { $0.copy(from: state) }
+      case .save(let slot, .disk): try storage?.save(state, slot: slot)
+      case .release(_, .memory): break
+      case .release(let slot, .disk): try storage?.release(slot: slot)
+      case .advance(let positions): try advance(over: positions)
+      case .visit(let position):
+        visited = position
+        return position
+      }
+    }
+    return nil
+  }
+
+  /// Visits all states that are left.
+  public mutating func forEach(_ visit: (_ position: Int, _ state: borrowing TrainingState) throws -> Void) throws {
+    while let position = try next() { try visit(position, state) }
+  }
+
+  /// Makes `other` the state one update after the one just visited. After the first visit of the states l − 1 … 0 of a
+  /// path of l updates, that is the iterate itself, for one update more, which `updates` does not count.
+  /// - Precondition: `next()` has returned a position, and the sequence has a batch there.
+  public mutating func makeSuccessor(_ other: inout TrainingState) {
+    guard let visited, visited < sequence.count else {
+      preconditionFailure("no state has been visited, or it is the last of the sequence")
+    }
+    other.copy(from: state)
+    map.apply(batch: sequence[visited], position: other.updateCount, to: &other.values, workspace: &workspace)
+    other.updateCount += 1
+  }
+
+  private mutating func advance(over positions: Range<Int>) throws {
+    for run in sequence.runs(in: positions) {
+      for index in 0..<run.count {
+        try Task.checkCancellation()
+        map.apply(batch: run[index], position: state.updateCount, to: &state.values, workspace: &workspace)
+        state.updateCount += 1
+        updates += 1
+      }
+    }
+  }
+}

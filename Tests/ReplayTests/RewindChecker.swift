@@ -1,0 +1,109 @@
+import Replay
+
+/// Follows a rewind knowing only which position each slot and the working state hold: no numbers, no engine.
+struct RewindChecker {
+  enum Failure: Error {
+    case emptySlot(Int, RewindTier), occupiedSlot(Int, RewindTier), noSuchSlot(Int, RewindTier)
+    case wrongAdvance(Range<Int>, from: Int?), wrongVisit(Int, at: Int?), slotsLeft, incomplete
+  }
+
+  private(set) var updates = 0
+  private(set) var saves = 0
+  private(set) var diskWrites = 0
+  private(set) var diskReads = 0
+  private var slots: [RewindTier: [Int: Int]] = [:]
+  private let slotCounts: [RewindTier: Int]
+  private var working: Int?
+  private var expected: [Int]
+
+  /// Goes through the whole schedule.
+  init(_ schedule: RewindSchedule) throws {
+    slotCounts = [.memory: schedule.memorySlots, .disk: schedule.diskSlots]
+    expected = Array(schedule.positions)
+    for instruction in schedule { try follow(instruction) }
+    guard expected.isEmpty else { throw Failure.incomplete }
+    guard slots.values.allSatisfy(\.isEmpty) else { throw Failure.slotsLeft }
+  }
+
+  private mutating func follow(_ instruction: RewindInstruction) throws {
+    switch instruction {
+    case .start:
+      working = 0
+    case .load(let slot, let tier):
+      guard let position = slots[tier]?[slot] else { throw Failure.emptySlot(slot, tier) }
+      working = position
+      if tier == .disk { diskReads += 1 }
+    case .advance(let positions):
+      guard working == positions.lowerBound, !positions.isEmpty else {
+        throw Failure.wrongAdvance(positions, from: working)
+      }
+      working = positions.upperBound
+      updates += positions.count
+    case .save(let slot, let tier):
+      guard let count = slotCounts[tier], (0..<count).contains(slot) else { throw Failure.noSuchSlot(slot, tier) }
+      guard slots[tier]?[slot] == nil else { throw Failure.occupiedSlot(slot, tier) }
+      slots[tier, default: [:]][slot] = working
+      saves += 1
+      if tier == .disk { diskWrites += 1 }
+    case .release(let slot, let tier):
+      guard slots[tier]?.removeValue(forKey: slot) != nil else { throw Failure.emptySlot(slot, tier) }
+    case .visit(let position):
+      guard working == position, expected.popLast() == position else {
+        throw Failure.wrongVisit(position, at: working)
+      }
+    }
+  }
+}
+
+/// The least time of any rewind with these slots, found by Dijkstra's search over everything that slots and working
+/// state can hold. Saves may be made, dropped and loaded at any time.
+func leastRewindSeconds(_ positions: Range<Int>, memorySlots: Int, diskSlots: Int, costs: RewindCosts) -> Double {
+  /// Bit p of a set of slots: state p is held.
+  struct Situation: Hashable {
+    var working = 0
+    var memory = 0
+    var disk = 0
+    /// The next state to be visited.
+    var next: Int
+  }
+  let beginning = Situation(next: positions.upperBound - 1)
+  var best = [beginning: 0.0]
+  // Few different times occur, so the queue is a list a time.
+  var open = [0.0: [beginning]]
+  while let seconds = open.keys.min() {
+    guard let situation = open[seconds]?.popLast() else {
+      open[seconds] = nil
+      continue
+    }
+    guard best[situation] == seconds else { continue }
+    if situation.next < positions.lowerBound { return seconds }
+    func reach(_ cost: Double, _ change: (inout Situation) -> Void) {
+      var reached = situation
+      change(&reached)
+      guard seconds + cost < best[reached] ?? .infinity else { return }
+      best[reached] = seconds + cost
+      open[seconds + cost, default: []].append(reached)
+    }
+    if situation.working == situation.next {
+      reach(0) { $0.next -= 1 }
+    } else if situation.working < situation.next {
+      reach(costs.step) { $0.working += 1 }
+      let bit = 1 << situation.working
+      if situation.memory.nonzeroBitCount < memorySlots { reach(0) { $0.memory |= bit } }
+      if situation.disk.nonzeroBitCount < diskSlots { reach(costs.write) { $0.disk |= bit } }
+    }
+    reach(0) { $0.working = 0 }
+    for position in 1..<max(2, positions.upperBound) {
+      let bit = 1 << position
+      if situation.memory & bit != 0 {
+        reach(0) { $0.working = position }
+        reach(0) { $0.memory ^= bit }
+      }
+      if situation.disk & bit != 0 {
+        reach(costs.read) { $0.working = position }
+        reach(0) { $0.disk ^= bit }
+      }
+    }
+  }
+  return .infinity
+}

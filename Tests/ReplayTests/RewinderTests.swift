@@ -1,0 +1,138 @@
+import Replay
+import Tensors
+import Testing
+
+/// A map that does not commute and depends on batch and position.
+private struct TwistMap: UpdateMap {
+  let stateCount = 2
+  func apply(batch: Int, position: Int, to state: inout StateBuffer, workspace: inout Void) {
+    let x = state[0]
+    state[0] = 0.9 * state[1] + 0.25 * Float(batch)
+    state[1] = x * (1 - 0.001 * Float(batch)) + 0.01 * Float(position)
+  }
+}
+
+/// Disk slots in memory, which are emptied when released.
+private final class FakeDisk: RewindStorage {
+  struct Failed: Error {}
+  private var slots: [Int: StoredState] = [:]
+  private let writesUntilFull: Int
+  private(set) var writes = 0
+  private(set) var reads = 0
+  var isEmpty: Bool { slots.isEmpty }
+
+  init(writesUntilFull: Int = .max) { self.writesUntilFull = writesUntilFull }
+
+  func save(_ state: borrowing TrainingState, slot: Int) throws {
+    guard writes < writesUntilFull, slots[slot] == nil else { throw Failed() }
+    let stored = try StoredState(count: state.values.count)
+    stored.write { $0.copy(from: state) }
+    slots[slot] = stored
+    writes += 1
+  }
+
+  func load(slot: Int, into state: inout TrainingState) throws {
+    guard let stored = slots[slot] else { throw Failed() }
+    stored.read { state.copy(from: $0) }
+    reads += 1
+  }
+
+  func release(slot: Int) throws {
+    guard slots.removeValue(forKey: slot) != nil else { throw Failed() }
+  }
+}
+
+@Suite struct RewinderTests {
+  private let costs = RewindCosts(step: 1, write: 2, read: 1.5)
+
+  private func initialState() throws -> StoredState {
+    let state = try StoredState(count: 2)
+    state.write { $0.values[0] = 1 }
+    return state
+  }
+
+  /// Digests of all states of a path, from one run through its sequence.
+  private func straightReplay(_ batches: [Int]) throws -> [Digest] {
+    var state = TrainingState(values: try StateBuffer(count: 2))
+    try initialState().read { state.copy(from: $0) }
+    var digests = [state.digest]
+    var nothing: Void = ()
+    for (position, batch) in batches.enumerated() {
+      TwistMap().apply(batch: batch, position: position, to: &state.values, workspace: &nothing)
+      state.updateCount += 1
+      digests.append(state.digest)
+    }
+    return digests
+  }
+
+  /// Promise 1 for rewinds.
+  @Test(arguments: SpelledOut.orders(maximumSize: 3))
+  func statesEqualThoseOfAStraightReplay(order: CompositionOrder) throws {
+    let n = 13
+    let sequence = order.sequence(n)
+    let expected = try straightReplay(SpelledOut.batches(order, n))
+    for lower in [0, 5] {
+      for (slots, diskSlots) in [(0, 0), (1, 0), (3, 0), (100, 0), (0, 2), (1, 1), (2, 3)] {
+        let schedule = try RewindSchedule(
+          visiting: lower..<sequence.count + 1, memorySlots: slots, diskSlots: diskSlots, costs: costs)
+        let disk = FakeDisk()
+        var rewinder = try Rewinder(
+          TwistMap(), along: sequence, from: try initialState(), schedule: schedule, storage: disk)
+        var visited: [Int] = []
+        try rewinder.forEach { position, state in
+          visited.append(position)
+          #expect(state.digest == expected[position])
+        }
+        #expect(visited == Array((lower...sequence.count).reversed()))
+        #expect(rewinder.updates == schedule.updates)
+        #expect(disk.writes == schedule.diskWrites && disk.reads == schedule.diskReads && disk.isEmpty)
+        #expect(try rewinder.next() == nil)
+      }
+    }
+  }
+
+  @Test func theIterateItselfIsOneUpdateAhead() throws {
+    let order = CompositionOrder.tail(4)
+    let expected = try straightReplay(SpelledOut.batches(order, 20))
+    let schedule = try RewindSchedule(visiting: 0..<20, memorySlots: 2)
+    var rewinder = try Rewinder(TwistMap(), along: order.sequence(20), from: try initialState(), schedule: schedule)
+    var successor = TrainingState(values: try StateBuffer(count: 2))
+    while let position = try rewinder.next() {
+      rewinder.makeSuccessor(&successor)
+      #expect(successor.digest == expected[position + 1])
+      #expect(rewinder.state.digest == expected[position])
+    }
+    #expect(rewinder.updates == schedule.updates)
+  }
+
+  @Test func errorsOfTheStorageArePassedOn() throws {
+    let schedule = try RewindSchedule(visiting: 0..<60, memorySlots: 1, diskSlots: 3, costs: costs)
+    #expect(schedule.diskWrites > 2)
+    let sequence = CompositionOrder.backward.sequence(60)
+    #expect(throws: FakeDisk.Failed.self) {
+      var rewinder = try Rewinder(
+        TwistMap(), along: sequence, from: try initialState(), schedule: schedule, storage: FakeDisk(writesUntilFull: 2))
+      try rewinder.forEach { _, _ in }
+    }
+    #expect(throws: RewindError.storageMissing) {
+      _ = try Rewinder(TwistMap(), along: sequence, from: try initialState(), schedule: schedule)
+    }
+    #expect(throws: RewindError.sequenceTooShort(updates: 58, needed: 59)) {
+      _ = try Rewinder(
+        TwistMap(), along: CompositionOrder.forward.sequence(58), from: try initialState(), schedule: schedule,
+        storage: FakeDisk())
+    }
+  }
+
+  @Test func aCancelledRewindStops() async throws {
+    let schedule = try RewindSchedule(visiting: 0..<100_000_000, memorySlots: 3)
+    let initial = try initialState()
+    let rewind = Task {
+      var rewinder = try Rewinder(
+        TwistMap(), along: CompositionOrder.forward.sequence(100_000_000), from: initial, schedule: schedule)
+      return try rewinder.next()
+    }
+    rewind.cancel()
+    await #expect(throws: CancellationError.self) { try await rewind.value }
+  }
+}
