@@ -32,7 +32,8 @@ public struct RewindResult: Codable, Sendable {
   public let iterateUpdates: Int
   public let diskWrites: Int
   public let diskReads: Int
-  public let predictedSeconds: Double
+  /// By the measured times of an update, a write and a read; nil without disk slots, where they decide nothing.
+  public let predictedSeconds: Double?
   public let seconds: Double
   /// Where the caller kept them.
   public let states: [RewoundState]
@@ -83,7 +84,7 @@ extension TrainingRun {
     return RewindResult(
       order: order.description, seed: seed, from: sequence.count, to: to, slots: schedule.memorySlots,
       diskSlots: schedule.diskSlots, updates: rewinder.updates, iterateUpdates: iterateUpdates,
-      diskWrites: schedule.diskWrites, diskReads: schedule.diskReads, predictedSeconds: schedule.seconds,
+      diskWrites: schedule.diskWrites, diskReads: schedule.diskReads, predictedSeconds: diskSlots > 0 ? schedule.seconds : nil,
       seconds: (.now - begin) / .seconds(1), states: states)
   }
 

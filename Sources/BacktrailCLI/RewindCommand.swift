@@ -48,12 +48,14 @@ struct RewindCommand: AsyncParsableCommand {
   func run() async throws {
     let run = try TrainingRun.open(runFolder, allowNumericsChange: allowNumericsChange)
     let json = json
-    if !json { print("n\tbatch\ttraining loss\tdistance\tdigest") }
+    var isFirst = true
     let result = try await run.rewind(
       order: try CompositionOrder(reading: order), n: from, to: to,
       seed: seed ?? run.experiment.configuration.seed, slots: slots, diskSlots: diskSlots
     ) { state in
       if !json {
+        if isFirst { print("n\tbatch\ttraining loss\tdistance\tdigest") }
+        isFirst = false
         print(
           "\(state.n)\t\(state.batch)\t\(String(format: "%.6f\t%.6g", state.trainingLoss, state.distance))\t\(state.digest)")
       }

@@ -29,8 +29,8 @@ struct Sealed<Content: Codable & FetchableRecord & PersistableRecord>: Fetchable
     } catch {
       let reason = (error as? BrokenSeal)?.description ?? "it can't be read"
       let key = values.sorted { $0.key < $1.key }.filter { ["seed", "series", "n", "position"].contains($0.key) }
-      let name = key.map { "\($0.key) \($0.value.storage.value ?? "?")" }.joined(separator: ", ")
-      throw BrokenSeal(description: "the \(Self.databaseTableName) row \(name): \(reason)")
+      let name = key.map { " \($0.key)=\($0.value.storage.value ?? "?")" }.joined()
+      throw BrokenSeal(description: "the \(Self.databaseTableName) row\(name): \(reason)")
     }
   }
 
