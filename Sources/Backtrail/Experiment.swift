@@ -76,14 +76,16 @@ public struct Experiment: Sendable {
   /// The batch sequence of an iterate, checked against what order and sampler define.
   func sequence(of order: CompositionOrder, _ n: Int) throws(RunError) -> BatchSequence {
     if let last = order.lastIterate, n > last {
-      throw .impossible("\(order) has \(last) lines, an iterate each, so it has no iterate \(n); ask for fewer with --steps or --evaluate")
+      throw .impossible(
+        "\(order) has \(last) lines, an iterate each, so it has no iterate \(n); ask for fewer with --steps or --evaluate")
     }
     let sequence = order.sequence(n)
     if let count = maps[0].sampler.batchCount {
       // Only imported batches end; their orders are short enough to look at every run.
       let last = sequence.runs.reduce(0) { max($0, $1.first, $1.last) }
       guard last <= count else {
-        throw .impossible("iterate \(n) of \(order) needs batch \(last), but \(configuration.sampler) holds \(count) batches")
+        throw .impossible(
+          "iterate \(n) of \(order) needs batch \(last), but \(configuration.sampler) holds \(count) batches")
       }
     }
     return sequence

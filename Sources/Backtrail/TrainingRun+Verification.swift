@@ -81,7 +81,8 @@ extension TrainingRun {
     report.gradientEvaluations += evaluations
     try state.read { state throws in
       guard state.digest == record.digest else {
-        throw RunError.damaged("\(record.file) can't be repaired: its replay has the digest \(state.digest), not \(record.digest)")
+        throw RunError.damaged(
+          "\(record.file) can't be repaired: its replay has the digest \(state.digest), not \(record.digest)")
       }
       try folder.write(state, of: record)
     }

@@ -16,8 +16,7 @@ struct BatchesCommand: ParsableCommand {
   @Option(help: "The last batch. (default: the run's steps)")
   var to: Int?
 
-  @Option(help: "The seed, of a run with several. (default: the run's first)")
-  var seed: Int?
+  @OptionGroup var seedOption: SeedOption
 
   func validate() throws {
     guard from >= 1 else { throw ValidationError("--from is \(from), but batches count from 1") }
@@ -26,7 +25,7 @@ struct BatchesCommand: ParsableCommand {
 
   func run() throws {
     let run = try TrainingRun.open(runFolder, allowNumericsChange: true)
-    let seed = seed ?? run.experiment.configuration.seed
+    let seed = seedOption.seed(of: run)
     let last = to ?? run.experiment.configuration.steps
     for batch in stride(from: from, through: last, by: 1) {
       print(try run.batch(batch, seed: seed).map(String.init).joined(separator: " "))

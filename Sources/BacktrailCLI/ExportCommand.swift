@@ -10,8 +10,7 @@ struct ExportCommand: AsyncParsableCommand {
     abstract: "Write an iterate of any order as safetensors, in PyTorch's names and layouts.",
     discussion: "The iterate need not have been observed: it is replayed from the nearest stored state on its path.")
 
-  @Argument(help: ArgumentHelp("The run's folder.", valueName: "run"))
-  var runFolder: String
+  @OptionGroup var stored: StoredRunOptions
 
   @Option(help: "The composition order: \(CompositionOrder.forms).")
   var order: String
@@ -19,14 +18,10 @@ struct ExportCommand: AsyncParsableCommand {
   @Option(help: "n; 0 is the initial state.")
   var iterate: Int
 
-  @Option(help: "The seed, of a run with several. (default: the run's first)")
-  var seed: Int?
+  @OptionGroup var seedOption: SeedOption
 
   @Option(help: "The file to write; it must be new.")
   var to: String
-
-  @Flag(help: "Replay with other numerics than the run's, and so to other bits.")
-  var allowNumericsChange = false
 
   @Flag(help: "Print one JSON document about the iterate.")
   var json = false
@@ -36,9 +31,9 @@ struct ExportCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
-    let run = try TrainingRun.open(runFolder, allowNumericsChange: allowNumericsChange)
+    let run = try stored.open()
     let order = try CompositionOrder(reading: order)
-    let seed = seed ?? run.experiment.configuration.seed
+    let seed = seedOption.seed(of: run)
     let progress = ReplayProgress()
     let reporter = json ? nil : ProgressReporter(progress)
     defer { reporter?.stop() }

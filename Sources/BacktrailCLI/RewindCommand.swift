@@ -12,8 +12,7 @@ struct RewindCommand: AsyncParsableCommand {
       to the iterate. States that don't fit the slots are computed again, the least number of times possible.
       """)
 
-  @Argument(help: ArgumentHelp("The run's folder.", valueName: "run"))
-  var runFolder: String
+  @OptionGroup var stored: StoredRunOptions
 
   @Option(help: "The iterate's composition order: \(CompositionOrder.forms).")
   var order: String
@@ -30,11 +29,7 @@ struct RewindCommand: AsyncParsableCommand {
   @Option(help: "States held on disk; used where an update takes longer than writing and reading a state.")
   var diskSlots = 0
 
-  @Option(help: "The seed, of a run with several. (default: the run's first)")
-  var seed: Int?
-
-  @Flag(help: "Replay with other numerics than the run's, and so to other bits.")
-  var allowNumericsChange = false
+  @OptionGroup var seedOption: SeedOption
 
   @Flag(help: "Print one JSON document.")
   var json = false
@@ -46,12 +41,12 @@ struct RewindCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
-    let run = try TrainingRun.open(runFolder, allowNumericsChange: allowNumericsChange)
+    let run = try stored.open()
     let json = json
     var isFirst = true
     let result = try await run.rewind(
       order: try CompositionOrder(reading: order), n: from, to: to,
-      seed: seed ?? run.experiment.configuration.seed, slots: slots, diskSlots: diskSlots
+      seed: seedOption.seed(of: run), slots: slots, diskSlots: diskSlots
     ) { state in
       if !json {
         if isFirst { print("n\tbatch\ttraining loss\tdistance\tdigest") }

@@ -34,8 +34,7 @@ struct RunsCommand: AsyncParsableCommand {
       abstract: "A run's configuration and results, or one iterate of any order.",
       discussion: "An iterate is loaded or replayed from the nearest stored state on its path, and evaluated.")
 
-    @Argument(help: ArgumentHelp("The run's folder.", valueName: "run"))
-    var runFolder: String
+    @OptionGroup var stored: StoredRunOptions
 
     @Option(help: "n, to show one iterate; needs --order.")
     var iterate: Int?
@@ -43,11 +42,7 @@ struct RunsCommand: AsyncParsableCommand {
     @Option(help: "The iterate's composition order: \(CompositionOrder.forms).")
     var order: String?
 
-    @Option(help: "The iterate's seed, of a run with several. (default: the run's first)")
-    var seed: Int?
-
-    @Flag(help: "Replay with other numerics than the run's, and so to other bits.")
-    var allowNumericsChange = false
+    @OptionGroup var seedOption: SeedOption
 
     @Flag(help: "Print one JSON document.")
     var json = false
@@ -63,14 +58,14 @@ struct RunsCommand: AsyncParsableCommand {
       if let iterate, let order {
         try await show(iterate, of: try CompositionOrder(reading: order))
       } else {
-        let run = try StoredRun(runFolder)
+        let run = try StoredRun(stored.folder)
         if json { try printJSON(run) } else { print(runDescription(run)) }
       }
     }
 
     private func show(_ n: Int, of order: CompositionOrder) async throws {
-      let run = try TrainingRun.open(runFolder, allowNumericsChange: allowNumericsChange)
-      let seed = seed ?? run.experiment.configuration.seed
+      let run = try stored.open()
+      let seed = seedOption.seed(of: run)
       let iterate = try await run.iterate(order: order, n: n, seed: seed)
       if json {
         try printJSON(IterateDocument(iterate, order: order, n: n, seed: seed))

@@ -24,7 +24,8 @@ func summaryTable(_ result: RunResult, configuration: RunConfiguration) -> Strin
   if !result.averages.isEmpty {
     notes.insert("The average is of all forward iterates, recent ones most; it costs no gradient evaluations.", at: 2)
   }
-  return textTable(rows, alignment: [.left, .right, .right, .right, .right, .right]) + "\n\n" + notes.joined(separator: "\n")
+  let table = textTable(rows, alignment: [.left, .right, .right, .right, .right, .right])
+  return table + "\n\n" + notes.joined(separator: "\n")
 }
 
 private func number(_ value: Double, spread: Double?) -> String {

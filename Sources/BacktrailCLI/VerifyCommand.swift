@@ -6,17 +6,13 @@ struct VerifyCommand: AsyncParsableCommand {
     commandName: "verify",
     abstract: "Check every stored byte of a run, and replay random segments bit for bit.")
 
-  @Argument(help: ArgumentHelp("The run's folder.", valueName: "run"))
-  var runFolder: String
+  @OptionGroup var stored: StoredRunOptions
 
   @Option(help: "How many segments between stored states are replayed.")
   var replays = 8
 
   @Flag(help: "Make anew what is damaged and can be recomputed.")
   var repair = false
-
-  @Flag(help: "Replay with other numerics than the run's; differences then mean nothing.")
-  var allowNumericsChange = false
 
   @Flag(help: "Print one JSON document.")
   var json = false
@@ -26,7 +22,7 @@ struct VerifyCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
-    let run = try TrainingRun.open(runFolder, allowNumericsChange: allowNumericsChange)
+    let run = try stored.open()
     let report = try await run.verify(replays: replays, repairs: repair)
     for damage in report.damaged { printToStandardError("backtrail: \(damage)") }
     if json {
@@ -35,7 +31,7 @@ struct VerifyCommand: AsyncParsableCommand {
       for repair in report.repaired { print("repaired \(repair)") }
       print(
         """
-        \(runFolder): \(grouped(report.checkpoints)) checkpoints read, \(grouped(report.replays)) segments replayed with \
+        \(stored.folder): \(grouped(report.checkpoints)) checkpoints read, \(grouped(report.replays)) segments replayed with \
         \(grouped(report.gradientEvaluations)) gradient evaluations, \(report.damaged.count) damaged, \
         \(report.repaired.count) repaired
         """)

@@ -1,0 +1,21 @@
+import ArgumentParser
+import Backtrail
+
+/// A run whose iterates are computed again, for the commands that do.
+struct StoredRunOptions: ParsableArguments {
+  @Argument(help: ArgumentHelp("The run's folder.", valueName: "run"))
+  var folder: String
+
+  @Flag(help: "Replay with other numerics than the run's, and so to other bits.")
+  var allowNumericsChange = false
+
+  func open() throws -> TrainingRun { try TrainingRun.open(folder, allowNumericsChange: allowNumericsChange) }
+}
+
+/// Which of a run's seeds is meant.
+struct SeedOption: ParsableArguments {
+  @Option(help: "The seed, of a run with several. (default: the run's first)")
+  var seed: Int?
+
+  func seed(of run: TrainingRun) -> Int { seed ?? run.experiment.configuration.seed }
+}
