@@ -26,19 +26,22 @@ public struct Experiment: Sendable {
   public var stateBytes: Int { layout.count * MemoryLayout<Float>.stride }
 
   /// Reads the data set and the files that samplers and orders name.
-  /// - Parameter initial: what the configuration's `initial` names, if it names something.
+  /// - Parameters:
+  ///   - initial: what the configuration's `initial` names, if it names something.
+  ///   - batches: the batches of a sampler `file:PATH`, where they need not be read from the file.
   /// - Throws: `DatasetError`, `NetworkError`, `OrderError` or `RunError`.
-  public init(_ configuration: RunConfiguration, initial: [NamedTensor]? = nil) throws {
+  public init(
+    _ configuration: RunConfiguration, initial: [NamedTensor]? = nil, batches: ImportedBatches? = nil
+  ) throws {
     // First what can be refused at once, then what takes time to read.
     _ = try NetworkDescription(configuration.model, inputShape: [1], classCount: 2)
     orders = try configuration.orders.map { try CompositionOrder(reading: $0) }
     points = try EvaluationSchedule(configuration.evaluate).points(steps: configuration.steps)
     initialTensors = initial
-    let samplerFile = filePath(in: configuration.sampler)
-    let imported = try samplerFile.map { try ImportedBatches.read(path: $0) }
+    let imported = try batches ?? filePath(in: configuration.sampler).map { try ImportedBatches.read(path: $0) }
     let method: BatchSampler.Method =
       if let imported { .imported(imported) } else { configuration.sampler == "replacement" ? .replacement : .shuffle }
-    let paths = configuration.orders.compactMap(filePath) + [samplerFile].compactMap { $0 }
+    let paths = configuration.orders.compactMap(filePath)
     let files = try Dictionary(paths.map { ($0, try Digest(ofFile: $0)) }) { first, _ in first }
 
     let dataset = try Dataset.load(configuration.data)
@@ -174,7 +177,7 @@ public struct InputDigests: Codable, Equatable, Sendable {
   public let data: Digest
   /// Of the initial state's tensors; nil where the seed makes it.
   public let initial: Digest?
-  /// By path: batch files and order files.
+  /// By path: order files.
   public let files: [String: Digest]
 
   /// - Throws: `RunError.damaged` naming what is not as it was.

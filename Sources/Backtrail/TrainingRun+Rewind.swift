@@ -26,10 +26,8 @@ public struct RewindResult: Codable, Sendable {
   public let to: Int
   public let slots: Int
   public let diskSlots: Int
-  /// Updates applied to visit the states.
+  /// Updates applied to visit the states. The iterate that distances are to takes one more.
   public let updates: Int
-  /// Updates that brought back the iterate the distances are to; 0 where it was stored.
-  public let iterateUpdates: Int
   public let diskWrites: Int
   public let diskReads: Int
   /// By the measured times of an update, a write and a read; nil without disk slots, where they decide nothing.
@@ -51,7 +49,7 @@ extension TrainingRun {
   public func rewind(
     order: CompositionOrder, n: Int, to: Int = 0, seed: Int, slots: Int, diskSlots: Int = 0,
     visit: (RewoundState) throws -> Bool
-  ) async throws -> RewindResult {
+  ) throws -> RewindResult {
     let replica = try replica(ofSeed: seed)
     let map = experiment.maps[replica]
     let sequence = try experiment.sequence(of: order, n)
@@ -64,17 +62,17 @@ extension TrainingRun {
     let schedule = try RewindSchedule(
       visiting: to..<sequence.count, memorySlots: slots, diskSlots: diskSlots,
       costs: try costs(map: map, initial: initial, storage: diskSlots > 0 ? storage : nil))
-    let (iterate, iterateUpdates, _) = try await bringBack(
-      order, n: n, replica: replica, records: try storedStates()[replica])
 
     let begin = ContinuousClock.now
     var rewinder = try Rewinder(map, along: sequence, from: initial, schedule: schedule, storage: storage)
     var workspace = try map.makeWorkspace()
     var copy = try StateBuffer(count: map.stateCount)
+    var iterate = TrainingState(values: try StateBuffer(count: map.stateCount))
     var states: [RewoundState] = []
     while let position = try rewinder.next() {
+      if position == sequence.count - 1 { rewinder.writeSuccessor(to: &iterate) }
       copy.copy(from: rewinder.state.values)
-      let distance = iterate.read { $0.values.distance(to: copy) }
+      let distance = iterate.values.distance(to: copy)
       let state = RewoundState(
         n: position, batch: sequence[position],
         trainingLoss: map.trainingLoss(batch: sequence[position], of: &copy, workspace: &workspace),
@@ -83,7 +81,7 @@ extension TrainingRun {
     }
     return RewindResult(
       order: order.description, seed: seed, from: sequence.count, to: to, slots: schedule.memorySlots,
-      diskSlots: schedule.diskSlots, updates: rewinder.updates, iterateUpdates: iterateUpdates,
+      diskSlots: schedule.diskSlots, updates: rewinder.updates,
       diskWrites: schedule.diskWrites, diskReads: schedule.diskReads, predictedSeconds: diskSlots > 0 ? schedule.seconds : nil,
       seconds: (.now - begin) / .seconds(1), states: states)
   }

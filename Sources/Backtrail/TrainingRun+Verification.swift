@@ -34,6 +34,7 @@ extension TrainingRun {
       if repairs { report.repaired.append("\(row): removed; 'backtrail resume' makes it anew") }
     }
     guard report.isClean else { return report }
+    try RunJournal.verify(experiment, in: folder)
     try await verifyCheckpoints(repairs: repairs, &report)
     var random = SystemRandomNumberGenerator()
     let observations = try database.observations().filter { observation in

@@ -23,6 +23,7 @@ public struct TrainingRun: Sendable {
     if let tensors = experiment.initialTensors {
       try Safetensors.write(tensors, metadata: [:], to: folder.initialStatePath)
     }
+    try RunJournal.write(experiment, in: folder)
     let record = RunRecord(
       configuration: try encodeJSON(StoredConfiguration(experiment)), fingerprint: NumericsFingerprint.current(),
       createdAt: Date())
@@ -36,8 +37,9 @@ public struct TrainingRun: Sendable {
   ///   - steps: a new N, not below the run's; nil for the run's own.
   ///   - lanes: a new number of lanes; nil for the run's own.
   ///   - allowNumericsChange: whether other numerics, and so other bits, are accepted.
+  ///   - repairs: whether a damaged journal whose batches follow from seeds is written anew.
   public static func open(
-    _ path: String, steps: Int? = nil, lanes: Int? = nil, allowNumericsChange: Bool = false
+    _ path: String, steps: Int? = nil, lanes: Int? = nil, allowNumericsChange: Bool = false, repairs: Bool = false
   ) throws -> TrainingRun {
     let folder = try RunFolder.open(path)
     let database = try RunDatabase.open(folder)
@@ -57,7 +59,15 @@ public struct TrainingRun: Sendable {
       configuration.lanes = lanes
     }
     let initial = try configuration.initial.map { _ in try Safetensors.read(path: folder.initialStatePath) }
-    let experiment = try Experiment(configuration, initial: initial)
+    var batches: ImportedBatches?
+    var isJournalLost = false
+    do {
+      batches = try RunJournal.batches(in: folder)
+    } catch StorageError.damaged where repairs && filePath(in: configuration.sampler) == nil {
+      isJournalLost = true
+    }
+    let experiment = try Experiment(configuration, initial: initial, batches: batches)
+    if isJournalLost { try RunJournal.rewrite(experiment, in: folder) }
     try stored.inputs.check(against: experiment.inputs, run: path)
     BLAS.setThreads(configuration.blasThreads)
     let current = NumericsFingerprint.current()

@@ -3,7 +3,7 @@ import Backtrail
 import Foundation
 import Replay
 
-struct RewindCommand: AsyncParsableCommand {
+struct RewindCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "rewind",
     abstract: "Visit the states on an iterate's path in reverse, from its last update back to its start.",
@@ -40,11 +40,11 @@ struct RewindCommand: AsyncParsableCommand {
     guard slots >= 0, diskSlots >= 0 else { throw ValidationError("--slots and --disk-slots must be 0 or more") }
   }
 
-  func run() async throws {
+  func run() throws {
     let run = try stored.open()
     let json = json
     var isFirst = true
-    let result = try await run.rewind(
+    let result = try run.rewind(
       order: try CompositionOrder(reading: order), n: from, to: to,
       seed: seedOption.seed(of: run), slots: slots, diskSlots: diskSlots
     ) { state in

@@ -9,7 +9,9 @@ struct StoredRunOptions: ParsableArguments {
   @Flag(help: "Replay with other numerics than the run's, and so to other bits.")
   var allowNumericsChange = false
 
-  func open() throws -> TrainingRun { try TrainingRun.open(folder, allowNumericsChange: allowNumericsChange) }
+  func open(repairs: Bool = false) throws -> TrainingRun {
+    try TrainingRun.open(folder, allowNumericsChange: allowNumericsChange, repairs: repairs)
+  }
 }
 
 /// Which of a run's seeds is meant.

@@ -22,7 +22,7 @@ struct VerifyCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
-    let run = try stored.open()
+    let run = try stored.open(repairs: repair)
     let report = try await run.verify(replays: replays, repairs: repair)
     for damage in report.damaged { printToStandardError("backtrail: \(damage)") }
     if json {

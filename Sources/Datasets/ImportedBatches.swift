@@ -58,12 +58,21 @@ public struct ImportedBatches: Sendable {
     guard count > 0 else {
       throw .damaged(path: path, reason: "holds no batches", remedy: "Write the indices of a batch on each line.")
     }
+    self.init(indices: indices, batchSize: batchSize, path: path)
+  }
+
+  /// Batches read by other means.
+  /// - Parameters:
+  ///   - indices: batch after batch; a multiple of `batchSize`, which is at least 1.
+  ///   - path: where they came from, for messages.
+  public init(indices: [UInt32], batchSize: Int, path: String) {
+    precondition(batchSize > 0 && indices.count.isMultiple(of: batchSize), "the indices are not whole batches")
     var builder = DigestBuilder()
     builder.add(batchSize)
     builder.add(indices.span.bytes)
     fingerprint = builder.digest
     self.path = path
-    self.count = count
+    count = indices.count / batchSize
     self.batchSize = batchSize
     self.indices = indices
   }

@@ -15,11 +15,11 @@
 ///
 /// Source: A. Griewank and A. Walther, "Algorithm 799: Revolve", ACM Transactions on Mathematical Software 26 (2000).
 enum BinomialRewind {
-  /// T(l, s); nil where it can't be done: more than one state and no slot for their root.
-  /// - Complexity: O(r), which is l where s = 1 and falls quickly with more slots.
-  static func updates(states l: Int, slots s: Int) -> Int? {
+  /// T(l, s)
+  /// - Complexity: O(r), about (s! l)^(1/s); O(1) for s = 1.
+  /// - Precondition: s > 0, unless there is one state only.
+  static func updates(states l: Int, slots s: Int) -> Int {
     if l <= 1 { return 0 }
-    if s == 0 { return nil }
     if s == 1 { return l * (l - 1) / 2 }
     var reach = Reach(slots: s)
     while reach.states < l { reach.repeatOnceMore() }

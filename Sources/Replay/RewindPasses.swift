@@ -11,35 +11,26 @@
 /// of those that cost v. The sum is convex in k, because each further stretch offers what the one before offers, but
 /// dearer by one. With `approach` = 0 the start is just one more slot and the sum T(m, S + 1); see `BinomialRewind`.
 struct RewindPasses: Sendable {
-  let slots: Int
   /// How many updates it takes.
   let updates: Int
   /// States a pass visits, uppermost pass first. Empty without slots: every pass visits one state.
   private let stretches: [Int]
 
-  /// - Complexity: O((v + k r) log k), with v at most m and k about as small as r, the repetitions of `BinomialRewind`.
+  /// - Complexity: O((v + k) r log k) with r the repetitions of `BinomialRewind`, k ≤ r + 1, and v at most m.
   init(states m: Int, approach: Int, slots: Int) {
-    self.slots = slots
     guard slots > 0 else {
       stretches = []
       updates = m * approach + m * (m - 1) / 2
       return
     }
     guard approach > 0 else {
-      var left = m
-      var stretches: [Int] = []
-      while left > 0 {
-        stretches.append(left == 1 ? 1 : BinomialRewind.upperStates(of: left, slots: slots + 1))
-        left -= stretches[stretches.count - 1]
-      }
-      self.stretches = stretches
-      updates = BinomialRewind.updates(states: m, slots: slots + 1) ?? 0
+      stretches = Self.stretchesFromFreeStart(states: m, slots: slots)
+      updates = BinomialRewind.updates(states: m, slots: slots + 1)
       return
     }
     func cost(_ stretches: [Int]) -> Int {
       stretches.enumerated().reduce(stretches.count * approach) { sum, stretch in
-        sum + stretch.offset * stretch.element
-          + (BinomialRewind.updates(states: stretch.element, slots: slots) ?? 0)
+        sum + stretch.offset * stretch.element + BinomialRewind.updates(states: stretch.element, slots: slots)
       }
     }
     // As many passes as a free approach would have are the most that can pay.
@@ -49,8 +40,9 @@ struct RewindPasses: Sendable {
     var most = reach.repetitions + 1
     while least < most {
       let middle = (least + most) / 2
-      let fewer = cost(Self.stretches(middle, states: m, slots: slots))
-      if fewer <= cost(Self.stretches(middle + 1, states: m, slots: slots)) { most = middle } else { least = middle + 1 }
+      let fewer = Self.stretches(middle, states: m, slots: slots)
+      let more = Self.stretches(middle + 1, states: m, slots: slots)
+      if cost(fewer) <= cost(more) { most = middle } else { least = middle + 1 }
     }
     stretches = Self.stretches(least, states: m, slots: slots)
     updates = cost(stretches)
@@ -58,6 +50,18 @@ struct RewindPasses: Sendable {
 
   /// How many states pass `index`, from 0, visits.
   func states(inPass index: Int) -> Int { stretches.isEmpty ? 1 : stretches[index] }
+
+  /// The stretches above the saves that the binomial schedule makes from its root, the start.
+  private static func stretchesFromFreeStart(states m: Int, slots: Int) -> [Int] {
+    var stretches: [Int] = []
+    var left = m
+    while left > 0 {
+      let stretch = left == 1 ? 1 : BinomialRewind.upperStates(of: left, slots: slots + 1)
+      stretches.append(stretch)
+      left -= stretch
+    }
+    return stretches
+  }
 
   /// The cheapest `count` stretches, or fewer where more are no use.
   private static func stretches(_ count: Int, states m: Int, slots: Int) -> [Int] {

@@ -11,7 +11,8 @@
 /// With memory alone the number of updates is the least possible: for the states l − 1 … 0 and s = slots + 1,
 /// it is r l − C(s + r, r − 1) with r the least such that C(s + r, s) ≥ l (Griewank and Walther 2000; see
 /// `BinomialRewind`). The way to state l − 1 is counted; no update beyond it is made. With disk slots the time is the
-/// least by the costs given, and never more than without them (see `TwoLevelRewind`).
+/// least by the costs given, and never more than without them (see `TwoLevelRewind`, also for what is done where there
+/// are too many states to find the least in a second).
 ///
 /// Instructions are made when asked for. A schedule without disk slots takes hardly any room, however many states it
 /// visits.
@@ -44,8 +45,8 @@ public struct RewindSchedule: Sendable {
   ///   - positions: the states to visit. A path of n updates has the states 0 … n.
   ///   - costs: of a step, and of writing and reading a state on disk. Without disk slots they decide nothing.
   /// - Throws: `RewindError` when `positions` is empty or reaches below 0 or too far, or slots are negative.
-  /// - Complexity: without disk slots next to nothing; otherwise O(l² · `diskSlots`) for l states, with l counted as
-  ///   8192 where there are more.
+  /// - Complexity: without disk slots next to nothing; otherwise O(l² · `diskSlots`) for l states, up to about a
+  ///   second.
   public init(
     visiting positions: Range<Int>, memorySlots: Int, diskSlots: Int = 0, costs: RewindCosts = RewindCosts(step: 1)
   ) throws(RewindError) {
@@ -134,7 +135,7 @@ public enum RewindError: Error, Equatable, CustomStringConvertible {
     case .negativeSlots(let memory, let disk):
       "a rewind cannot have \(memory) slots in memory and \(disk) on disk; give 0 or more"
     case .memorySlotNeeded(let states, let limit):
-      "rewinding \(states) states with disk slots needs a slot in memory too; without one at most \(limit) can be planned"
+      "rewinding \(states) states with disk slots needs a slot in memory as well; without one at most \(limit) can be planned"
     case .storageMissing:
       "the schedule keeps states on disk, but no storage was given for them"
     case .sequenceTooShort(let updates, let needed):

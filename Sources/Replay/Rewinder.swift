@@ -89,10 +89,12 @@ public struct Rewinder<Map: UpdateMap>: ~Copyable {
     while let position = try next() { try visit(position, state) }
   }
 
-  /// Makes `other` the state one update after the one just visited. After the first visit of the states l − 1 … 0 of a
-  /// path of l updates, that is the iterate itself, for one update more, which `updates` does not count.
+  /// Overwrites `other`, as long as the map's states, with the state one update after the one just visited.
+  ///
+  /// After the first visit of the states l − 1 … 0 of a path of l updates, that is the iterate itself, for one update
+  /// more, which `updates` does not count.
   /// - Precondition: `next()` has returned a position, and the sequence has a batch there.
-  public mutating func makeSuccessor(_ other: inout TrainingState) {
+  public mutating func writeSuccessor(to other: inout TrainingState) {
     guard let visited, visited < sequence.count else {
       preconditionFailure("no state has been visited, or it is the last of the sequence")
     }

@@ -30,7 +30,8 @@ public struct RewindCosts: Hashable, Sendable {
 /// memory. Disk slots so always lie below the memory slots in use; tests compare with a search over all ways to use
 /// the slots and find none faster.
 ///
-/// Many states are planned in cells of equally many, and then saves on disk are at the lower ends of cells only.
+/// Many states are planned in cells of equally many, and then saves on disk are at the lower ends of cells only; the
+/// time is then near the least, not the least.
 ///
 /// Source: J. Herrmann and G. Pallez, "H-Revolve", ACM Transactions on Mathematical Software 46 (2020), whose levels
 /// these are; a free start and a start before the lowest state are added.
@@ -42,6 +43,10 @@ struct TwoLevelRewind: Sendable {
 
   /// More cells are not planned.
   static let cellLimit = 8192
+
+  /// c² D is kept below it for c cells and D disk slots, by larger cells or, where there is no memory slot to visit a
+  /// cell with, by fewer disk slots. This much takes about a second.
+  private static let workLimit = 4_000_000_000
 
   /// How many disk slots are of use.
   let diskSlots: Int
@@ -56,19 +61,22 @@ struct TwoLevelRewind: Sendable {
   /// V for the start, by cells.
   private let fromStart: [Double]
 
-  /// - Complexity: O(c² D) time and O(c D) room for c cells: all states up to `cellLimit`, at most so many above.
+  /// - Complexity: O(c² D) time and O(c D) room for c cells. Each state is a cell of its own where l ≤ `cellLimit` and
+  ///   l² D ≤ `workLimit`, and where l ≤ 1024.
   init(states: Int, approach: Int, memorySlots: Int, diskSlots: Int, costs: RewindCosts) {
     self.costs = costs
     self.approach = approach
-    let cell = (states + Self.cellLimit - 1) / Self.cellLimit
+    let mostCells = min(Self.cellLimit, max(1024, Int(Double(Self.workLimit / diskSlots).squareRoot())))
+    let cell = memorySlots == 0 ? 1 : (states + mostCells - 1) / mostCells
     self.cell = cell
     let cells = (states + cell - 1) / cell
     let inMemory = (0...cells).map { n in
-      BinomialRewind.updates(states: n * cell, slots: memorySlots).map { Double($0) * costs.step } ?? .infinity
+      memorySlots == 0 && n > 1
+        ? .infinity : Double(BinomialRewind.updates(states: n * cell, slots: memorySlots)) * costs.step
     }
     var upper = inMemory
     var fromDisk: [[Double]] = []
-    while fromDisk.count < diskSlots {
+    while fromDisk.count < min(diskSlots, Self.workLimit / (cells * cells)) {
       let times = Self.times(upper: upper, step: Double(cell) * costs.step, goBack: costs.read)
       // One more slot changes nothing, so that any number more does not either.
       if times == fromDisk.last { break }

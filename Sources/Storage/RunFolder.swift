@@ -3,6 +3,7 @@ import Foundation
 /// The folder of one run and what lies where in it.
 ///
 ///     run.sqlite      configuration, fingerprint, observations, the index of checkpoints
+///     batches.zst     which examples each batch held (`BatchJournal`)
 ///     checkpoints/    training states
 ///     initial.safetensors   the initial state, where it did not come from the seed
 ///     lock            held by the process that trains
@@ -14,6 +15,8 @@ public struct RunFolder: Sendable {
   }
 
   public var databasePath: String { path + "/run.sqlite" }
+
+  public var journalPath: String { path + "/batches.zst" }
 
   /// The initial state, where it did not come from the seed.
   public var initialStatePath: String { path + "/initial.safetensors" }
@@ -43,10 +46,16 @@ public struct RunFolder: Sendable {
   }
 
   public func removeFiles(of record: CheckpointRecord) throws(StorageError) {
-    for file in [record.file, record.averageFile].compactMap({ $0 }) {
-      guard unlink(checkpointPath(file)) == 0 || errno == ENOENT else {
-        throw .failed(path: checkpointPath(file), reason: String(cString: strerror(errno)))
-      }
+    for file in [record.file, record.averageFile].compactMap({ $0 }) { try remove(checkpointPath(file)) }
+  }
+
+  public func removeJournal() throws(StorageError) {
+    try remove(journalPath)
+  }
+
+  private func remove(_ file: String) throws(StorageError) {
+    guard unlink(file) == 0 || errno == ENOENT else {
+      throw .failed(path: file, reason: String(cString: strerror(errno)))
     }
   }
 
@@ -108,7 +117,7 @@ public enum StorageError: Error, Equatable, CustomStringConvertible {
     case .exists(let path): "\(path) exists already; name a new folder with --out, or remove it first"
     case .cannotCreate(let path, let reason): "can't create \(path): \(reason); name another folder with --out"
     case .notARun(let path): "\(path) is not a run folder (it has no run.sqlite); 'backtrail runs list' shows the runs"
-    case .damaged(let path, let reason): "\(path) is damaged: \(reason)"
+    case .damaged(let path, let reason): "\(path) is damaged: \(reason); 'backtrail verify RUN --repair' makes anew what can be"
     case .inUse(let path): "another process is working on \(path); wait until it ends, or stop it"
     case .failed(let path, let reason):
       "can't read or write \(path): \(reason); what was committed before is intact"

@@ -27,7 +27,7 @@ public struct Digest: Hashable, Sendable, Codable, CustomStringConvertible {
     try container.encode(description)
   }
 
-  init(high: UInt64, low: UInt64) {
+  public init(high: UInt64, low: UInt64) {
     self.high = high
     self.low = low
   }
@@ -71,6 +71,11 @@ extension Digest {
     var builder = DigestBuilder()
     builder.add(bytes)
     self = builder.digest
+  }
+
+  /// The digest of a buffer's floats.
+  public init(of values: borrowing FloatBuffer) {
+    self.init(of: values.span.bytes)
   }
 
   /// The digest of a training state: its floats, then its update count.

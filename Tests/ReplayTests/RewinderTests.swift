@@ -98,7 +98,7 @@ private final class FakeDisk: RewindStorage {
     var rewinder = try Rewinder(TwistMap(), along: order.sequence(20), from: try initialState(), schedule: schedule)
     var successor = TrainingState(values: try StateBuffer(count: 2))
     while let position = try rewinder.next() {
-      rewinder.makeSuccessor(&successor)
+      rewinder.writeSuccessor(to: &successor)
       #expect(successor.digest == expected[position + 1])
       #expect(rewinder.state.digest == expected[position])
     }
