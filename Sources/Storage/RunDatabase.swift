@@ -68,14 +68,22 @@ public final class RunDatabase: Sendable {
   let path: String
   let queue: DatabaseQueue
 
-  /// Makes the database of a new run.
+  /// Makes the database of a new run. It appears under its name when all of it is on disk: a run killed before was
+  /// never made.
   public static func create(in folder: RunFolder, record: RunRecord) throws(StorageError) -> RunDatabase {
-    let database = try RunDatabase(folder)
-    try database.attempt {
-      try migrator.migrate(database.queue)
-      try database.queue.write { try Sealed(record).insert($0) }
+    let partial = folder.databasePath + ".partial"
+    do {
+      var configuration = Configuration()
+      configuration.prepareDatabase { try $0.execute(sql: "PRAGMA synchronous = FULL") }
+      let queue = try DatabaseQueue(path: partial, configuration: configuration)
+      try migrator.migrate(queue)
+      try queue.write { try Sealed(record).insert($0) }
+      try queue.close()
+    } catch {
+      throw storageError(error, path: partial)
     }
-    return database
+    try renameDurably(partial, to: folder.databasePath)
+    return try RunDatabase(folder)
   }
 
   /// Opens the database of an existing run.

@@ -30,7 +30,18 @@ func writeWhole(_ parts: [[UInt8]], to path: String) throws(StorageError) {
     throw error
   }
   close(file)
-  guard rename(temporary, path) == 0 else { throw failure() }
+  do {
+    try renameDurably(temporary, to: path)
+  } catch {
+    unlink(temporary)
+    throw error
+  }
+}
+
+/// Gives a file its name, over what may be there, so that the name survives a power cut.
+func renameDurably(_ old: String, to path: String) throws(StorageError) {
+  func failure() -> StorageError { .failed(path: path, reason: String(cString: strerror(errno))) }
+  guard rename(old, path) == 0 else { throw failure() }
   let folder = open(URL(fileURLWithPath: path).deletingLastPathComponent().path, O_RDONLY | O_CLOEXEC)
   guard folder >= 0 else { throw failure() }
   defer { close(folder) }
