@@ -11,10 +11,15 @@ struct Command {
   static let executable = URL(fileURLWithPath: CommandLine.arguments[0]).resolvingSymlinksInPath()
     .deletingLastPathComponent().appendingPathComponent("backtrail")
 
-  /// - Parameters:
-  ///   - signal: sent to the process some time after its start, in seconds; nil for none.
+  /// A signal for a running process, and when it is sent.
+  enum Stop {
+    case after(seconds: Double, signal: Int32)
+    /// Once the folder has something in it, so that the process is known to be under way.
+    case onceFilled(folder: String, signal: Int32)
+  }
+
   init(
-    program: String = Self.executable.path, _ arguments: [String], in folder: String, signal: (number: Int32, after: Double)? = nil
+    program: String = Self.executable.path, _ arguments: [String], in folder: String, stop: Stop? = nil
   ) throws {
     let process = Process()
     process.executableURL = URL(fileURLWithPath: program)
@@ -26,9 +31,17 @@ struct Command {
     process.standardOutput = FileHandle(forWritingAtPath: files[0])
     process.standardError = FileHandle(forWritingAtPath: files[1])
     try process.run()
-    if let signal {
-      Thread.sleep(forTimeInterval: signal.after)
-      if process.isRunning { kill(process.processIdentifier, signal.number) }
+    switch stop {
+    case .after(let seconds, let signal):
+      Thread.sleep(forTimeInterval: seconds)
+      if process.isRunning { kill(process.processIdentifier, signal) }
+    case .onceFilled(let path, let signal):
+      while process.isRunning, (try? FileManager.default.contentsOfDirectory(atPath: path))?.isEmpty ?? true {
+        Thread.sleep(forTimeInterval: 0.002)
+      }
+      if process.isRunning { kill(process.processIdentifier, signal) }
+    case nil:
+      break
     }
     process.waitUntilExit()
     status = process.terminationStatus

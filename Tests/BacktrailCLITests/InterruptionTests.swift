@@ -13,13 +13,17 @@ import Testing
     --order tail:50 --order sliding:3 --checkpoint-every 200
     """.split(separator: " ").map(String.init)
 
-  private func train(_ name: String, signal: (Int32, Double)? = nil) throws -> Command {
-    try Command(
-      ["train", "--json", "--out", name] + options, in: folder.path, signal: signal.map { ($0.0, after: $0.1) })
+  private func train(_ name: String, stop: Command.Stop? = nil) throws -> Command {
+    try Command(["train", "--json", "--out", name] + options, in: folder.path, stop: stop)
   }
 
-  private func resume(_ name: String, signal: (Int32, Double)? = nil) throws -> Command {
-    try Command(["resume", name, "--json"], in: folder.path, signal: signal.map { ($0.0, after: $0.1) })
+  private func resume(_ name: String, stop: Command.Stop? = nil) throws -> Command {
+    try Command(["resume", name, "--json"], in: folder.path, stop: stop)
+  }
+
+  /// Stops a training soon after its first checkpoint.
+  private func interrupted(_ name: String, by signal: Int32 = SIGINT) throws -> Command {
+    try train(name, stop: .onceFilled(folder: folder("\(name)/checkpoints"), signal: signal))
   }
 
   /// A few kills; `BACKTRAIL_KILLS=200 make test` does as many.
@@ -30,13 +34,12 @@ import Testing
     var runs = 0
     while kills < Int(ProcessInfo.processInfo.environment["BACKTRAIL_KILLS"] ?? "") ?? 8 {
       runs += 1
-      var command = try train("killed\(runs)", signal: (SIGKILL, Double.random(in: 0...seconds)))
+      var command = try train("killed\(runs)", stop: .after(seconds: .random(in: 0...seconds), signal: SIGKILL))
       while command.status != 0 {
         kills += 1
         // Before the run is on disk there is nothing to resume.
-        guard command.status == SIGKILL || command.status == 66 else { break }
-        if command.status == 66 { break }
-        command = try resume("killed\(runs)", signal: (SIGKILL, Double.random(in: 0...2 * seconds)))
+        guard command.status == SIGKILL else { break }
+        command = try resume("killed\(runs)", stop: .after(seconds: .random(in: 0...2 * seconds), signal: SIGKILL))
       }
       if command.status == 66 { continue }
       #expect(command.status == 0, "\(command.errors)")
@@ -48,9 +51,7 @@ import Testing
   @Test(arguments: [SIGINT, SIGTERM])
   func signalsSaveAndResume(signal: Int32) throws {
     let undisturbed = try train("undisturbed")
-    let stopped = try train("stopped", signal: (signal, 0.25))
-    // On a fast machine the run may have ended before.
-    guard stopped.status != 0 else { return }
+    let stopped = try interrupted("stopped", by: signal)
     #expect(stopped.status == 75)
     #expect(stopped.errors.contains("backtrail resume"))
     let resumed = try resume("stopped")
@@ -105,7 +106,7 @@ import Testing
   }
 
   @Test func oneProcessAtATime() throws {
-    _ = try train("run", signal: (SIGINT, 0.1))
+    #expect(try interrupted("run").status == 75)
     let lock = open(folder("run/lock"), O_RDWR)
     #expect(lock >= 0 && flock(lock, LOCK_EX | LOCK_NB) == 0)
     let refused = try resume("run")
@@ -117,8 +118,7 @@ import Testing
 
   @Test func aDamagedCheckpointIsNamedAndDoneWithout() throws {
     let undisturbed = try train("undisturbed")
-    let stopped = try train("run", signal: (SIGINT, 0.2))
-    guard stopped.status == 75 else { return }
+    #expect(try interrupted("run").status == 75)
     for file in try FileManager.default.contentsOfDirectory(atPath: folder("run/checkpoints")) {
       var bytes = try folder.read("run/checkpoints/\(file)")
       bytes[bytes.count / 2] ^= 4
