@@ -46,7 +46,9 @@ public struct Experiment: Sendable {
 
     let dataset = try Dataset.load(configuration.data)
     self.dataset = dataset
-    inputs = InputDigests(data: dataset.fingerprint, initial: initial.map { Digest(of: $0) }, files: files)
+    inputs = InputDigests(
+      data: dataset.fingerprint, initial: initial.map { Digest(of: $0) }, batches: imported?.fingerprint,
+      files: files)
     let batchSize = configuration.batchSize ?? imported?.batchSize ?? 0
     var completed = configuration
     completed.data = dataset.name
@@ -177,6 +179,8 @@ public struct InputDigests: Codable, Equatable, Sendable {
   public let data: Digest
   /// Of the initial state's tensors; nil where the seed makes it.
   public let initial: Digest?
+  /// Of imported batches; nil where batches follow from seeds.
+  public let batches: Digest?
   /// By path: order files.
   public let files: [String: Digest]
 
@@ -184,6 +188,7 @@ public struct InputDigests: Codable, Equatable, Sendable {
   func check(against current: InputDigests, run: String) throws(RunError) {
     var changed = files.keys.sorted().first { current.files[$0] != files[$0] }
     if current.initial != initial { changed = "the initial state, \(RunFolder(path: run).initialStatePath)," }
+    if current.batches != batches { changed = "the batch journal, \(RunFolder(path: run).journalPath)," }
     if current.data != data { changed = "the data set" }
     if let changed {
       throw .damaged("\(changed) is not what it was when \(run) was made; bring it back, or train anew")

@@ -7,8 +7,8 @@ import Synchronization
 ///     var indices = [Int](repeating: 0, count: journal.header.batchSize)
 ///     try journal.fill(&indices, batch: 777_777)
 ///
-/// The file is in zstd's seekable format (see `SeekTable`), so `zstd -d` reads it whole. Frame 0 is the header, a line of
-/// JSON; where batches are stored, those that follow hold 32 KiB of them each (see `BatchLayout`). A batch is read
+/// The file is in zstd's seekable format (see `SeekTable`), so `zstd -d` reads it whole. Frame 0 is the header, a line
+/// of JSON; where batches are stored, those that follow hold 32 KiB of them each (see `BatchLayout`). A batch is read
 /// by decoding its frame alone. In memory a journal takes 32 bytes a frame, 157 kB for 10 million batches of 8 from
 /// 60,000 examples, and the 16 frames last decoded: 512 KiB, more where a single batch takes more than 32 KiB.
 ///
@@ -45,8 +45,8 @@ public final class BatchJournal: Sendable {
     frames = Mutex(FrameCache(decompressor: try ZstdDecompressor(for: file)))
   }
 
-  /// Overwrites `indices`, of length `batchSize`, with the examples of batch `batch`, counted from 1. Lanes can share the
-  /// journal: a few of the frames last used stay decoded, so that each lane finds its own again.
+  /// Overwrites `indices`, of length `batchSize`, with the examples of batch `batch`, counted from 1. Lanes can share
+  /// the journal: a few of the frames last used stay decoded, so that each lane finds its own again.
   /// - Throws: `StorageError.damaged` when the batch is not there or its frame is not sound, which it names; `.failed`
   ///   when the file can't be read, or batches follow from seeds. Then the indices are of no use.
   public func fill(_ indices: inout [Int], batch: Int) throws(StorageError) {
@@ -83,7 +83,7 @@ public final class BatchJournal: Sendable {
     }
     if let recovery = index.recovery { throw .damaged(path: path, reason: recovery) }
     guard index.batchCount >= batchCount else {
-      throw .damaged(path: path, reason: "it held \(batchCount) batches when it was opened, and now \(index.batchCount)")
+      throw .damaged(path: path, reason: "of \(batchCount) batches it held when opened, \(index.batchCount) are left")
     }
   }
 

@@ -39,8 +39,8 @@ extension BatchJournalHeader {
 // MARK: - On disk
 
 extension BatchJournalHeader {
-  /// The content of the journal's first frame: one line of JSON, in UTF-8, with its keys in alphabetical order. `indexBits`
-  /// stands in journals of imported batches, `sampler`, `firstSeed` and `seedCount` in the others.
+  /// The content of the journal's first frame: one line of JSON, in UTF-8, with its keys in alphabetical order.
+  /// `indexBits` stands in journals of imported batches, `sampler`, `firstSeed` and `seedCount` in the others.
   private struct Line: Codable {
     static let format = "backtrail batches"
     static let version = 1
@@ -100,7 +100,8 @@ extension BatchJournalHeader {
     }
     guard preamble.version == Line.version else {
       throw .damaged(
-        path: path, reason: "it is a batch journal of version \(preamble.version); version \(Line.version) is understood")
+        path: path,
+        reason: "it is a batch journal of version \(preamble.version); version \(Line.version) is understood")
     }
     guard let line = try? decoder.decode(Line.self, from: Data(bytes)), let content = Self.content(of: line) else {
       throw .damaged(path: path, reason: "frame 0, the header, contradicts itself")

@@ -1,11 +1,11 @@
 /// Which batches a journal holds, and in which frames: what both its reader and its writer begin with.
 ///
 /// **What survives.** A frame that has been synced is never written again. An append cuts the seek table off, writes
-/// frames in its place and a new table behind them. Until that table is there the file has none, and this index is built
-/// from the frames, each of which has a checksum and tells its own place: the table is a shortcut, not the only copy of
-/// anything. The alternative, to leave each table where it is and write the next behind new frames, needs no such
-/// recovery, but appending to a long journal in small steps then takes space with the square of their number, and a file
-/// cut off at an old table would pass for whole.
+/// frames in its place and a new table behind them. Until that table is there the file has none, and this index is
+/// built from the frames, each of which has a checksum and tells its own place: the table is a shortcut, not the only
+/// copy of anything. The alternative, to leave each table where it is and write the next behind new frames, needs no
+/// such recovery, but appending to a long journal in small steps then takes space with the square of their number, and
+/// a file cut off at an old table would pass for whole.
 ///
 /// A power cut can leave the frames of an interrupted append in any state, since the system writes pages in any order.
 /// So the first frame that can't be read ends the recovered journal, unless a later one shows that it was synced:
@@ -175,9 +175,8 @@ extension PositionedFile {
       guard bytes.count >= ZstdFrame.magic.count else { return false }
       for place in 0...bytes.count - ZstdFrame.magic.count
       where bytes[place] == ZstdFrame.magic[0] && bytes[place...].starts(with: ZstdFrame.magic) {
-        if let (_, batches) = try batchFrame(at: start + place, layout, &decompressor), batches.committedCount >= batch {
-          return true
-        }
+        let found = try batchFrame(at: start + place, layout, &decompressor)
+        if let found, found.batches.committedCount >= batch { return true }
       }
       start += chunk
     }

@@ -8,8 +8,8 @@
 /// they are. Those appended since are lost with the writer. One process at a time writes to a journal; others can
 /// read it meanwhile.
 ///
-/// Memory does not grow with the batches but by 32 bytes for each frame of 32 KiB. Each commit ends a frame and writes the
-/// seek table, 12 bytes a frame: commit every few thousand batches rather than every one.
+/// Memory does not grow with the batches but by 32 bytes for each frame of 32 KiB. Each commit ends a frame and writes
+/// the seek table, 12 bytes a frame: commit every few thousand batches rather than every one.
 public struct BatchJournalWriter: ~Copyable {
   public let header: BatchJournalHeader
 

@@ -1,6 +1,6 @@
 /// Where the frames of a file in zstd's seekable format lie: its seek table, the skippable frame at its end.
 ///
-/// The format (version 0.1.0; `contrib/seekable_format/zstd_seekable_compression_format.md` of the zstd sources) is that
+/// The format (version 0.1.0; `contrib/seekable_format/zstd_seekable_compression_format.md` in zstd's sources) is that
 /// of any zstd file, frame after frame, so that `zstd -d` reads it. The table tells where each begins, so that one can
 /// be read without those before it. All numbers are little-endian:
 ///
@@ -95,8 +95,8 @@ extension SeekTable {
   }
 
   /// Reads the table at the end of `file`.
-  /// - Throws: `StorageError.damaged` when there is none there, or its frames don't reach from the beginning of the file
-  ///   to the table. That leaves errors in the content's sizes and in the checksums to find by reading frames.
+  /// - Throws: `StorageError.damaged` when there is none there, or its frames don't reach from the beginning of the
+  ///   file to the table. That leaves errors in the content's sizes and in the checksums to find by reading frames.
   init(atEndOf file: PositionedFile) throws(StorageError) {
     let path = file.path
     let fileSize = try file.size()

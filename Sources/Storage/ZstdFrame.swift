@@ -8,7 +8,7 @@ struct ZstdFailure: Error {
 /// What a Zstandard frame (RFC 8878, section 3.1.1) says of itself:
 ///
 ///     4 bytes         magic, 28 B5 2F FD
-///     2 to 14 bytes   header: a byte of flags (bit 2: there is a checksum), then, in frames made here, the content's size
+///     2 to 14 bytes   header: flags (bit 2: there is a checksum) and, in frames made here, the content's size
 ///     …               blocks
 ///     4 bytes         checksum: the low 32 bits of the XXH64 (seed 0) of the content
 enum ZstdFrame {

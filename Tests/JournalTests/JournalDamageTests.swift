@@ -66,7 +66,11 @@ import Testing
       let reading = few.read(journal)
       #expect(reading.right == reading.batchCount && (100...150).contains(reading.right))
       #expect(journal.recovery != nil && failure(journal.verify)?.isDamage(of: folder("cut.zst")) == true)
-      // And it goes on from there.
+      // Committing nothing mends it; appending goes on from there.
+      try folder.write(Array(whole.prefix(size)), to: "mended.zst")
+      var mender = try BatchJournalWriter.open(folder("mended.zst"))
+      try mender.commit()
+      try BatchJournal.open(folder("mended.zst")).verify()
       var writer = try BatchJournalWriter.open(folder("cut.zst"))
       #expect(writer.committedCount == reading.right)
       while writer.batchCount < 160 { try writer.append(few(writer.batchCount + 1)) }
@@ -161,7 +165,60 @@ import Testing
     #expect(harmless <= 2 + frames.count, "\(harmless) flips were not found")
   }
 
-  /// A frame of the same journal in the place of another of the same size.
+  /// Without a seek table, a frame's own word is all there is.
+  @Test func flippedBitsAreFoundWithoutASeekTable() throws {
+    let batches = Batches(exampleCount: 50_000, batchSize: 128)
+    try batches.write(to: path, commits: [300])
+    let table = try SeekTableReader(try folder.read("batches.zst"))
+    let frames = Array(try folder.read("batches.zst").prefix(table.start))
+    var harmless = 0
+    for frame in table.frames.dropFirst() {
+      for place in 8 * frame.lowerBound..<8 * (frame.lowerBound + 40) {
+        var bytes = frames
+        bytes[place / 8] ^= 1 << UInt8(place % 8)
+        let reading = try #require(try judge(bytes, of: batches))
+        #expect(reading.right == reading.batchCount && reading.recovery != nil)
+        if reading.right == 300 { harmless += 1 }
+      }
+    }
+    #expect(harmless <= table.frames.count - 1, "the unused bit of each frame's header is harmless")
+  }
+
+  @Test func aMissingFrameEndsARecoveredJournal() throws {
+    try batches.write(to: path, commits: [3 * 4096])
+    var bytes = try folder.read("batches.zst")
+    let table = try SeekTableReader(bytes)
+    bytes.removeSubrange(table.start...)
+    bytes.removeSubrange(table.frames[2])
+    let reading = try #require(try judge(bytes))
+    #expect(reading.right == 4096 && reading.batchCount == 4096)
+  }
+
+  /// Sound frames, but for a larger data set than the header's.
+  @Test func indicesBeyondTheDataAreNotGivenOut() throws {
+    let larger = Batches(exampleCount: 65_536, batchSize: 4)
+    try larger.write(to: path, commits: [1000])
+    let bytes = try folder.read("batches.zst")
+    let frame = Array(bytes[try SeekTableReader(bytes).frames[1]])
+    try FileManager.default.removeItem(atPath: path)
+    try batches.write(to: path, commits: [])
+    let header = try folder.read("batches.zst")
+    try folder.write(Array(header[try SeekTableReader(header).frames[0]] + frame), to: "batches.zst")
+    let journal = try BatchJournal.open(path)
+    var indices = [0, 0, 0, 0]
+    for number in 1...1000 {
+      let error = failure { try journal.fill(&indices, batch: number) }
+      if larger(number).allSatisfy({ $0 < 50_000 }) {
+        #expect(error == nil && indices == larger(number))
+      } else {
+        #expect(error?.isDamage(of: path) == true)
+        #expect(error?.description.contains("frame 1: batch \(number) ") == true)
+      }
+    }
+    #expect(failure(journal.verify)?.description.contains("beyond the data set") == true)
+  }
+
+  /// A frame of the same journal in the place of another of the same size, without and with its seek table entry.
   @Test func exchangedFramesAreFound() throws {
     try batches.write(to: path, commits: [3 * 4096])
     var bytes = try folder.read("batches.zst")
@@ -170,7 +227,11 @@ import Testing
     let (first, second) = (Array(bytes[frames[1]]), Array(bytes[frames[2]]))
     bytes.replaceSubrange(frames[1], with: second)
     bytes.replaceSubrange(frames[2], with: first)
-    let reading = try #require(try judge(bytes))
+    var reading = try #require(try judge(bytes))
+    #expect(reading.damaged.count == 2 * 4096 && reading.right == 4096)
+    let entries = try SeekTableReader(bytes, checksums: false).start + 8
+    for place in entries + 12..<entries + 24 { bytes.swapAt(place, place + 12) }
+    reading = try #require(try judge(bytes))
     #expect(reading.damaged.count == 2 * 4096 && reading.right == 4096)
   }
 }
