@@ -62,7 +62,7 @@ enum ExitStatus: Int32 {
         switch error {
         case .exists, .cannotCreate, .inUse: .cannotCreate
         case .notARun: .missingInput
-        case .damaged: .badData
+        case .damaged, .mismatch: .badData
         case .failed: .inputOutput
         }
     case is TensorError:

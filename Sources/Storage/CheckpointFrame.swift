@@ -1,177 +1,214 @@
-import CZstd
-import Foundation
 import Tensors
 
-/// How the floats of one frame become bytes and come back.
+/// A piece of a training state that is encoded and decoded by itself.
 ///
-/// A float's bits are parted into a *class*, which is predictable, and the bits below it, which are not:
+/// Encoded bytes, numbers least significant byte first:
 ///
-/// - alone: the class is the 8-bit exponent, the rest are sign and mantissa, 24 bits;
-/// - against a parent: both floats are mapped to integers in the floats' order, the difference is zigzag-coded (0, −1, 1,
-///   −2, … become 0, 1, 2, 3, …), the class is its bit length 0 … 32, the rest are the bits below its leading one.
-///
-/// Classes, a byte each, are compressed with zstd, at level 1 with hardly any search for matches, so that it comes down to
-/// Huffman coding: among some ten symbols short matches are found everywhere by chance, and cost more than they save. The
-/// rest is packed bit by bit, least significant first. A trained network's exponents and the lengths of its changes are concentrated on few values,
-/// while mantissas are as good as random: no model of them is worth its time.
-///
-/// A frame whose floats are all the same, such as a slot that is still zero, alone is a zero length and the float's bits.
-///
-/// Layout: classes' compressed length (4 bytes, little-endian), compressed classes, packed bits in 8-byte words.
-enum CheckpointFrame {
-  /// - Parameter parent: as many floats as `values`; nil for a frame that stands alone.
-  static func encode(
-    _ values: UnsafeBufferPointer<Float>, parent: UnsafeBufferPointer<Float>?, level: Int32
-  ) -> [UInt8] {
-    if parent == nil, let first = values.first?.bitPattern, values.allSatisfy({ $0.bitPattern == first }) {
-      return [0, 0, 0, 0] + (0..<4).map { UInt8(truncatingIfNeeded: first >> (8 * $0)) }
-    }
-    var classes = [UInt8](repeating: 0, count: values.count)
-    var rests = [UInt32](repeating: 0, count: values.count)
-    var widths = [UInt8](repeating: 24, count: values.count)
-    if let parent {
-      for i in 0..<values.count {
-        let difference = Int64(ordered(values[i].bitPattern)) - Int64(ordered(parent[i].bitPattern))
-        // 33 bits hold every difference; zigzag leaves the sign in the lowest.
-        let zigzag = UInt64(bitPattern: (difference << 1) ^ (difference >> 63))
-        let length = UInt8(64 - zigzag.leadingZeroBitCount)
-        classes[i] = length
-        widths[i] = length == 0 ? 0 : length - 1
-        rests[i] = UInt32(truncatingIfNeeded: length == 0 ? 0 : zigzag ^ (1 << UInt64(length - 1)))
-      }
-    } else {
-      for i in 0..<values.count {
-        let bits = values[i].bitPattern
-        classes[i] = UInt8(truncatingIfNeeded: bits >> 23)
-        rests[i] = bits & 0x7F_FFFF | (bits >> 31) << 23
-      }
-    }
+///     0       filter: 0 heads with two mantissa bits, 1 heads with none (`FloatSplit`), 2 difference (`FloatDifference`)
+///     1 ... 2 with filter 0, the head whose symbol is 1; otherwise 0
+///     3 ...   one zstd frame (RFC 8878) of the filtered bytes
+struct CheckpointFrame {
+  /// Floats of a full frame, 1 MiB: zstd's blocks of 128 KiB divide its symbols evenly, so that symbols and incompressible
+  /// planes never share a block and its table. The last frame of a section may be shorter.
+  static let length = 1 << 18
 
-    let bound = ZSTD_compressBound(classes.count)
-    let payload = 8 * ((widths.reduce(0) { $0 + Int($1) } + 63) / 64)
-    return [UInt8](unsafeUninitializedCapacity: 4 + bound + payload) { bytes, count in
-      let raw = UnsafeMutableRawBufferPointer(bytes)
-      let compressed = compress(classes, to: raw.baseAddress.map { $0 + 4 }, capacity: bound, level: level)
-      // The bound leaves no way to fail but memory.
-      precondition(ZSTD_isError(compressed) == 0, "zstd refused a bounded block")
-      raw.storeBytes(of: UInt32(compressed).littleEndian, as: UInt32.self)
-      var word: UInt64 = 0
-      var used: UInt64 = 0
-      var offset = 4 + compressed
-      for i in 0..<rests.count {
-        let rest = UInt64(rests[i])
-        let width = UInt64(widths[i])
-        word |= rest << used
-        used += width
-        if used >= 64 {
-          raw.storeBytes(of: word.littleEndian, toByteOffset: offset, as: UInt64.self)
-          offset += 8
-          used -= 64
-          word = used == 0 ? 0 : rest >> (width - used)
-        }
+  /// Where its floats lie in the state.
+  let region: Region
+  let precision: CheckpointPrecision
+
+  /// The frames of consecutive sections.
+  static func frames(of sections: [CheckpointSection]) -> [CheckpointFrame] {
+    var frames: [CheckpointFrame] = []
+    var start = 0
+    for section in sections {
+      let end = start + section.count
+      for offset in stride(from: start, to: end, by: length) {
+        frames.append(
+          CheckpointFrame(region: Region(offset: offset, count: min(length, end - offset)), precision: section.precision))
       }
-      if used > 0 {
-        raw.storeBytes(of: word.littleEndian, toByteOffset: offset, as: UInt64.self)
-        offset += 8
-      }
-      count = offset
+      start = end
     }
+    return frames
   }
 
-  private static func compress(
-    _ classes: [UInt8], to target: UnsafeMutableRawPointer?, capacity: Int, level: Int32
-  ) -> Int {
-    let context = ZSTD_createCCtx()
-    defer { ZSTD_freeCCtx(context) }
-    var parameters = [(ZSTD_c_compressionLevel, level)]
-    if level == 1 {
-      // The fewest chances to find a match that zstd allows, without cutting the frame into smaller blocks.
-      parameters += [
-        (ZSTD_c_strategy, Int32(ZSTD_fast.rawValue)), (ZSTD_c_minMatch, 7), (ZSTD_c_hashLog, 6), (ZSTD_c_windowLog, 18),
-      ]
-    }
-    for (parameter, value) in parameters { ZSTD_CCtx_setParameter(context, parameter, value) }
-    return ZSTD_compress2(context, target, capacity, classes, classes.count)
+  static let headerSize = 3
+  static let capacity = headerSize + BlockCompressor.capacity(count: filteredCapacity)
+  static let filteredCapacity = FloatDifference.capacity(count: length)
+
+  /// The frame's floats of a state, as bit patterns: integers of the same size and alignment.
+  func bits(of state: UnsafeBufferPointer<Float>) -> UnsafePointer<UInt32> {
+    let floats = UnsafeRawBufferPointer(UnsafeBufferPointer(rebasing: state[region.offset..<region.end]))
+    // No frame is empty.
+    return floats.baseAddress.unsafelyUnwrapped.assumingMemoryBound(to: UInt32.self)
   }
 
-  /// Overwrites `values` with the frame's floats.
-  /// - Parameter hasParent: whether `values` holds the parent's floats, which the frame is the difference to.
-  /// - Returns: nil, or what is wrong with the frame.
-  static func decode(
-    _ bytes: UnsafeRawBufferPointer, into values: UnsafeMutableBufferPointer<Float>, hasParent: Bool
-  ) -> String? {
-    guard bytes.count >= 4 else { return "it is too short" }
-    let compressed = Int(UInt32(littleEndian: bytes.loadUnaligned(as: UInt32.self)))
-    guard compressed <= bytes.count - 4, let start = bytes.baseAddress else { return "it is too short for its classes" }
-    if compressed == 0 && bytes.count == 8 && !hasParent {
-      let value = UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: 4, as: UInt32.self))
-      values.update(repeating: Float(bitPattern: value))
-      return nil
-    }
-    var classes = [UInt8](repeating: 0, count: values.count)
-    let size = ZSTD_decompress(&classes, classes.count, start + 4, compressed)
-    guard ZSTD_isError(size) == 0, size == values.count else { return "its classes do not decompress" }
-
-    let largest = hasParent ? 33 : 255
-    guard classes.allSatisfy({ $0 <= largest }) else { return "it has an impossible class" }
-    let width = { (length: UInt8) in hasParent ? UInt64(length == 0 ? 0 : length - 1) : 24 }
-    let bits = classes.reduce(0) { $0 + Int(width($1)) }
-    guard bytes.count - 4 - compressed == 8 * ((bits + 63) / 64) else { return "its bits do not fit its classes" }
-
-    var reader = BitReader(bytes, offset: 4 + compressed)
-    if hasParent {
-      for i in 0..<values.count {
-        let length = classes[i]
-        guard length > 0 else { continue }
-        let zigzag = reader.read(width(length)) | 1 << UInt64(length - 1)
-        let difference = Int64(bitPattern: zigzag >> 1) ^ -Int64(bitPattern: zigzag & 1)
-        let value = UInt32(truncatingIfNeeded: Int64(ordered(values[i].bitPattern)) + difference)
-        values[i] = Float(bitPattern: unordered(value))
-      }
-    } else {
-      for i in 0..<values.count {
-        let rest = UInt32(truncatingIfNeeded: reader.read(24))
-        values[i] = Float(bitPattern: (rest >> 23) << 31 | UInt32(classes[i]) << 23 | rest & 0x7F_FFFF)
-      }
-    }
-    return nil
-  }
-
-  /// Bits of a float as an integer that grows with the float: negative floats' bits are turned over.
-  private static func ordered(_ bits: UInt32) -> UInt32 {
-    bits ^ (UInt32(bitPattern: Int32(bitPattern: bits) >> 31) | 0x8000_0000)
-  }
-
-  private static func unordered(_ integer: UInt32) -> UInt32 {
-    integer ^ (~UInt32(bitPattern: Int32(bitPattern: integer) >> 31) | 0x8000_0000)
+  enum Filter: UInt8 {
+    case fineSplit = 0
+    case coarseSplit = 1
+    case difference = 2
   }
 }
 
-/// Reads bits packed into 8-byte words, least significant first.
-private struct BitReader {
-  private let bytes: UnsafeRawBufferPointer
-  private var offset: Int
-  private var word: UInt64 = 0
-  private var left: UInt64 = 0
+/// Encodes frames, one after another, in memory that it keeps. Sendable to be handed from thread to thread; one at a time
+/// may use it.
+final class CheckpointFrameEncoder: @unchecked Sendable {
+  private let compressor: BlockCompressor
+  private let filtered = UnsafeMutableRawBufferPointer.allocate(
+    byteCount: CheckpointFrame.filteredCapacity, alignment: 64)
+  private let scratch = UnsafeMutableRawBufferPointer.allocate(
+    byteCount: CheckpointFrame.length + FloatDifference.scratchSize, alignment: 64)
+  /// The encoded frame, and a second attempt at it.
+  private var output = UnsafeMutableRawBufferPointer.allocate(byteCount: CheckpointFrame.capacity, alignment: 64)
+  private var attempt = UnsafeMutableRawBufferPointer.allocate(byteCount: CheckpointFrame.capacity, alignment: 64)
+  /// Rounded floats of the frame and of its parent: allocated where a precision asks for it.
+  private var rounded = UnsafeMutableBufferPointer<UInt32>(start: nil, count: 0)
+  private var roundedParent = UnsafeMutableBufferPointer<UInt32>(start: nil, count: 0)
 
-  init(_ bytes: UnsafeRawBufferPointer, offset: Int) {
-    self.bytes = bytes
-    self.offset = offset
+  /// The frame's floats as they will be decoded. Valid until the next frame is encoded.
+  private(set) var values = UnsafeRawBufferPointer(start: nil, count: 0)
+  /// The encoded frame. Valid until the next is encoded.
+  private(set) var encoded = UnsafeRawBufferPointer(start: nil, count: 0)
+  private(set) var digest = Digest(high: 0, low: 0)
+
+  init(level: Int) throws(CodecError) { compressor = try BlockCompressor(level: level) }
+
+  deinit {
+    for buffer in [filtered, scratch, output, attempt] { buffer.deallocate() }
+    rounded.deallocate()
+    roundedParent.deallocate()
   }
 
-  /// The next `width` bits, at most 32. The caller has checked that they are there.
-  mutating func read(_ width: UInt64) -> UInt64 {
-    var value = word
-    if left < width {
-      word = UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
-      offset += 8
-      value |= word << left
-      word >>= width - left
-      left += 64 - width
-    } else {
-      word >>= width
-      left -= width
+  /// Encodes `frame` of the state at `state`, as a difference where there is a parent and that makes it smaller.
+  func encode(
+    _ frame: CheckpointFrame, of state: UnsafeBufferPointer<Float>, parent: UnsafeBufferPointer<Float>?
+  ) throws(CodecError) {
+    let count = frame.region.count
+    let bits = Self.round(frame.bits(of: state), count: count, to: frame.precision, in: &rounded)
+    values = UnsafeRawBufferPointer(start: bits, count: count * MemoryLayout<UInt32>.stride)
+
+    var size = Int.max
+    if let parent {
+      let origin = Self.round(frame.bits(of: parent), count: count, to: frame.precision, in: &roundedParent)
+      size = try encodeDifference(bits, from: origin, frame)
     }
-    return value & (1 << width - 1)
+    // A split is seldom smaller than three quarters of the floats' stored bits: no use to try it against a good difference.
+    if size > count * Int(32 - frame.precision.droppedBits) / 8 * 3 / 4 {
+      swap(&output, &attempt)
+      let alone = try encodeSplit(bits, frame)
+      if alone < size { size = alone } else { swap(&output, &attempt) }
+    }
+    encoded = UnsafeRawBufferPointer(rebasing: output[..<size])
+    digest = Digest(of: encoded.bytes)
+  }
+
+  private func encodeDifference(
+    _ bits: UnsafePointer<UInt32>, from parent: UnsafePointer<UInt32>, _ frame: CheckpointFrame
+  ) throws(CodecError) -> Int {
+    let size = FloatDifference.encode(
+      bits, parent: parent, count: frame.region.count, precision: frame.precision,
+      into: filtered.bytePointer, scratch: scratch.wordPointer)
+    return try compress(size, filter: .difference, base: 0)
+  }
+
+  private func encodeSplit(_ bits: UnsafePointer<UInt32>, _ frame: CheckpointFrame) throws(CodecError) -> Int {
+    let split = FloatSplit(of: bits, count: frame.region.count)
+    split.encode(
+      bits, count: frame.region.count, precision: frame.precision,
+      into: filtered.bytePointer, scratch: scratch.bytePointer)
+    return try compress(
+      split.size(count: frame.region.count, precision: frame.precision),
+      filter: split.isFine ? .fineSplit : .coarseSplit, base: split.isFine ? UInt16(split.base) : 0)
+  }
+
+  private func compress(_ size: Int, filter: CheckpointFrame.Filter, base: UInt16) throws(CodecError) -> Int {
+    output[0] = filter.rawValue
+    output.storeBytes(of: base.littleEndian, toByteOffset: 1, as: UInt16.self)
+    return try CheckpointFrame.headerSize
+      + compressor.compress(
+        UnsafeRawBufferPointer(rebasing: filtered[..<size]),
+        into: UnsafeMutableRawBufferPointer(rebasing: output[CheckpointFrame.headerSize...]))
+  }
+
+  private static func round(
+    _ bits: UnsafePointer<UInt32>, count: Int, to precision: CheckpointPrecision,
+    in buffer: inout UnsafeMutableBufferPointer<UInt32>
+  ) -> UnsafePointer<UInt32> {
+    if precision == .float32 { return bits }
+    if buffer.count < count {
+      buffer.deallocate()
+      buffer = .allocate(capacity: CheckpointFrame.length)
+    }
+    for i in 0..<count { buffer[i] = precision.rounded(bits[i]) }
+    return UnsafePointer(buffer.baseAddress.unsafelyUnwrapped)
+  }
+}
+
+/// Decodes frames, one after another, in memory that it keeps.
+final class CheckpointFrameDecoder {
+  private let decompressor: BlockDecompressor
+  private let filtered = UnsafeMutableRawBufferPointer.allocate(
+    byteCount: CheckpointFrame.filteredCapacity, alignment: 64)
+  private let scratch = UnsafeMutableRawBufferPointer.allocate(
+    byteCount: CheckpointFrame.length + FloatDifference.scratchSize, alignment: 64)
+  /// Where an encoded frame is put to be decoded.
+  let input = UnsafeMutableRawBufferPointer.allocate(byteCount: CheckpointFrame.capacity, alignment: 64)
+
+  init() throws(CodecError) {
+    decompressor = try BlockDecompressor()
+    // A damaged difference may have its offsets read from beyond what was decompressed.
+    filtered.initializeMemory(as: UInt8.self, repeating: 0)
+  }
+
+  deinit {
+    for buffer in [filtered, scratch, input] { buffer.deallocate() }
+  }
+
+  /// Checks the first `size` bytes of `input` against their digest.
+  func verify(size: Int, digest: Digest) throws(CodecError) {
+    guard Digest(of: UnsafeRawBufferPointer(rebasing: input[..<size]).bytes) == digest else {
+      throw .damaged("its checksum is wrong")
+    }
+  }
+
+  /// Decodes the first `size` bytes of `input` over the floats of `frame`, which hold the parent's.
+  func decode(_ frame: CheckpointFrame, size: Int, over state: UnsafeMutableBufferPointer<Float>) throws(CodecError) {
+    guard size >= CheckpointFrame.headerSize, let filter = CheckpointFrame.Filter(rawValue: input[0]) else {
+      throw .damaged("its filter is unknown")
+    }
+    let base = UInt16(littleEndian: input.loadUnaligned(fromByteOffset: 1, as: UInt16.self))
+    let filteredSize = try decompressor.decompress(
+      UnsafeRawBufferPointer(rebasing: input[CheckpointFrame.headerSize..<size]), into: filtered)
+    let bits = UnsafeMutablePointer(mutating: frame.bits(of: UnsafeBufferPointer(state)))
+    let count = frame.region.count
+
+    let isWhole: Bool
+    switch filter {
+    case .fineSplit, .coarseSplit:
+      let split = FloatSplit(isFine: filter == .fineSplit, base: filter == .fineSplit ? UInt32(base) : 1)
+      isWhole = filteredSize == split.size(count: count, precision: frame.precision)
+      if isWhole {
+        split.decode(
+          filtered.bytePointer, count: count, precision: frame.precision, into: bits, scratch: scratch.bytePointer)
+      }
+    case .difference:
+      if frame.precision != .float32 {
+        for i in 0..<count { bits[i] = frame.precision.rounded(bits[i]) }
+      }
+      isWhole = FloatDifference.decode(
+        filtered.bytePointer, size: filteredSize, count: count, precision: frame.precision, over: bits,
+        scratch: scratch.wordPointer)
+    }
+    guard isWhole else { throw .damaged("it has not the length its contents tell") }
+  }
+}
+
+extension UnsafeMutableRawBufferPointer {
+  fileprivate var bytePointer: UnsafeMutablePointer<UInt8> {
+    // Buffers of a codec are never empty.
+    baseAddress.unsafelyUnwrapped.assumingMemoryBound(to: UInt8.self)
+  }
+
+  fileprivate var wordPointer: UnsafeMutablePointer<UInt32> {
+    baseAddress.unsafelyUnwrapped.assumingMemoryBound(to: UInt32.self)
   }
 }

@@ -63,16 +63,67 @@ final class PositionedFile: Sendable {
     return bytes
   }
 
+  /// Fills `buffer` with what is at `offset`.
+  /// - Throws: `StorageError.damaged` where the file is shorter.
+  func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(StorageError) {
+    var filled = 0
+    while filled < buffer.count {
+      let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[filled...])
+      let got = pread(descriptor, rest.baseAddress, rest.count, off_t(offset + filled))
+      if got == 0 { throw .damaged(path: path, reason: "it ended while it was read") }
+      if got > 0 { filled += got } else if errno != EINTR { throw failure() }
+    }
+  }
+
+  /// The `count` bytes from `offset` on.
+  /// - Throws: `StorageError.damaged` where the file is shorter.
+  func read(count: Int, at offset: Int) throws(StorageError) -> [UInt8] {
+    let bytes = try read(upTo: count, at: offset)
+    guard bytes.count == count else { throw .damaged(path: path, reason: "it ended while it was read") }
+    return bytes
+  }
+
   /// Writes over what is at `offset`, and beyond the end where need be.
   func write(_ bytes: [UInt8], at offset: Int) throws(StorageError) {
+    try bytes.withUnsafeBufferPointer { buffer throws(StorageError) in
+      try write(UnsafeRawBufferPointer(buffer), at: offset)
+    }
+  }
+
+  func write(_ buffer: UnsafeRawBufferPointer, at offset: Int) throws(StorageError) {
     var written = 0
-    while written < bytes.count {
-      let count = bytes.withUnsafeBytes { buffer in
-        let rest = UnsafeRawBufferPointer(rebasing: buffer[written...])
-        return pwrite(descriptor, rest.baseAddress, rest.count, off_t(offset + written))
-      }
+    while written < buffer.count {
+      let rest = UnsafeRawBufferPointer(rebasing: buffer[written...])
+      let count = pwrite(descriptor, rest.baseAddress, rest.count, off_t(offset + written))
       if count >= 0 { written += count } else if errno != EINTR { throw failure() }
     }
+  }
+
+  /// Writes a file that is there whole or not at all, also after a power cut: `body` fills a new file in the same folder,
+  /// which is synced and renamed over `path`. What was at `path` stays there until then.
+  ///
+  /// A process killed in between leaves a file `NAME.UUID.partial`, which nothing reads.
+  static func replace<Result>(
+    _ path: String, body: (PositionedFile) throws(StorageError) -> Result
+  ) throws(StorageError) -> Result {
+    let temporary = "\(path).\(UUID().uuidString).partial"
+    do {
+      let file = try create(temporary)
+      let result = try body(file)
+      try file.sync()
+      try rename(temporary, to: path)
+      return result
+    } catch {
+      // It may never have come to be: what stopped the writing is the error to tell of.
+      unlink(temporary)
+      throw error
+    }
+  }
+
+  /// Gives a file its name, over what may be there, so that the name survives a power cut.
+  static func rename(_ old: String, to path: String) throws(StorageError) {
+    guard Foundation.rename(old, path) == 0 else { throw SystemFailure(code: errno).storageError(path: path) }
+    try open(URL(fileURLWithPath: path).deletingLastPathComponent().path).sync()
   }
 
   func truncate(to size: Int) throws(StorageError) {

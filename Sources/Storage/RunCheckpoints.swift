@@ -66,11 +66,11 @@ public final class RunCheckpoints: CheckpointStore {
     // A state that is there already has the same bits; one with its average is never replaced by one without.
     guard !retention.withLock({ $0.contains(record) }) else { return }
     record.bytes = try CheckpointFile.write(
-      state.values, updateCount: state.updateCount, to: folder.checkpointPath(record.file)).fileBytes
+      state.values, updateCount: state.updateCount, to: folder.checkpointPath(record.file)).byteCount
     if let average, let file = record.averageFile {
       let path = folder.checkpointPath(file)
       record.bytes += try average.read { average throws(StorageError) in
-        try CheckpointFile.write(average.values, updateCount: average.updateCount, to: path).fileBytes
+        try CheckpointFile.write(average.values, updateCount: average.updateCount, to: path).byteCount
       }
     }
     try retention.withLock { retention throws(StorageError) in

@@ -82,7 +82,7 @@ public final class RunDatabase: Sendable {
     } catch {
       throw storageError(error, path: partial)
     }
-    try renameDurably(partial, to: folder.databasePath)
+    try PositionedFile.rename(partial, to: folder.databasePath)
     return try RunDatabase(folder)
   }
 

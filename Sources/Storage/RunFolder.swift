@@ -111,6 +111,8 @@ public enum StorageError: Error, Equatable, CustomStringConvertible {
   case damaged(path: String, reason: String)
   case failed(path: String, reason: String)
   case inUse(path: String)
+  /// The file is whole, but not the one that was meant.
+  case mismatch(path: String, reason: String)
 
   public var description: String {
     switch self {
@@ -118,6 +120,7 @@ public enum StorageError: Error, Equatable, CustomStringConvertible {
     case .cannotCreate(let path, let reason): "can't create \(path): \(reason); name another folder with --out"
     case .notARun(let path): "\(path) is not a run folder (it has no run.sqlite); 'backtrail runs list' shows the runs"
     case .damaged(let path, let reason): "\(path) is damaged: \(reason); 'backtrail verify RUN --repair' makes anew what can be"
+    case .mismatch(let path, let reason): "\(path) does not fit: \(reason)"
     case .inUse(let path): "another process is working on \(path); wait until it ends, or stop it"
     case .failed(let path, let reason):
       "can't read or write \(path): \(reason); what was committed before is intact"

@@ -1,0 +1,74 @@
+import Dispatch
+import Tensors
+
+/// One state on its way into a file. Sendable, because it only reads the floats it points to.
+struct CheckpointWriting: @unchecked Sendable {
+  private let state: UnsafeBufferPointer<Float>
+  private let updateCount: Int
+  private let parent: (floats: UnsafeBufferPointer<Float>, digest: Digest)?
+  private let sections: [CheckpointSection]
+  private let frames: [CheckpointFrame]
+  private let options: CheckpointOptions
+
+  init(
+    _ state: UnsafeBufferPointer<Float>, updateCount: Int, parent: (UnsafeBufferPointer<Float>, Digest)? = nil,
+    options: CheckpointOptions
+  ) {
+    precondition(updateCount >= 0, "a state has had no negative number of updates")
+    self.state = state
+    self.updateCount = updateCount
+    self.parent = parent.map { (floats: $0, digest: $1) }
+    self.options = options
+    sections = options.sections.isEmpty ? [.init(count: state.count, precision: .float32)] : options.sections
+    precondition(sections.reduce(0) { $0 + $1.count } == state.count, "the sections must cover the state")
+    frames = CheckpointFrame.frames(of: sections)
+  }
+
+  func write(to path: String) throws(StorageError) -> CheckpointHeader {
+    try PositionedFile.replace(path) { file throws(StorageError) in
+      var entries: [CheckpointTable.Entry] = []
+      // The table's size is known before its contents, so that it can stand first and be written last.
+      var offset = CheckpointTable.size(sections: sections.count, frames: frames.count)
+      var digest = DigestBuilder()
+      try encode(path: path) { encoder throws(StorageError) in
+        try file.write(encoder.encoded, at: offset)
+        digest.add(encoder.values.bytes)
+        entries.append(.init(size: encoder.encoded.count, digest: encoder.digest))
+        offset += encoder.encoded.count
+      }
+      digest.add(updateCount)
+      let header = CheckpointHeader(
+        updateCount: updateCount, stateCount: state.count, digest: digest.digest, parentDigest: parent?.digest,
+        sections: sections, byteCount: offset)
+      let table = CheckpointTable(header: header, frames: frames, entries: entries).bytes
+      try table.withUnsafeBufferPointer { bytes throws(StorageError) in
+        try file.write(UnsafeRawBufferPointer(bytes), at: 0)
+      }
+      return header
+    }
+  }
+
+  /// Encodes frames in rounds, a frame a thread, and hands them over in order.
+  private func encode(
+    path: String, body: (CheckpointFrameEncoder) throws(StorageError) -> Void
+  ) throws(StorageError) {
+    let threads = min(options.threads, frames.count)
+    var encoders: [CheckpointFrameEncoder] = []
+    do throws(CodecError) {
+      for _ in 0..<threads { encoders.append(try CheckpointFrameEncoder(level: options.level)) }
+    } catch {
+      throw error.storageError(path: path)
+    }
+    for start in stride(from: 0, to: frames.count, by: max(threads, 1)) {
+      let round = min(threads, frames.count - start)
+      let failure = FirstFailure()
+      DispatchQueue.concurrentPerform(iterations: round) { [encoders] index in
+        failure.record(frame: start + index) { () throws(CodecError) in
+          try encoders[index].encode(frames[start + index], of: state, parent: parent?.floats)
+        }
+      }
+      try failure.check(path: path, frameCount: frames.count)
+      for encoder in encoders[..<round] { try body(encoder) }
+    }
+  }
+}

@@ -1,0 +1,137 @@
+/// Parts the predictable bits of floats from the random ones.
+///
+/// In trained states the exponent carries about 2.6 bits, the mantissa's leading bits are a little uneven, and all else is
+/// noise. A float's *head*, its exponent and as many leading mantissa bits as fit, becomes a byte of its own for the
+/// entropy coder; sign and further mantissa bits are laid out in planes that it finds incompressible and copies.
+///
+/// With `h` mantissa bits in the head (2 where the range of the frame's exponents allows, or 0):
+///
+///     head    = bits 23−h ... 30 of the float
+///     symbol  = 0 where head = 0, head − base + 1 elsewhere; base is the frame's least head besides 0
+///     middle  = the sign, then bits 16 ... 22−h:  6 or 8 bits
+///     low     = bits 0 ... 15 (float32), bits 13 ... 15 in a byte (float16), nothing (bfloat16)
+///
+/// The planes follow one another: n symbols; the middles, as n bytes or, when they have 6 bits, four in three bytes; the
+/// lows. All loops are free of branches, so that the compiler vectorises them.
+struct FloatSplit {
+  /// Whether heads hold two mantissa bits.
+  let isFine: Bool
+  /// The head whose symbol is 1.
+  let base: UInt32
+
+  private var headShift: UInt32 { isFine ? 21 : 23 }
+
+  init(isFine: Bool, base: UInt32) {
+    self.isFine = isFine
+    self.base = base
+  }
+
+  /// The finest split whose symbols fit a byte.
+  init(of bits: UnsafePointer<UInt32>, count: Int) {
+    var least = UInt32.max
+    var most: UInt32 = 0
+    for i in 0..<count {
+      let head = (bits[i] << 1) >> 22
+      // 0 wraps around: it has a symbol of its own.
+      least = min(least, head &- 1)
+      most = max(most, head)
+    }
+    let base = most == 0 ? 1 : least &+ 1
+    if most &- base &+ 1 <= 255 || most == 0 {
+      self.init(isFine: true, base: base)
+    } else {
+      self.init(isFine: false, base: 1)
+    }
+  }
+
+  /// Bytes of `count` filtered floats.
+  func size(count: Int, precision: CheckpointPrecision) -> Int {
+    let low =
+      switch precision {
+      case .float32: 2 * count
+      case .bfloat16: 0
+      case .float16: count
+      }
+    return count + (isFine ? 3 * Self.quarter(count) : count) + low
+  }
+
+  /// Six-bit middles are packed in threes out of four quarters of a frame.
+  private static func quarter(_ count: Int) -> Int { (count + 3) / 4 }
+
+  /// Filters `count` floats into `size(count:precision:)` bytes.
+  /// - Parameter scratch: room for `count + 3` bytes.
+  func encode(
+    _ bits: UnsafePointer<UInt32>, count: Int, precision: CheckpointPrecision, into output: UnsafeMutablePointer<UInt8>,
+    scratch: UnsafeMutablePointer<UInt8>
+  ) {
+    let (shift, bias) = (headShift, base &- 1)
+    for i in 0..<count {
+      let head = (bits[i] << 1) &>> (shift + 1)
+      output[i] = UInt8(truncatingIfNeeded: head == 0 ? 0 : head &- bias)
+    }
+    let middles = output + count
+    var lows = middles + count
+    if isFine {
+      let quarter = Self.quarter(count)
+      for i in 0..<count { scratch[i] = UInt8(truncatingIfNeeded: (bits[i] >> 31) << 5 | bits[i] >> 16 & 31) }
+      for i in count..<4 * quarter { scratch[i] = 0 }
+      for i in 0..<quarter {
+        let last = scratch[i + 3 * quarter]
+        middles[i] = scratch[i] | last << 6
+        middles[i + quarter] = scratch[i + quarter] | (last >> 2) << 6
+        middles[i + 2 * quarter] = scratch[i + 2 * quarter] | (last >> 4) << 6
+      }
+      lows = middles + 3 * quarter
+    } else {
+      for i in 0..<count { middles[i] = UInt8(truncatingIfNeeded: (bits[i] >> 31) << 7 | bits[i] >> 16 & 127) }
+    }
+    switch precision {
+    case .float32:
+      let words = UnsafeMutableRawPointer(lows)
+      for i in 0..<count { words.storeBytes(of: UInt16(truncatingIfNeeded: bits[i]), toByteOffset: 2 * i, as: UInt16.self) }
+    case .bfloat16: break
+    case .float16:
+      for i in 0..<count { lows[i] = UInt8(truncatingIfNeeded: bits[i] >> 13 & 7) }
+    }
+  }
+
+  /// The inverse of `encode`. Any bytes give some floats.
+  func decode(
+    _ input: UnsafePointer<UInt8>, count: Int, precision: CheckpointPrecision, into bits: UnsafeMutablePointer<UInt32>,
+    scratch: UnsafeMutablePointer<UInt8>
+  ) {
+    let (shift, bias) = (headShift, base &- 1)
+    var middles = input + count
+    var lows = middles + count
+    var signShift: UInt32 = 7
+    if isFine {
+      let quarter = Self.quarter(count)
+      for i in 0..<quarter {
+        let (a, b, c) = (middles[i], middles[i + quarter], middles[i + 2 * quarter])
+        scratch[i] = a & 63
+        scratch[i + quarter] = b & 63
+        scratch[i + 2 * quarter] = c & 63
+        scratch[i + 3 * quarter] = a >> 6 | (b >> 6) << 2 | (c >> 6) << 4
+      }
+      lows = middles + 3 * quarter
+      middles = UnsafePointer(scratch)
+      signShift = 5
+    }
+    let mask = UInt32(1) << signShift - 1
+    func upper(_ i: Int) -> UInt32 {
+      let symbol = UInt32(input[i])
+      let middle = UInt32(middles[i])
+      let head = symbol == 0 ? 0 : symbol &+ bias
+      return (middle &>> signShift) << 31 | head &<< shift & 0x7fff_ffff | (middle & mask) << 16
+    }
+    switch precision {
+    case .float32:
+      let words = UnsafeRawPointer(lows)
+      for i in 0..<count { bits[i] = upper(i) | UInt32(words.loadUnaligned(fromByteOffset: 2 * i, as: UInt16.self)) }
+    case .bfloat16:
+      for i in 0..<count { bits[i] = upper(i) }
+    case .float16:
+      for i in 0..<count { bits[i] = upper(i) | UInt32(lows[i] & 7) << 13 }
+    }
+  }
+}
