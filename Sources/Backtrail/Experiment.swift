@@ -141,13 +141,20 @@ public struct Experiment: Sendable {
   public func predictedPeakBytes(_ plan: ReplayPlan) -> Int {
     let lanes = min(configuration.lanes, max(1, plan.taskCount))
     let float = MemoryLayout<Float>.stride
-    let lane = stateBytes + (maps[0].network.arenaCount + evaluator.network.arenaCount) * float + Self.laneOverhead
+    var lane = stateBytes + (maps[0].network.arenaCount + evaluator.network.arenaCount) * float + Self.laneOverhead
+    if plan.storesStates {
+      lane += min(Self.codecOverhead, 10 * stateBytes)
+      // A difference needs its parent, and what an allocator keeps of the one before.
+      if configuration.checkpointChain > 0 { lane += 2 * stateBytes }
+    }
     let states = plan.slotCount + maps.count + (plan.hasAverages ? maps.count : 0)
     return ResidentMemory.peakBytes + lanes * lane + states * stateBytes + Self.runOverhead
   }
 
-  /// What OpenBLAS touches of its packing buffers on a lane's thread, and what the database takes: measured.
+  /// What OpenBLAS touches of its packing buffers on a lane's thread, what encoding a checkpoint takes, and what the
+  /// database takes: measured.
   private static let laneOverhead = 1 << 19
+  private static let codecOverhead = 12 << 20
   private static let runOverhead = 1 << 19
 }
 

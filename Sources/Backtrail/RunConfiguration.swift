@@ -36,6 +36,8 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
   public var checkpointEvery: Int
   /// Bytes all checkpoints may take; nil for any number.
   public var diskBudget: Int?
+  /// How many checkpoints of a path may be differences to the one before, in a row.
+  public var checkpointChain: Int
 
   public var seeds: Range<Int> { seed..<seed + seedCount }
 
@@ -77,6 +79,7 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
     blasThreads = try whole("blas-threads", settings.blasThreads, default: 1, in: 1...1024)
 
     checkpointEvery = try whole("checkpoint-every", settings.checkpointEvery, default: 1000, in: 0...1_000_000_000)
+    checkpointChain = try whole("checkpoint-chain", settings.checkpointChain, default: 0, in: 0...100)
     if let text = settings.diskBudget {
       guard let bytes = byteCount(text), bytes > 0 else {
         throw .usage("--disk-budget is '\(text)', but must be a size such as 500MiB or 2GiB")

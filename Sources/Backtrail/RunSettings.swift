@@ -18,6 +18,7 @@ public struct RunSettings: Codable, Equatable, Sendable {
   public var blasThreads: Int?
   public var checkpointEvery: Int?
   public var diskBudget: String?
+  public var checkpointChain: Int?
 
   public init() {}
 
@@ -34,6 +35,7 @@ public struct RunSettings: Codable, Equatable, Sendable {
     case blasThreads = "blas-threads"
     case checkpointEvery = "checkpoint-every"
     case diskBudget = "disk-budget"
+    case checkpointChain = "checkpoint-chain"
   }
 
   /// These settings, and `others` where these say nothing.
@@ -57,6 +59,7 @@ public struct RunSettings: Codable, Equatable, Sendable {
     settings.blasThreads = blasThreads ?? others.blasThreads
     settings.checkpointEvery = checkpointEvery ?? others.checkpointEvery
     settings.diskBudget = diskBudget ?? others.diskBudget
+    settings.checkpointChain = checkpointChain ?? others.checkpointChain
     return settings
   }
 }

@@ -79,9 +79,10 @@ extension TrainingRun {
       let records = try storedStates(besides: damaged)
       let plan = experiment.plan(try progress(records))
       let used = Set(plan.restoredStates.map { records[$0.replica][$0.stored] })
+      let all = records.flatMap { $0 }
       let found = used.filter { record in
         do throws(StorageError) {
-          try folder.verify(record)
+          try folder.verify(record, among: all)
           return false
         } catch {
           listener.didNotice("\(error); going on without it")
@@ -91,7 +92,8 @@ extension TrainingRun {
       if found.isEmpty {
         let checkpoints = try RunCheckpoints(
           folder, database, seeds: Array(experiment.configuration.seeds), series: experiment.orders.map(\.description),
-          stored: records, budget: experiment.configuration.diskBudget)
+          stored: records, budget: experiment.configuration.diskBudget,
+          chainLength: experiment.configuration.checkpointChain)
         return (plan, checkpoints)
       }
       damaged.formUnion(found)

@@ -56,12 +56,15 @@ extension TrainingRun {
   }
 
   private func verifyCheckpoints(repairs: Bool, _ report: inout VerificationReport) async throws {
-    for record in try database.checkpoints() {
+    let records = try database.checkpoints()
+    for record in records {
       report.checkpoints += 1
       do {
         let state = try StoredState(count: experiment.layout.count)
         let average = try StoredState(count: experiment.layout.count)
-        try state.write { state throws(StorageError) in try folder.restore(record, into: &state, average: average) }
+        try state.write { state throws(StorageError) in 
+          try folder.restore(record, among: records, into: &state, average: average)
+        }
       } catch let error as StorageError {
         report.damaged.append("\(error)")
         if repairs { try await repair(record, &report) }
@@ -127,7 +130,8 @@ extension TrainingRun {
     }
     let path = order.sequence(record.n).prefix(record.position)
     let replica = try replica(ofSeed: record.seed)
-    let others = try storedStates()[replica].filter { $0 != record && (try? folder.verify($0)) != nil }
+    let all = try storedStates()[replica]
+    let others = all.filter { $0 != record && $0.parent != record.position && (try? folder.verify($0, among: all)) != nil }
     let (state, evaluations, _) = try await bringBack(
       .listed(ListedOrder(name: record.file, sequences: [path])), n: 1, replica: replica, records: others)
     return (state, evaluations)

@@ -72,6 +72,13 @@ struct RunOptions: ParsableArguments {
   @Option(help: "What all checkpoints may take, such as 500MiB; beyond it they are thinned out. (default: any)")
   var diskBudget: String?
 
+  @Option(
+    help: """
+      How many checkpoints of a path may be stored as differences to the one before, in a row: smaller files, read one \
+      after the other. (default: 0)
+      """)
+  var checkpointChain: Int?
+
   @Option(help: "A YAML file with these options as keys, without the dashes; flags come before it.")
   var config: String?
 
@@ -96,6 +103,7 @@ struct RunOptions: ParsableArguments {
     settings.blasThreads = blasThreads
     settings.checkpointEvery = checkpointEvery
     settings.diskBudget = diskBudget
+    settings.checkpointChain = checkpointChain
     if let config { settings = settings.completed(by: try readConfigurationFile(config)) }
     return try RunConfiguration(settings)
   }

@@ -75,6 +75,16 @@ public struct ReplayPlan: Sendable {
 
   private func work(of task: Task) -> Work { works[workOfReplica[task.replica]] }
 
+  /// Whether any state is stored on the way.
+  public var storesStates: Bool {
+    guard let interval = checkpointInterval else { return false }
+    return works.contains { work in
+      work.tree.nodes.indices.contains {
+        work.tree.isNeeded[$0] && work.tree.nodes[$0].depth / interval > work.tree.nodes[$0].edgeStart / interval
+      }
+    }
+  }
+
   /// The stored states that tasks begin with.
   public var restoredStates: [(replica: Int, stored: Int)] {
     tasks.compactMap { task in

@@ -41,9 +41,11 @@ final class PositionedFile: Sendable {
   deinit { close(descriptor) }
 
   /// In bytes.
+  /// - Throws: `StorageError.failed` too where it is not a regular file, whose size means nothing.
   func size() throws(StorageError) -> Int {
     var status = stat()
     guard fstat(descriptor, &status) == 0 else { throw failure() }
+    guard status.st_mode & S_IFMT == S_IFREG else { throw .failed(path: path, reason: "it is not a regular file") }
     return Int(status.st_size)
   }
 

@@ -16,6 +16,9 @@ public struct CheckpointRecord: Codable, Hashable, Sendable, FetchableRecord, Pe
   public var file: String
   /// The file with forward's running average at this state; nil without one.
   public var averageFile: String?
+  /// The checkpoint of the same path, by its position, that the state is stored as the difference to; nil for one that
+  /// stands alone.
+  public var parent: Int?
   /// Of both files.
   public var bytes: Int
   /// Of the training state and its update count.
@@ -34,6 +37,8 @@ public final class RunCheckpoints: CheckpointStore {
   /// By replica, as the plan was told of them.
   private let stored: [[CheckpointRecord]]
   private let budget: Int?
+  /// How many differences may follow each other.
+  private let chainLength: Int
   /// Held while files come and go, so that the budget is kept whatever the number of lanes.
   private let retention: Mutex<CheckpointRetention>
 
@@ -42,9 +47,10 @@ public final class RunCheckpoints: CheckpointStore {
   ///   - series: by order.
   ///   - stored: what the plan may restore, by replica.
   ///   - budget: bytes all checkpoints may take; nil for any number.
+  ///   - chainLength: how many checkpoints of a path may be differences to the one before, in a row.
   public init(
     _ folder: RunFolder, _ database: RunDatabase, seeds: [Int], series: [String], stored: [[CheckpointRecord]],
-    budget: Int?
+    budget: Int?, chainLength: Int
   ) throws(StorageError) {
     self.folder = folder
     self.database = database
@@ -52,6 +58,7 @@ public final class RunCheckpoints: CheckpointStore {
     self.series = series
     self.stored = stored
     self.budget = budget
+    self.chainLength = chainLength
     retention = Mutex(CheckpointRetention(try database.checkpoints()))
     try folder.makeCheckpointFolder()
   }
@@ -64,9 +71,20 @@ public final class RunCheckpoints: CheckpointStore {
       seed: seeds[replica], series: series[point.iterate.order], n: point.iterate.n, position: point.position,
       file: "\(name).ckpt", averageFile: average.map { _ in "\(name)-average.ckpt" }, bytes: 0, digest: state.digest)
     // A state that is there already has the same bits; one with its average is never replaced by one without.
-    guard !retention.withLock({ $0.contains(record) }) else { return }
-    record.bytes = try CheckpointFile.write(
-      state.values, updateCount: state.updateCount, to: folder.checkpointPath(record.file)).byteCount
+    guard !retention.withLock({ $0.index.contains(record) }) else { return }
+    let chain = retention.withLock { $0.pinParent(of: record, longest: chainLength) }
+    defer { retention.withLock { $0.unpin(chain?.last) } }
+    let path = folder.checkpointPath(record.file)
+    if let chain, let last = chain.last {
+      var parent = TrainingState(values: try StateBuffer(count: state.values.count))
+      try folder.restore(chain, into: &parent)
+      record.parent = last.position
+      record.bytes = try CheckpointFile.write(
+        state.values, updateCount: state.updateCount, parent: parent.values, parentDigest: last.digest, to: path
+      ).byteCount
+    } else {
+      record.bytes = try CheckpointFile.write(state.values, updateCount: state.updateCount, to: path).byteCount
+    }
     if let average, let file = record.averageFile {
       let path = folder.checkpointPath(file)
       record.bytes += try average.read { average throws(StorageError) in
@@ -80,7 +98,7 @@ public final class RunCheckpoints: CheckpointStore {
   }
 
   public func restore(_ index: Int, replica: Int, into state: inout TrainingState, average: StoredState?) throws {
-    try folder.restore(stored[replica][index], into: &state, average: average)
+    try folder.restore(stored[replica][index], among: stored[replica], into: &state, average: average)
   }
 
   /// The row goes first: a file without a row is cleaned up at the next opening, a row without a file would be a lie.
@@ -113,7 +131,7 @@ public struct StoredStateReader: CheckpointStore {
   ) {}
 
   public func restore(_ index: Int, replica: Int, into state: inout TrainingState, average: StoredState?) throws {
-    try folder.restore(records[index], into: &state, average: average)
+    try folder.restore(records[index], among: records, into: &state, average: average)
   }
 }
 
@@ -123,30 +141,47 @@ extension RunFolder {
     _ = try CheckpointFile.write(state.values, updateCount: state.updateCount, to: checkpointPath(record.file))
   }
 
-  /// Reads a checkpoint and checks that it is the one the record tells of.
+  /// Reads a checkpoint, with those it is a difference to, and checks that it is the one the record tells of.
+  /// - Parameter records: where its parents are found.
   public func restore(
-    _ record: CheckpointRecord, into state: inout TrainingState, average: StoredState?
+    _ record: CheckpointRecord, among records: [CheckpointRecord], into state: inout TrainingState,
+    average: StoredState?
   ) throws(StorageError) {
-    let path = checkpointPath(record.file)
-    let header = try CheckpointFile.read(path, into: &state.values)
-    state.updateCount = header.updateCount
-    guard header.updateCount == record.position, header.digest == record.digest else {
-      throw .damaged(
-        path: path,
-        reason: """
-          it holds a state after \(header.updateCount) updates with the digest \(header.digest), not the one after \
-          \(record.position) with \(record.digest)
-          """)
+    guard let chain = CheckpointIndex(records).chain(to: record) else {
+      throw .damaged(path: checkpointPath(record.file), reason: "the checkpoint it is the difference to is missing")
     }
+    try restore(chain, into: &state)
     guard let average, let file = record.averageFile else { return }
     try average.write { average throws(StorageError) in
       average.updateCount = try CheckpointFile.read(checkpointPath(file), into: &average.values).updateCount
     }
   }
 
-  /// Checks every byte of a checkpoint's files.
-  public func verify(_ record: CheckpointRecord) throws(StorageError) {
-    for file in [record.file, record.averageFile].compactMap({ $0 }) { try CheckpointFile.verify(checkpointPath(file)) }
+  /// Reads a chain of checkpoints, each over the one before.
+  func restore(_ chain: [CheckpointRecord], into state: inout TrainingState) throws(StorageError) {
+    for record in chain {
+      let path = checkpointPath(record.file)
+      let header = try CheckpointFile.read(path, into: &state.values)
+      state.updateCount = header.updateCount
+      guard header.updateCount == record.position, header.digest == record.digest else {
+        throw .damaged(
+          path: path,
+          reason: """
+            it holds a state after \(header.updateCount) updates with the digest \(header.digest), not the one after \
+            \(record.position) with \(record.digest)
+            """)
+      }
+    }
+  }
+
+  /// Checks every byte of a checkpoint's files, and of those it is a difference to.
+  public func verify(_ record: CheckpointRecord, among records: [CheckpointRecord]) throws(StorageError) {
+    guard let chain = CheckpointIndex(records).chain(to: record) else {
+      throw .damaged(path: checkpointPath(record.file), reason: "the checkpoint it is the difference to is missing")
+    }
+    for file in chain.map(\.file) + [record.averageFile].compactMap({ $0 }) {
+      try CheckpointFile.verify(checkpointPath(file))
+    }
   }
 }
 
@@ -165,41 +200,38 @@ extension CheckpointRecord {
 /// towards the start, k checkpoints reach back over a length exponential in k, and from any point of the path the way
 /// back to a checkpoint is at most a fixed fraction of the way to the path's end. The last checkpoint of a path goes
 /// when all other paths have no more than one either.
+///
+/// A checkpoint that others are differences to stays while they do.
 struct CheckpointRetention: Sendable {
-  private struct Path: Hashable {
-    let seed: Int
-    let series: String
-    let n: Int
-  }
-
-  private var paths: [Path: [CheckpointRecord]] = [:]
-  private(set) var bytes = 0
+  private(set) var index: CheckpointIndex
+  private var bytes: Int
+  /// Checkpoints that a difference to is being written, and how many.
+  private var pinned: [CheckpointRecord: Int] = [:]
 
   init(_ records: [CheckpointRecord]) {
-    for record in records { insert(record) }
+    index = CheckpointIndex(records)
+    bytes = records.reduce(0) { $0 + $1.bytes }
   }
 
-  private func path(_ record: CheckpointRecord) -> Path {
-    Path(seed: record.seed, series: record.series, n: record.n)
+  /// The chain to what `record` may be stored as the difference to, whose last stays until it is unpinned.
+  mutating func pinParent(of record: CheckpointRecord, longest: Int) -> [CheckpointRecord]? {
+    let chain = index.parentChain(of: record, longest: longest)
+    if let last = chain?.last { pinned[last, default: 0] += 1 }
+    return chain
   }
 
-  func contains(_ record: CheckpointRecord) -> Bool {
-    paths[path(record)]?.contains { $0.position == record.position } ?? false
-  }
-
-  private mutating func insert(_ record: CheckpointRecord) {
-    var records = paths[path(record)] ?? []
-    records.insert(record, at: records.firstIndex { $0.position > record.position } ?? records.endIndex)
-    paths[path(record)] = records
-    bytes += record.bytes
+  mutating func unpin(_ record: CheckpointRecord?) {
+    guard let record, let count = pinned[record] else { return }
+    pinned[record] = count > 1 ? count - 1 : nil
   }
 
   /// Takes in a record and gives up those that the budget has no room for, never the new one.
   mutating func add(_ record: CheckpointRecord, budget: Int?) -> [CheckpointRecord] {
-    insert(record)
+    index.insert(record)
+    bytes += record.bytes
     var superfluous: [CheckpointRecord] = []
     while let budget, bytes > budget, let next = leastUseful(besides: record) {
-      paths[path(next)]?.removeAll { $0.position == next.position }
+      index.remove(next)
       bytes -= next.bytes
       superfluous.append(next)
     }
@@ -208,11 +240,12 @@ struct CheckpointRetention: Sendable {
 
   private func leastUseful(besides newest: CheckpointRecord) -> CheckpointRecord? {
     var best: (score: Double, record: CheckpointRecord)?
-    for records in paths.values {
-      for (index, record) in records.enumerated() where record != newest {
-        let before = index > 0 ? records[index - 1].position : 0
-        let isLast = index == records.count - 1
-        let after = isLast ? record.position : records[index + 1].position
+    for records in index.paths.values {
+      for (place, record) in records.enumerated() where record != newest {
+        guard pinned[record] == nil, !index.hasChild(record) else { continue }
+        let before = place > 0 ? records[place - 1].position : 0
+        let isLast = place == records.count - 1
+        let after = isLast ? record.position : records[place + 1].position
         let end = records[records.count - 1].position
         // The last of a path is what an interrupted lane goes on from.
         let score = isLast ? .greatestFiniteMagnitude : Double(after - before) / Double(end - before)

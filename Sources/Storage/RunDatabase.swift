@@ -140,6 +140,7 @@ public final class RunDatabase: Sendable {
         }
         table.column("file", .text).notNull().unique()
         table.column("averageFile", .text)
+        table.column("parent", .integer)
         table.column("bytes", .integer).notNull()
         table.column("digest", .text).notNull()
         table.column(Sealed<CheckpointRecord>.seal, .text).notNull()

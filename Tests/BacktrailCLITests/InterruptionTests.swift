@@ -13,8 +13,10 @@ import Testing
     --order tail:50 --order sliding:3 --checkpoint-every 200
     """.split(separator: " ").map(String.init)
 
-  private func train(_ name: String, stop: Command.Stop? = nil) throws -> Command {
-    try Command(["train", "--json", "--out", name] + options, in: folder.path, stop: stop)
+  /// - Parameter extra: options; they replace those above.
+  private func train(_ name: String, extra: [String] = [], stop: Command.Stop? = nil) throws -> Command {
+    let options = extra.isEmpty ? options : Array(options.dropLast(2)) + extra
+    return try Command(["train", "--json", "--out", name] + options, in: folder.path, stop: stop)
   }
 
   private func resume(_ name: String, stop: Command.Stop? = nil) throws -> Command {
@@ -74,6 +76,37 @@ import Testing
     // Forward goes on at 35; tail's head at its end, after 35 of its batches, with two teeth of 5 updates.
     #expect(extended.json["gradientEvaluations"] as? Int == 25 + 20 + 2 * 5)
     #expect(try Command(["resume", "run", "--steps", "50"], in: folder.path).status == 64)
+  }
+
+  @Test func differencesAreSmallerAndGiveTheSameBits() throws {
+    let alone = try train("alone")
+    #expect(try train("chained", extra: ["--checkpoint-chain", "3", "--checkpoint-every", "50"]).status == 0)
+    let many = try train("many", extra: ["--checkpoint-every", "50"])
+    let chained = try Command(["runs", "show", "chained", "--json"], in: folder.path)
+    let result = try #require(chained.json["result"] as? [String: Any])
+    let bytes = try #require(result["checkpointBytes"] as? Int)
+    #expect(Double(bytes) < 0.92 * Double(try #require(many.json["checkpointBytes"] as? Int)))
+
+    let stopped = try train(
+      "stopped", extra: ["--checkpoint-chain", "3", "--checkpoint-every", "50"],
+      stop: .onceFilled(folder: folder("stopped/checkpoints"), signal: SIGINT))
+    #expect(stopped.status == 75)
+    #expect(try resume("stopped").text("orders") == alone.text("orders"))
+    let verified = try Command(["verify", "stopped", "--json"], in: folder.path)
+    #expect(verified.status == 0)
+    #expect(verified.json["checkpoints"] as? Int ?? 0 > 10)
+
+    // A base that is damaged takes its differences with it, until it is repaired.
+    let base = try #require(
+      FileManager.default.contentsOfDirectory(atPath: folder("stopped/checkpoints")).first { $0.hasSuffix("-50.ckpt") })
+    var data = try folder.read("stopped/checkpoints/\(base)")
+    data[data.count / 2] ^= 1
+    try folder.write(data, to: "stopped/checkpoints/\(base)")
+    let damaged = try Command(["verify", "stopped"], in: folder.path)
+    #expect(damaged.status == 65)
+    #expect(damaged.errors.contains(base))
+    #expect(try Command(["verify", "stopped", "--repair"], in: folder.path).status == 0)
+    #expect(try Command(["verify", "stopped"], in: folder.path).status == 0)
   }
 
   @Test func aBudgetThinsCheckpointsOut() throws {
