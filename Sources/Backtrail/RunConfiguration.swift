@@ -2,6 +2,7 @@ import Datasets
 import Foundation
 import Networks
 import Replay
+import Storage
 import Tensors
 
 /// A run, complete: with the numerics fingerprint it decides every bit of every iterate, whatever `lanes` is.
@@ -38,6 +39,8 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
   public var diskBudget: Int?
   /// How many checkpoints of a path may be differences to the one before, in a row.
   public var checkpointChain: Int
+  /// zstd's level for checkpoints.
+  public var checkpointLevel: Int
 
   public var seeds: Range<Int> { seed..<seed + seedCount }
 
@@ -80,6 +83,8 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
 
     checkpointEvery = try whole("checkpoint-every", settings.checkpointEvery, default: 1000, in: 0...1_000_000_000)
     checkpointChain = try whole("checkpoint-chain", settings.checkpointChain, default: 0, in: 0...100)
+    checkpointLevel = try whole(
+      "checkpoint-level", settings.checkpointLevel, default: 1, in: CheckpointOptions.levels)
     if let text = settings.diskBudget {
       guard let bytes = byteCount(text), bytes > 0 else {
         throw .usage("--disk-budget is '\(text)', but must be a size such as 500MiB or 2GiB")

@@ -19,6 +19,7 @@ public struct RunSettings: Codable, Equatable, Sendable {
   public var checkpointEvery: Int?
   public var diskBudget: String?
   public var checkpointChain: Int?
+  public var checkpointLevel: Int?
 
   public init() {}
 
@@ -36,6 +37,7 @@ public struct RunSettings: Codable, Equatable, Sendable {
     case checkpointEvery = "checkpoint-every"
     case diskBudget = "disk-budget"
     case checkpointChain = "checkpoint-chain"
+    case checkpointLevel = "checkpoint-level"
   }
 
   /// These settings, and `others` where these say nothing.
@@ -60,6 +62,7 @@ public struct RunSettings: Codable, Equatable, Sendable {
     settings.checkpointEvery = checkpointEvery ?? others.checkpointEvery
     settings.diskBudget = diskBudget ?? others.diskBudget
     settings.checkpointChain = checkpointChain ?? others.checkpointChain
+    settings.checkpointLevel = checkpointLevel ?? others.checkpointLevel
     return settings
   }
 }

@@ -93,7 +93,7 @@ extension TrainingRun {
         let checkpoints = try RunCheckpoints(
           folder, database, seeds: Array(experiment.configuration.seeds), series: experiment.orders.map(\.description),
           stored: records, budget: experiment.configuration.diskBudget,
-          chainLength: experiment.configuration.checkpointChain)
+          chainLength: experiment.configuration.checkpointChain, level: experiment.configuration.checkpointLevel)
         return (plan, checkpoints)
       }
       damaged.formUnion(found)

@@ -79,6 +79,9 @@ struct RunOptions: ParsableArguments {
       """)
   var checkpointChain: Int?
 
+  @Option(help: "zstd's level for checkpoints, 1 to 19; higher ones gain little. (default: 1)")
+  var checkpointLevel: Int?
+
   @Option(help: "A YAML file with these options as keys, without the dashes; flags come before it.")
   var config: String?
 
@@ -104,6 +107,7 @@ struct RunOptions: ParsableArguments {
     settings.checkpointEvery = checkpointEvery
     settings.diskBudget = diskBudget
     settings.checkpointChain = checkpointChain
+    settings.checkpointLevel = checkpointLevel
     if let config { settings = settings.completed(by: try readConfigurationFile(config)) }
     return try RunConfiguration(settings)
   }

@@ -6,10 +6,9 @@ import Tensors
 ///
 ///     0       filter: 0 heads with two mantissa bits, 1 heads with none (`FloatSplit`), 2 difference (`FloatDifference`)
 ///     1 ... 2 with filter 0, the head whose symbol is 1; otherwise 0
-///     3 ...   one zstd frame (RFC 8878) of the filtered bytes
+///     3 ...   two zstd frames (RFC 8878), which together hold the filtered bytes: the symbols or buckets, and the rest
 struct CheckpointFrame {
-  /// Floats of a full frame, 1 MiB: zstd's blocks of 128 KiB divide its symbols evenly, so that symbols and incompressible
-  /// planes never share a block and its table. The last frame of a section may be shorter.
+  /// Floats of a full frame, 1 MiB. The last frame of a section may be shorter.
   static let length = 1 << 18
 
   /// Where its floats lie in the state.
@@ -32,7 +31,8 @@ struct CheckpointFrame {
   }
 
   static let headerSize = 3
-  static let capacity = headerSize + BlockCompressor.capacity(count: filteredCapacity)
+  static let capacity =
+    headerSize + BlockCompressor.capacity(count: length) + BlockCompressor.capacity(count: filteredCapacity - length)
   static let filteredCapacity = FloatDifference.capacity(count: length)
 
   /// The frame's floats of a state, as bit patterns: integers of the same size and alignment.
@@ -107,7 +107,7 @@ final class CheckpointFrameEncoder: @unchecked Sendable {
     let size = FloatDifference.encode(
       bits, parent: parent, count: frame.region.count, precision: frame.precision,
       into: filtered.bytePointer, scratch: scratch.wordPointer)
-    return try compress(size, filter: .difference, base: 0)
+    return try compress(size, symbols: frame.region.count, filter: .difference, base: 0)
   }
 
   private func encodeSplit(_ bits: UnsafePointer<UInt32>, _ frame: CheckpointFrame) throws(CodecError) -> Int {
@@ -116,17 +116,24 @@ final class CheckpointFrameEncoder: @unchecked Sendable {
       bits, count: frame.region.count, precision: frame.precision,
       into: filtered.bytePointer, scratch: scratch.bytePointer)
     return try compress(
-      split.size(count: frame.region.count, precision: frame.precision),
+      split.size(count: frame.region.count, precision: frame.precision), symbols: frame.region.count,
       filter: split.isFine ? .fineSplit : .coarseSplit, base: split.isFine ? UInt16(split.base) : 0)
   }
 
-  private func compress(_ size: Int, filter: CheckpointFrame.Filter, base: UInt16) throws(CodecError) -> Int {
+  /// Writes the frame with `size` filtered bytes. The symbols they begin with are compressed apart from the rest, lest
+  /// one of zstd's blocks, and so one code, hold both.
+  private func compress(
+    _ size: Int, symbols: Int, filter: CheckpointFrame.Filter, base: UInt16
+  ) throws(CodecError) -> Int {
     output[0] = filter.rawValue
     output.storeBytes(of: base.littleEndian, toByteOffset: 1, as: UInt16.self)
-    return try CheckpointFrame.headerSize
-      + compressor.compress(
-        UnsafeRawBufferPointer(rebasing: filtered[..<size]),
-        into: UnsafeMutableRawBufferPointer(rebasing: output[CheckpointFrame.headerSize...]))
+    var end = CheckpointFrame.headerSize
+    for part in [0..<symbols, symbols..<size] {
+      end += try compressor.compress(
+        UnsafeRawBufferPointer(rebasing: filtered[part]),
+        into: UnsafeMutableRawBufferPointer(rebasing: output[end...]))
+    }
+    return end
   }
 
   private static func round(
@@ -153,11 +160,7 @@ final class CheckpointFrameDecoder {
   /// Where an encoded frame is put to be decoded.
   let input = UnsafeMutableRawBufferPointer.allocate(byteCount: CheckpointFrame.capacity, alignment: 64)
 
-  init() throws(CodecError) {
-    decompressor = try BlockDecompressor()
-    // A damaged difference may have its offsets read from beyond what was decompressed.
-    filtered.initializeMemory(as: UInt8.self, repeating: 0)
-  }
+  init() throws(CodecError) { decompressor = try BlockDecompressor() }
 
   deinit {
     for buffer in [filtered, scratch, input] { buffer.deallocate() }

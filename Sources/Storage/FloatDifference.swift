@@ -23,6 +23,47 @@ enum FloatDifference {
     return signed ^ (signed >> 31 & 0x7fff_ffff)
   }
 
+  /// The differences of `count` floats from their parents, zigzag coded.
+  private static func convert(
+    _ bits: UnsafePointer<UInt32>, _ parent: UnsafePointer<UInt32>, _ count: Int, _ dropped: Int32,
+    into numbers: UnsafeMutablePointer<UInt32>
+  ) {
+    for i in 0..<count {
+      let difference = (ordered(bits[i]) &>> dropped) &- (ordered(parent[i]) &>> dropped)
+      numbers[i] = UInt32(bitPattern: difference << 1 ^ difference >> 31)
+    }
+  }
+
+  /// The inverse of `convert`: the parents' floats become those that were given.
+  private static func restore(
+    _ bits: UnsafeMutablePointer<UInt32>, _ count: Int, _ dropped: Int32, from numbers: UnsafePointer<UInt32>
+  ) {
+    // Of a negative number all bits below the sign are inverted, save those that were dropped.
+    let inverted = (Int32.max &>> dropped) &<< dropped
+    for i in 0..<count {
+      let number = numbers[i]
+      let difference = Int32(bitPattern: number >> 1) ^ (0 &- Int32(bitPattern: number & 1))
+      let value = ((ordered(bits[i]) &>> dropped) &+ difference) &<< dropped
+      bits[i] = UInt32(bitPattern: value ^ (value >> 31 & inverted))
+    }
+  }
+
+  /// The numbers of a bucket.
+  private struct Bucket {
+    /// The least of them.
+    let least: UInt32
+    /// The offset's bits, and how many they are.
+    let mask: UInt32
+    let size: Int
+  }
+
+  /// By symbol. Those from 64 on are never written, and mean zero.
+  private static let buckets = (UInt32(0)..<256).map { symbol in
+    let size = symbol < 4 || symbol >= 64 ? 0 : symbol >> 1 - 1
+    let least = symbol >= 64 ? 0 : (symbol - size << 1) << size
+    return Bucket(least: least, mask: 1 << size - 1, size: Int(size))
+  }
+
   /// Filters `count` floats.
   /// - Returns: The bytes written: `count` buckets, then the offsets.
   static func encode(
@@ -36,20 +77,18 @@ enum FloatDifference {
     var filled: UInt64 = 0
     for start in stride(from: 0, to: count, by: block) {
       let length = min(block, count - start)
-      for i in 0..<length {
-        let difference = (ordered(bits[start + i]) &>> dropped) &- (ordered(parent[start + i]) &>> dropped)
-        numbers[i] = UInt32(bitPattern: difference << 1 ^ difference >> 31)
-      }
+      convert(bits + start, parent + start, length, dropped, into: numbers)
+      let buckets = output + start
       for i in 0..<length {
         let number = numbers[i]
         // |2 gives 0 ... 3 the same two bits of length, and no offset.
-        let size = UInt32(30 &- (number | 2).leadingZeroBitCount)
-        output[start + i] = UInt8(truncatingIfNeeded: size << 1 &+ number &>> size)
+        let size = UInt32(truncatingIfNeeded: 30 &- (number | 2).leadingZeroBitCount)
+        buckets[i] = UInt8(truncatingIfNeeded: size << 1 &+ number &>> size)
         pending |= UInt64(number & (1 &<< size &- 1)) &<< filled
         filled &+= UInt64(size)
         offsets.storeBytes(of: pending, toByteOffset: position, as: UInt64.self)
         // Whole bytes leave; fewer than 8 bits stay, and 30 more always fit.
-        position &+= Int(filled >> 3)
+        position &+= Int(truncatingIfNeeded: filled >> 3)
         pending &>>= filled & ~7
         filled &= 7
       }
@@ -58,32 +97,28 @@ enum FloatDifference {
   }
 
   /// Overwrites the parent's floats by those that `encode` was given.
-  /// - Parameter input: `capacity(count:)` readable bytes of which the first `size` are the filtered ones. Any bytes can
-  ///   be decoded safely.
+  /// - Parameter input: `capacity(count:)` bytes of memory, of which the first `size` are the filtered ones. Any bytes can
+  ///   be decoded safely: buckets that promise more offsets than there are have them read from the rest.
   /// - Returns: Whether `size` is what the buckets say.
   static func decode(
     _ input: UnsafePointer<UInt8>, size: Int, count: Int, precision: CheckpointPrecision,
     over bits: UnsafeMutablePointer<UInt32>, scratch numbers: UnsafeMutablePointer<UInt32>
   ) -> Bool {
+    guard size >= count else { return false }
     let dropped = Int32(precision.droppedBits)
     let offsets = UnsafeRawPointer(input + count)
     var position = 0
-    for start in stride(from: 0, to: count, by: block) {
-      let length = min(block, count - start)
-      for i in 0..<length {
-        let bucket = UInt32(input[start + i] & 63)
-        let size = bucket < 4 ? 0 : bucket >> 1 &- 1
-        let word = offsets.loadUnaligned(fromByteOffset: position >> 3, as: UInt64.self) &>> UInt64(position & 7)
-        numbers[i] = (bucket &- size << 1) &<< size | UInt32(truncatingIfNeeded: word) & (1 &<< size &- 1)
-        position &+= Int(size)
-      }
-      for i in 0..<length {
-        let number = numbers[i]
-        let difference = Int32(bitPattern: number >> 1) ^ (0 &- Int32(bitPattern: number & 1))
-        let value = ((ordered(bits[start + i]) &>> dropped) &+ difference) &<< dropped
-        // Of a negative number all bits below the sign are inverted, those that were dropped by the shift among them.
-        let inverted = value >> 31 & ((Int32.max &>> dropped) &<< dropped)
-        bits[start + i] = UInt32(bitPattern: value ^ inverted)
+    buckets.withUnsafeBufferPointer { table in
+      for start in stride(from: 0, to: count, by: block) {
+        let length = min(block, count - start)
+        let symbols = input + start
+        for i in 0..<length {
+          let bucket = table[Int(symbols[i])]
+          let word = offsets.loadUnaligned(fromByteOffset: position >> 3, as: UInt64.self) &>> UInt64(position & 7)
+          numbers[i] = bucket.least | UInt32(truncatingIfNeeded: word) & bucket.mask
+          position &+= bucket.size
+        }
+        restore(bits + start, length, dropped, from: numbers)
       }
     }
     return count + (position + 7) / 8 == size

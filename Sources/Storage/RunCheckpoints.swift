@@ -39,6 +39,7 @@ public final class RunCheckpoints: CheckpointStore {
   private let budget: Int?
   /// How many differences may follow each other.
   private let chainLength: Int
+  private let options: CheckpointOptions
   /// Held while files come and go, so that the budget is kept whatever the number of lanes.
   private let retention: Mutex<CheckpointRetention>
 
@@ -48,9 +49,10 @@ public final class RunCheckpoints: CheckpointStore {
   ///   - stored: what the plan may restore, by replica.
   ///   - budget: bytes all checkpoints may take; nil for any number.
   ///   - chainLength: how many checkpoints of a path may be differences to the one before, in a row.
+  ///   - level: zstd's.
   public init(
     _ folder: RunFolder, _ database: RunDatabase, seeds: [Int], series: [String], stored: [[CheckpointRecord]],
-    budget: Int?, chainLength: Int
+    budget: Int?, chainLength: Int, level: Int
   ) throws(StorageError) {
     self.folder = folder
     self.database = database
@@ -59,6 +61,7 @@ public final class RunCheckpoints: CheckpointStore {
     self.stored = stored
     self.budget = budget
     self.chainLength = chainLength
+    options = CheckpointOptions(level: level)
     retention = Mutex(CheckpointRetention(try database.checkpoints()))
     try folder.makeCheckpointFolder()
   }
@@ -80,15 +83,20 @@ public final class RunCheckpoints: CheckpointStore {
       try folder.restore(chain, into: &parent)
       record.parent = last.position
       record.bytes = try CheckpointFile.write(
-        state.values, updateCount: state.updateCount, parent: parent.values, parentDigest: last.digest, to: path
+        state.values, updateCount: state.updateCount, parent: parent.values, parentDigest: last.digest,
+        options: options, to: path
       ).byteCount
     } else {
-      record.bytes = try CheckpointFile.write(state.values, updateCount: state.updateCount, to: path).byteCount
+      record.bytes = try CheckpointFile.write(
+        state.values, updateCount: state.updateCount, options: options, to: path
+      ).byteCount
     }
     if let average, let file = record.averageFile {
       let path = folder.checkpointPath(file)
       record.bytes += try average.read { average throws(StorageError) in
-        try CheckpointFile.write(average.values, updateCount: average.updateCount, to: path).byteCount
+        try CheckpointFile.write(
+          average.values, updateCount: average.updateCount, options: options, to: path
+        ).byteCount
       }
     }
     try retention.withLock { retention throws(StorageError) in

@@ -44,8 +44,8 @@ struct BlockDecompressor: ~Copyable {
 
   deinit { ZSTD_freeDCtx(context) }
 
-  /// Reads a zstd frame that fills `input`.
-  /// - Returns: How many bytes of `output` it gave.
+  /// Reads the zstd frames that fill `input`, one after another.
+  /// - Returns: How many bytes of `output` they gave.
   func decompress(
     _ input: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer
   ) throws(CodecError) -> Int {
