@@ -54,14 +54,14 @@ enum FloatDifference {
     let least: UInt32
     /// The offset's bits, and how many they are.
     let mask: UInt32
-    let size: Int
+    let size: UInt64
   }
 
   /// By symbol. Those from 64 on are never written, and mean zero.
   private static let buckets = (UInt32(0)..<256).map { symbol in
     let size = symbol < 4 || symbol >= 64 ? 0 : symbol >> 1 - 1
     let least = symbol >= 64 ? 0 : (symbol - size << 1) << size
-    return Bucket(least: least, mask: 1 << size - 1, size: Int(size))
+    return Bucket(least: least, mask: 1 << size - 1, size: UInt64(size))
   }
 
   /// Filters `count` floats.
@@ -107,20 +107,22 @@ enum FloatDifference {
     guard size >= count else { return false }
     let dropped = Int32(precision.droppedBits)
     let offsets = UnsafeRawPointer(input + count)
-    var position = 0
+    // In bits.
+    var position: UInt64 = 0
     buckets.withUnsafeBufferPointer { table in
       for start in stride(from: 0, to: count, by: block) {
         let length = min(block, count - start)
         let symbols = input + start
         for i in 0..<length {
           let bucket = table[Int(symbols[i])]
-          let word = offsets.loadUnaligned(fromByteOffset: position >> 3, as: UInt64.self) &>> UInt64(position & 7)
+          let place = Int(truncatingIfNeeded: position >> 3)
+          let word = offsets.loadUnaligned(fromByteOffset: place, as: UInt64.self) &>> (position & 7)
           numbers[i] = bucket.least | UInt32(truncatingIfNeeded: word) & bucket.mask
           position &+= bucket.size
         }
         restore(bits + start, length, dropped, from: numbers)
       }
     }
-    return count + (position + 7) / 8 == size
+    return count + Int(position + 7) / 8 == size
   }
 }

@@ -88,7 +88,9 @@ struct FloatSplit {
     switch precision {
     case .float32:
       let words = UnsafeMutableRawPointer(lows)
-      for i in 0..<count { words.storeBytes(of: UInt16(truncatingIfNeeded: bits[i]), toByteOffset: 2 * i, as: UInt16.self) }
+      for i in 0..<count {
+        words.storeBytes(of: UInt16(truncatingIfNeeded: bits[i]), toByteOffset: 2 &* i, as: UInt16.self)
+      }
     case .bfloat16: break
     case .float16:
       for i in 0..<count { lows[i] = UInt8(truncatingIfNeeded: bits[i] >> 13 & 7) }
@@ -100,10 +102,7 @@ struct FloatSplit {
     _ input: UnsafePointer<UInt8>, count: Int, precision: CheckpointPrecision, into bits: UnsafeMutablePointer<UInt32>,
     scratch: UnsafeMutablePointer<UInt8>
   ) {
-    let (shift, bias) = (headShift, base &- 1)
     var middles = input + count
-    var lows = middles + count
-    var signShift: UInt32 = 7
     if isFine {
       let quarter = Self.quarter(count)
       for i in 0..<quarter {
@@ -113,21 +112,34 @@ struct FloatSplit {
         scratch[i + 2 * quarter] = c & 63
         scratch[i + 3 * quarter] = a >> 6 | (b >> 6) << 2 | (c >> 6) << 4
       }
-      lows = middles + 3 * quarter
+      let lows = middles + 3 * quarter
       middles = UnsafePointer(scratch)
-      signShift = 5
+      join(input, middles, lows, count, precision, headShift: 21, into: bits)
+    } else {
+      join(input, middles, middles + count, count, precision, headShift: 23, into: bits)
     }
-    let mask = UInt32(1) << signShift - 1
+  }
+
+  /// Puts floats together. Inlined, so that the shifts are constants.
+  @inline(__always)
+  private func join(
+    _ symbols: UnsafePointer<UInt8>, _ middles: UnsafePointer<UInt8>, _ lows: UnsafePointer<UInt8>, _ count: Int,
+    _ precision: CheckpointPrecision, headShift: UInt32, into bits: UnsafeMutablePointer<UInt32>
+  ) {
+    let bias = base &- 1
+    // The middle's sign is the bit above those of the mantissa.
+    let signShift = headShift - 16
     func upper(_ i: Int) -> UInt32 {
-      let symbol = UInt32(input[i])
+      let symbol = UInt32(symbols[i])
       let middle = UInt32(middles[i])
       let head = symbol == 0 ? 0 : symbol &+ bias
-      return (middle &>> signShift) << 31 | head &<< shift & 0x7fff_ffff | (middle & mask) << 16
+      let mantissa = middle & (1 &<< signShift &- 1)
+      return (middle &>> signShift) << 31 | head &<< headShift & 0x7fff_ffff | mantissa << 16
     }
     switch precision {
     case .float32:
       let words = UnsafeRawPointer(lows)
-      for i in 0..<count { bits[i] = upper(i) | UInt32(words.loadUnaligned(fromByteOffset: 2 * i, as: UInt16.self)) }
+      for i in 0..<count { bits[i] = upper(i) | UInt32(words.loadUnaligned(fromByteOffset: 2 &* i, as: UInt16.self)) }
     case .bfloat16:
       for i in 0..<count { bits[i] = upper(i) }
     case .float16:

@@ -19,7 +19,8 @@ import Testing
     return patterns
   }
 
-  @Test func float16AgreesWithTheProcessors() {
+  #if !(os(macOS) && arch(x86_64))
+  @Test func float16AgreesWithTheLanguages() {
     for pattern in Self.patterns {
       let value = Float(bitPattern: pattern)
       let rounded = CheckpointPrecision.float16.rounded(value)
@@ -27,6 +28,7 @@ import Testing
       #expect(rounded.bitPattern == expected.bitPattern || (value.isNaN && rounded.isNaN), "\(pattern)")
     }
   }
+  #endif
 
   @Test func bfloat16IsTheNearestWithTiesToEven() {
     for pattern in Self.patterns {

@@ -32,7 +32,10 @@ func time(_ body: () throws -> Void) rethrows -> Double {
 
 func name(_ path: String) -> String { URL(fileURLWithPath: path).deletingPathExtension().lastPathComponent }
 
-func printRow(_ stored: String, _ level: Int, _ precision: CheckpointPrecision, _ bytes: Int, _ raw: Int, _ encode: Double, _ decode: Double) {
+func printRow(
+  _ stored: String, _ level: Int, _ precision: CheckpointPrecision, _ bytes: Int, _ raw: Int, _ encode: Double,
+  _ decode: Double
+) {
   let ratio = String(format: "%.4f", Double(bytes) / Double(raw))
   let speeds = [encode, decode].map { String(Int(Double(raw) / $0 / 1e6)) }
   print("| \(stored) | \(precision) | \(level) | \(ratio) | \(speeds[0]) | \(speeds[1]) |")
@@ -43,7 +46,9 @@ let raw = parent.count * MemoryLayout<Float>.stride
 let parentDigest = Digest(of: parent, updateCount: 0)
 let path = folder + "/checkpoint-bench.ckpt"
 defer { try? FileManager.default.removeItem(atPath: path) }
-let cases: [(CheckpointPrecision, Int)] = [(.float32, 1), (.float32, 3), (.float32, 9), (.float32, 19), (.bfloat16, 1), (.float16, 1)]
+let cases: [(CheckpointPrecision, Int)] = [
+  (.float32, 1), (.float32, 3), (.float32, 9), (.float32, 19), (.bfloat16, 1), (.float16, 1),
+]
 
 print("| stored | precision | level | bytes / raw | encode MB/s | decode MB/s |")
 print("| --- | --- | --- | --- | --- | --- |")
@@ -52,7 +57,8 @@ for (precision, level) in cases {
   let encode = try time { try CheckpointFile.write(parent, updateCount: 0, options: options, to: path) }
   var decoded = try FloatBuffer(count: parent.count)
   let decode = try time { try CheckpointFile.read(path, into: &decoded) }
-  printRow("\(name(parentPath)) alone", level, precision, try CheckpointFile.readHeader(path).byteCount, raw, encode, decode)
+  let bytes = try CheckpointFile.readHeader(path).byteCount
+  printRow("\(name(parentPath)) alone", level, precision, bytes, raw, encode, decode)
 }
 for statePath in CommandLine.arguments.dropFirst(3) {
   let state = try load(statePath)
