@@ -17,7 +17,7 @@ public enum NumericsFingerprint {
     #if canImport(Glibc)
       var name = [CChar](repeating: 0, count: 64)
       confstr(Int32(_CS_GNU_LIBC_VERSION), &name, name.count)
-      return String(cString: name)
+      return String(decoding: name.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
     #else
       return "libm \(ProcessInfo.processInfo.operatingSystemVersionString)"
     #endif

@@ -1,4 +1,5 @@
 import Replay
+import TestSupport
 import Testing
 
 /// r l − C(s + r, r − 1) with s = slots + 1 and r the least such that C(s + r, s) ≥ l.
