@@ -3,8 +3,8 @@
     pip install zipnn pcodec numpy xxhash
     python checkpoints.py FOLDER PARENT.safetensors [STATE.safetensors ...]
 
-Speeds are given in memory, and as checkpoint-bench has them: with a file in FOLDER, written beside and renamed, and XXH3
-digests of the state and of the encoded bytes, made and checked.
+Speeds in MB/s are given in memory, and as checkpoint-bench has them: with a file in FOLDER, written beside and renamed,
+and XXH3 digests of the state and of the encoded bytes, made and checked.
 
 Neither stores differences itself: ZipNN is given the exclusive or with the parent, pcodec the integer difference of
 order-preserving integers. Making and undoing these is not in the times.

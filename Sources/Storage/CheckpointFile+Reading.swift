@@ -18,7 +18,9 @@ extension CheckpointFile {
   /// - Parameter body: is called on several threads, with a decoder whose `input` begins with the frame's `size` bytes.
   static func forEachFrame(
     of table: CheckpointTable, in file: PositionedFile, threads: Int,
-    body: @Sendable (_ decoder: CheckpointFrameDecoder, _ frame: CheckpointFrame, _ size: Int) throws(CodecError) -> Void
+    body: @Sendable (
+      _ decoder: CheckpointFrameDecoder, _ frame: CheckpointFrame, _ size: Int
+    ) throws(CodecError) -> Void
   ) throws(StorageError) {
     precondition(threads > 0, "it takes a thread")
     let frameCount = table.frames.count

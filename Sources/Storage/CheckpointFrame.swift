@@ -4,7 +4,7 @@ import Tensors
 ///
 /// Encoded bytes, numbers least significant byte first:
 ///
-///     0       filter: 0 heads with two mantissa bits, 1 heads with none (`FloatSplit`), 2 difference (`FloatDifference`)
+///     0       filter: 0 heads with two mantissa bits, 1 with none (`FloatSplit`), 2 difference (`FloatDifference`)
 ///     1 ... 2 with filter 0, the head whose symbol is 1; otherwise 0
 ///     3 ...   two zstd frames (RFC 8878), which together hold the filtered bytes: the symbols or buckets, and the rest
 struct CheckpointFrame {
@@ -22,8 +22,8 @@ struct CheckpointFrame {
     for section in sections {
       let end = start + section.count
       for offset in stride(from: start, to: end, by: length) {
-        frames.append(
-          CheckpointFrame(region: Region(offset: offset, count: min(length, end - offset)), precision: section.precision))
+        let region = Region(offset: offset, count: min(length, end - offset))
+        frames.append(CheckpointFrame(region: region, precision: section.precision))
       }
       start = end
     }
@@ -49,8 +49,8 @@ struct CheckpointFrame {
   }
 }
 
-/// Encodes frames, one after another, in memory that it keeps. Sendable to be handed from thread to thread; one at a time
-/// may use it.
+/// Encodes frames, one after another, in memory that it keeps. Sendable to be handed from thread to thread; one at a
+/// time may use it.
 final class CheckpointFrameEncoder: @unchecked Sendable {
   private let compressor: BlockCompressor
   private let filtered = UnsafeMutableRawBufferPointer.allocate(
@@ -91,7 +91,7 @@ final class CheckpointFrameEncoder: @unchecked Sendable {
       let origin = Self.round(frame.bits(of: parent), count: count, to: frame.precision, in: &roundedParent)
       size = try encodeDifference(bits, from: origin, frame)
     }
-    // A split is seldom smaller than three quarters of the floats' stored bits: no use to try it against a good difference.
+    // A split is seldom smaller than three quarters of the floats' stored bits: no use to try it beside less.
     if size > count * Int(32 - frame.precision.droppedBits) / 8 * 3 / 4 {
       swap(&output, &attempt)
       let alone = try encodeSplit(bits, frame)

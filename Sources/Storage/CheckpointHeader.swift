@@ -29,7 +29,8 @@ public struct CheckpointHeader: Hashable, Sendable {
 ///     64          4       1 with a parent, 0 without
 ///     68          4       number of sections, S
 ///     72          4       number of frames, F
-///     76          12 S    for each section: its length in floats (8), its precision (4): 0 float32, 1 bfloat16, 2 float16
+///     76          12 S    for each section: its length in floats (8), its precision (4):
+///                         0 float32, 1 bfloat16, 2 float16
 ///     76 + 12 S   20 F    for each frame: its size in bytes (4), the digest of these bytes (16)
 ///     H − 16      16      digest of all bytes before
 ///     H           ...     the frames (`CheckpointFrame`), one after another, to the end of the file
@@ -90,23 +91,25 @@ struct CheckpointTable {
 
   /// The size of the table that starts with these `prefixSize` bytes.
   static func size(prefix: [UInt8], fileSize: Int, path: String) throws(StorageError) -> Int {
+    func damaged(_ reason: String) -> StorageError { .damaged(path: path, reason: reason) }
     var reader = ByteReader(prefix)
-    guard reader.bytes(magic.count) == magic[...] else { throw .damaged(path: path, reason: "it does not begin as a checkpoint does") }
+    guard reader.bytes(magic.count) == magic[...] else { throw damaged("it does not begin as a checkpoint does") }
     let version = Int(reader.uint32())
-    guard version == Self.version else { throw .damaged(path: path, reason: "its header names the unknown format version \(version)") }
+    guard version == Self.version else { throw damaged("its header names the unknown format version \(version)") }
     let size = Int(reader.uint32())
     guard size >= Self.size(sections: 0, frames: 0), size <= fileSize else {
-      throw .damaged(path: path, reason: "its header can't be \(size) bytes long in a file of \(fileSize)")
+      throw damaged("its header can't be \(size) bytes long in a file of \(fileSize)")
     }
     return size
   }
 
   /// Reads a whole table, of the size that its prefix told.
   init(_ bytes: [UInt8], fileSize: Int, path: String) throws(StorageError) {
+    func damaged(_ reason: String) -> StorageError { .damaged(path: path, reason: reason) }
     let end = bytes.count - Self.digestSize
     var trailer = ByteReader(bytes[end...])
     guard trailer.digest() == Digest(of: bytes.span.extracting(..<end).bytes) else {
-      throw .damaged(path: path, reason: "the checksum of its header is wrong")
+      throw damaged("the checksum of its header is wrong")
     }
     var reader = ByteReader(bytes[Self.prefixSize...])
     let updateCount = reader.uint64()
@@ -116,9 +119,9 @@ struct CheckpointTable {
     let hasParent = reader.uint32()
     let sectionCount = Int(reader.uint32())
     let frameCount = Int(reader.uint32())
-    guard updateCount <= Int.max, hasParent <= 1 else { throw .damaged(path: path, reason: "its header holds impossible numbers") }
+    guard updateCount <= Int.max, hasParent <= 1 else { throw damaged("its header holds impossible numbers") }
     guard Self.size(sections: sectionCount, frames: frameCount) == bytes.count else {
-      throw .damaged(path: path, reason: "its header is not as long as \(sectionCount) sections and \(frameCount) frames take")
+      throw damaged("its header is not as long as \(sectionCount) sections and \(frameCount) frames take")
     }
 
     var sections: [CheckpointSection] = []
@@ -127,23 +130,23 @@ struct CheckpointTable {
     var sum: UInt64 = 0
     for index in 0..<sectionCount {
       let count = reader.uint64()
-      guard count <= capacity - sum else { throw .damaged(path: path, reason: "section \(index + 1) is longer than the frames that are there") }
+      guard count <= capacity - sum else { throw damaged("section \(index + 1) is longer than its frames") }
       guard let precision = CheckpointPrecision(rawValue: reader.uint32()) else {
-        throw .damaged(path: path, reason: "section \(index + 1) has an unknown precision")
+        throw damaged("section \(index + 1) has an unknown precision")
       }
       sum += count
       sections.append(CheckpointSection(count: Int(count), precision: precision))
     }
-    guard sum == stateCount else { throw .damaged(path: path, reason: "its sections don't add up to its \(stateCount) floats") }
+    guard sum == stateCount else { throw damaged("its sections don't add up to its \(stateCount) floats") }
     frames = CheckpointFrame.frames(of: sections)
-    guard frames.count == frameCount else { throw .damaged(path: path, reason: "it needs \(frames.count) frames and has \(frameCount)") }
+    guard frames.count == frameCount else { throw damaged("it needs \(frames.count) frames and has \(frameCount)") }
 
     entries = frames.map { _ in Entry(size: Int(reader.uint32()), digest: reader.digest()) }
     let framesSize = fileSize - bytes.count
     let expected = entries.reduce(0) { $0 + $1.size }
-    guard expected == framesSize else { throw .damaged(path: path, reason: "its frames take \(expected) bytes and \(framesSize) are there") }
+    guard expected == framesSize else { throw damaged("its frames take \(expected) bytes and \(framesSize) are there") }
     if let index = entries.firstIndex(where: { $0.size > CheckpointFrame.capacity }) {
-      throw .damaged(path: path, reason: "frame \(index + 1) can't take \(entries[index].size) bytes")
+      throw damaged("frame \(index + 1) can't take \(entries[index].size) bytes")
     }
     header = CheckpointHeader(
       updateCount: Int(updateCount), stateCount: Int(stateCount), digest: digest,

@@ -1,11 +1,11 @@
 /// Stores floats as their distance from a parent's, counted in representable floats.
 ///
-/// A float's bits, read as sign and magnitude, become an integer that orders as the float does; so two near floats have a
-/// small difference, also across a power of two or zero. Differences wrap around at 32 bits, which makes them reversible
-/// for all bit patterns. Zigzag coding (0, −1, 1, −2, ...) makes them unsigned, and each is parted into a *bucket* and
-/// an offset in it: numbers below 4 are their own bucket; above, a bucket holds the numbers that share their two leading
-/// bits, 2 for each bit length, 64 in all (the slots of LZMA's distances). Buckets become a byte each for the entropy
-/// coder; offsets are uniform to a good approximation and packed as they are, least significant bit first.
+/// A float's bits, read as sign and magnitude, become an integer that orders as the float does; so two near floats
+/// have a small difference, also across a power of two or zero. Differences wrap around at 32 bits, which makes them
+/// reversible for all bit patterns. Zigzag coding (0, −1, 1, −2, ...) makes them unsigned, and each is parted into a
+/// *bucket* and an offset in it: numbers below 4 are their own bucket; above, a bucket holds the numbers that share their
+/// two leading bits, 2 for each bit length, 64 in all (the slots of LZMA's distances). Buckets become a byte each for the
+/// entropy coder; offsets are uniform to a good approximation and packed as they are, least significant bit first.
 enum FloatDifference {
   /// Bytes that filtering `count` floats fills at most, and reads at most when it decodes.
   static func capacity(count: Int) -> Int { count + count * 4 + 8 }
@@ -97,8 +97,8 @@ enum FloatDifference {
   }
 
   /// Overwrites the parent's floats by those that `encode` was given.
-  /// - Parameter input: `capacity(count:)` bytes of memory, of which the first `size` are the filtered ones. Any bytes can
-  ///   be decoded safely: buckets that promise more offsets than there are have them read from the rest.
+  /// - Parameter input: `capacity(count:)` bytes of memory, of which the first `size` are the filtered ones. Any bytes
+  ///   can be decoded safely: buckets that promise more offsets than there are have them read from what lies behind.
   /// - Returns: Whether `size` is what the buckets say.
   static func decode(
     _ input: UnsafePointer<UInt8>, size: Int, count: Int, precision: CheckpointPrecision,

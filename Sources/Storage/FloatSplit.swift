@@ -1,7 +1,7 @@
 /// Parts the predictable bits of floats from the random ones.
 ///
-/// In trained states the exponent carries about 2.6 bits, the mantissa's leading bits are a little uneven, and all else is
-/// noise. A float's *head*, its exponent and as many leading mantissa bits as fit, becomes a byte of its own for the
+/// In trained states the exponent carries about 2.6 bits, the mantissa's leading bits are a little uneven, and all else
+/// is noise. A float's *head*, its exponent and as many leading mantissa bits as fit, becomes a byte of its own for the
 /// entropy coder; sign and further mantissa bits are laid out in planes that it finds incompressible and copies.
 ///
 /// With `h` mantissa bits in the head (2 where the range of the frame's exponents allows, or 0):
@@ -11,8 +11,8 @@
 ///     middle  = the sign, then bits 16 ... 22−h:  6 or 8 bits
 ///     low     = bits 0 ... 15 (float32), bits 13 ... 15 in a byte (float16), nothing (bfloat16)
 ///
-/// The planes follow one another: n symbols; the middles, as n bytes or, when they have 6 bits, four in three bytes; the
-/// lows. All loops are free of branches, so that the compiler vectorises them.
+/// The planes follow one another: n symbols; the middles, as n bytes or, when they have 6 bits, four in three bytes;
+/// the lows. No loop branches on a float's value, so that the compiler vectorises it.
 struct FloatSplit {
   /// Whether heads hold two mantissa bits.
   let isFine: Bool

@@ -44,7 +44,11 @@ import Testing
     decoded.copy(from: parent)
     for attempt in 0..<2 {
       do throws(StorageError) {
-        if attempt == 0 { try CheckpointFile.verify(path) } else { try CheckpointFile.read(path, into: &decoded, threads: 2) }
+        if attempt == 0 {
+          try CheckpointFile.verify(path)
+        } else {
+          try CheckpointFile.read(path, into: &decoded, threads: 2)
+        }
         Issue.record("nothing noticed: \(comment)")
       } catch {
         guard case .damaged(path, let reason) = error else {

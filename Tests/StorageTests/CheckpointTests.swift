@@ -47,7 +47,8 @@ import Testing
     let digest = Digest(of: parent, updateCount: 0)
     for (name, threads) in [("one.ckpt", 1), ("several.ckpt", threads)] {
       let options = CheckpointOptions(level: level, threads: threads)
-      try CheckpointFile.write(state, updateCount: 1, parent: parent, parentDigest: digest, options: options, to: folder(name))
+      try CheckpointFile.write(
+        state, updateCount: 1, parent: parent, parentDigest: digest, options: options, to: folder(name))
     }
     #expect(try folder.read("one.ckpt") == folder.read("several.ckpt"))
 
