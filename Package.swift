@@ -34,8 +34,9 @@ let package = Package(
       name: "CZlib", pkgConfig: "zlib",
       providers: [.apt(["zlib1g-dev"]), .brew(["zlib"])]),
 
+    .target(name: "CKernels"),
     .target(
-      name: "Tensors", dependencies: ["COpenBLAS", "CXXHash"],
+      name: "Tensors", dependencies: ["CKernels", "COpenBLAS", "CXXHash"],
       swiftSettings: strict + [.enableExperimentalFeature("Lifetimes")]),
     .target(name: "Networks", dependencies: ["Tensors"], swiftSettings: strict),
     .target(

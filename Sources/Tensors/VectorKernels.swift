@@ -1,3 +1,5 @@
+import CKernels
+
 // Loops over views. Each runs in index order, so that its result does not depend on who calls it.
 
 extension Vector {
@@ -29,7 +31,7 @@ extension Vector {
 
   /// self ← max(self, 0), element by element; NaN stays NaN.
   public func rectify() {
-    for i in 0..<count { base[i] = base[i] < 0 ? 0 : base[i] }
+    ck_rectify(base, count)
   }
 
   /// self ← 0 where `output` is not positive: the gradient of `rectify`, given its result.

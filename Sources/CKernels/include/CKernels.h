@@ -1,0 +1,6 @@
+#ifndef BACKTRAIL_CKERNELS_H
+#define BACKTRAIL_CKERNELS_H
+
+#include "elementwise.h"
+
+#endif
