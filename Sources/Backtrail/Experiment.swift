@@ -21,9 +21,12 @@ public struct Experiment: Sendable {
   /// The initial state's tensors; nil where the seed makes it.
   let initialTensors: [NamedTensor]?
 
+  /// Where the network's own tensors lie in the training state.
   public var layout: StateLayout { maps[0].network.layout }
+  /// Length of the training state, in floats.
+  public var stateCount: Int { maps[0].stateCount }
   public var batchSize: Int { maps[0].network.batchSize }
-  public var stateBytes: Int { layout.count * MemoryLayout<Float>.stride }
+  public var stateBytes: Int { stateCount * MemoryLayout<Float>.stride }
 
   /// Reads the data set and the files that samplers and orders name.
   /// - Parameters:
@@ -34,7 +37,7 @@ public struct Experiment: Sendable {
     _ configuration: RunConfiguration, initial: [NamedTensor]? = nil, batches: ImportedBatches? = nil
   ) throws {
     // First what can be refused at once, then what takes time to read.
-    _ = try NetworkDescription(configuration.model, inputShape: [1], classCount: 2)
+    let model = try ModelSpecification(configuration.model)
     orders = try configuration.orders.map { try CompositionOrder(reading: $0) }
     points = try EvaluationSchedule(configuration.evaluate).points(steps: configuration.steps)
     initialTensors = initial
@@ -60,13 +63,17 @@ public struct Experiment: Sendable {
       try BatchSampler(
         method: method, seed: UInt64($0), exampleCount: dataset.training.count, batchSize: batchSize)
     }
-    let description = try NetworkDescription(
-      configuration.model, inputShape: dataset.exampleShape, classCount: dataset.classCount)
-    let network = try CompiledNetwork(description, batchSize: batchSize)
+    let description = try model.network(inputShape: dataset.exampleShape, classCount: dataset.classCount)
+    let network = try CompiledNetwork(
+      description, batchSize: batchSize,
+      optimizer: try Optimizer(configuration.optimizer, weightDecay: configuration.weightDecay))
+    let schedule = try LearningRateSchedule(
+      configuration.schedule, warmUp: configuration.warmUp, horizon: configuration.scheduleSteps,
+      index: configuration.scheduleIndex)
     maps = zip(configuration.seeds, samplers).map { seed, sampler in
       NetworkUpdateMap(
         network: network, examples: dataset.training, sampler: sampler,
-        learningRate: Float(configuration.learningRate), seed: seed)
+        learningRate: configuration.learningRate, schedule: schedule, seed: seed)
     }
     evaluator = try Evaluator(
       network: try CompiledNetwork(description, batchSize: configuration.evaluationBatchSize),
@@ -126,7 +133,7 @@ public struct Experiment: Sendable {
 
   /// The initial state of the seed at `index` of the configuration's.
   public func initialState(replica index: Int) throws -> TrainingState {
-    var values = try StateBuffer(count: layout.count)
+    var values = try StateBuffer(count: stateCount)
     if let initialTensors {
       let named = Dictionary(initialTensors.map { ($0.name, ($0.shape, $0.values)) }) { first, _ in first }
       try layout.load(named, from: configuration.initial ?? "the initial state", into: &values)

@@ -3,12 +3,14 @@ import Networks
 import Replay
 import Tensors
 
-/// Plain SGD on a network: T_j is θ ↦ θ − η ∇L_j(θ), with L_j the mean loss over the examples of batch j.
+/// A network's optimizer on a data set: T_j is one of its updates for ∇L_j(θ), with L_j the mean loss over the examples
+/// of batch j. Plain SGD is θ ↦ θ − η ∇L_j(θ).
 public struct NetworkUpdateMap: UpdateMap {
   let network: CompiledNetwork
   let examples: Examples
   let sampler: BatchSampler
-  let learningRate: Float
+  let learningRate: Double
+  let schedule: LearningRateSchedule
   let seed: Int
 
   public struct Workspace: ~Copyable {
@@ -17,7 +19,7 @@ public struct NetworkUpdateMap: UpdateMap {
     fileprivate var indices: [Int]
   }
 
-  public var stateCount: Int { network.layout.count }
+  public var stateCount: Int { network.stateCount }
 
   public func makeWorkspace() throws -> Workspace {
     Workspace(
@@ -26,7 +28,9 @@ public struct NetworkUpdateMap: UpdateMap {
 
   public func apply(batch: Int, position: Int, to state: inout StateBuffer, workspace: inout Workspace) {
     let context = gather(batch, into: &workspace)
-    network.descend(&state, learningRate: learningRate, context: context, workspace: &workspace.network)
+    network.update(
+      &state, learningRate: learningRate * schedule.fraction(batch: batch, position: position), position: position,
+      context: context, workspace: &workspace.network)
   }
 
   /// The mean loss of a batch's examples as an update with it sees them. Buffers in `state`, such as running statistics,

@@ -22,6 +22,15 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
   /// Nil, before the sampler's file is read, for as many examples as its lines hold.
   public var batchSize: Int?
   public var learningRate: Double
+  /// As specifications.
+  public var optimizer: String
+  public var weightDecay: String?
+  public var schedule: String
+  /// So many updates rise linearly to the learning rate.
+  public var warmUp: Int
+  public var scheduleIndex: LearningRateSchedule.Index
+  /// The N the schedule is for: that of the run when it was made, whatever it is extended to.
+  public var scheduleSteps: Int
   public var sampler: String
   /// The first seed; a run with several uses those that follow.
   public var seed: Int
@@ -73,6 +82,15 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
       batchSize = try whole("batch-size", settings.batchSize, default: 32, in: 1...1_000_000)
     }
     learningRate = settings.learningRate ?? 0.05
+    optimizer = settings.optimizer ?? "sgd"
+    weightDecay = settings.weightDecay
+    schedule = settings.schedule ?? "constant"
+    warmUp = try whole("warm-up", settings.warmUp, default: 0, in: 0...1_000_000_000)
+    guard let index = LearningRateSchedule.Index(rawValue: settings.scheduleIndex ?? "position") else {
+      throw .usage("--schedule-index is '\(settings.scheduleIndex ?? "")', but must be position or batch")
+    }
+    scheduleIndex = index
+    scheduleSteps = steps
     seed = try whole("seed", settings.seed, default: 0, in: 0...Int.max - 1_000_000)
     seedCount = try whole("seeds", settings.seeds, default: 1, in: 1...10_000)
     averageDecay = settings.averageDecay ?? 0.99
@@ -108,6 +126,8 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
     do {
       for order in orders where !order.hasPrefix("file:") { _ = try CompositionOrder(order) }
       _ = try EvaluationSchedule(evaluate).points(steps: steps)
+      _ = try Optimizer(optimizer, weightDecay: weightDecay)
+      _ = try LearningRateSchedule(schedule, warmUp: warmUp, horizon: scheduleSteps, index: scheduleIndex)
     } catch {
       throw .usage("\(error)")
     }

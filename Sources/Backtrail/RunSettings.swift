@@ -9,6 +9,11 @@ public struct RunSettings: Codable, Equatable, Sendable {
   public var evaluationBatchSize: Int?
   public var batchSize: Int?
   public var learningRate: Double?
+  public var optimizer: String?
+  public var weightDecay: String?
+  public var schedule: String?
+  public var warmUp: Int?
+  public var scheduleIndex: String?
   public var sampler: String?
   public var seed: Int?
   public var seeds: Int?
@@ -30,6 +35,11 @@ public struct RunSettings: Codable, Equatable, Sendable {
     case evaluationBatchSize = "evaluation-batch-size"
     case batchSize = "batch-size"
     case learningRate = "learning-rate"
+    case optimizer
+    case weightDecay = "weight-decay"
+    case schedule
+    case warmUp = "warm-up"
+    case scheduleIndex = "schedule-index"
     case sampler, seed, seeds
     case averageDecay = "average-decay"
     case initial, lanes
@@ -52,6 +62,11 @@ public struct RunSettings: Codable, Equatable, Sendable {
     settings.evaluationBatchSize = evaluationBatchSize ?? others.evaluationBatchSize
     settings.batchSize = batchSize ?? others.batchSize
     settings.learningRate = learningRate ?? others.learningRate
+    settings.optimizer = optimizer ?? others.optimizer
+    settings.weightDecay = weightDecay ?? others.weightDecay
+    settings.schedule = schedule ?? others.schedule
+    settings.warmUp = warmUp ?? others.warmUp
+    settings.scheduleIndex = scheduleIndex ?? others.scheduleIndex
     settings.sampler = sampler ?? others.sampler
     settings.seed = seed ?? others.seed
     settings.seeds = seeds ?? others.seeds

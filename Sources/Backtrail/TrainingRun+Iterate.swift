@@ -78,7 +78,7 @@ extension TrainingRun {
     planner.observedOrders = 0..<1
     planner.replicas = [stored]
     let plan = planner.plan()
-    let keeper = StateKeeper(kept: try StoredState(count: experiment.layout.count))
+    let keeper = StateKeeper(kept: try StoredState(count: experiment.stateCount))
     let engine = ReplayEngine(
       maps: [experiment.maps[replica]], initialStates: [initial], observer: keeper,
       checkpoints: StoredStateReader(folder: folder, records: records))

@@ -60,8 +60,8 @@ extension TrainingRun {
     for record in records {
       report.checkpoints += 1
       do {
-        let state = try StoredState(count: experiment.layout.count)
-        let average = try StoredState(count: experiment.layout.count)
+        let state = try StoredState(count: experiment.stateCount)
+        let average = try StoredState(count: experiment.stateCount)
         try state.write { state throws(StorageError) in 
           try folder.restore(record, among: records, into: &state, average: average)
         }

@@ -39,7 +39,7 @@ enum ExitStatus: Int32 {
     case let error as NetworkError:
       self =
         switch error {
-        case .unknownModel, .unreadableWidths: .usage
+        case .unreadable: .usage
         case .shape: .impossible
         case .stateMismatch: .badData
         }

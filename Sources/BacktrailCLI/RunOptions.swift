@@ -9,7 +9,7 @@ struct RunOptions: ParsableArguments {
   @Option(help: "The data set: digits (the default), mnist:DIR, csv:FILE or synthetic:…; see 'backtrail data list'.")
   var data: String?
 
-  @Option(help: "The model: \(NetworkDescription.forms). (default: mlp:128)")
+  @Option(help: "The model: \(ModelSpecification.forms). (default: mlp:128)")
   var model: String?
 
   @Option(help: "A composition order; repeat for several: \(CompositionOrder.forms). (default: forward, backward)")
@@ -30,8 +30,27 @@ struct RunOptions: ParsableArguments {
   @Option(help: "Examples a batch. (default: 32; with a file:PATH sampler what its lines hold)")
   var batchSize: Int?
 
-  @Option(help: "η, constant. (default: 0.05)")
+  @Option(help: "η. (default: 0.05)")
   var learningRate: Double?
+
+  @Option(help: "The rule of an update: \(Optimizer.forms). (default: sgd)")
+  var optimizer: String?
+
+  @Option(help: "λ: L2 decay, for adamw decoupled; or decoupled:λ for any optimizer. (default: 0, for adamw 0.01)")
+  var weightDecay: String?
+
+  @Option(help: "How the learning rate changes over the N steps: \(LearningRateSchedule.forms). (default: constant)")
+  var schedule: String?
+
+  @Option(help: "So many updates rise linearly to the learning rate. (default: 0)")
+  var warmUp: Int?
+
+  @Option(
+    help: """
+      What the schedule counts: position (updates the state has had) or batch (the batch's number, which keeps an \
+      update one map wherever it is applied). (default: position)
+      """)
+  var scheduleIndex: String?
 
   @Option(
     help: """
@@ -97,6 +116,11 @@ struct RunOptions: ParsableArguments {
     settings.evaluationBatchSize = evaluationBatchSize
     settings.batchSize = batchSize
     settings.learningRate = learningRate
+    settings.optimizer = optimizer
+    settings.weightDecay = weightDecay
+    settings.schedule = schedule
+    settings.warmUp = warmUp
+    settings.scheduleIndex = scheduleIndex
     settings.sampler = sampler
     settings.seed = seed
     settings.seeds = seeds

@@ -6,3 +6,49 @@ CK_DISPATCHED
 void ck_rectify(float *x, size_t count) {
   for (size_t i = 0; i < count; i++) x[i] = x[i] < 0 ? 0 : x[i];
 }
+
+CK_DISPATCHED
+void ck_keep_positive(float *x, const float *y, size_t count) {
+  for (size_t i = 0; i < count; i++) x[i] = y[i] > 0 ? x[i] : 0;
+}
+
+CK_DISPATCHED
+void ck_add(float *x, const float *y, size_t count) {
+  for (size_t i = 0; i < count; i++) x[i] += y[i];
+}
+
+CK_DISPATCHED
+void ck_scale(float *x, float factor, size_t count) {
+  for (size_t i = 0; i < count; i++) x[i] *= factor;
+}
+
+CK_DISPATCHED
+void ck_combine(float *x, float keep, const float *y, float factor, size_t count) {
+  if (keep == 0) {
+    for (size_t i = 0; i < count; i++) x[i] = factor * y[i];
+  } else {
+    for (size_t i = 0; i < count; i++) x[i] = keep * x[i] + factor * y[i];
+  }
+}
+
+// Columns go in blocks that stay in registers, so that the matrix is read once and in long strips.
+enum { COLUMN_BLOCK = 64 };
+
+CK_DISPATCHED
+void ck_column_sums(const float *x, size_t rows, size_t columns, float scale, float *sums, float keep) {
+  for (size_t start = 0; start < columns; start += COLUMN_BLOCK) {
+    size_t width = columns - start < COLUMN_BLOCK ? columns - start : COLUMN_BLOCK;
+    float block[COLUMN_BLOCK] = {0};
+    if (width == COLUMN_BLOCK) {
+      for (size_t r = 0; r < rows; r++)
+        for (size_t c = 0; c < COLUMN_BLOCK; c++) block[c] += x[r * columns + start + c];
+    } else {
+      for (size_t r = 0; r < rows; r++)
+        for (size_t c = 0; c < width; c++) block[c] += x[r * columns + start + c];
+    }
+    for (size_t c = 0; c < width; c++) {
+      float kept = keep == 0 ? 0 : keep * sums[start + c];
+      sums[start + c] = kept + scale * block[c];
+    }
+  }
+}

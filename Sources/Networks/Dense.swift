@@ -1,43 +1,69 @@
 import Tensors
 
-/// y = x Wᵀ + b, with x examples × inputs, W outputs × inputs, b outputs, y examples × outputs: `torch.nn.Linear`.
+/// y = x Wᵀ + b, with x rows × inputs, W outputs × inputs, b outputs, y rows × outputs: `torch.nn.Linear`.
 ///
-/// Takes inputs of any shape as one row of features.
+/// An example is one row, all its features flattened (`torch.nn.Flatten` before it), or with `perPosition` a row for each
+/// position, its channels the inputs.
 public struct Dense: Layer {
   public let outputs: Int
+  public let isPerPosition: Bool
+  public let hasBias: Bool
+  public let initialization: StateLayout.Initialization?
 
-  public init(_ outputs: Int) {
+  /// - Parameter initialization: of the weight; by default He's for the number of inputs.
+  public init(
+    _ outputs: Int, perPosition: Bool = false, bias: Bool = true,
+    initialization: StateLayout.Initialization? = nil
+  ) {
     self.outputs = outputs
+    isPerPosition = perPosition
+    hasBias = bias
+    self.initialization = initialization
   }
 
-  public func outputShape(for inputShape: [Int]) -> [Int] { [outputs] }
-
-  public func stateTensors(inputShape: [Int]) -> [TensorDescription] {
-    let inputs = inputShape.reduce(1, *)
-    return [
-      TensorDescription("weight", shape: [outputs, inputs], initialization: .heNormal(fanIn: inputs)),
-      TensorDescription("bias", shape: [outputs], initialization: .constant(0)),
-    ]
+  public func placed(inputShape: [Int], in builder: inout NetworkBuilder) -> any PlacedLayer {
+    let channels = inputShape[inputShape.count - 1]
+    let inputs = isPerPosition ? channels : inputShape.reduce(1, *)
+    return PlacedDense(
+      inputs: inputs, outputs: outputs, outputShape: isPerPosition ? inputShape.dropLast() + [outputs] : [outputs],
+      weight: builder.add(
+        "weight", shape: [outputs, inputs], storage: isPerPosition ? .rowMajor : .channelsLast(channels: channels),
+        initialization: initialization ?? .heNormal(fan: inputs)),
+      bias: hasBias ? builder.add("bias", shape: [outputs], initialization: .constant(0)) : nil)
   }
+}
 
-  public func forward(_ pass: ForwardPass) {
-    let weight = pass.tensor(0).matrix(rows: outputs, columns: pass.input.columns)
-    pass.output.fillRows(with: pass.tensor(1))
-    BLAS.multiply(pass.input, by: weight, byTransposed: true, into: pass.output, beta: 1)
-  }
+private struct PlacedDense: PlacedLayer {
+  let inputs: Int
+  let outputs: Int
+  let outputShape: [Int]
+  let weight: Region
+  let bias: Region?
 
-  /// ∂x = ∂y W, then ∂W = ∂yᵀ x and ∂b = Σ ∂y over the examples.
-  public func backward(_ pass: BackwardPass) {
-    let inputs = pass.input.columns
-    if let inputGradient = pass.inputGradient {
-      let weight = pass.tensor(0).matrix(rows: outputs, columns: inputs)
-      BLAS.multiply(pass.outputGradient, by: weight, into: inputGradient)
-    }
-    let weight = pass.target(0)
+  func forward(_ pass: ForwardPass) {
+    let input = pass.input.rearranged(columns: inputs)
+    let output = pass.output.rearranged(columns: outputs)
+    if let bias { output.fillRows(with: pass.tensor(bias)) }
     BLAS.multiply(
-      pass.outputGradient, transposed: true, by: pass.input,
-      into: weight.values.matrix(rows: outputs, columns: inputs), alpha: weight.scale, beta: weight.keep)
-    let bias = pass.target(1)
-    pass.outputGradient.addColumnSums(scaledBy: bias.scale, to: bias.values, keeping: bias.keep)
+      input, by: pass.tensor(weight).matrix(rows: outputs, columns: inputs), byTransposed: true, into: output,
+      beta: bias == nil ? 0 : 1)
+  }
+
+  /// ∂x = ∂y W, then ∂W = ∂yᵀ x and ∂b = Σ ∂y over the rows.
+  func backward(_ pass: BackwardPass) {
+    let outputGradient = pass.outputGradient.rearranged(columns: outputs)
+    if let inputGradient = pass.inputGradient?.rearranged(columns: inputs) {
+      let weight = pass.tensor(weight).matrix(rows: outputs, columns: inputs)
+      BLAS.multiply(outputGradient, by: weight, into: inputGradient)
+    }
+    pass.takeGradient(of: weight) { target in
+      BLAS.multiply(
+        outputGradient, transposed: true, by: pass.input.rearranged(columns: inputs),
+        into: target.values.matrix(rows: outputs, columns: inputs), alpha: target.scale, beta: target.keep)
+    }
+    guard let bias else { return }
+    pass.takeGradient(of: bias) { target in
+      outputGradient.addColumnSums(scaledBy: target.scale, to: target.values, keeping: target.keep)
+    }
   }
 }

@@ -1,32 +1,36 @@
 import Tensors
 
-/// One step of a network, from a batch of inputs to a batch of outputs and back.
+/// What one step of a network does, as a value: `Dense(128)`, `ReLU()`.
 ///
-/// Activations are matrices, an example a row. A layer owns no memory: it says what it needs before the first
-/// update, and gets views of it in every pass. So all memory of a network is one arena of known size.
+/// The shape of one example has its channels last: [features], [positions, channels] or [height, width, channels]. So
+/// a batch is a matrix with a row for each example, and just as well one with a row for each position of each example
+/// and a column for each channel.
 public protocol Layer: Sendable {
-  /// The shape of one example's output, channels first.
-  /// - Throws: `NetworkError.shape` when the layer can't take such inputs.
-  func outputShape(for inputShape: [Int]) throws(NetworkError) -> [Int]
+  /// Gives the layer its place in a network: fixes its shapes and adds its tensors to the training state.
+  /// - Throws: `NetworkError.shape` when it can't take such inputs.
+  func placed(inputShape: [Int], in builder: inout NetworkBuilder) throws(NetworkError) -> any PlacedLayer
+}
 
-  /// The parts of the training state that are its own: parameters, and buffers such as running statistics, named
-  /// as in the equivalent PyTorch module. Passes give them in this order.
-  func stateTensors(inputShape: [Int]) -> [TensorDescription]
+/// A layer in its place: from a batch of inputs to a batch of outputs and back.
+///
+/// It owns no memory: it says what it needs before the first update, and gets views of it in every pass. So all memory
+/// of a network is one arena of known size.
+public protocol PlacedLayer: Sendable {
+  /// The shape of one example's output.
+  var outputShape: [Int] { get }
 
-  /// What it needs for batches of `batchSize`.
-  func memory(inputShape: [Int], batchSize: Int) -> LayerMemory
+  var memory: LayerMemory { get }
 
   /// Writes `pass.output`.
   func forward(_ pass: ForwardPass)
 
-  /// Writes `pass.inputGradient`, if wanted, and the gradients of its parameters, in this order of things: a
-  /// parameter's target may be the parameter itself, so its old value must have been used before.
+  /// Writes `pass.inputGradient`, if wanted, and the gradients of its parameters, in this order: where a gradient is
+  /// taken, the parameter itself may change, so its old value must have been used before.
   func backward(_ pass: BackwardPass)
 }
 
-extension Layer {
-  public func stateTensors(inputShape: [Int]) -> [TensorDescription] { [] }
-  public func memory(inputShape: [Int], batchSize: Int) -> LayerMemory { LayerMemory() }
+extension PlacedLayer {
+  public var memory: LayerMemory { LayerMemory() }
 }
 
 /// A layer's needs, in floats.
@@ -46,117 +50,44 @@ public struct LayerMemory: Sendable {
   }
 }
 
-/// A part of the training state before it has a place.
-public struct TensorDescription: Sendable {
-  public enum Role: Sendable {
-    /// Trained.
-    case parameter
-    /// Changed by training passes, not by gradients, such as running statistics.
-    case buffer
+/// What layers are placed with: the training state as it grows.
+public struct NetworkBuilder {
+  /// The most examples a pass will have.
+  public let batchSize: Int
+  public internal(set) var layout = StateLayout()
+  /// What names of tensors begin with at the moment.
+  private var prefix = ""
+  private var streamCount = 0
+
+  public init(batchSize: Int) {
+    self.batchSize = batchSize
   }
 
-  public enum Initialization: Hashable, Sendable {
-    case constant(Float)
-    /// Normal with mean 0 and variance 2 / fanIn (He, Zhang, Ren, Sun 2015, equation 10).
-    case heNormal(fanIn: Int)
+  /// Adds a tensor to the state.
+  /// - Parameters:
+  ///   - name: its name within the layer's equivalent PyTorch module.
+  ///   - shape: its shape there.
+  /// - Returns: where it lies in the state.
+  public mutating func add(
+    _ name: String, shape: [Int], role: StateLayout.Role = .parameter,
+    storage: StateLayout.Storage = .rowMajor, initialization: StateLayout.Initialization
+  ) -> Region {
+    layout.add(prefix + name, shape: shape, role: role, storage: storage, initialization: initialization)
   }
 
-  public let name: String
-  public let shape: [Int]
-  public let role: Role
-  public let initialization: Initialization
-
-  public init(_ name: String, shape: [Int], role: Role = .parameter, initialization: Initialization) {
-    self.name = name
-    self.shape = shape
-    self.role = role
-    self.initialization = initialization
+  /// A number no other layer of the network has, to tell its randomness from theirs.
+  public mutating func newStream() -> Int {
+    streamCount += 1
+    return streamCount
   }
-}
 
-/// Which update a pass belongs to, for layers whose randomness or statistics depend on it.
-public struct PassContext: Sendable {
-  /// Whether the pass is part of an update (batch statistics, dropout) or looks at a state (running statistics).
-  public let isTraining: Bool
-  public let seed: UInt64
-  public let batch: Int
-
-  public init(isTraining: Bool, seed: UInt64 = 0, batch: Int = 0) {
-    self.isTraining = isTraining
-    self.seed = seed
-    self.batch = batch
-  }
-}
-
-/// What a layer sees on the way forward.
-public struct ForwardPass {
-  /// examples × input features.
-  public let input: Matrix
-  /// examples × output features; the same memory as `input` for a layer in place.
-  public let output: Matrix
-  public let saved: Vector
-  public let scratch: Vector
-  public let context: PassContext
-  let state: Vector
-  let regions: [Region]
-
-  /// Tensor `index` of the layer's `stateTensors`.
-  public func tensor(_ index: Int) -> Vector { state.part(regions[index]) }
-}
-
-/// What a layer sees on the way back.
-public struct BackwardPass {
-  public let input: Matrix
-  public let output: Matrix
-  /// The loss's gradient by `output`.
-  public let outputGradient: Matrix
-  /// Where its gradient by `input` goes; nil where nobody needs it.
-  public let inputGradient: Matrix?
-  public let saved: Vector
-  public let scratch: Vector
-  public let context: PassContext
-  let state: Vector
-  let sink: GradientSink
-  let regions: [Region]
-
-  public func tensor(_ index: Int) -> Vector { state.part(regions[index]) }
-
-  /// Where the gradient of tensor `index` goes.
-  public func target(_ index: Int) -> GradientTarget {
-    GradientTarget(values: sink.destination.part(regions[index]), scale: sink.scale, keep: sink.keep)
-  }
-}
-
-/// Takes a gradient g as values ← keep · values + scale · g.
-///
-/// With the parameter itself as values, keep = 1 and scale = −η that is plain SGD's update, and no gradient is ever
-/// stored (Lv et al. 2023, "Full parameter fine-tuning for large language models with limited resources").
-public struct GradientTarget {
-  public let values: Vector
-  public let scale: Float
-  public let keep: Float
-}
-
-/// Where all gradients of a backward pass go: a buffer laid out like the state, or the state itself.
-struct GradientSink {
-  let destination: Vector
-  let scale: Float
-  let keep: Float
-}
-
-/// What is wrong with a network or with values for it.
-public enum NetworkError: Error, Equatable, CustomStringConvertible {
-  case unknownModel(String)
-  case unreadableWidths(String)
-  case shape(String)
-  case stateMismatch(String)
-
-  public var description: String {
-    switch self {
-    case .unknownModel(let text): "no model is called '\(text)'; there are \(NetworkDescription.forms)"
-    case .unreadableWidths(let text):
-      "the model '\(text)' needs the widths of its hidden layers, whole numbers from 1 to 1000000, such as 'mlp:512,512'"
-    case .shape(let text), .stateMismatch(let text): text
-    }
+  /// Places a layer whose tensors' names begin with `name` and a dot.
+  mutating func place(
+    _ layer: any Layer, named name: String, inputShape: [Int]
+  ) throws(NetworkError) -> any PlacedLayer {
+    let outer = prefix
+    defer { prefix = outer }
+    if !name.isEmpty { prefix += name + "." }
+    return try layer.placed(inputShape: inputShape, in: &self)
   }
 }

@@ -5,16 +5,14 @@ import Tensors
 ///
 /// A network is a chain and a loss; a block of layers inside another layer is a chain as well.
 public struct LayerChain: Sendable {
-  struct Stage: Sendable {
-    let layer: any Layer
+  private struct Stage: Sendable {
+    let layer: any PlacedLayer
     let outputCount: Int
     let isInPlace: Bool
     /// Whether a layer that works in place has a place of its own, which gets a copy of the input.
     let copiesInput: Bool
-    /// In the training state.
-    let tensors: [Region]
-    /// In saved memory. A stage in place has the output region of the stage before.
-    let output: Region
+    /// In saved memory; nil for the chain's output. A stage in place has the output region of the stage before.
+    let output: Region?
     let saved: Region
   }
 
@@ -23,42 +21,45 @@ public struct LayerChain: Sendable {
   /// Floats of saved and of scratch memory.
   public let savedCount: Int
   public let scratchCount: Int
+  /// Whether going back needs the output: its last layer works in place.
+  public let readsOutput: Bool
   private let stages: [Stage]
   /// In scratch memory. Going back, a stage reads one gradient and writes another: two places, used in turn.
   private let gradients: [Region]
   private let layerScratch: Region
 
-  /// - Parameters:
-  ///   - layers: each with its name in the state, such as `0` or `layer1.0.conv1`.
-  ///   - state: gets the layers' tensors added, in order.
+  /// - Parameter layers: each with its name in the state, such as `0` or `layer1.0.conv1`; at least one.
   public init(
-    _ layers: [(name: String, layer: any Layer)], inputShape: [Int], batchSize: Int, state: inout StateLayout
+    _ layers: [(name: String, layer: any Layer)], inputShape: [Int], in builder: inout NetworkBuilder
   ) throws(NetworkError) {
+    var placed: [any PlacedLayer] = []
+    var shape = inputShape
+    var largestGradient = 0
+    for (name, layer) in layers {
+      if !placed.isEmpty { largestGradient = max(largestGradient, shape.reduce(1, *) * builder.batchSize) }
+      placed.append(try builder.place(layer, named: name, inputShape: shape))
+      shape = placed[placed.count - 1].outputShape
+    }
     var savedLayout = ArenaLayout()
     var stages: [Stage] = []
-    var shape = inputShape
-    var output = Region(offset: 0, count: 0)
-    var largestGradient = 0
-    var largestScratch = 0
-    for (index, (name, layer)) in layers.enumerated() {
-      let memory = layer.memory(inputShape: shape, batchSize: batchSize)
-      let tensors = layer.stateTensors(inputShape: shape).map { state.add($0, prefix: name) }
-      if index > 0 { largestGradient = max(largestGradient, shape.reduce(1, *) * batchSize) }
-      largestScratch = max(largestScratch, memory.scratch)
-      shape = try layer.outputShape(for: shape)
-      let outputCount = shape.reduce(1, *)
-      // The first stage may not overwrite what the caller gave it.
+    var output: Region?
+    // From here on, all stages work in place on the chain's output. The first stage never does: it may not overwrite
+    // what the caller gave it.
+    let lastPlace = placed.indices.last { $0 == 0 || !placed[$0].memory.isInPlace }
+    for (index, layer) in placed.enumerated() {
+      let memory = layer.memory
       let isInPlace = memory.isInPlace && index > 0
-      if !isInPlace { output = savedLayout.reserve(outputCount * batchSize) }
+      let outputCount = layer.outputShape.reduce(1, *)
+      if !isInPlace { output = index == lastPlace ? nil : savedLayout.reserve(outputCount * builder.batchSize) }
       stages.append(
         Stage(
           layer: layer, outputCount: outputCount, isInPlace: isInPlace,
-          copiesInput: memory.isInPlace && !isInPlace, tensors: tensors, output: output,
-          saved: savedLayout.reserve(memory.saved)))
+          copiesInput: memory.isInPlace && !isInPlace, output: output, saved: savedLayout.reserve(memory.saved)))
     }
     var scratchLayout = ArenaLayout()
     gradients = (0..<2).map { _ in scratchLayout.reserve(largestGradient) }
-    layerScratch = scratchLayout.reserve(largestScratch)
+    layerScratch = scratchLayout.reserve(placed.reduce(0) { max($0, $1.memory.scratch) })
+    readsOutput = placed.last?.memory.isInPlace ?? true
     self.stages = stages
     outputShape = shape
     savedCount = savedLayout.count
@@ -66,23 +67,19 @@ public struct LayerChain: Sendable {
   }
 
   /// What a chain works in.
-  public struct Memory {
+  struct Memory {
     /// The training state.
-    public let state: Vector
+    let state: Vector
     /// At least `savedCount` and `scratchCount` floats.
-    public let saved: Vector
-    public let scratch: Vector
-
-    public init(state: Vector, saved: Vector, scratch: Vector) {
-      self.state = state
-      self.saved = saved
-      self.scratch = scratch
-    }
+    let saved: Vector
+    let scratch: Vector
+    /// examples × output features; between forward and backward it may change if not `readsOutput`.
+    let output: Matrix
   }
 
+  /// Fills the output.
   /// - Parameter input: up to batch-size examples × input features.
-  /// - Returns: examples × output features, in saved memory.
-  public func forward(_ input: Matrix, in memory: Memory, context: PassContext) -> Matrix {
+  func forward(_ input: Matrix, in memory: Memory, context: PassContext) {
     var input = input
     for stage in stages {
       let output = output(of: stage, rows: input.rows, in: memory)
@@ -90,10 +87,9 @@ public struct LayerChain: Sendable {
       stage.layer.forward(
         ForwardPass(
           input: input, output: output, saved: memory.saved.part(stage.saved),
-          scratch: memory.scratch.part(layerScratch), context: context, state: memory.state, regions: stage.tensors))
+          scratch: memory.scratch.part(layerScratch), context: context, state: memory.state))
       input = output
     }
-    return input
   }
 
   /// Goes back through the batch of the last `forward`.
@@ -117,13 +113,15 @@ public struct LayerChain: Sendable {
         BackwardPass(
           input: stageInput, output: output(of: stage, rows: input.rows, in: memory), outputGradient: gradient,
           inputGradient: passedOn, saved: memory.saved.part(stage.saved), scratch: memory.scratch.part(layerScratch),
-          context: context, state: memory.state, sink: sink, regions: stage.tensors))
+          context: context, state: memory.state, sink: sink))
       if let passedOn { gradient = passedOn }
       if !stage.isInPlace { place = 1 - place }
     }
   }
 
   private func output(of stage: Stage, rows: Int, in memory: Memory) -> Matrix {
-    memory.saved.part(stage.output).matrix(rows: rows, columns: stage.outputCount)
+    let columns = stage.outputCount
+    guard let region = stage.output else { return memory.output.elements.matrix(rows: rows, columns: columns) }
+    return memory.saved.part(region).matrix(rows: rows, columns: columns)
   }
 }

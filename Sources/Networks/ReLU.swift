@@ -4,16 +4,21 @@ import Tensors
 public struct ReLU: Layer {
   public init() {}
 
-  public func outputShape(for inputShape: [Int]) -> [Int] { inputShape }
+  public func placed(inputShape: [Int], in builder: inout NetworkBuilder) -> any PlacedLayer {
+    PlacedReLU(outputShape: inputShape)
+  }
+}
 
-  public func memory(inputShape: [Int], batchSize: Int) -> LayerMemory { LayerMemory(isInPlace: true) }
+private struct PlacedReLU: PlacedLayer {
+  let outputShape: [Int]
+  var memory: LayerMemory { LayerMemory(isInPlace: true) }
 
-  public func forward(_ pass: ForwardPass) {
+  func forward(_ pass: ForwardPass) {
     pass.output.elements.rectify()
   }
 
   /// ∂x = ∂y where y > 0, else 0.
-  public func backward(_ pass: BackwardPass) {
+  func backward(_ pass: BackwardPass) {
     pass.inputGradient?.elements.keep(where: pass.output.elements)
   }
 }

@@ -2,13 +2,40 @@ import Tensors
 
 /// Where each tensor of a network lies in the training state.
 public struct StateLayout: Sendable {
+  public enum Role: Sendable {
+    /// Trained.
+    case parameter
+    /// Changed by training passes, not by gradients, such as running statistics.
+    case buffer
+  }
+
+  /// How a tensor's values lie in the state.
+  public enum Storage: Sendable, Equatable {
+    case rowMajor
+    /// Each entry of the first extent is channels × positions in PyTorch, and positions × channels here, where channels
+    /// come last: the kernels of a convolution, the weights that see a flattened image.
+    case channelsLast(channels: Int)
+  }
+
+  public enum Initialization: Hashable, Sendable {
+    case constant(Float)
+    case normal(deviation: Float)
+
+    /// Normal with mean 0 and variance 2 / fan (He, Zhang, Ren, Sun 2015, equations 10 and 14).
+    public static func heNormal(fan: Int) -> Initialization {
+      .normal(deviation: Float((2 / Double(fan)).squareRoot()))
+    }
+  }
+
   public struct Tensor: Sendable {
     /// As in the equivalent PyTorch module's `state_dict`.
     public let name: String
+    /// As there.
     public let shape: [Int]
-    public let role: TensorDescription.Role
+    public let role: Role
+    public let storage: Storage
     public let region: Region
-    let initialization: TensorDescription.Initialization
+    let initialization: Initialization
   }
 
   public private(set) var tensors: [Tensor] = []
@@ -16,15 +43,21 @@ public struct StateLayout: Sendable {
 
   public init() {}
 
-  /// Length of the training state, in floats. Tensors start at aligned places; what lies between them stays zero.
+  /// Length of all tensors together, in floats. Tensors start at aligned places; what lies between them stays zero.
   public var count: Int { arena.count }
 
-  mutating func add(_ description: TensorDescription, prefix: String) -> Region {
-    let region = arena.reserve(description.shape.reduce(1, *))
+  /// Floats of the largest parameter.
+  public var largestParameterCount: Int {
+    tensors.reduce(0) { max($0, $1.role == .parameter ? $1.region.count : 0) }
+  }
+
+  mutating func add(
+    _ name: String, shape: [Int], role: Role, storage: Storage, initialization: Initialization
+  ) -> Region {
+    let region = arena.reserve(shape.reduce(1, *))
     tensors.append(
       Tensor(
-        name: prefix.isEmpty ? description.name : "\(prefix).\(description.name)", shape: description.shape,
-        role: description.role, region: region, initialization: description.initialization))
+        name: name, shape: shape, role: role, storage: storage, region: region, initialization: initialization))
     return region
   }
 
@@ -35,7 +68,7 @@ public struct StateLayout: Sendable {
       let values = state.vector.part(tensor.region)
       switch tensor.initialization {
       case .constant(let value): values.fill(value)
-      case .heNormal(let fanIn): source.fillNormal(values, batch: index, deviation: (2 / Double(fanIn)).squareRoot())
+      case .normal(let deviation): source.fillNormal(values, batch: index, deviation: Double(deviation))
       }
     }
   }
@@ -57,13 +90,36 @@ public struct StateLayout: Sendable {
         throw .stateMismatch(
           "\(origin): the tensor \(tensor.name) has the shape \(given.shape), but this model's has \(tensor.shape)")
       }
-      state.vector.part(tensor.region).copy(floats: given.values.span)
+      let target = state.vector.part(tensor.region)
+      tensor.forEachIndex { target[$1] = given.values[$0] }
     }
   }
 
-  /// The values of `tensor`, row by row.
+  /// The values of `tensor`, row by row of its shape.
   public func values(of tensor: Tensor, in state: borrowing StateBuffer) -> [Float] {
-    let values = state.vector.part(tensor.region)
-    return (0..<values.count).map { values[$0] }
+    let source = state.vector.part(tensor.region)
+    return [Float](unsafeUninitializedCapacity: source.count) { values, count in
+      tensor.forEachIndex { values[$0] = source[$1] }
+      count = source.count
+    }
+  }
+}
+
+extension StateLayout.Tensor {
+  /// Calls `body` with each index into the values row by row, and the index of the same value in the state.
+  fileprivate func forEachIndex(_ body: (Int, Int) -> Void) {
+    guard case .channelsLast(let channels) = storage, region.count > 0 else {
+      for index in 0..<region.count { body(index, index) }
+      return
+    }
+    let entry = region.count / shape[0]
+    let positions = entry / channels
+    for start in stride(from: 0, to: region.count, by: entry) {
+      for channel in 0..<channels {
+        for position in 0..<positions {
+          body(start + channel * positions + position, start + position * channels + channel)
+        }
+      }
+    }
   }
 }

@@ -37,6 +37,8 @@ public struct RandomSource: Sendable {
     case shuffling = 3
     case synthesis = 4
     case evaluation = 5
+    case augmentation = 6
+    case dropout = 7
   }
 
   private let philox: Philox4x32

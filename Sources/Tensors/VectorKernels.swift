@@ -37,8 +37,24 @@ extension Vector {
   /// self ← 0 where `output` is not positive: the gradient of `rectify`, given its result.
   public func keep(where output: Vector) {
     precondition(count == output.count)
-    let y = output.base
-    for i in 0..<count { base[i] = y[i] > 0 ? base[i] : 0 }
+    ck_keep_positive(base, output.base, count)
+  }
+
+  /// self ← self + other.
+  public func add(_ other: Vector) {
+    precondition(count == other.count)
+    ck_add(base, other.base, count)
+  }
+
+  /// self ← factor · self.
+  public func scale(by factor: Float) {
+    ck_scale(base, factor, count)
+  }
+
+  /// self ← keep · self + factor · other. With keep = 0, old values are not read.
+  public func assign(_ factor: Float, times other: Vector, plus keep: Float) {
+    precondition(count == other.count)
+    ck_combine(base, keep, other.base, factor, count)
   }
 }
 
@@ -49,13 +65,10 @@ extension Matrix {
     for r in 0..<rows { self[row: r].copy(from: row) }
   }
 
-  /// target ← keep · target + scale · (sum of the rows), the rows added first to last.
+  /// target ← keep · target + scale · (sum of the rows), the rows added first to last. With keep = 0, old values are not
+  /// read.
   public func addColumnSums(scaledBy scale: Float, to target: Vector, keeping keep: Float) {
     precondition(target.count == columns)
-    for c in 0..<columns {
-      var sum: Float = 0
-      for r in 0..<rows { sum += base[r * columns + c] }
-      target.base[c] = (keep == 0 ? 0 : keep * target.base[c]) + scale * sum
-    }
+    ck_column_sums(base, rows, columns, scale, target.base, keep)
   }
 }

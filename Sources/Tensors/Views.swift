@@ -44,6 +44,12 @@ public struct Matrix {
     return Vector(base: base + index * columns, count: columns)
   }
 
+  /// The same floats in rows of `columns`.
+  public func rearranged(columns: Int) -> Matrix {
+    precondition(columns > 0 && (rows * self.columns).isMultiple(of: columns), "rows do not come out even")
+    return Matrix(base: base, rows: rows * self.columns / columns, columns: columns)
+  }
+
   /// All `rows · columns` floats.
   @inlinable public var elements: Vector { Vector(base: base, count: rows * columns) }
 }

@@ -14,7 +14,7 @@ private struct Bench: ~Copyable {
 
   init(_ model: String, inputShape: [Int], classes: Int, batch: Int, seed: UInt64 = 1) throws {
     let network = try CompiledNetwork(
-      NetworkDescription(model, inputShape: inputShape, classCount: classes), batchSize: batch)
+      ModelSpecification(model).network(inputShape: inputShape, classCount: classes), batchSize: batch)
     var state = try StateBuffer(count: network.layout.count)
     var workspace = try network.makeWorkspace()
     network.layout.initialize(&state, seed: seed)
@@ -45,7 +45,7 @@ private struct Bench: ~Copyable {
 
 @Suite struct MultilayerPerceptronTests {
   static let shapes: [(model: String, inputShape: [Int], classes: Int, batch: Int)] = [
-    ("linear", [1, 1, 1], 2, 1), ("linear", [7], 3, 5), ("mlp:1", [3], 2, 2), ("mlp:5", [1, 2, 3], 4, 3),
+    ("linear", [1, 1, 1], 2, 1), ("linear", [7], 3, 5), ("mlp:1", [3], 2, 2), ("mlp:5", [2, 3, 1], 4, 3),
     ("mlp:6,3,7", [11], 5, 9), ("mlp:17", [33], 10, 8),
   ]
 
@@ -83,8 +83,9 @@ private struct Bench: ~Copyable {
     var bench = try Bench(model, inputShape: inputShape, classes: classes, batch: batch)
     var reference = bench.reference
     for _ in 0..<30 {
-      bench.network.descend(
-        &bench.state, learningRate: 0.1, context: PassContext(isTraining: true), workspace: &bench.workspace)
+      bench.network.update(
+        &bench.state, learningRate: 0.1, position: 0, context: PassContext(isTraining: true),
+        workspace: &bench.workspace)
       reference.descend(bench.inputs, bench.labels, learningRate: 0.1)
     }
     let scale = reference.parameters.map(abs).max() ?? 1
@@ -111,15 +112,17 @@ private struct Bench: ~Copyable {
     used.network.gradient(of: &used.state, into: &gradient, context: PassContext(isTraining: true), workspace: &used.workspace)
     for index in 0..<2 {
       let context = PassContext(isTraining: true, batch: index)
-      used.network.descend(&used.state, learningRate: 0.1, context: context, workspace: &used.workspace)
-      fresh.network.descend(&fresh.state, learningRate: 0.1, context: context, workspace: &fresh.workspace)
+      used.network.update(
+        &used.state, learningRate: 0.1, position: index, context: context, workspace: &used.workspace)
+      fresh.network.update(
+        &fresh.state, learningRate: 0.1, position: index, context: context, workspace: &fresh.workspace)
     }
     #expect(Digest(of: used.state, updateCount: 2) == Digest(of: fresh.state, updateCount: 2))
   }
 
   @Test func initializationIsHesAndTheSeeds() throws {
     let network = try CompiledNetwork(
-      NetworkDescription("mlp:256", inputShape: [200], classCount: 10), batchSize: 1)
+      ModelSpecification("mlp:256").network(inputShape: [200], classCount: 10), batchSize: 1)
     func initial(_ seed: UInt64) throws -> StateBuffer {
       var state = try StateBuffer(count: network.layout.count)
       network.layout.initialize(&state, seed: seed)
@@ -136,13 +139,13 @@ private struct Bench: ~Copyable {
 
   @Test func namesAndShapesArePyTorchs() throws {
     let network = try CompiledNetwork(
-      NetworkDescription("mlp:6,3", inputShape: [1, 2, 2], classCount: 4), batchSize: 1)
+      ModelSpecification("mlp:6,3").network(inputShape: [1, 2, 2], classCount: 4), batchSize: 1)
     #expect(network.layout.tensors.map(\.name) == ["0.weight", "0.bias", "2.weight", "2.bias", "4.weight", "4.bias"])
     #expect(network.layout.tensors.map(\.shape) == [[6, 4], [6], [3, 6], [3], [4, 3], [4]])
   }
 
   @Test func loadingChecksNamesAndShapes() throws {
-    let network = try CompiledNetwork(NetworkDescription("linear", inputShape: [2], classCount: 2), batchSize: 1)
+    let network = try CompiledNetwork(ModelSpecification("linear").network(inputShape: [2], classCount: 2), batchSize: 1)
     var state = try StateBuffer(count: network.layout.count)
     let good: [String: (shape: [Int], values: [Float])] = ["0.weight": ([2, 2], [1, 2, 3, 4]), "0.bias": ([2], [5, 6])]
     try network.layout.load(good, from: "f", into: &state)
@@ -156,6 +159,6 @@ private struct Bench: ~Copyable {
 
   @Test(arguments: ["", "mlp", "mlp:", "mlp:0", "mlp:5,", "mlp:x", "mlp:99999999", "linear:3", "transformer"])
   func unknownModels(specification: String) {
-    #expect(throws: NetworkError.self) { try NetworkDescription(specification, inputShape: [2], classCount: 2) }
+    #expect(throws: NetworkError.self) { try ModelSpecification(specification) }
   }
 }

@@ -2,5 +2,6 @@
 #define BACKTRAIL_CKERNELS_H
 
 #include "elementwise.h"
+#include "optimizers.h"
 
 #endif

@@ -3,7 +3,23 @@
 
 #include <stddef.h>
 
-/// x ← max(x, 0), element by element; NaN stays NaN.
+/// x ← max(x, 0); NaN stays NaN.
 void ck_rectify(float *x, size_t count);
+
+/// x ← x where y > 0, else 0.
+void ck_keep_positive(float *x, const float *y, size_t count);
+
+/// x ← x + y.
+void ck_add(float *x, const float *y, size_t count);
+
+/// x ← factor · x.
+void ck_scale(float *x, float factor, size_t count);
+
+/// x ← keep · x + factor · y. With keep = 0, x is not read.
+void ck_combine(float *x, float keep, const float *y, float factor, size_t count);
+
+/// sums ← keep · sums + scale · (sum of the rows of the matrix x), the rows added first to last. With keep = 0, old
+/// sums are not read.
+void ck_column_sums(const float *x, size_t rows, size_t columns, float scale, float *sums, float keep);
 
 #endif

@@ -1,0 +1,89 @@
+import Tensors
+
+/// Which update a pass belongs to, for layers whose randomness or statistics depend on it.
+public struct PassContext: Sendable {
+  /// Whether the pass is part of an update (batch statistics, dropout) or looks at a state (running statistics).
+  public let isTraining: Bool
+  public let seed: UInt64
+  public let batch: Int
+  /// The weight this batch's statistics get in running ones; nil for each layer's own.
+  public let statisticsWeight: Float?
+
+  public init(isTraining: Bool, seed: UInt64 = 0, batch: Int = 0, statisticsWeight: Float? = nil) {
+    self.isTraining = isTraining
+    self.seed = seed
+    self.batch = batch
+    self.statisticsWeight = statisticsWeight
+  }
+}
+
+/// What a layer sees on the way forward.
+public struct ForwardPass {
+  /// examples × input features.
+  public let input: Matrix
+  /// examples × output features; the same memory as `input` for a layer in place.
+  public let output: Matrix
+  public let saved: Vector
+  public let scratch: Vector
+  public let context: PassContext
+  let state: Vector
+
+  /// The tensor at `region` of the state.
+  public func tensor(_ region: Region) -> Vector { state.part(region) }
+}
+
+/// What a layer sees on the way back.
+public struct BackwardPass {
+  public let input: Matrix
+  public let output: Matrix
+  /// The loss's gradient by `output`. The layer may overwrite it.
+  public let outputGradient: Matrix
+  /// Where its gradient by `input` goes; nil where nobody needs it.
+  public let inputGradient: Matrix?
+  public let saved: Vector
+  public let scratch: Vector
+  public let context: PassContext
+  let state: Vector
+  let sink: GradientSink
+
+  /// The tensor at `region` of the state.
+  public func tensor(_ region: Region) -> Vector { state.part(region) }
+
+  /// Takes the gradient of the parameter at `region`, which `add` adds to its target.
+  public func takeGradient(of region: Region, _ add: (GradientTarget) -> Void) {
+    sink.take(region, add)
+  }
+}
+
+/// Takes a gradient g as values ← keep · values + scale · g. With keep = 0, old values are not read.
+public struct GradientTarget {
+  public let values: Vector
+  public let scale: Float
+  public let keep: Float
+
+  /// Adds the gradient `sum`.
+  public func add(_ sum: Vector) {
+    values.assign(scale, times: sum, plus: keep)
+  }
+}
+
+/// Where the gradients of a backward pass go.
+enum GradientSink {
+  /// To a buffer laid out like the state, or to the state itself: with keep = 1 and scale = −η that is plain SGD's
+  /// update, and no gradient is ever stored (Lv et al. 2023, "Full parameter fine-tuning for large language models
+  /// with limited resources").
+  case accumulate(in: Vector, scale: Float, keep: Float)
+  /// To the optimizer, one parameter's at a time, each in the same scratch memory.
+  case step(OptimizerStep, state: Vector, scratch: Vector)
+
+  func take(_ region: Region, _ add: (GradientTarget) -> Void) {
+    switch self {
+    case .accumulate(let buffer, let scale, let keep):
+      add(GradientTarget(values: buffer.part(region), scale: scale, keep: keep))
+    case .step(let step, let state, let scratch):
+      let gradient = scratch.part(Region(offset: 0, count: region.count))
+      add(GradientTarget(values: gradient, scale: 1, keep: 0))
+      step.apply(gradient, to: region, of: state)
+    }
+  }
+}

@@ -1,0 +1,34 @@
+import CKernels
+
+/// The updates of optimizers, element by element; `Optimizer.Rule` has their formulas. All vectors are equally long.
+public enum OptimizerKernels {
+  public static func momentum(_ parameter: Vector, _ gradient: Vector, velocity: Vector, rate: Float, mu: Float) {
+    precondition(gradient.count == parameter.count && velocity.count == parameter.count)
+    ck_momentum(parameter.base, gradient.base, velocity.base, rate, mu, parameter.count)
+  }
+
+  public static func nesterov(_ parameter: Vector, _ gradient: Vector, velocity: Vector, rate: Float, mu: Float) {
+    precondition(gradient.count == parameter.count && velocity.count == parameter.count)
+    ck_nesterov(parameter.base, gradient.base, velocity.base, rate, mu, parameter.count)
+  }
+
+  /// - Parameters:
+  ///   - rate: η / (1 − β₁ᵗ).
+  ///   - squareScale: 1 / √(1 − β₂ᵗ).
+  public static func adam(
+    _ parameter: Vector, _ gradient: Vector, mean: Vector, square: Vector, rate: Float, beta1: Float, beta2: Float,
+    squareScale: Float, epsilon: Float
+  ) {
+    let count = parameter.count
+    precondition(gradient.count == count && mean.count == count && square.count == count)
+    ck_adam(
+      parameter.base, gradient.base, mean.base, square.base, rate, beta1, beta2, squareScale, epsilon, count)
+  }
+
+  public static func rmsprop(
+    _ parameter: Vector, _ gradient: Vector, square: Vector, rate: Float, alpha: Float, epsilon: Float
+  ) {
+    precondition(gradient.count == parameter.count && square.count == parameter.count)
+    ck_rmsprop(parameter.base, gradient.base, square.base, rate, alpha, epsilon, parameter.count)
+  }
+}

@@ -1,0 +1,91 @@
+import Networks
+import Tensors
+
+/// y = x + p with a parameter for every element of the batch, whose gradient is therefore the gradient by the input of
+/// the layer behind it.
+private struct InputTap: Layer {
+  func placed(inputShape: [Int], in builder: inout NetworkBuilder) -> any PlacedLayer {
+    let count = inputShape.reduce(1, *) * builder.batchSize
+    return PlacedInputTap(
+      outputShape: inputShape, shift: builder.add("shift", shape: [count], initialization: .constant(0)))
+  }
+}
+
+private struct PlacedInputTap: PlacedLayer {
+  let outputShape: [Int]
+  let shift: Region
+
+  func forward(_ pass: ForwardPass) {
+    for index in 0..<pass.input.elements.count {
+      pass.output.elements[index] = pass.input.elements[index] + pass.tensor(shift)[index]
+    }
+  }
+
+  func backward(_ pass: BackwardPass) {
+    pass.takeGradient(of: shift) { $0.add(pass.outputGradient.elements) }
+  }
+}
+
+/// How far a network's gradients are from central differences of its training loss.
+struct GradientCheck {
+  var layers: [any Layer]
+  var inputShape: [Int]
+  var batch: Int
+  var classes = 3
+  /// Whether every label of an example has a position of its own, or one label sees all positions.
+  var isPerPosition = false
+  /// The input; by default standard normal.
+  var fillInput: ((Matrix) -> Void)?
+  var step: Float = 0.01
+
+  /// For each parameter, and for the input (as `shift`) unless `fillInput` is given: the distance between the gradient
+  /// and the differences along each of its elements, as a fraction of the gradient's length. At most `samples` elements
+  /// of a tensor are looked at.
+  func errors(samples: Int = 40) throws -> [(tensor: String, error: Double)] {
+    let tap: [any Layer] = fillInput == nil ? [InputTap()] : []
+    let all = tap + layers + [Dense(classes, perPosition: isPerPosition)]
+    let network = try CompiledNetwork(
+      NetworkDescription(
+        name: "test", inputShape: inputShape, classCount: classes,
+        layers: all.enumerated().map { (name: "\($0.offset)", layer: $0.element) }), batchSize: batch)
+    var state = try StateBuffer(count: network.stateCount)
+    network.layout.initialize(&state, seed: 5)
+    let random = RandomSource(seed: 6, purpose: .synthesis)
+    // Gains and biases away from the values that hide mistakes.
+    for (index, tensor) in network.layout.tensors.enumerated() where tensor.shape.count == 1 && !tensor.name.hasSuffix("shift") {
+      let values = state.vector.part(tensor.region)
+      let base = values[0]
+      random.fillNormal(values, batch: 10 + index, deviation: 0.5)
+      for index in 0..<values.count { values[index] += base }
+    }
+    var workspace = try network.makeWorkspace()
+    let inputs = workspace.inputs(rows: batch)
+    if let fillInput { fillInput(inputs) } else { random.fillNormal(inputs.elements, batch: 0, deviation: 1) }
+    for index in workspace.labels.indices {
+      workspace.labels[index] = Int32(random.index(below: classes, batch: 1, example: index))
+    }
+    let context = PassContext(isTraining: true, seed: 3, batch: 7)
+    var gradient = try StateBuffer(count: network.layout.count)
+    network.gradient(of: &state, into: &gradient, context: context, workspace: &workspace)
+
+    var errors: [(String, Double)] = []
+    for tensor in network.layout.tensors where tensor.role == .parameter {
+      let stride = max(1, tensor.region.count / samples)
+      var (difference, length) = (0.0, 0.0)
+      for index in Swift.stride(from: tensor.region.offset, to: tensor.region.end, by: stride) {
+        let value = state[index]
+        func loss(_ steps: Float) -> Double {
+          state[index] = value + steps * step
+          return network.trainingLoss(of: &state, context: context, workspace: &workspace)
+        }
+        // The error of four points is of the fourth order in the step.
+        let slope = (8 * (loss(1) - loss(-1)) - (loss(2) - loss(-2))) / Double(12 * step)
+        state[index] = value
+        difference += (slope - Double(gradient[index])) * (slope - Double(gradient[index]))
+        length += Double(gradient[index]) * Double(gradient[index])
+      }
+      errors.append((tensor.name, (difference / max(length, 1e-12)).squareRoot()))
+    }
+    return errors
+  }
+}
