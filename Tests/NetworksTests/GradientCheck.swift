@@ -39,8 +39,9 @@ struct GradientCheck {
   var step: Float = 0.01
 
   /// For each parameter, and for the input (as `shift`) unless `fillInput` is given: the distance between the gradient
-  /// and the differences along each of its elements, as a fraction of the gradient's length. At most `samples` elements
-  /// of a tensor are looked at.
+  /// and the differences along each of its elements, as a fraction of the gradient's length, or of a hundredth of the whole
+  /// network's where that is more: some gradients are zero, such as that of a bias before a normalisation. At most
+  /// `samples` elements of a tensor are looked at.
   func errors(samples: Int = 40) throws -> [(tensor: String, error: Double)] {
     let tap: [any Layer] = fillInput == nil ? [InputTap()] : []
     let all = tap + layers + [Dense(classes, perPosition: isPerPosition)]
@@ -68,10 +69,12 @@ struct GradientCheck {
     var gradient = try StateBuffer(count: network.layout.count)
     network.gradient(of: &state, into: &gradient, context: context, workspace: &workspace)
 
+    func length(_ slopes: [Double]) -> Double { slopes.reduce(0) { $0 + $1 * $1 }.squareRoot() }
+    let whole = length(gradient.span.indices.map { Double(gradient[$0]) })
     var errors: [(String, Double)] = []
     for tensor in network.layout.tensors where tensor.role == .parameter {
       let stride = max(1, tensor.region.count / samples)
-      var (difference, length) = (0.0, 0.0)
+      var (differences, slopes): ([Double], [Double]) = ([], [])
       for index in Swift.stride(from: tensor.region.offset, to: tensor.region.end, by: stride) {
         let value = state[index]
         func loss(_ steps: Float) -> Double {
@@ -81,10 +84,10 @@ struct GradientCheck {
         // The error of four points is of the fourth order in the step.
         let slope = (8 * (loss(1) - loss(-1)) - (loss(2) - loss(-2))) / Double(12 * step)
         state[index] = value
-        difference += (slope - Double(gradient[index])) * (slope - Double(gradient[index]))
-        length += Double(gradient[index]) * Double(gradient[index])
+        differences.append(slope - Double(gradient[index]))
+        slopes.append(Double(gradient[index]))
       }
-      errors.append((tensor.name, (difference / max(length, 1e-12)).squareRoot()))
+      errors.append((tensor.name, length(differences) / max(length(slopes), whole / 100)))
     }
     return errors
   }
