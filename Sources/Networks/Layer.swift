@@ -75,6 +75,11 @@ public struct NetworkBuilder {
     layout.add(prefix + name, shape: shape, role: role, storage: storage, initialization: initialization)
   }
 
+  /// Names a count of updates that PyTorch keeps, such as `num_batches_tracked`. It is the state's own update count.
+  public mutating func addCounter(_ name: String) {
+    layout.counters.append(prefix + name)
+  }
+
   /// A number no other layer of the network has, to tell its randomness from theirs.
   public mutating func newStream() -> Int {
     streamCount += 1

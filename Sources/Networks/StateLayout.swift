@@ -39,6 +39,8 @@ public struct StateLayout: Sendable {
   }
 
   public private(set) var tensors: [Tensor] = []
+  /// Names under which PyTorch stores a count of updates, such as `bn1.num_batches_tracked`.
+  public internal(set) var counters: [String] = []
   private var arena = ArenaLayout()
 
   public init() {}
@@ -73,12 +75,13 @@ public struct StateLayout: Sendable {
     }
   }
 
-  /// Overwrites all tensors with values of the same names and shapes.
+  /// Overwrites all tensors with values of the same names and shapes. Counters are passed over: a state starts at
+  /// update 0.
   /// - Parameter origin: where the values come from, for messages.
   public func load(
     _ values: [String: (shape: [Int], values: [Float])], from origin: String, into state: inout StateBuffer
   ) throws(NetworkError) {
-    let unknown = Set(values.keys).subtracting(tensors.map(\.name)).sorted()
+    let unknown = Set(values.keys).subtracting(tensors.map(\.name)).subtracting(counters).sorted()
     guard unknown.isEmpty else {
       throw .stateMismatch("\(origin) has tensors this model has not: \(unknown.joined(separator: ", "))")
     }

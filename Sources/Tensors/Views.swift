@@ -44,6 +44,12 @@ public struct Matrix {
     return Vector(base: base + index * columns, count: columns)
   }
 
+  /// The rows in `range`.
+  public func rows(_ range: Range<Int>) -> Matrix {
+    precondition(range.lowerBound >= 0 && range.upperBound <= rows, "rows outside the matrix")
+    return Matrix(base: base + range.lowerBound * columns, rows: range.count, columns: columns)
+  }
+
   /// The same floats in rows of `columns`.
   public func rearranged(columns: Int) -> Matrix {
     precondition(columns > 0 && (rows * self.columns).isMultiple(of: columns), "rows do not come out even")

@@ -1,7 +1,9 @@
 #ifndef BACKTRAIL_CKERNELS_H
 #define BACKTRAIL_CKERNELS_H
 
+#include "batch_normalization.h"
 #include "elementwise.h"
+#include "images.h"
 #include "optimizers.h"
 
 #endif

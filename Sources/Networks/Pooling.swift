@@ -1,0 +1,83 @@
+import Tensors
+
+/// The largest value of each channel in each window: `torch.nn.MaxPool2d`. Of equals, the first takes the gradient.
+public struct MaxPooling: Layer {
+  public let size: Int
+  public let stride: Int
+  public let padding: Int
+
+  /// - Parameter stride: by default the window's size.
+  public init(_ size: Int, stride: Int? = nil, padding: Int = 0) {
+    self.size = size
+    self.stride = stride ?? size
+    self.padding = padding
+  }
+
+  public func placed(inputShape: [Int], in builder: inout NetworkBuilder) throws(NetworkError) -> any PlacedLayer {
+    PlacedMaxPooling(
+      window: try poolingWindow(inputShape, size: size, stride: stride, padding: padding))
+  }
+}
+
+private struct PlacedMaxPooling: PlacedLayer {
+  let window: ImageWindow
+  var outputShape: [Int] { window.pooledShape }
+
+  func forward(_ pass: ForwardPass) { window.maximum(pass.input, into: pass.output) }
+
+  func backward(_ pass: BackwardPass) {
+    guard let inputGradient = pass.inputGradient else { return }
+    window.maximumGradient(pass.input, outputGradient: pass.outputGradient, into: inputGradient)
+  }
+}
+
+/// The mean of each channel in each window, padding counted as zeros: `torch.nn.AvgPool2d`.
+public struct AveragePooling: Layer {
+  public let size: Int
+  public let stride: Int
+  public let padding: Int
+
+  /// - Parameter stride: by default the window's size.
+  public init(_ size: Int, stride: Int? = nil, padding: Int = 0) {
+    self.size = size
+    self.stride = stride ?? size
+    self.padding = padding
+  }
+
+  public func placed(inputShape: [Int], in builder: inout NetworkBuilder) throws(NetworkError) -> any PlacedLayer {
+    PlacedAveragePooling(
+      window: try poolingWindow(inputShape, size: size, stride: stride, padding: padding))
+  }
+}
+
+private struct PlacedAveragePooling: PlacedLayer {
+  let window: ImageWindow
+  var outputShape: [Int] { window.pooledShape }
+
+  func forward(_ pass: ForwardPass) { window.mean(pass.input, into: pass.output) }
+
+  func backward(_ pass: BackwardPass) {
+    guard let inputGradient = pass.inputGradient else { return }
+    window.meanGradient(outputGradient: pass.outputGradient, into: inputGradient)
+  }
+}
+
+extension ImageWindow {
+  fileprivate var pooledShape: [Int] { [outputHeight, outputWidth, imageShape[2]] }
+}
+
+private func poolingWindow(
+  _ inputShape: [Int], size: Int, stride: Int, padding: Int
+) throws(NetworkError) -> ImageWindow {
+  // With more padding, a window could see nothing else.
+  guard 2 * padding <= size,
+    let window = ImageWindow(imageShape: inputShape, size: size, stride: stride, padding: padding)
+  else {
+    throw .shape(
+      """
+      a pool of size \(size) with padding \(padding) can't take examples of shape \(inputShape): it needs images of \
+      height × width × channels, no smaller than its window, and padding of at most half of that
+      """)
+  }
+  return window
+}
