@@ -11,7 +11,7 @@ import Testing
     ([Convolution(3, size: 4)], [4, 4, 2], 2), ([Convolution(6, size: 1, stride: 2, bias: false)], [5, 4, 3], 2),
     ([BatchNormalization()], [1, 1, 3], 4), ([BatchNormalization()], [3, 2, 5], 1),
     ([Convolution(4, size: 3, padding: 1), BatchNormalization(), ReLU()], [4, 3, 2], 3),
-    ([MaxPooling(2)], [5, 4, 3], 2), ([MaxPooling(3, stride: 2, padding: 1)], [6, 5, 2], 2),
+    ([MaxPooling(2)], [5, 4, 3], 2), ([MaxPooling(3, stride: 2, padding: 1)], [6, 5, 3], 1),
     ([AveragePooling(2)], [5, 4, 3], 2), ([AveragePooling(3, stride: 2, padding: 1)], [6, 5, 2], 2),
     ([GlobalAveragePooling()], [3, 5, 4], 3), ([GlobalAveragePooling()], [1, 1, 2], 1),
     ([Convolution(16, size: 3, padding: 1), Convolution(7, size: 3)], [14, 15, 9], 5),
