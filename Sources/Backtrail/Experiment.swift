@@ -77,7 +77,17 @@ public struct Experiment: Sendable {
     }
     evaluator = try Evaluator(
       network: try CompiledNetwork(description, batchSize: configuration.evaluationBatchSize),
-      examples: dataset.test, count: configuration.evaluationExamples)
+      examples: dataset.test, count: configuration.evaluationExamples, recalibrationBatches: configuration.recalibrate)
+    if configuration.recalibrate > 0 {
+      guard network.layout.tensors.contains(where: { $0.role == .buffer }) else {
+        throw RunError.impossible(
+          "--recalibrate computes running statistics, but \(configuration.model) has none; leave it out")
+      }
+      if let count = maps[0].sampler.batchCount, count < configuration.recalibrate {
+        throw RunError.impossible(
+          "--recalibrate \(configuration.recalibrate) needs as many batches, but \(configuration.sampler) holds \(count)")
+      }
+    }
     if maps[0].sampler.batchCount != nil || orders.contains(where: { $0.lastIterate != nil }) {
       for order in orders {
         for n in points { _ = try sequence(of: order, n) }
@@ -129,7 +139,9 @@ public struct Experiment: Sendable {
 
   /// About what an observation costs, in updates: an update takes a forward and a backward pass, some three times the
   /// arithmetic of an observed example.
-  public var observationCost: Double { Double(evaluator.count) / Double(3 * batchSize) }
+  public var observationCost: Double {
+    (Double(evaluator.count) / Double(batchSize) + Double(configuration.recalibrate)) / 3
+  }
 
   /// The initial state of the seed at `index` of the configuration's.
   public func initialState(replica index: Int) throws -> TrainingState {
@@ -148,7 +160,7 @@ public struct Experiment: Sendable {
   public func predictedPeakBytes(_ plan: ReplayPlan) -> Int {
     let lanes = min(configuration.lanes, max(1, plan.taskCount))
     let float = MemoryLayout<Float>.stride
-    var lane = stateBytes + (maps[0].network.arenaCount + evaluator.network.arenaCount) * float + Self.laneOverhead
+    var lane = stateBytes + maps[0].network.arenaCount * float + evaluator.workspaceBytes(maps[0]) + Self.laneOverhead
     if plan.storesStates {
       lane += min(Self.codecOverhead, 10 * stateBytes)
       // A difference needs its parent, and what an allocator keeps of the one before.

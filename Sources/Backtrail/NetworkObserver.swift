@@ -1,4 +1,3 @@
-import Networks
 import Replay
 import Storage
 import Synchronization
@@ -7,32 +6,34 @@ import Tensors
 /// Evaluates every iterate on the test examples and hands the result to the database.
 struct NetworkObserver: IterateObserver {
   let evaluator: Evaluator
+  /// By replica.
+  let maps: [NetworkUpdateMap]
   let orders: [CompositionOrder]
   let seeds: Range<Int>
   let averageName: String
   let writer: ObservationWriter
 
-  func makeWorkspace() throws -> CompiledNetwork.Workspace { try evaluator.network.makeWorkspace() }
+  func makeWorkspace() throws -> Evaluator.Workspace { try evaluator.makeWorkspace(maps[0]) }
 
   func observe(
     _ iterates: [Iterate], replica: Int, state: borrowing TrainingState,
-    workspace: inout CompiledNetwork.Workspace
+    workspace: inout Evaluator.Workspace
   ) throws {
     try record(
       iterates.map { (orders[$0.order].description, $0.n) }, replica: replica, state: state, workspace: &workspace)
   }
 
   func observeAverage(
-    n: Int, replica: Int, state: borrowing TrainingState, workspace: inout CompiledNetwork.Workspace
+    n: Int, replica: Int, state: borrowing TrainingState, workspace: inout Evaluator.Workspace
   ) throws {
     try record([(averageName, n)], replica: replica, state: state, workspace: &workspace)
   }
 
   private func record(
     _ names: [(series: String, n: Int)], replica: Int, state: borrowing TrainingState,
-    workspace: inout CompiledNetwork.Workspace
+    workspace: inout Evaluator.Workspace
   ) throws {
-    let (loss, accuracy) = evaluator.evaluate(state.values, workspace: &workspace)
+    let (loss, accuracy) = evaluator.evaluate(state.values, map: maps[replica], workspace: &workspace)
     let seed = seeds[seeds.startIndex + replica]
     guard loss.isFinite else {
       throw RunError.diverged(order: names[0].series, seed: seed, n: names[0].n)

@@ -40,44 +40,20 @@ public struct NetworkUpdateMap: UpdateMap {
     return network.trainingLoss(of: &state, context: context, workspace: &workspace.network)
   }
 
-  private func gather(_ batch: Int, into workspace: inout Workspace) -> PassContext {
+  /// Makes running statistics those of the parameters as they are: the means over the first `batches` batches.
+  func recalibrate(_ state: inout StateBuffer, batches: Int, workspace: inout Workspace) {
+    for batch in 1...batches {
+      let context = gather(batch, into: &workspace, statisticsWeight: 1 / Float(batch))
+      _ = network.trainingLoss(of: &state, context: context, workspace: &workspace.network)
+    }
+  }
+
+  private func gather(
+    _ batch: Int, into workspace: inout Workspace, statisticsWeight: Float? = nil
+  ) -> PassContext {
     sampler.fill(&workspace.indices, batch: batch)
     examples.gather(
       workspace.indices, into: workspace.network.inputs(rows: network.batchSize), labels: &workspace.network.labels)
-    return PassContext(isTraining: true, seed: UInt64(seed), batch: batch)
-  }
-}
-
-/// Loss and accuracy of a network on test examples, in batches of a fixed size and order.
-public struct Evaluator: Sendable {
-  let network: CompiledNetwork
-  let examples: Examples
-  /// The evaluated examples, batch by batch.
-  let batches: [[Int]]
-  let count: Int
-
-  /// - Parameter count: how many examples at most; nil for all. A part is the same for every run and seed.
-  init(network: CompiledNetwork, examples: Examples, count: Int?) throws(DatasetError) {
-    self.network = network
-    self.examples = examples
-    let indices = try examples.evaluationIndices(atMost: count)
-    self.count = indices.count
-    batches = stride(from: 0, to: indices.count, by: network.batchSize).map {
-      Array(indices[$0..<min($0 + network.batchSize, indices.count)])
-    }
-  }
-
-  func evaluate(
-    _ state: borrowing StateBuffer, workspace: inout CompiledNetwork.Workspace
-  ) -> (loss: Double, accuracy: Double) {
-    var lossSum = 0.0
-    var correct = 0
-    for batch in batches {
-      examples.gather(batch, into: workspace.inputs(rows: batch.count), labels: &workspace.labels)
-      let result = network.evaluate(state, rows: batch.count, workspace: &workspace)
-      lossSum += result.lossSum
-      correct += result.correct
-    }
-    return (lossSum / Double(count), Double(correct) / Double(count))
+    return PassContext(isTraining: true, seed: UInt64(seed), batch: batch, statisticsWeight: statisticsWeight)
   }
 }

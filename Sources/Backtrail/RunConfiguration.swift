@@ -19,6 +19,9 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
   public var evaluationExamples: Int?
   /// How many of them at once. Part of the mathematics: products of other shapes round differently.
   public var evaluationBatchSize: Int
+  /// Over so many training batches running statistics are computed anew before an observation; 0 for those of the
+  /// state.
+  public var recalibrate: Int
   /// Nil, before the sampler's file is read, for as many examples as its lines hold.
   public var batchSize: Int?
   public var learningRate: Double
@@ -77,6 +80,7 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
       try whole("evaluation-examples", count, default: 0, in: 1...Int(Int32.max))
     }
     evaluationBatchSize = try whole("evaluation-batch-size", settings.evaluationBatchSize, default: 64, in: 1...65_536)
+    recalibrate = try whole("recalibrate", settings.recalibrate, default: 0, in: 0...1_000_000)
     sampler = absoluteFile(settings.sampler ?? "shuffle")
     if settings.batchSize != nil || !sampler.hasPrefix("file:") {
       batchSize = try whole("batch-size", settings.batchSize, default: 32, in: 1...1_000_000)

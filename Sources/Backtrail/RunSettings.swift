@@ -7,6 +7,7 @@ public struct RunSettings: Codable, Equatable, Sendable {
   public var evaluate: String?
   public var evaluationExamples: Int?
   public var evaluationBatchSize: Int?
+  public var recalibrate: Int?
   public var batchSize: Int?
   public var learningRate: Double?
   public var optimizer: String?
@@ -33,6 +34,7 @@ public struct RunSettings: Codable, Equatable, Sendable {
     case data, model, order, steps, evaluate
     case evaluationExamples = "evaluation-examples"
     case evaluationBatchSize = "evaluation-batch-size"
+    case recalibrate
     case batchSize = "batch-size"
     case learningRate = "learning-rate"
     case optimizer
@@ -60,6 +62,7 @@ public struct RunSettings: Codable, Equatable, Sendable {
     settings.evaluate = evaluate ?? others.evaluate
     settings.evaluationExamples = evaluationExamples ?? others.evaluationExamples
     settings.evaluationBatchSize = evaluationBatchSize ?? others.evaluationBatchSize
+    settings.recalibrate = recalibrate ?? others.recalibrate
     settings.batchSize = batchSize ?? others.batchSize
     settings.learningRate = learningRate ?? others.learningRate
     settings.optimizer = optimizer ?? others.optimizer

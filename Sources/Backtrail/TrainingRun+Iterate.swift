@@ -5,7 +5,7 @@ import Tensors
 
 /// An iterate brought back.
 public struct ReplayedIterate: Sendable {
-  /// Under PyTorch's names, in the order of the training state.
+  /// The network's, under PyTorch's names, in the order of the training state.
   public let tensors: [NamedTensor]
   public let digest: Digest
   /// On the run's test examples.
@@ -48,13 +48,17 @@ extension TrainingRun {
     let (state, evaluations, checkpoint) = try await bringBack(
       order, n: n, replica: replica, records: try storedStates()[replica], progress: progress)
     let isObserved = try database.observation(seed: seed, series: order.description, n: n) != nil
-    var workspace = try experiment.evaluator.network.makeWorkspace()
+    let map = experiment.maps[replica]
+    var workspace = try experiment.evaluator.makeWorkspace(map)
     return state.read { state in
-      let (loss, accuracy) = experiment.evaluator.evaluate(state.values, workspace: &workspace)
+      let (loss, accuracy) = experiment.evaluator.evaluate(state.values, map: map, workspace: &workspace)
       return ReplayedIterate(
         tensors: experiment.layout.tensors.map {
           NamedTensor(name: $0.name, shape: $0.shape, values: experiment.layout.values(of: $0, in: state.values))
-        },
+        }
+          + experiment.layout.counters.map {
+            NamedTensor(name: $0, shape: [], values: [Float(state.updateCount)], element: .int64)
+          },
         digest: state.digest, testLoss: loss, testAccuracy: accuracy, gradientEvaluations: evaluations,
         checkpoint: checkpoint, wasObserved: isObserved)
     }

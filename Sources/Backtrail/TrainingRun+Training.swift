@@ -49,7 +49,7 @@ extension TrainingRun {
         maps: experiment.maps,
         initialStates: try experiment.maps.indices.map { StoredState(try experiment.initialState(replica: $0)) },
         observer: NetworkObserver(
-          evaluator: experiment.evaluator, orders: experiment.orders, seeds: configuration.seeds,
+          evaluator: experiment.evaluator, maps: experiment.maps, orders: experiment.orders, seeds: configuration.seeds,
           averageName: averageName, writer: writer),
         averageDecay: configuration.averageDecay, checkpoints: checkpoints)
       replay = try await engine.run(plan, lanes: configuration.lanes, progress: progress)

@@ -54,6 +54,13 @@ struct RunOptions: ParsableArguments {
 
   @Option(
     help: """
+      Compute a normalisation's running statistics anew over the first K training batches before each observation; \
+      after reversed batches the state's own mirror the last few dozen updates. (default: 0, the state's own)
+      """)
+  var recalibrate: Int?
+
+  @Option(
+    help: """
       How batches are chosen: shuffle (a new permutation each epoch), replacement, or file:PATH (a batch of \
       example indices a line). (default: shuffle)
       """)
@@ -114,6 +121,7 @@ struct RunOptions: ParsableArguments {
     settings.evaluate = evaluate
     settings.evaluationExamples = evaluationExamples
     settings.evaluationBatchSize = evaluationBatchSize
+    settings.recalibrate = recalibrate
     settings.batchSize = batchSize
     settings.learningRate = learningRate
     settings.optimizer = optimizer

@@ -1,7 +1,7 @@
 import Foundation
 
 extension Safetensors {
-  /// The tensors of a file in the order of their bytes, elements of type F32, F64, F16 or BF16 as floats. Metadata is
+  /// The tensors of a file in the order of their bytes, elements of type F32, F64, F16, BF16 or I64 as floats. Metadata is
   /// passed over.
   /// - Throws: `DatasetError.missing`; `.damaged` where the file breaks the format or holds another element type.
   public static func read(path: String) throws(DatasetError) -> [NamedTensor] {

@@ -1,7 +1,7 @@
 import Foundation
 
 extension Safetensors {
-  /// Writes tensors in the given order as F32. The file appears under its name when it is complete and on disk, never
+  /// Writes tensors in the given order, as F32 or I64. The file appears under its name when it is complete and on disk, never
   /// before; one that is there already stays.
   /// - Throws: `DatasetError.cannotWrite` when two tensors share a name, `path` exists, or the disk fails.
   public static func write(
@@ -39,10 +39,11 @@ extension Safetensors {
     }
     var offset = 0
     for tensor in tensors {
-      let end = offset + tensor.values.count * ElementType.float32.size
+      let type = ElementType(tensor.element)
+      let end = offset + tensor.values.count * type.size
       let shape = tensor.shape.map(String.init).joined(separator: ",")
       fields.append(
-        "\(try quoted(tensor.name)):{\"dtype\":\"F32\",\"shape\":[\(shape)],\"data_offsets\":[\(offset),\(end)]}")
+        "\(try quoted(tensor.name)):{\"dtype\":\"\(type.rawValue)\",\"shape\":[\(shape)],\"data_offsets\":[\(offset),\(end)]}")
       offset = end
     }
     var json = Array("{\(fields.joined(separator: ","))}".utf8)
@@ -57,12 +58,13 @@ extension Safetensors {
     try file.write(contentsOf: header)
     var bytes: [UInt8] = []
     for tensor in tensors {
+      let type = ElementType(tensor.element)
       // Piece by piece, so that memory holds little more than the tensors themselves.
       for start in stride(from: 0, to: tensor.values.count, by: 1 << 16) {
         bytes.removeAll(keepingCapacity: true)
         for value in tensor.values[start..<min(start + 1 << 16, tensor.values.count)] {
-          let bits = value.bitPattern
-          for shift in stride(from: UInt32(0), to: 32, by: 8) { bytes.append(UInt8(truncatingIfNeeded: bits >> shift)) }
+          let bits = type.bits(value)
+          for byte in 0..<type.size { bytes.append(UInt8(truncatingIfNeeded: bits >> UInt64(8 * byte))) }
         }
         try file.write(contentsOf: bytes)
       }

@@ -59,6 +59,57 @@ private func digests(_ result: RunResult) -> [String: String] {
     }
   }
 
+  /// The same for models and optimizers with more in the training state than parameters, for schedules by batch and by
+  /// position, and for runs that are interrupted: their checkpoints hold all of it.
+  @Test(arguments: ["sgd", "nesterov", "adamw", "rmsprop"])
+  func bitsOfEveryOptimizerDependOnTheMathematicsAlone(optimizer: String) async throws {
+    func varied(_ change: (inout RunSettings) -> Void) -> RunSettings {
+      settings {
+        $0.model = "resnet18:1"
+        $0.order = ["forward", "backward", "tail:3"]
+        $0.steps = 8
+        $0.evaluate = "at:3,8"
+        $0.batchSize = 4
+        $0.learningRate = 0.01
+        $0.optimizer = optimizer
+        $0.weightDecay = "0.01"
+        $0.schedule = "cosine"
+        $0.warmUp = 2
+        $0.scheduleIndex = optimizer == "adamw" ? "batch" : "position"
+        $0.checkpointEvery = 2
+        change(&$0)
+      }
+    }
+    let expected = digests(try await train(varied { $0.lanes = 1 }, in: folder, name: "one"))
+    #expect(digests(try await train(varied { ($0.lanes, $0.checkpointEvery) = (3, 0) }, in: folder, name: "three")) == expected)
+    #expect(digests(try await train(varied { $0.recalibrate = 2 }, in: folder, name: "recalibrated")) == expected)
+    let run = try TrainingRun.open(folder("one"))
+    for n in [2, 7] {
+      let iterate = try await run.iterate(order: .forward, n: n, seed: 0)
+      let alone = varied { ($0.order, $0.evaluate) = (["forward"], "at:\(n)") }
+      #expect(digests(try await train(alone, in: folder, name: "at \(n)"))["forward 0 \(n)"] == iterate.digest.description)
+    }
+  }
+
+  @Test func recalibrationChangesLossesAndNoState() async throws {
+    func iterates(_ recalibrate: Int) async throws -> [RunResult.Iterate] {
+      let result = try await train(
+        settings {
+          ($0.model, $0.order, $0.steps, $0.evaluate) = ("resnet18:2", ["backward"], 6, "at:6")
+          ($0.learningRate, $0.recalibrate) = (0.01, recalibrate)
+        }, in: folder, name: "\(recalibrate)")
+      return result.orders[0].iterates
+    }
+    let (own, recalibrated) = (try await iterates(0), try await iterates(40))
+    #expect(own.map(\.digest) == recalibrated.map(\.digest))
+    #expect(own.map(\.testLoss) != recalibrated.map(\.testLoss))
+    for bad in [("mlp:3", 2), ("resnet18:2", -1)] {
+      #expect(throws: RunError.self) {
+        try Experiment(RunConfiguration(settings { ($0.model, $0.recalibrate) = bad }))
+      }
+    }
+  }
+
   /// Every order, from the exported initial state and batches, against double precision.
   @Test(arguments: ["shuffle", "replacement"])
   func iteratesEqualAnIndependentReplay(sampler: String) async throws {

@@ -93,4 +93,22 @@ private struct PlacedCentering: PlacedLayer {
       &state, learningRate: 0.1, position: 0, context: PassContext(isTraining: true), workspace: &workspace)
     #expect(network.layout.values(of: mean, in: state) == [2, 2, 2])
   }
+
+  /// With weights 1, 1/2, 1/3, running statistics are means over batches.
+  @Test func runningStatisticsTakeTheWeightTheyAreGiven() throws {
+    let network = try network([BatchNormalization(), Dense(2)], batch: 3)
+    var state = try StateBuffer(count: network.stateCount)
+    network.layout.initialize(&state, seed: 5)
+    var workspace = try network.makeWorkspace()
+    for batch in 1...3 {
+      for row in 0..<3 { workspace.inputs(rows: 3)[row: row].fill(Float(batch * batch + row * batch)) }
+      let context = PassContext(isTraining: true, statisticsWeight: 1 / Float(batch))
+      _ = network.trainingLoss(of: &state, context: context, workspace: &workspace)
+    }
+    // Batch b holds b², b² + b and b² + 2b: mean b² + b, unbiased variance b².
+    let expected: [String: Float] = ["0.running_mean": (2 + 6 + 12) / 3, "0.running_var": (1 + 4 + 9) / 3]
+    for tensor in network.layout.tensors where tensor.role == .buffer {
+      for value in network.layout.values(of: tensor, in: state) { #expect(abs(value - expected[tensor.name]!) < 1e-5) }
+    }
+  }
 }

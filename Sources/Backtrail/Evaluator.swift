@@ -1,0 +1,78 @@
+import Datasets
+import Networks
+import Replay
+import Tensors
+
+/// Loss and accuracy of a network on test examples, in batches of a fixed size and order.
+public struct Evaluator: Sendable {
+  private let network: CompiledNetwork
+  private let examples: Examples
+  /// The evaluated examples, batch by batch.
+  private let batches: [[Int]]
+  /// How many examples that are.
+  let count: Int
+  /// Over so many training batches running statistics are computed anew before; 0 for those of the state.
+  private let recalibrationBatches: Int
+
+  /// - Parameters:
+  ///   - network: compiled for the batches of the evaluation.
+  ///   - count: how many examples at most; nil for all. A part is the same for every run and seed.
+  init(
+    network: CompiledNetwork, examples: Examples, count: Int?, recalibrationBatches: Int
+  ) throws(DatasetError) {
+    self.network = network
+    self.examples = examples
+    self.recalibrationBatches = recalibrationBatches
+    let indices = try examples.evaluationIndices(atMost: count)
+    self.count = indices.count
+    batches = stride(from: 0, to: indices.count, by: network.batchSize).map {
+      Array(indices[$0..<min($0 + network.batchSize, indices.count)])
+    }
+  }
+
+  struct Workspace: ~Copyable {
+    fileprivate var network: CompiledNetwork.Workspace
+    /// To compute running statistics: a copy of the state, which keeps its own, and what an update takes.
+    fileprivate var state: StateBuffer
+    fileprivate var training: NetworkUpdateMap.Workspace?
+  }
+
+  /// - Parameter map: of any seed.
+  func makeWorkspace(_ map: NetworkUpdateMap) throws -> Workspace {
+    let recalibrates = recalibrationBatches > 0
+    return Workspace(
+      network: try network.makeWorkspace(), state: try StateBuffer(count: recalibrates ? map.stateCount : 0),
+      training: recalibrates ? try map.makeWorkspace() : nil)
+  }
+
+  /// Bytes of a workspace.
+  func workspaceBytes(_ map: NetworkUpdateMap) -> Int {
+    let recalibration = recalibrationBatches > 0 ? map.stateCount + map.network.arenaCount : 0
+    return (network.arenaCount + recalibration) * MemoryLayout<Float>.stride
+  }
+
+  /// - Parameter map: of the state's seed.
+  func evaluate(
+    _ state: borrowing StateBuffer, map: NetworkUpdateMap, workspace: inout Workspace
+  ) -> (loss: Double, accuracy: Double) {
+    guard workspace.training != nil else { return evaluate(state, workspace: &workspace.network) }
+    workspace.state.copy(from: state)
+    map.recalibrate(&workspace.state, batches: recalibrationBatches, workspace: &workspace.training!)
+    return evaluate(workspace.state, workspace: &workspace.network)
+  }
+
+  private func evaluate(
+    _ state: borrowing StateBuffer, workspace: inout CompiledNetwork.Workspace
+  ) -> (loss: Double, accuracy: Double) {
+    var lossSum = 0.0
+    var correct = 0
+    for batch in batches {
+      examples.gather(batch, into: workspace.inputs(rows: batch.count), labels: &workspace.labels)
+      let result = network.evaluate(state, rows: batch.count, workspace: &workspace)
+      lossSum += result.lossSum
+      correct += result.correct
+    }
+    let labels = Double(count * network.labelCount)
+    return (lossSum / labels, Double(correct) / labels)
+  }
+}
