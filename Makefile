@@ -3,7 +3,7 @@
 SWIFT ?= swift
 BACKTRAIL = .build/release/backtrail
 
-.PHONY: demo test build dependencies numpy-check clean
+.PHONY: demo test build dependencies numpy-check pytorch-check clean
 
 demo: build
 	@Scripts/demo $(BACKTRAIL)
@@ -20,6 +20,10 @@ dependencies:
 # Compares iterates of every order with a float64 replay in NumPy, which this needs and `make test` does not.
 numpy-check: build
 	python3 Scripts/compare-with-numpy.py $(BACKTRAIL)
+
+# Passes ResNet-18 and a GPT between PyTorch and Backtrail: make pytorch-check CIFAR=FOLDER TEXT=FILE
+pytorch-check: build
+	python3 Scripts/compare-with-pytorch.py $(BACKTRAIL) $(CIFAR) $(TEXT)
 
 clean:
 	rm -rf .build

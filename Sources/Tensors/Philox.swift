@@ -39,6 +39,7 @@ public struct RandomSource: Sendable {
     case evaluation = 5
     case augmentation = 6
     case dropout = 7
+    case text = 8
   }
 
   private let philox: Philox4x32
@@ -62,6 +63,12 @@ public struct RandomSource: Sendable {
     let w = words(batch: batch, example: example)
     let bits = UInt64(w.x) << 32 | UInt64(w.y)
     return Int(bits.multipliedFullWidth(by: UInt64(bound)).high)
+  }
+
+  /// A number in 0 ..< 1, from 53 random bits.
+  public func uniform(batch: Int) -> Double {
+    let w = words(batch: batch)
+    return Double((UInt64(w.x) << 32 | UInt64(w.y)) >> 11) * 0x1p-53
   }
 
   /// Fills `vector` with normal numbers of mean 0 and the given standard deviation (Box and Muller 1958, in double

@@ -4,7 +4,7 @@ import Networks
 import Tensors
 import Testing
 
-/// Five updates beside PyTorch's, from the same state and batches. Tests/Fixtures/make-parity.py made the files and
+/// Five updates beside PyTorch's, from the same state and batches. Tests/Fixtures/make_parity.py made the files and
 /// says what they hold.
 @Suite struct ParityTests {
   static let models: [(specification: String, fixture: String, classes: Int)] = [

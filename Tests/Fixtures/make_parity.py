@@ -10,7 +10,7 @@ A file holds, for one model:
 PyTorch computes in double precision.
 
 Needs torch and safetensors: pip install torch safetensors
-Run: python Tests/Fixtures/make-parity.py
+Run: python Tests/Fixtures/make_parity.py
 """
 
 import math
@@ -268,4 +268,5 @@ def main():
         print(path.name, path.stat().st_size, f"seed {seed}, single precision differs by {worst:.1e}")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+import Datasets
+import Foundation
+import Networks
+import Replay
+import Tensors
+
+/// How text is drawn from a network.
+public struct TextSampling: Sendable {
+  /// What it begins with; a line break when empty.
+  public var prompt = ""
+  /// Characters to draw.
+  public var length = 500
+  /// Logits are divided by it: below 1 likelier characters get likelier still, and 0 takes the likeliest alone.
+  public var temperature = 0.8
+  public var seed: UInt64 = 0
+
+  public init() {}
+}
+
+extension TrainingRun {
+  /// Text as an iterate of the run continues it, character by character: a pure function of the iterate and the
+  /// sampling.
+  /// - Returns: the text without the prompt.
+  /// - Throws: `RunError.impossible` when the run's data are no text; `DatasetError` for a prompt with characters the text
+  ///   has not.
+  public func text(
+    order: CompositionOrder, n: Int, seed: Int, sampling: TextSampling, progress: ReplayProgress = ReplayProgress()
+  ) async throws -> String {
+    guard let vocabulary = experiment.dataset.vocabulary else {
+      throw RunError.impossible("\(folder.path) was trained on \(experiment.configuration.data), which is no text")
+    }
+    let context = experiment.dataset.exampleShape[0]
+    let start = try vocabulary.encode(sampling.prompt.isEmpty ? "\n" : sampling.prompt)
+    let network = try CompiledNetwork(
+      try ModelSpecification(experiment.configuration.model).network(
+        inputShape: experiment.dataset.exampleShape, classCount: experiment.dataset.classCount), batchSize: 1)
+    let replica = try replica(ofSeed: seed)
+    let (stored, _, _) = try await bringBack(
+      order, n: n, replica: replica, records: try storedStates()[replica], progress: progress)
+    var workspace = try network.makeWorkspace()
+    let source = RandomSource(seed: sampling.seed, purpose: .text)
+    return stored.read { state in
+      var characters = start
+      for index in 0..<sampling.length {
+        let seen = characters.suffix(context)
+        // What stands behind the seen characters does not matter: attention looks back only.
+        let inputs = workspace.inputs(rows: 1).elements
+        inputs.fill(0)
+        for (position, character) in seen.enumerated() { inputs[position] = Float(character) }
+        let logits = network.logits(state.values, rows: 1, workspace: &workspace)[row: seen.count - 1]
+        characters.append(draw(logits, temperature: sampling.temperature, uniform: source.uniform(batch: index)))
+      }
+      return vocabulary.decode(Array(characters.dropFirst(start.count)))
+    }
+  }
+
+  /// An index, drawn from softmax(logits / temperature) by where `uniform`, in 0 ..< 1, falls among the summed
+  /// probabilities.
+  private func draw(_ logits: Vector, temperature: Double, uniform: Double) -> Int {
+    let largest = (0..<logits.count).max { logits[$0] < logits[$1] } ?? 0
+    guard temperature > 0 else { return largest }
+    let weights = (0..<logits.count).map { exp(Double(logits[$0] - logits[largest]) / temperature) }
+    var rest = uniform * weights.reduce(0, +)
+    for (index, weight) in weights.enumerated() {
+      rest -= weight
+      if rest < 0 { return index }
+    }
+    return largest
+  }
+}
