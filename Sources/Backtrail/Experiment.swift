@@ -47,7 +47,7 @@ public struct Experiment: Sendable {
     let paths = configuration.orders.compactMap(filePath)
     let files = try Dictionary(paths.map { ($0, try Digest(ofFile: $0)) }) { first, _ in first }
 
-    let dataset = try Dataset.load(configuration.data)
+    let dataset = try Dataset.load(configuration.data, context: model.context)
     self.dataset = dataset
     inputs = InputDigests(
       data: dataset.fingerprint, initial: initial.map { Digest(of: $0) }, batches: imported?.fingerprint,
@@ -67,12 +67,18 @@ public struct Experiment: Sendable {
     let network = try CompiledNetwork(
       description, batchSize: batchSize,
       optimizer: try Optimizer(configuration.optimizer, weightDecay: configuration.weightDecay))
+    guard network.labelCount == dataset.training.labelsPerExample else {
+      throw RunError.impossible(
+        "\(configuration.model) predicts \(network.labelCount) labels an example, but \(dataset.name) has \(dataset.training.labelsPerExample)")
+    }
+    let augmentation = try configuration.augment.map { try Augmentation($0) }
+    try augmentation?.check(exampleShape: dataset.exampleShape)
     let schedule = try LearningRateSchedule(
       configuration.schedule, warmUp: configuration.warmUp, horizon: configuration.scheduleSteps,
       index: configuration.scheduleIndex)
     maps = zip(configuration.seeds, samplers).map { seed, sampler in
       NetworkUpdateMap(
-        network: network, examples: dataset.training, sampler: sampler,
+        network: network, examples: dataset.training, augmentation: augmentation, sampler: sampler,
         learningRate: configuration.learningRate, schedule: schedule, seed: seed)
     }
     evaluator = try Evaluator(

@@ -8,6 +8,7 @@ import Tensors
 public struct NetworkUpdateMap: UpdateMap {
   let network: CompiledNetwork
   let examples: Examples
+  let augmentation: Augmentation?
   let sampler: BatchSampler
   let learningRate: Double
   let schedule: LearningRateSchedule
@@ -53,7 +54,10 @@ public struct NetworkUpdateMap: UpdateMap {
   ) -> PassContext {
     sampler.fill(&workspace.indices, batch: batch)
     examples.gather(
-      workspace.indices, into: workspace.network.inputs(rows: network.batchSize), labels: &workspace.network.labels)
+      workspace.indices, into: workspace.network.inputs(rows: network.batchSize), labels: &workspace.network.labels,
+      augmentation: augmentation.map {
+        Augmentation.Batch($0, seed: UInt64(seed), batch: batch, exampleShape: examples.exampleShape)
+      })
     return PassContext(isTraining: true, seed: UInt64(seed), batch: batch, statisticsWeight: statisticsWeight)
   }
 }

@@ -9,6 +9,8 @@ import Tensors
 public struct RunConfiguration: Codable, Equatable, Sendable {
   /// Data set and model, as specifications.
   public var data: String
+  /// How training images change at random, as a specification; nil for not at all.
+  public var augment: String?
   public var model: String
   /// Composition orders, as specifications.
   public var orders: [String]
@@ -71,6 +73,7 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
       filePath(in: specification).map { "file:" + absolute($0) } ?? specification
     }
     data = settings.data ?? "digits"
+    augment = settings.augment
     model = settings.model ?? "mlp:128"
     // Paths are kept absolute, so that a run can be replayed from any folder.
     orders = (settings.order ?? ["forward", "backward"]).map(absoluteFile)
@@ -130,6 +133,7 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
     do {
       for order in orders where !order.hasPrefix("file:") { _ = try CompositionOrder(order) }
       _ = try EvaluationSchedule(evaluate).points(steps: steps)
+      _ = try augment.map { text throws(DatasetError) in try Augmentation(text) }
       _ = try Optimizer(optimizer, weightDecay: weightDecay)
       _ = try LearningRateSchedule(schedule, warmUp: warmUp, horizon: scheduleSteps, index: scheduleIndex)
     } catch {

@@ -1,6 +1,7 @@
 /// What a user asks for, as given: flags of the command line or keys of a configuration file. Nil means not said.
 public struct RunSettings: Codable, Equatable, Sendable {
   public var data: String?
+  public var augment: String?
   public var model: String?
   public var order: [String]?
   public var steps: Int?
@@ -31,7 +32,7 @@ public struct RunSettings: Codable, Equatable, Sendable {
 
   /// The keys of a configuration file: the flags without their dashes.
   public enum CodingKeys: String, CodingKey, CaseIterable {
-    case data, model, order, steps, evaluate
+    case data, augment, model, order, steps, evaluate
     case evaluationExamples = "evaluation-examples"
     case evaluationBatchSize = "evaluation-batch-size"
     case recalibrate
@@ -56,6 +57,7 @@ public struct RunSettings: Codable, Equatable, Sendable {
   public func completed(by others: RunSettings) -> RunSettings {
     var settings = self
     settings.data = data ?? others.data
+    settings.augment = augment ?? others.augment
     settings.model = model ?? others.model
     settings.order = order ?? others.order
     settings.steps = steps ?? others.steps

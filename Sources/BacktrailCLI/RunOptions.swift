@@ -6,8 +6,11 @@ import Replay
 
 /// The options that describe a run, for `train` and `plan`.
 struct RunOptions: ParsableArguments {
-  @Option(help: "The data set: digits (the default), mnist:DIR, csv:FILE or synthetic:…; see 'backtrail data list'.")
+  @Option(help: "The data set: digits (the default), mnist:DIR, cifar10:DIR, text:FILE, …; see 'backtrail data list'.")
   var data: String?
+
+  @Option(help: "Random changes of training images: \(Augmentation.forms). (default: none)")
+  var augment: String?
 
   @Option(help: "The model: \(ModelSpecification.forms). (default: mlp:128)")
   var model: String?
@@ -115,6 +118,7 @@ struct RunOptions: ParsableArguments {
   func configuration() throws -> RunConfiguration {
     var settings = RunSettings()
     settings.data = data
+    settings.augment = augment
     settings.model = model
     settings.order = order.isEmpty ? nil : order
     settings.steps = steps

@@ -29,8 +29,8 @@ extension Dataset {
     return try Dataset(
       name: DatasetSpecification.digits.description,
       training: Examples(
-        bytes: pixels.training, dividedBy: brightest, exampleShape: [1, 8, 8], labels: labels.training, classCount: 10),
+        bytes: pixels.training, dividedBy: brightest, exampleShape: [8, 8, 1], labels: labels.training, classCount: 10),
       test: Examples(
-        bytes: pixels.test, dividedBy: brightest, exampleShape: [1, 8, 8], labels: labels.test, classCount: 10))
+        bytes: pixels.test, dividedBy: brightest, exampleShape: [8, 8, 1], labels: labels.test, classCount: 10))
   }
 }

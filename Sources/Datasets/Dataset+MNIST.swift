@@ -28,7 +28,7 @@ extension Dataset {
         remedy: "Fetch the file again, or number the classes 0 to 9.")
     }
     return try Examples(
-      bytes: images.bytes, dividedBy: 255, exampleShape: [1] + images.shape[1...], labels: labels.bytes.map(Int32.init),
+      bytes: images.bytes, dividedBy: 255, exampleShape: images.shape[1...] + [1], labels: labels.bytes.map(Int32.init),
       classCount: 10)
   }
 }

@@ -4,7 +4,7 @@ import Tensors
 ///
 ///     let digits = try Dataset.load("digits")
 ///     digits.training.count       // 1437
-///     digits.exampleShape         // [1, 8, 8]
+///     digits.exampleShape         // [8, 8, 1]
 public struct Dataset: Sendable {
   /// The specification that loads it again from any folder: every option spelt out, paths absolute.
   public let name: String
@@ -12,12 +12,17 @@ public struct Dataset: Sendable {
   public let training: Examples
   public let test: Examples
 
+  /// The characters of a text; nil for data of another kind.
+  public let vocabulary: Vocabulary?
+
   /// The digest of all that training and evaluation read: shapes, classes, labels, features and divisors of both splits.
   /// It leaves out the name, so that moved files stay the same data.
   public let fingerprint: Digest
 
   /// - Throws: `DatasetError.impossible` when a split is empty or the two differ in shape or classes.
-  public init(name: String, training: Examples, test: Examples) throws(DatasetError) {
+  public init(
+    name: String, training: Examples, test: Examples, vocabulary: Vocabulary? = nil
+  ) throws(DatasetError) {
     guard training.count > 0, test.count > 0 else {
       throw .impossible("\(name): both the training and the test split need examples")
     }
@@ -30,13 +35,15 @@ public struct Dataset: Sendable {
     self.name = name
     self.training = training
     self.test = test
+    self.vocabulary = vocabulary
     var builder = DigestBuilder()
     training.add(to: &builder)
     test.add(to: &builder)
+    if let vocabulary { builder.add(vocabulary.decode(Array(0..<vocabulary.count))) }
     fingerprint = builder.digest
   }
 
-  /// The shape of one example, channels first.
+  /// The shape of one example, channels last.
   public var exampleShape: [Int] { training.exampleShape }
 
   public var classCount: Int { training.classCount }
@@ -45,10 +52,13 @@ public struct Dataset: Sendable {
   public var byteCount: Int { training.byteCount + test.byteCount }
 
   /// Reads or makes the data set of a specification, one of the forms in `catalogue`.
-  public static func load(_ specification: String) throws(DatasetError) -> Dataset {
+  /// - Parameter context: how many characters of a text the model sees at once; other data ignore it.
+  public static func load(_ specification: String, context: Int? = nil) throws(DatasetError) -> Dataset {
     switch try DatasetSpecification(specification) {
     case .digits: try digits()
     case .mnist(let folder): try mnist(folder: folder)
+    case .cifar(let kind, let folder): try cifar(kind, folder: folder)
+    case .text(let file): try text(file: file, context: context)
     case .csv(let file, let label): try csv(file: file, label: label)
     case .synthetic(let clouds): try clouds.dataset()
     }

@@ -5,6 +5,8 @@ import Foundation
 enum DatasetSpecification: Equatable, CustomStringConvertible {
   case digits
   case mnist(folder: String)
+  case cifar(CIFAR, folder: String)
+  case text(file: String)
   case csv(file: String, label: String?)
   case synthetic(GaussianClouds)
 
@@ -18,6 +20,15 @@ enum DatasetSpecification: Equatable, CustomStringConvertible {
     case "mnist":
       guard !argument.isEmpty else { throw .unknown(specification: text, reason: "`mnist:` needs a folder") }
       self = .mnist(folder: Self.absolute(argument))
+    case "cifar10", "cifar100":
+      let kind: CIFAR = parts.first == "cifar10" ? .ten : .hundred
+      guard !argument.isEmpty else {
+        throw .unknown(specification: text, reason: "`cifar\(kind.classCount):` needs a folder")
+      }
+      self = .cifar(kind, folder: Self.absolute(argument))
+    case "text":
+      guard !argument.isEmpty else { throw .unknown(specification: text, reason: "`text:` needs a file") }
+      self = .text(file: Self.absolute(argument))
     case "csv":
       let (file, label) = Self.separateLabel(argument)
       guard !file.isEmpty else { throw .unknown(specification: text, reason: "`csv:` needs a file") }
@@ -36,6 +47,8 @@ enum DatasetSpecification: Equatable, CustomStringConvertible {
     switch self {
     case .digits: "digits"
     case .mnist(let folder): "mnist:\(folder)"
+    case .cifar(let kind, let folder): "cifar\(kind.classCount):\(folder)"
+    case .text(let file): "text:\(file)"
     case .csv(let file, nil): "csv:\(file)"
     case .csv(let file, let label?): "csv:\(file),label=\(label)"
     case .synthetic(let clouds): "synthetic:\(clouds)"
@@ -67,6 +80,9 @@ extension Dataset {
   public static let catalogue = [
     Form(form: "digits", summary: "1,797 handwritten digits of 8 × 8 pixels, built in (the default)"),
     Form(form: "mnist:DIR", summary: "IDX files in MNIST's naming, gzip-compressed or not; Fashion-MNIST too"),
+    Form(form: "cifar10:DIR", summary: "binary records, data_batch_*.bin and test_batch.bin, gzip-compressed or not"),
+    Form(form: "cifar100:DIR", summary: "binary records, train.bin and test.bin, gzip-compressed or not; the fine classes"),
+    Form(form: "text:FILE", summary: "characters in UTF-8, the first nine tenths to train on; for models such as gpt"),
     Form(
       form: "csv:FILE[,label=COLUMN]",
       summary: "numbers and one column of classes 0, 1, 2, …: label, class, target or y, else the last"),

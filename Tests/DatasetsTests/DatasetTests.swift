@@ -7,7 +7,7 @@ import Testing
     let digits = try Dataset.load("digits")
     #expect(digits.training.count == 1437)
     #expect(digits.test.count == 360)
-    #expect(digits.exampleShape == [1, 8, 8])
+    #expect(digits.exampleShape == [8, 8, 1])
     #expect(digits.classCount == 10)
     #expect(digits.byteCount == 1797 * (64 + 4))
     var counts = [Int](repeating: 0, count: 10)

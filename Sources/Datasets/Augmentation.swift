@@ -1,0 +1,90 @@
+import Tensors
+
+/// Random changes of images on their way into a batch: a cut of the image's own size from the image with a border of
+/// zeros (Lee et al. 2015; He et al. 2016 use 4 on CIFAR), and mirroring left to right with probability 1/2.
+///
+/// A pure function of (seed, batch, row of the batch), so that a batch is the same wherever it is replayed.
+public struct Augmentation: Sendable, Equatable, CustomStringConvertible {
+  /// The border's width in pixels; 0 for no cut.
+  public let crop: Int
+  public let flips: Bool
+
+  public static let forms = "crop:P (cut from the image with a border of P zeros), flip, or crop:P,flip"
+
+  /// Reads a specification such as `crop:4,flip`.
+  /// - Throws: `DatasetError.impossible` for one that can't be read.
+  public init(_ specification: String) throws(DatasetError) {
+    var (crop, flips) = (0, false)
+    for word in specification.split(separator: ",", omittingEmptySubsequences: false) {
+      if word == "flip", !flips {
+        flips = true
+      } else if word.hasPrefix("crop:"), crop == 0, let border = Int(word.dropFirst("crop:".count)),
+        (1...1024).contains(border)
+      {
+        crop = border
+      } else {
+        throw .impossible("the augmentation '\(specification)' can't be read at '\(word)'; there are \(Self.forms)")
+      }
+    }
+    self.crop = crop
+    self.flips = flips
+  }
+
+  public var description: String {
+    [crop > 0 ? "crop:\(crop)" : nil, flips ? "flip" : nil].compactMap(\.self).joined(separator: ",")
+  }
+
+  /// - Throws: `DatasetError.impossible` where examples are no images.
+  public func check(exampleShape: [Int]) throws(DatasetError) {
+    guard exampleShape.count == 3 else {
+      throw .impossible(
+        "'\(self)' changes images of height × width × channels, but examples have the shape \(exampleShape)")
+    }
+  }
+
+  /// What it does to the rows of one batch.
+  public struct Batch: Sendable {
+    private let augmentation: Augmentation
+    private let source: RandomSource
+    private let batch: Int
+    /// height, width, channels.
+    private let shape: (Int, Int, Int)
+
+    public init(_ augmentation: Augmentation, seed: UInt64, batch: Int, exampleShape: [Int]) {
+      self.augmentation = augmentation
+      source = RandomSource(seed: seed, purpose: .augmentation)
+      self.batch = batch
+      shape = (exampleShape[0], exampleShape[1], exampleShape[2])
+    }
+
+    /// Where row `row` is cut from the image with its border, and whether it is mirrored.
+    func choice(row: Int) -> (top: Int, left: Int, isMirrored: Bool) {
+      let words = source.words(batch: batch, example: row)
+      let places = UInt64(2 * augmentation.crop + 1)
+      return (
+        Int(UInt64(words.x) * places >> 32), Int(UInt64(words.y) * places >> 32),
+        augmentation.flips && words.z >> 31 == 1
+      )
+    }
+
+    /// Writes the changed image to `target`, its values taken from `value` by their index.
+    @inline(__always)
+    func move(row: Int, into target: Vector, value: (Int) -> Float) {
+      let (height, width, channels) = shape
+      let (top, left, isMirrored) = choice(row: row)
+      var index = 0
+      for y in 0..<height {
+        let fromY = y + top - augmentation.crop
+        for x in 0..<width {
+          let fromX = (isMirrored ? width - 1 - x : x) + left - augmentation.crop
+          let isInside = (0..<height).contains(fromY) && (0..<width).contains(fromX)
+          let start = (fromY * width + fromX) * channels
+          for channel in 0..<channels {
+            target[index] = isInside ? value(start + channel) : 0
+            index += 1
+          }
+        }
+      }
+    }
+  }
+}
