@@ -24,7 +24,7 @@ struct DataCommand: ParsableCommand {
     var json = false
 
     func run() throws {
-      let dataset = try Dataset.load(data)
+      let dataset = try Dataset.load(data, context: 64)
       let document = Document(dataset)
       if json {
         try printJSON(document)

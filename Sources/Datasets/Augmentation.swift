@@ -62,7 +62,7 @@ public struct Augmentation: Sendable, Equatable, CustomStringConvertible {
       let words = source.words(batch: batch, example: row)
       let places = UInt64(2 * augmentation.crop + 1)
       return (
-        Int(UInt64(words.x) * places >> 32), Int(UInt64(words.y) * places >> 32),
+        Int((UInt64(words.x) * places) >> 32), Int((UInt64(words.y) * places) >> 32),
         augmentation.flips && words.z >> 31 == 1
       )
     }

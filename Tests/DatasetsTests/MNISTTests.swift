@@ -37,7 +37,7 @@ import Testing
 
   @Test func readsPlainFiles() throws {
     let data = try load()
-    #expect(data.exampleShape == [1, 2, 3])
+    #expect(data.exampleShape == [2, 3, 1])
     #expect(data.classCount == 10)
     #expect(data.training.labels == [0, 1, 2, 3, 4, 9])
     let rows = try gathered([1], of: data.test)
@@ -90,7 +90,7 @@ import Testing
     #expect(failure { try load() }?.description.contains("1 labels, but 2 images") == true)
     try folder.write(idx([2], [7, 8]), to: Self.testLabels)
     try folder.write(idx([2, 3, 2], Array(0..<12)), to: Self.testImages)
-    #expect(failure { try load() }?.description.contains("[1, 3, 2]") == true)
+    #expect(failure { try load() }?.description.contains("[3, 2, 1]") == true)
   }
 
   @Test func namesALabelOutOfRange() throws {
@@ -142,7 +142,7 @@ import Testing
   @Test(.enabled(if: FileManager.default.fileExists(atPath: realFolder), "there is no ../shared/data/mnist"))
   func readsTheRealOne() throws {
     let mnist = try Dataset.load("mnist:\(Self.realFolder)")
-    #expect(mnist.exampleShape == [1, 28, 28])
+    #expect(mnist.exampleShape == [28, 28, 1])
     #expect(mnist.training.count == 60_000)
     #expect(mnist.test.count == 10_000)
     #expect(mnist.training.labels.prefix(5) == [5, 0, 4, 1, 9])

@@ -58,12 +58,14 @@ func damagedCopies(of bytes: [UInt8], count: Int) -> [[UInt8]] {
 }
 
 /// The features of the examples at `indices`, row after row, and their labels, as `gather` gives them.
-func gathered(_ indices: [Int], of examples: Examples) throws -> (features: [Float], labels: [Int32]) {
+func gathered(
+  _ indices: [Int], of examples: Examples, augmentation: Augmentation.Batch? = nil
+) throws -> (features: [Float], labels: [Int32]) {
   let count = indices.count * examples.featureCount
   let buffer = try FloatBuffer(count: count)
   let rows = buffer.vector.matrix(rows: indices.count, columns: examples.featureCount)
-  var labels = [Int32](repeating: -1, count: indices.count)
-  examples.gather(indices, into: rows, labels: &labels)
+  var labels = [Int32](repeating: -1, count: indices.count * examples.labelsPerExample)
+  examples.gather(indices, into: rows, labels: &labels, augmentation: augmentation)
   return ((0..<count).map { buffer[$0] }, labels)
 }
 
