@@ -82,7 +82,7 @@ public struct Experiment: Sendable {
         learningRate: configuration.learningRate, schedule: schedule, seed: seed)
     }
     evaluator = try Evaluator(
-      network: try CompiledNetwork(description, batchSize: configuration.evaluationBatchSize),
+      network: try CompiledNetwork(description, batchSize: configuration.evaluationBatchSize, isTrained: false),
       examples: dataset.test, count: configuration.evaluationExamples, recalibrationBatches: configuration.recalibrate)
     if configuration.recalibrate > 0 {
       guard network.layout.tensors.contains(where: { $0.role == .buffer }) else {

@@ -33,7 +33,7 @@ extension TrainingRun {
     let start = try vocabulary.encode(sampling.prompt.isEmpty ? "\n" : sampling.prompt)
     let network = try CompiledNetwork(
       try ModelSpecification(experiment.configuration.model).network(
-        inputShape: experiment.dataset.exampleShape, classCount: experiment.dataset.classCount), batchSize: 1)
+        inputShape: experiment.dataset.exampleShape, classCount: experiment.dataset.classCount), batchSize: 1, isTrained: false)
     let replica = try replica(ofSeed: seed)
     let (stored, _, _) = try await bringBack(
       order, n: n, replica: replica, records: try storedStates()[replica], progress: progress)

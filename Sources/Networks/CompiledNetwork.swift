@@ -21,10 +21,12 @@ public struct CompiledNetwork: Sendable {
   /// Floats of one workspace.
   public let arenaCount: Int
 
+  /// - Parameter isTrained: whether there will be updates and gradients; without, `evaluate` and `logits` take a fraction
+  ///   of the memory.
   public init(
-    _ description: NetworkDescription, batchSize: Int, optimizer: Optimizer = Optimizer(.sgd)
+    _ description: NetworkDescription, batchSize: Int, optimizer: Optimizer = Optimizer(.sgd), isTrained: Bool = true
   ) throws(NetworkError) {
-    var builder = NetworkBuilder(batchSize: batchSize)
+    var builder = NetworkBuilder(batchSize: batchSize, isTrained: isTrained)
     chain = try LayerChain(description.layers, inputShape: description.inputShape, in: &builder)
     guard chain.outputShape.last == description.classCount else {
       throw .shape(
@@ -41,8 +43,8 @@ public struct CompiledNetwork: Sendable {
     saved = arena.reserve(chain.savedCount)
     scratch = arena.reserve(chain.scratchCount)
     logits = arena.reserve(labelCount * classCount * batchSize)
-    logitsGradient = arena.reserve(labelCount * classCount * batchSize)
-    gradient = arena.reserve(optimizer.rule == .sgd ? 0 : layout.largestParameterCount)
+    logitsGradient = arena.reserve(isTrained ? labelCount * classCount * batchSize : 0)
+    gradient = arena.reserve(isTrained && optimizer.rule != .sgd ? layout.largestParameterCount : 0)
     arenaCount = arena.count
   }
 

@@ -54,13 +54,16 @@ public struct LayerMemory: Sendable {
 public struct NetworkBuilder {
   /// The most examples a pass will have.
   public let batchSize: Int
+  /// Whether there will be backward passes, for which activations are kept.
+  public let isTrained: Bool
   public internal(set) var layout = StateLayout()
   /// What names of tensors begin with at the moment.
   private var prefix = ""
   private var streamCount = 0
 
-  public init(batchSize: Int) {
+  public init(batchSize: Int, isTrained: Bool = true) {
     self.batchSize = batchSize
+    self.isTrained = isTrained
   }
 
   /// Adds a tensor to the state.

@@ -40,7 +40,7 @@ public struct LayerChain: Sendable {
       placed.append(try builder.place(layer, named: name, inputShape: shape))
       shape = placed[placed.count - 1].outputShape
     }
-    var savedLayout = ArenaLayout()
+    var saved = SavedMemory(layers: placed, batchSize: builder.batchSize, isTrained: builder.isTrained)
     var stages: [Stage] = []
     var output: Region?
     // From here on, all stages work in place on the chain's output. The first stage never does: it may not overwrite
@@ -50,19 +50,19 @@ public struct LayerChain: Sendable {
       let memory = layer.memory
       let isInPlace = memory.isInPlace && index > 0
       let outputCount = layer.outputShape.reduce(1, *)
-      if !isInPlace { output = index == lastPlace ? nil : savedLayout.reserve(outputCount * builder.batchSize) }
+      if !isInPlace { output = index == lastPlace ? nil : saved.output(count: outputCount * builder.batchSize) }
       stages.append(
         Stage(
           layer: layer, outputCount: outputCount, isInPlace: isInPlace,
-          copiesInput: memory.isInPlace && !isInPlace, output: output, saved: savedLayout.reserve(memory.saved)))
+          copiesInput: memory.isInPlace && !isInPlace, output: output, saved: saved.region(count: memory.saved)))
     }
     var scratchLayout = ArenaLayout()
-    gradients = (0..<2).map { _ in scratchLayout.reserve(largestGradient) }
+    gradients = (0..<2).map { _ in scratchLayout.reserve(builder.isTrained ? largestGradient : 0) }
     layerScratch = scratchLayout.reserve(placed.reduce(0) { max($0, $1.memory.scratch) })
     readsOutput = placed.last?.memory.isInPlace ?? true
     self.stages = stages
     outputShape = shape
-    savedCount = savedLayout.count
+    savedCount = saved.layout.count
     scratchCount = scratchLayout.count
   }
 
@@ -123,5 +123,36 @@ public struct LayerChain: Sendable {
     let columns = stage.outputCount
     guard let region = stage.output else { return memory.output.elements.matrix(rows: rows, columns: columns) }
     return memory.saved.part(region).matrix(rows: rows, columns: columns)
+  }
+}
+
+/// Gives out places in saved memory: to every output and every layer its own, or, where nothing is kept for a backward
+/// pass, two places to outputs in turn and one to all layers.
+private struct SavedMemory {
+  private(set) var layout: ArenaLayout
+  private let shared: (outputs: [Region], layers: Region)?
+  private var turn = 0
+
+  init(layers: [any PlacedLayer], batchSize: Int, isTrained: Bool) {
+    var layout = ArenaLayout()
+    if isTrained {
+      shared = nil
+    } else {
+      let largest = layers.dropLast().reduce(0) { max($0, $1.outputShape.reduce(1, *) * batchSize) }
+      let outputs = (0..<2).map { _ in layout.reserve(largest) }
+      shared = (outputs, layout.reserve(layers.reduce(0) { max($0, $1.memory.saved) }))
+    }
+    self.layout = layout
+  }
+
+  mutating func output(count: Int) -> Region {
+    guard let shared else { return layout.reserve(count) }
+    turn = 1 - turn
+    return Region(offset: shared.outputs[turn].offset, count: count)
+  }
+
+  mutating func region(count: Int) -> Region {
+    guard let shared else { return layout.reserve(count) }
+    return Region(offset: shared.layers.offset, count: count)
   }
 }

@@ -28,7 +28,8 @@ public struct Residual: Layer {
       throw .shape("the last layer of a residual block's main chain works in place; give the block rectified: true")
     }
     return PlacedResidual(
-      main: main, shortcut: shortcut, isRectified: isRectified, inputCount: inputShape.reduce(1, *) * builder.batchSize,
+      main: main, shortcut: shortcut, isRectified: isRectified, isTrained: builder.isTrained,
+      inputCount: inputShape.reduce(1, *) * builder.batchSize,
       outputCount: main.outputShape.reduce(1, *) * builder.batchSize)
   }
 }
@@ -48,7 +49,9 @@ private struct PlacedResidual: PlacedLayer {
   private let shortcutGradient: Region
   private let chainScratch: Region
 
-  init(main: LayerChain, shortcut: LayerChain?, isRectified: Bool, inputCount: Int, outputCount: Int) {
+  init(
+    main: LayerChain, shortcut: LayerChain?, isRectified: Bool, isTrained: Bool, inputCount: Int, outputCount: Int
+  ) {
     self.main = main
     self.shortcut = shortcut
     self.isRectified = isRectified
@@ -58,8 +61,8 @@ private struct PlacedResidual: PlacedLayer {
     shortcutSaved = saved.reserve(shortcut?.savedCount ?? 0)
     shortcutOutput = saved.reserve(shortcut == nil ? 0 : outputCount)
     var scratch = ArenaLayout()
-    gradient = scratch.reserve(outputCount)
-    shortcutGradient = scratch.reserve(shortcut == nil ? 0 : inputCount)
+    gradient = scratch.reserve(isTrained ? outputCount : 0)
+    shortcutGradient = scratch.reserve(isTrained && shortcut != nil ? inputCount : 0)
     chainScratch = scratch.reserve(max(main.scratchCount, shortcut?.scratchCount ?? 0))
     memory = LayerMemory(saved: saved.count, scratch: scratch.count)
   }

@@ -50,4 +50,21 @@ import Testing
       #expect(throws: NetworkError.self) { try ModelSpecification(model).network(inputShape: shape, classCount: 2) }
     }
   }
+
+  /// Without backward passes, memory is shared between layers, and nothing else changes.
+  @Test(arguments: ["lenet", "resnet18:2", "resnet50:2"])
+  func evaluationTakesLessMemoryAndGivesTheSame(model: String) throws {
+    let description = try ModelSpecification(model).network(inputShape: [13, 12, 2], classCount: 4)
+    func loss(isTrained: Bool) throws -> (loss: Double, count: Int) {
+      let network = try CompiledNetwork(description, batchSize: 5, isTrained: isTrained)
+      var state = try StateBuffer(count: network.stateCount)
+      network.layout.initialize(&state, seed: 1)
+      var workspace = try network.makeWorkspace()
+      RandomSource(seed: 2, purpose: .synthesis).fillNormal(workspace.inputs(rows: 5).elements, batch: 0, deviation: 1)
+      return (network.evaluate(state, rows: 4, workspace: &workspace).lossSum, network.arenaCount)
+    }
+    let (trained, evaluated) = (try loss(isTrained: true), try loss(isTrained: false))
+    #expect(evaluated.loss == trained.loss)
+    #expect(evaluated.count < trained.count)
+  }
 }
