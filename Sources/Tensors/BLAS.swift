@@ -17,8 +17,8 @@ public enum BLAS {
     precondition(inner == k && c.rows == m && c.columns == n, "matrix shapes do not fit")
     cblas_sgemm(
       CblasRowMajor, transposeA ? CblasTrans : CblasNoTrans, transposeB ? CblasTrans : CblasNoTrans,
-      blasint(m), blasint(n), blasint(k), alpha, a.base, blasint(a.columns), b.base, blasint(b.columns),
-      beta, c.base, blasint(c.columns))
+      blasint(m), blasint(n), blasint(k), alpha, a.base, blasint(a.stride), b.base, blasint(b.stride),
+      beta, c.base, blasint(c.stride))
   }
 
   /// Sets how many threads one call uses. It holds for the whole process and changes bits: it belongs to the

@@ -38,20 +38,20 @@ public struct ImageWindow: Sendable {
   public func gather(_ images: Matrix, places: Range<Int>, into rows: Matrix) {
     check(images: images, places: places)
     precondition(rows.columns == count && rows.rows == places.count)
-    withUnsafePointer(to: geometry) { ck_gather_windows($0, images.base, places.lowerBound, places.count, rows.base) }
+    withUnsafePointer(to: geometry) { ck_gather_windows($0, images.gapless, places.lowerBound, places.count, rows.gapless) }
   }
 
   /// Adds rows to where `gather` takes them from.
   public func scatter(_ rows: Matrix, places: Range<Int>, into images: Matrix) {
     check(images: images, places: places)
     precondition(rows.columns == count && rows.rows == places.count)
-    withUnsafePointer(to: geometry) { ck_scatter_windows($0, rows.base, places.lowerBound, places.count, images.base) }
+    withUnsafePointer(to: geometry) { ck_scatter_windows($0, rows.gapless, places.lowerBound, places.count, images.gapless) }
   }
 
   /// The largest value of each channel at each place.
   public func maximum(_ images: Matrix, into output: Matrix) {
     check(images: images, output: output)
-    withUnsafePointer(to: geometry) { ck_max_pool($0, images.base, images.rows * placeCount, output.base) }
+    withUnsafePointer(to: geometry) { ck_max_pool($0, images.gapless, images.rows * placeCount, output.gapless) }
   }
 
   /// Writes the gradient of `maximum` by the images.
@@ -60,7 +60,7 @@ public struct ImageWindow: Sendable {
     check(images: gradient, output: outputGradient)
     gradient.elements.fill(0)
     withUnsafePointer(to: geometry) {
-      ck_max_pool_gradient($0, images.base, outputGradient.base, images.rows * placeCount, gradient.base)
+      ck_max_pool_gradient($0, images.gapless, outputGradient.gapless, images.rows * placeCount, gradient.gapless)
     }
   }
 
@@ -68,7 +68,7 @@ public struct ImageWindow: Sendable {
   public func mean(_ images: Matrix, into output: Matrix) {
     check(images: images, output: output)
     withUnsafePointer(to: geometry) {
-      ck_average_pool($0, images.base, images.rows * placeCount, 1 / Float(geometry.size * geometry.size), output.base)
+      ck_average_pool($0, images.gapless, images.rows * placeCount, 1 / Float(geometry.size * geometry.size), output.gapless)
     }
   }
 
@@ -78,7 +78,7 @@ public struct ImageWindow: Sendable {
     gradient.elements.fill(0)
     withUnsafePointer(to: geometry) {
       ck_average_pool_gradient(
-        $0, outputGradient.base, gradient.rows * placeCount, 1 / Float(geometry.size * geometry.size), gradient.base)
+        $0, outputGradient.gapless, gradient.rows * placeCount, 1 / Float(geometry.size * geometry.size), gradient.gapless)
     }
   }
 

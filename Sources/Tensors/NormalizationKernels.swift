@@ -4,21 +4,21 @@ extension Matrix {
   /// The mean and the biased variance of each column.
   public func columnMoments(mean: Vector, variance: Vector) {
     precondition(mean.count == columns && variance.count == columns)
-    ck_moments(base, rows, columns, mean.base, variance.base)
+    ck_moments(gapless, rows, columns, mean.base, variance.base)
   }
 
   /// output ← factor · (self − mean) + shift, by column.
   public func normalize(mean: Vector, factor: Vector, shift: Vector, into output: Matrix) {
     precondition(mean.count == columns && factor.count == columns && shift.count == columns)
     precondition(output.rows == rows && output.columns == columns)
-    ck_normalize(base, rows, columns, mean.base, factor.base, shift.base, output.base)
+    ck_normalize(gapless, rows, columns, mean.base, factor.base, shift.base, output.gapless)
   }
 
   /// With self the gradients by a normalisation's outputs, by column: sums ← Σ g, products ← Σ g (x − mean).
   public func columnMoments(of input: Matrix, mean: Vector, sums: Vector, products: Vector) {
     precondition(input.rows == rows && input.columns == columns)
     precondition(mean.count == columns && sums.count == columns && products.count == columns)
-    ck_gradient_moments(base, input.base, rows, columns, mean.base, sums.base, products.base)
+    ck_gradient_moments(gapless, input.gapless, rows, columns, mean.base, sums.base, products.base)
   }
 
   /// output ← factor · self + slope · (input − mean) + shift, by column.
@@ -29,6 +29,6 @@ extension Matrix {
     precondition(
       mean.count == columns && factor.count == columns && slope.count == columns && shift.count == columns)
     ck_normalize_gradient(
-      base, input.base, rows, columns, mean.base, factor.base, slope.base, shift.base, output.base)
+      gapless, input.gapless, rows, columns, mean.base, factor.base, slope.base, shift.base, output.gapless)
   }
 }

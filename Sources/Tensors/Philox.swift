@@ -52,10 +52,19 @@ public struct RandomSource: Sendable {
 
   /// Four random words. Counter: element, example, the low 32 bits of batch, its next 24 bits with the purpose.
   public func words(batch: Int, example: Int = 0, element: Int = 0) -> SIMD4<UInt32> {
-    philox.block(
+    var counter = stream(batch: batch, example: example).counter
+    counter.x = UInt32(truncatingIfNeeded: element)
+    return philox.block(counter)
+  }
+
+  /// The generator's key, and the counter of element 0, for kernels that make many numbers at once.
+  func stream(batch: Int, example: Int) -> (key: SIMD2<UInt32>, counter: SIMD4<UInt32>) {
+    (
+      philox.key,
       SIMD4(
-        UInt32(truncatingIfNeeded: element), UInt32(truncatingIfNeeded: example),
-        UInt32(truncatingIfNeeded: batch), UInt32(truncatingIfNeeded: batch >> 32) << 8 | purpose))
+        0, UInt32(truncatingIfNeeded: example), UInt32(truncatingIfNeeded: batch),
+        UInt32(truncatingIfNeeded: batch >> 32) << 8 | purpose)
+    )
   }
 
   /// An integer in 0 ..< bound, from 64 random bits by a multiplication; its bias is below bound / 2⁶⁴.

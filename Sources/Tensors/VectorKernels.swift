@@ -69,6 +69,6 @@ extension Matrix {
   /// read.
   public func addColumnSums(scaledBy scale: Float, to target: Vector, keeping keep: Float) {
     precondition(target.count == columns)
-    ck_column_sums(base, rows, columns, scale, target.base, keep)
+    ck_column_sums(gapless, rows, columns, scale, target.base, keep)
   }
 }

@@ -26,36 +26,51 @@ public struct Vector {
   }
 }
 
-/// A row-major matrix view of a `FloatBuffer`, without gaps between rows. Not an owner: valid while its buffer lives.
+/// A row-major matrix view of a `FloatBuffer`. Not an owner: valid while its buffer lives.
 public struct Matrix {
   @usableFromInline let base: UnsafeMutablePointer<Float>
   public let rows: Int
   public let columns: Int
+  /// Floats from the start of one row to that of the next: `columns`, or more for some columns of a wider matrix.
+  @usableFromInline let stride: Int
 
-  @inlinable init(base: UnsafeMutablePointer<Float>, rows: Int, columns: Int) {
+  @inlinable init(base: UnsafeMutablePointer<Float>, rows: Int, columns: Int, stride: Int? = nil) {
     self.base = base
     self.rows = rows
     self.columns = columns
+    self.stride = stride ?? columns
   }
 
   /// Row `index` as a vector of `columns` floats.
   @inlinable public subscript(row index: Int) -> Vector {
     assert(index >= 0 && index < rows)
-    return Vector(base: base + index * columns, count: columns)
+    return Vector(base: base + index * stride, count: columns)
   }
 
   /// The rows in `range`.
   public func rows(_ range: Range<Int>) -> Matrix {
     precondition(range.lowerBound >= 0 && range.upperBound <= rows, "rows outside the matrix")
-    return Matrix(base: base + range.lowerBound * columns, rows: range.count, columns: columns)
+    return Matrix(base: base + range.lowerBound * stride, rows: range.count, columns: columns, stride: stride)
   }
 
-  /// The same floats in rows of `columns`.
+  /// The columns in `range`, with gaps between rows.
+  public func columns(_ range: Range<Int>) -> Matrix {
+    precondition(range.lowerBound >= 0 && range.upperBound <= columns, "columns outside the matrix")
+    return Matrix(base: base + range.lowerBound, rows: rows, columns: range.count, stride: stride)
+  }
+
+  /// The same floats in rows of `columns`. There may be no gaps between rows.
   public func rearranged(columns: Int) -> Matrix {
     precondition(columns > 0 && (rows * self.columns).isMultiple(of: columns), "rows do not come out even")
-    return Matrix(base: base, rows: rows * self.columns / columns, columns: columns)
+    return Matrix(base: gapless, rows: rows * self.columns / columns, columns: columns)
   }
 
-  /// All `rows · columns` floats.
-  @inlinable public var elements: Vector { Vector(base: base, count: rows * columns) }
+  /// All `rows · columns` floats. There may be no gaps between rows.
+  public var elements: Vector { Vector(base: gapless, count: rows * columns) }
+
+  /// The first float, for kernels that read on from row to row.
+  var gapless: UnsafeMutablePointer<Float> {
+    precondition(stride == columns || rows <= 1, "a matrix without gaps between rows is needed")
+    return base
+  }
 }

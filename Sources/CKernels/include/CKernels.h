@@ -6,5 +6,6 @@
 #include "elementwise.h"
 #include "images.h"
 #include "optimizers.h"
+#include "transformer.h"
 
 #endif
