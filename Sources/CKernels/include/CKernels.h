@@ -2,7 +2,6 @@
 #define BACKTRAIL_CKERNELS_H
 
 #include "batch_normalization.h"
-#include "blas_core.h"
 #include "elementwise.h"
 #include "images.h"
 #include "optimizers.h"
