@@ -129,6 +129,13 @@ public struct CompiledNetwork: Sendable {
     forward(state.vector, rows: rows, context: PassContext(isTraining: false), workspace: workspace)
   }
 
+  /// The same in any context. In training, buffers such as running statistics are changed.
+  public func logits(
+    _ state: inout StateBuffer, rows: Int, context: PassContext, workspace: inout Workspace
+  ) -> Matrix {
+    forward(state.vector, rows: rows, context: context, workspace: workspace)
+  }
+
   /// Returns the logits, a row for each label.
   private func forward(
     _ state: Vector, rows: Int, context: PassContext, workspace: borrowing Workspace

@@ -5,7 +5,7 @@ extension ModelFamily {
     name: "gpt",
     form: "gpt[:layers=4,heads=4,width=128,context=64,dropout=0] (for text; heads must divide width)"
   ) { options in
-    guard let shape = GPTShape(options ?? "") else { return nil }
+    guard let shape = GPTShape(options) else { return nil }
     return (shape.context, { inputShape, classCount throws(NetworkError) in
       guard inputShape == [shape.context] else {
         throw .shape("gpt needs windows of \(shape.context) characters, not examples of shape \(inputShape)")
@@ -24,9 +24,9 @@ private struct GPTShape {
   var dropout = 0.0
 
   /// Nil where an option is unknown, given twice or out of range.
-  init?(_ options: String) {
+  init?(_ options: String?) {
     var seen: Set<String> = []
-    for option in options.split(separator: ",", omittingEmptySubsequences: options.isEmpty) {
+    for option in options?.split(separator: ",", omittingEmptySubsequences: false) ?? [] {
       let parts = option.split(separator: "=", omittingEmptySubsequences: false).map(String.init)
       guard parts.count == 2, seen.insert(parts[0]).inserted else { return nil }
       if parts[0] == "dropout" {
