@@ -126,7 +126,15 @@ import Testing
       ("train --out empty", 73, "empty"), ("train --out /proc/nothing/here", 73, "/proc/nothing"),
       ("train --unknown", 64, "unknown"), ("export nowhere --order forward --iterate 1 --to x", 66, "nowhere"),
       ("runs show empty", 66, "empty"), ("batches nowhere", 66, "nowhere"), ("data info moon", 64, "moon"),
-      ("plan --seeds 0", 64, "--seeds"),
+      ("plan --seeds 0", 64, "--seeds"), ("train --optimizer moon", 64, "moon"),
+      ("train --optimizer adam:2", 64, "adam:2"), ("train --weight-decay x", 64, "weight decay 'x'"),
+      ("train --schedule moon", 64, "moon"), ("train --warm-up -1", 64, "--warm-up"),
+      ("train --schedule-index moon", 64, "--schedule-index"), ("train --recalibrate 2", 78, "--recalibrate"),
+      ("train --augment moon", 64, "moon"), ("train --data synthetic --augment flip", 78, "flip"),
+      ("train --data cifar10:empty", 66, "data_batch_1.bin"), ("train --data cifar100:empty", 66, "train.bin"),
+      ("train --data text:nan.csv", 78, "--model gpt"), ("train --data text:nan.csv --model gpt", 78, "nan.csv"),
+      ("train --data digits --model gpt", 78, "gpt"), ("train --model lenet", 78, "lenet"),
+      ("train --data synthetic --model resnet18", 78, "resnet18"), ("train --model gpt:heads=3", 64, "gpt:heads=3"),
     ]
     for (line, status, word) in cases {
       let command = try backtrail(line)
@@ -134,6 +142,39 @@ import Testing
       #expect(command.errors.contains(word), "\(line): \(command.errors)")
       #expect(command.output.isEmpty, "\(line)")
     }
+  }
+
+  /// Forward, backward and tail for every model, with the same digests on one lane and on two.
+  @Test(arguments: [
+    ("digits", "mlp:9", "momentum"), ("cifar10:cifar", "lenet", "sgd"), ("cifar10:cifar", "resnet18:2", "adam"),
+    ("cifar100:cifar", "resnet50:1", "nesterov"), ("text:text.txt", "gpt:layers=2,heads=2,width=8,context=5,dropout=0.1", "adamw"),
+  ])
+  func everyModelTrainsInAnyOrder(data: String, model: String, optimizer: String) throws {
+    var random = SplitMix(state: 4)
+    for (name, labels, count) in [("data_batch_1", 1, 20), ("test_batch", 1, 8), ("train", 2, 20), ("test", 2, 8)] {
+      var records: [UInt8] = []
+      for index in 0..<count {
+        for _ in 0..<labels { records.append(UInt8(index % 10)) }
+        for _ in 0..<3072 { records.append(UInt8(truncatingIfNeeded: random.next())) }
+      }
+      try FileManager.default.createDirectory(atPath: folder("cifar"), withIntermediateDirectories: true)
+      try folder.write(records, to: "cifar/\(name).bin")
+    }
+    try folder.write(Array(String(repeating: "the quick brown fox. ", count: 20).utf8), to: "text.txt")
+    let line = """
+      train --data \(data) --model \(model) --optimizer \(optimizer) --learning-rate 0.001 --batch-size 4 --steps 6 \
+      --order forward --order backward --order tail:2 --evaluate at:3,6 --evaluation-examples 4 --json
+      """
+      + (data.hasPrefix("cifar") ? " --augment crop:4,flip" : "") + (model.hasPrefix("resnet") ? " --recalibrate 2" : "")
+    let (one, two) = (try backtrail("\(line) --lanes 1 --out one"), try backtrail("\(line) --lanes 2 --out two"))
+    #expect(one.status == 0 && two.status == 0, "\(one.errors) \(two.errors)")
+    #expect(try one.text("orders") == two.text("orders"))
+    #expect(one.json["gradientEvaluations"] as? Int == one.json["predictedGradientEvaluations"] as? Int)
+    let verify = try backtrail("verify one")
+    #expect(verify.status == 0, "\(verify.output) \(verify.errors)")
+    let text = try backtrail("text one --order backward --iterate 6 --length 7 --prompt fox")
+    #expect(text.status == (data.hasPrefix("text") ? 0 : 78))
+    if text.status == 0 { #expect(text.output.hasPrefix("fox") && text.output.count == 3 + 7 + 1) }
   }
 
   @Test func helpAndListsEndWell() throws {
