@@ -49,7 +49,7 @@ let package = Package(
       swiftSettings: strict),
     .target(
       name: "Storage",
-      dependencies: ["Replay", "CZstd", "CXXHash", .product(name: "GRDB", package: "GRDB.swift")],
+      dependencies: ["Replay", "CKernels", "CZstd", "CXXHash", .product(name: "GRDB", package: "GRDB.swift")],
       swiftSettings: strict),
     .target(
       name: "Backtrail", dependencies: ["Tensors", "Networks", "Datasets", "Replay", "Storage"],
@@ -67,7 +67,7 @@ let package = Package(
     .testTarget(name: "NetworksTests", dependencies: ["Networks", "Datasets", "TestSupport"], swiftSettings: strict),
     .testTarget(name: "DatasetsTests", dependencies: ["Datasets", "Tensors", "CZlib", "TestSupport"], swiftSettings: strict),
     .testTarget(name: "JournalTests", dependencies: ["Storage", "Tensors", "TestSupport"], swiftSettings: strict),
-    .testTarget(name: "StorageTests", dependencies: ["Storage", "TestSupport"], swiftSettings: strict),
+    .testTarget(name: "StorageTests", dependencies: ["Storage", "CKernels", "TestSupport"], swiftSettings: strict),
     .testTarget(
       name: "BacktrailTests",
       dependencies: ["Backtrail", "TestSupport"],

@@ -155,15 +155,13 @@ final class CheckpointFrameDecoder {
   private let decompressor: BlockDecompressor
   private let filtered = UnsafeMutableRawBufferPointer.allocate(
     byteCount: CheckpointFrame.filteredCapacity, alignment: 64)
-  private let scratch = UnsafeMutableRawBufferPointer.allocate(
-    byteCount: CheckpointFrame.length + FloatDifference.scratchSize, alignment: 64)
   /// Where an encoded frame is put to be decoded.
   let input = UnsafeMutableRawBufferPointer.allocate(byteCount: CheckpointFrame.capacity, alignment: 64)
 
   init() throws(CodecError) { decompressor = try BlockDecompressor() }
 
   deinit {
-    for buffer in [filtered, scratch, input] { buffer.deallocate() }
+    for buffer in [filtered, input] { buffer.deallocate() }
   }
 
   /// Checks the first `size` bytes of `input` against their digest.
@@ -191,15 +189,14 @@ final class CheckpointFrameDecoder {
       isWhole = filteredSize == split.size(count: count, precision: frame.precision)
       if isWhole {
         split.decode(
-          filtered.bytePointer, count: count, precision: frame.precision, into: bits, scratch: scratch.bytePointer)
+          filtered.bytePointer, count: count, precision: frame.precision, into: bits)
       }
     case .difference:
       if frame.precision != .float32 {
         for i in 0..<count { bits[i] = frame.precision.rounded(bits[i]) }
       }
       isWhole = FloatDifference.decode(
-        filtered.bytePointer, size: filteredSize, count: count, precision: frame.precision, over: bits,
-        scratch: scratch.wordPointer)
+        filtered.bytePointer, size: filteredSize, count: count, precision: frame.precision, over: bits)
     }
     guard isWhole else { throw .damaged("it has not the length its contents tell") }
   }

@@ -1,3 +1,5 @@
+import CKernels
+
 /// Stores floats as their distance from a parent's, counted in representable floats.
 ///
 /// A float's bits, read as sign and magnitude, become an integer that orders as the float does; so two near floats
@@ -8,12 +10,12 @@
 /// entropy coder; offsets are uniform to a good approximation and packed as they are, least significant bit first.
 enum FloatDifference {
   /// Bytes that filtering `count` floats fills at most, and reads at most when it decodes.
-  static func capacity(count: Int) -> Int { count + count * 4 + 8 }
+  static func capacity(count: Int) -> Int { count + count * 4 + Int(CK_DIFFERENCE_SLACK) }
 
   /// Numbers are converted this many at a time, in vectorised loops over a block that stays in the first-level cache.
   private static let block = 512
 
-  /// Room that `encode` and `decode` need.
+  /// Room that `encode` needs.
   static let scratchSize = block * MemoryLayout<UInt32>.stride
 
   /// An integer that orders as the float with these bits does (NaN beyond the infinities).
@@ -32,36 +34,6 @@ enum FloatDifference {
       let difference = (ordered(bits[i]) &>> dropped) &- (ordered(parent[i]) &>> dropped)
       numbers[i] = UInt32(bitPattern: difference << 1 ^ difference >> 31)
     }
-  }
-
-  /// The inverse of `convert`: the parents' floats become those that were given.
-  private static func restore(
-    _ bits: UnsafeMutablePointer<UInt32>, _ count: Int, _ dropped: Int32, from numbers: UnsafePointer<UInt32>
-  ) {
-    // Of a negative number all bits below the sign are inverted, save those that were dropped.
-    let inverted = (Int32.max &>> dropped) &<< dropped
-    for i in 0..<count {
-      let number = numbers[i]
-      let difference = Int32(bitPattern: number >> 1) ^ (0 &- Int32(bitPattern: number & 1))
-      let value = ((ordered(bits[i]) &>> dropped) &+ difference) &<< dropped
-      bits[i] = UInt32(bitPattern: value ^ (value >> 31 & inverted))
-    }
-  }
-
-  /// The numbers of a bucket.
-  private struct Bucket {
-    /// The least of them.
-    let least: UInt32
-    /// The offset's bits, and how many they are.
-    let mask: UInt32
-    let size: UInt64
-  }
-
-  /// By symbol. Those from 64 on are never written, and mean zero.
-  private static let buckets = (UInt32(0)..<256).map { symbol in
-    let size = symbol < 4 || symbol >= 64 ? 0 : symbol >> 1 - 1
-    let least = symbol >= 64 ? 0 : (symbol - size << 1) << size
-    return Bucket(least: least, mask: 1 << size - 1, size: UInt64(size))
   }
 
   /// Filters `count` floats.
@@ -102,27 +74,10 @@ enum FloatDifference {
   /// - Returns: Whether `size` is what the buckets say.
   static func decode(
     _ input: UnsafePointer<UInt8>, size: Int, count: Int, precision: CheckpointPrecision,
-    over bits: UnsafeMutablePointer<UInt32>, scratch numbers: UnsafeMutablePointer<UInt32>
+    over bits: UnsafeMutablePointer<UInt32>
   ) -> Bool {
     guard size >= count else { return false }
-    let dropped = Int32(precision.droppedBits)
-    let offsets = UnsafeRawPointer(input + count)
-    // In bits.
-    var position: UInt64 = 0
-    buckets.withUnsafeBufferPointer { table in
-      for start in stride(from: 0, to: count, by: block) {
-        let length = min(block, count - start)
-        let symbols = input + start
-        for i in 0..<length {
-          let bucket = table[Int(symbols[i])]
-          let place = Int(truncatingIfNeeded: position >> 3)
-          let word = offsets.loadUnaligned(fromByteOffset: place, as: UInt64.self) &>> (position & 7)
-          numbers[i] = bucket.least | UInt32(truncatingIfNeeded: word) & bucket.mask
-          position &+= bucket.size
-        }
-        restore(bits + start, length, dropped, from: numbers)
-      }
-    }
-    return count + Int(position + 7) / 8 == size
+    let offsetBits = ck_difference_apply(input, input + count, count, Int32(precision.droppedBits), bits)
+    return count + Int(offsetBits + 7) / 8 == size
   }
 }

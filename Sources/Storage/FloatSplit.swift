@@ -1,3 +1,5 @@
+import CKernels
+
 /// Parts the predictable bits of floats from the random ones.
 ///
 /// In trained states the exponent carries about 2.6 bits, the mantissa's leading bits are a little uneven, and all else
@@ -99,51 +101,14 @@ struct FloatSplit {
 
   /// The inverse of `encode`. Any bytes give some floats.
   func decode(
-    _ input: UnsafePointer<UInt8>, count: Int, precision: CheckpointPrecision, into bits: UnsafeMutablePointer<UInt32>,
-    scratch: UnsafeMutablePointer<UInt8>
+    _ input: UnsafePointer<UInt8>, count: Int, precision: CheckpointPrecision, into bits: UnsafeMutablePointer<UInt32>
   ) {
-    var middles = input + count
-    if isFine {
-      let quarter = Self.quarter(count)
-      for i in 0..<quarter {
-        let (a, b, c) = (middles[i], middles[i + quarter], middles[i + 2 * quarter])
-        scratch[i] = a & 63
-        scratch[i + quarter] = b & 63
-        scratch[i + 2 * quarter] = c & 63
-        scratch[i + 3 * quarter] = a >> 6 | (b >> 6) << 2 | (c >> 6) << 4
+    let lowSize: Int32 =
+      switch precision {
+      case .float32: 2
+      case .bfloat16: 0
+      case .float16: 1
       }
-      let lows = middles + 3 * quarter
-      middles = UnsafePointer(scratch)
-      join(input, middles, lows, count, precision, headShift: 21, into: bits)
-    } else {
-      join(input, middles, middles + count, count, precision, headShift: 23, into: bits)
-    }
-  }
-
-  /// Puts floats together. Inlined, so that the shifts are constants.
-  @inline(__always)
-  private func join(
-    _ symbols: UnsafePointer<UInt8>, _ middles: UnsafePointer<UInt8>, _ lows: UnsafePointer<UInt8>, _ count: Int,
-    _ precision: CheckpointPrecision, headShift: UInt32, into bits: UnsafeMutablePointer<UInt32>
-  ) {
-    let bias = base &- 1
-    // The middle's sign is the bit above those of the mantissa.
-    let signShift = headShift - 16
-    func upper(_ i: Int) -> UInt32 {
-      let symbol = UInt32(symbols[i])
-      let middle = UInt32(middles[i])
-      let head = symbol == 0 ? 0 : symbol &+ bias
-      let mantissa = middle & (1 &<< signShift &- 1)
-      return (middle &>> signShift) << 31 | head &<< headShift & 0x7fff_ffff | mantissa << 16
-    }
-    switch precision {
-    case .float32:
-      let words = UnsafeRawPointer(lows)
-      for i in 0..<count { bits[i] = upper(i) | UInt32(words.loadUnaligned(fromByteOffset: 2 &* i, as: UInt16.self)) }
-    case .bfloat16:
-      for i in 0..<count { bits[i] = upper(i) }
-    case .float16:
-      for i in 0..<count { bits[i] = upper(i) | UInt32(lows[i] & 7) << 13 }
-    }
+    ck_split_join(input, count, isFine, base &- 1, lowSize, bits)
   }
 }

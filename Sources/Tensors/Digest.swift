@@ -46,12 +46,12 @@ public struct DigestBuilder: ~Copyable {
   deinit { XXH3_freeState(state) }
 
   public mutating func add(_ bytes: RawSpan) {
-    bytes.withUnsafeBytes { _ = XXH3_128bits_update(state, $0.baseAddress, $0.count) }
+    bytes.withUnsafeBytes { _ = xxh3_update(state, $0.baseAddress, $0.count) }
   }
 
   /// Adds the 8 bytes of `number`, least significant first.
   public mutating func add(_ number: Int) {
-    withUnsafeBytes(of: Int64(number).littleEndian) { _ = XXH3_128bits_update(state, $0.baseAddress, $0.count) }
+    withUnsafeBytes(of: Int64(number).littleEndian) { _ = xxh3_update(state, $0.baseAddress, $0.count) }
   }
 
   /// Adds the length of `text` and its UTF-8 bytes.

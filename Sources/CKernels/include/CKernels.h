@@ -2,6 +2,7 @@
 #define BACKTRAIL_CKERNELS_H
 
 #include "batch_normalization.h"
+#include "checkpoint.h"
 #include "elementwise.h"
 #include "images.h"
 #include "optimizers.h"
