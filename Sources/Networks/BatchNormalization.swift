@@ -38,7 +38,7 @@ private struct PlacedBatchNormalization: PlacedLayer {
   let runningVariance: Region
 
   /// Saved are the mean, then the factor γ / √(σ² + ε), then 1 / √(σ² + ε).
-  var memory: LayerMemory { LayerMemory(saved: 3 * channels, scratch: 4 * channels) }
+  var memory: LayerMemory { LayerMemory(saved: 3 * channels, forwardScratch: channels, backwardScratch: 4 * channels) }
 
   private func row(_ index: Int, of vector: Vector) -> Vector {
     vector.part(Region(offset: index * channels, count: channels))
@@ -50,11 +50,7 @@ private struct PlacedBatchNormalization: PlacedLayer {
     let variance = row(0, of: pass.scratch)
     if pass.context.isTraining {
       input.columnMoments(mean: mean, variance: variance)
-      let fraction = pass.context.statisticsWeight ?? statisticsWeight
-      // A single value has no unbiased variance; its biased one, zero, has to do.
-      let unbiased = Float(input.rows) / Float(max(1, input.rows - 1))
-      pass.tensor(runningMean).assign(fraction, times: mean, plus: 1 - fraction)
-      pass.tensor(runningVariance).assign(fraction * unbiased, times: variance, plus: 1 - fraction)
+      if !pass.context.isRepeated { follow(mean, variance, count: input.rows, in: pass) }
     } else {
       mean.copy(from: pass.tensor(runningMean))
       variance.copy(from: pass.tensor(runningVariance))
@@ -66,6 +62,15 @@ private struct PlacedBatchNormalization: PlacedLayer {
     }
     input.normalize(
       mean: mean, factor: factor, shift: pass.tensor(bias), into: pass.output.rearranged(columns: channels))
+  }
+
+  /// Moves the running statistics.
+  private func follow(_ mean: Vector, _ variance: Vector, count: Int, in pass: ForwardPass) {
+    let fraction = pass.context.statisticsWeight ?? statisticsWeight
+    // A single value has no unbiased variance; its biased one, zero, has to do.
+    let unbiased = Float(count) / Float(max(1, count - 1))
+    pass.tensor(runningMean).assign(fraction, times: mean, plus: 1 - fraction)
+    pass.tensor(runningVariance).assign(fraction * unbiased, times: variance, plus: 1 - fraction)
   }
 
   /// With x̂ = (x − μ) / √(σ² + ε) and M values a channel: ∂x = γ / √(σ² + ε) · (∂y − Σ∂y / M − x̂ Σ(∂y x̂) / M),

@@ -29,7 +29,9 @@ private struct PlacedCausalSelfAttention: PlacedLayer {
   var outputShape: [Int] { [context, width] }
 
   /// The probabilities of one head of one example, and their gradient.
-  var memory: LayerMemory { LayerMemory(scratch: 2 * context * context) }
+  var memory: LayerMemory {
+    LayerMemory(forwardScratch: context * context, backwardScratch: 2 * context * context)
+  }
 
   private var depth: Int { width / heads }
   private var scale: Float { 1 / Float(depth).squareRoot() }

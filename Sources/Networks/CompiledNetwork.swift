@@ -10,42 +10,82 @@ public struct CompiledNetwork: Sendable {
   public let labelCount: Int
   public let classCount: Int
   public let optimizer: Optimizer
-  private let chain: LayerChain
-  private let input: Region
-  private let saved: Region
-  private let scratch: Region
-  private let logits: Region
-  private let logitsGradient: Region
-  /// One parameter's, where the optimizer needs it whole.
-  private let gradient: Region
-  /// Floats of one workspace.
-  public let arenaCount: Int
+  /// The network's layers in groups that begin with one that has an output of its own; the others work on it in place.
+  private let stages: [LayerChain]
+  private let program: NetworkProgram
 
-  /// - Parameter isTrained: whether there will be updates and gradients; without, `evaluate` and `logits` take a fraction
-  ///   of the memory.
+  /// - Parameters:
+  ///   - isTrained: whether there will be updates and gradients; without, `evaluate` and `logits` take a fraction of the
+  ///     memory.
+  ///   - schedule: the order of an update's passes, for less memory; nil to keep all activations.
   public init(
-    _ description: NetworkDescription, batchSize: Int, optimizer: Optimizer = Optimizer(.sgd), isTrained: Bool = true
+    _ description: NetworkDescription, batchSize: Int, optimizer: Optimizer = Optimizer(.sgd), isTrained: Bool = true,
+    schedule: ActivationSchedule? = nil
   ) throws(NetworkError) {
     var builder = NetworkBuilder(batchSize: batchSize, isTrained: isTrained)
-    chain = try LayerChain(description.layers, inputShape: description.inputShape, in: &builder)
-    guard chain.outputShape.last == description.classCount else {
-      throw .shape(
-        "the model \(description.name) ends with the shape \(chain.outputShape), not with \(description.classCount) logits")
+    var stages: [LayerChain] = []
+    var parameterCounts: [Int] = []
+    var shape = description.inputShape
+    for group in try Self.groups(description, batchSize: batchSize) {
+      let first = builder.layout.tensors.count
+      stages.append(try LayerChain(group, inputShape: shape, in: &builder))
+      shape = stages[stages.count - 1].outputShape
+      parameterCounts.append(
+        optimizer.rule == .sgd ? 0 : builder.layout.tensors[first...].reduce(0) { max($0, $1.region.count) })
+    }
+    guard shape.last == description.classCount else {
+      throw .shape("the model \(description.name) ends with the shape \(shape), not with \(description.classCount) logits")
     }
     layout = builder.layout
     self.batchSize = batchSize
     self.optimizer = optimizer
+    self.stages = stages
     inputCount = description.inputShape.reduce(1, *)
-    labelCount = chain.outputShape.dropLast().reduce(1, *)
+    labelCount = shape.dropLast().reduce(1, *)
     classCount = description.classCount
-    var arena = ArenaLayout()
-    input = arena.reserve(inputCount * batchSize)
-    saved = arena.reserve(chain.savedCount)
-    scratch = arena.reserve(chain.scratchCount)
-    logits = arena.reserve(labelCount * classCount * batchSize)
-    logitsGradient = arena.reserve(isTrained ? labelCount * classCount * batchSize : 0)
-    gradient = arena.reserve(isTrained && optimizer.rule != .sgd ? layout.largestParameterCount : 0)
-    arenaCount = arena.count
+    var counts = inputCount
+    stageCosts = stages.map { stage in
+      let outputs = stage.outputShape.reduce(1, *)
+      defer { counts = outputs }
+      return StageCost(
+        forwardSeconds: 1, backwardSeconds: 2, inputCount: counts * batchSize, outputCount: outputs * batchSize,
+        savedCount: stage.savedCount, forwardScratchCount: stage.forwardScratchCount,
+        backwardScratchCount: stage.backwardScratchCount)
+    }
+    self.parameterCounts = parameterCounts
+    let update = schedule ?? .keepingAll(stageCount: stages.count)
+    program = NetworkProgram(Array(zip(stageCosts, parameterCounts)), schedule: isTrained ? update : nil)
+  }
+
+  /// What each stage's passes take, in memory; their times are only guessed.
+  public let stageCosts: [StageCost]
+  private let parameterCounts: [Int]
+
+  /// Floats of one workspace.
+  public var arenaCount: Int { program.arenaCount }
+
+  /// Floats that a workspace would have with another schedule.
+  public func arenaCount(with schedule: ActivationSchedule) -> Int {
+    NetworkProgram(Array(zip(stageCosts, parameterCounts)), schedule: schedule).arenaCount
+  }
+
+  /// The layers in groups: a layer with an output of its own, then those that work on it in place.
+  private static func groups(
+    _ description: NetworkDescription, batchSize: Int
+  ) throws(NetworkError) -> [[(name: String, layer: any Layer)]] {
+    var trial = NetworkBuilder(batchSize: batchSize)
+    var groups: [[(name: String, layer: any Layer)]] = []
+    var shape = description.inputShape
+    for (name, layer) in description.layers {
+      let placed = try trial.place(layer, named: name, inputShape: shape)
+      shape = placed.outputShape
+      if placed.memory.isInPlace, !groups.isEmpty {
+        groups[groups.count - 1].append((name, layer))
+      } else {
+        groups.append([(name, layer)])
+      }
+    }
+    return groups
   }
 
   /// Length of the training state, in floats: the network's tensors, then for each slot of the optimizer as much again,
@@ -68,7 +108,7 @@ public struct CompiledNetwork: Sendable {
 
   public func makeWorkspace() throws -> Workspace {
     Workspace(
-      arena: try FloatBuffer(count: arenaCount), inputRegion: input, inputCount: inputCount,
+      arena: try FloatBuffer(count: arenaCount), inputRegion: program.input, inputCount: inputCount,
       labels: [Int32](repeating: 0, count: batchSize * labelCount))
   }
 
@@ -80,18 +120,19 @@ public struct CompiledNetwork: Sendable {
     _ state: inout StateBuffer, learningRate: Double, position: Int, context: PassContext,
     workspace: inout Workspace
   ) {
-    let sink: GradientSink
     if optimizer.rule == .sgd {
       let lambda: Double =
         switch optimizer.weightDecay { case .l2(let lambda), .decoupled(let lambda): lambda }
-      sink = .accumulate(in: state.vector, scale: Float(-learningRate), keep: Float(1 - learningRate * lambda))
+      let (scale, keep) = (Float(-learningRate), Float(1 - learningRate * lambda))
+      let sink = GradientSink.accumulate(in: state.vector, scale: scale, keep: keep)
+      run(state.vector, context: context, workspace: &workspace) { _ in sink }
     } else {
       let step = OptimizerStep(
         rule: optimizer.rule, weightDecay: optimizer.weightDecay, learningRate: learningRate, position: position,
         slotDistance: layout.count)
-      sink = .step(step, state: state.vector, scratch: workspace.arena.vector.part(gradient))
+      let vector = state.vector
+      run(vector, context: context, workspace: &workspace) { .step(step, state: vector, scratch: $0) }
     }
-    backpropagate(state.vector, to: sink, context: context, workspace: &workspace)
   }
 
   /// ∇L(θ) of the full batch in `workspace`, laid out like the network's tensors. Buffers such as running statistics are
@@ -100,8 +141,8 @@ public struct CompiledNetwork: Sendable {
     of state: inout StateBuffer, into gradient: inout StateBuffer, context: PassContext,
     workspace: inout Workspace
   ) {
-    backpropagate(
-      state.vector, to: .accumulate(in: gradient.vector, scale: 1, keep: 0), context: context, workspace: &workspace)
+    let sink = GradientSink.accumulate(in: gradient.vector, scale: 1, keep: 0)
+    run(state.vector, context: context, workspace: &workspace) { _ in sink }
   }
 
   /// The mean loss L(θ) of the full batch in `workspace` as an update sees it. Buffers such as running statistics
@@ -136,30 +177,57 @@ public struct CompiledNetwork: Sendable {
     forward(state.vector, rows: rows, context: context, workspace: workspace)
   }
 
-  /// Returns the logits, a row for each label.
+  /// Runs the forward passes up to the loss.
+  /// - Returns: the logits, a row for each label.
   private func forward(
     _ state: Vector, rows: Int, context: PassContext, workspace: borrowing Workspace
   ) -> Matrix {
-    let memory = memory(state, rows: rows, workspace)
-    chain.forward(workspace.inputs(rows: rows), in: memory, context: context)
-    return memory.output.rearranged(columns: classCount)
-  }
-
-  private func backpropagate(
-    _ state: Vector, to sink: GradientSink, context: PassContext, workspace: inout Workspace
-  ) {
-    let logits = forward(state, rows: batchSize, context: context, workspace: workspace)
-    let gradient = workspace.arena.vector.part(logitsGradient).matrix(rows: logits.rows, columns: classCount)
-    SoftmaxCrossEntropy.writeGradient(of: logits, labels: workspace.labels, to: gradient)
-    chain.backward(
-      workspace.inputs(rows: batchSize), outputGradient: gradient.rearranged(columns: labelCount * classCount),
-      inputGradient: nil, to: sink, in: memory(state, rows: batchSize, workspace), context: context)
-  }
-
-  private func memory(_ state: Vector, rows: Int, _ workspace: borrowing Workspace) -> LayerChain.Memory {
     let arena = workspace.arena.vector
-    return LayerChain.Memory(
-      state: state, saved: arena.part(saved), scratch: arena.part(scratch),
-      output: arena.part(logits).matrix(rows: rows, columns: labelCount * classCount))
+    for step in program.steps {
+      if step.kind == .loss { break }
+      stages[step.stage].forward(
+        input(of: step, rows: rows, in: arena), in: memory(of: step, state, rows: rows, in: arena),
+        context: context.repeated(step.isRepeated))
+    }
+    return arena.part(program.logits).matrix(rows: rows * labelCount, columns: classCount)
+  }
+
+  /// Runs all passes of an update.
+  /// - Parameter sink: where gradients go, given memory for that of one parameter.
+  private func run(
+    _ state: Vector, context: PassContext, workspace: inout Workspace, sink: (Vector) -> GradientSink
+  ) {
+    let arena = workspace.arena.vector
+    for step in program.steps {
+      let memory = memory(of: step, state, rows: batchSize, in: arena)
+      let gradient = arena.part(step.outputGradient)
+      switch step.kind {
+      case .forward:
+        stages[step.stage].forward(
+          input(of: step, rows: batchSize, in: arena), in: memory, context: context.repeated(step.isRepeated))
+      case .loss:
+        SoftmaxCrossEntropy.writeGradient(
+          of: memory.output.rearranged(columns: classCount), labels: workspace.labels,
+          to: gradient.matrix(rows: batchSize * labelCount, columns: classCount))
+      case .backward:
+        let input = input(of: step, rows: batchSize, in: arena)
+        stages[step.stage].backward(
+          input, outputGradient: gradient.matrix(rows: batchSize, columns: memory.output.columns),
+          inputGradient: step.inputGradient.map { arena.part($0).matrix(rows: batchSize, columns: input.columns) },
+          to: sink(arena.part(step.parameterGradient)), in: memory, context: context)
+      }
+    }
+  }
+
+  private func input(of step: NetworkProgram.Step, rows: Int, in arena: Vector) -> Matrix {
+    arena.part(step.input).matrix(rows: rows, columns: stageCosts[step.stage].inputCount / batchSize)
+  }
+
+  private func memory(
+    of step: NetworkProgram.Step, _ state: Vector, rows: Int, in arena: Vector
+  ) -> LayerChain.Memory {
+    LayerChain.Memory(
+      state: state, saved: arena.part(step.saved), scratch: arena.part(step.scratch),
+      output: arena.part(step.output).matrix(rows: rows, columns: stageCosts[step.stage].outputCount / batchSize))
   }
 }

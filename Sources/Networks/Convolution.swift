@@ -58,7 +58,10 @@ private struct PlacedConvolution: PlacedLayer {
 
   var outputShape: [Int] { [window.outputHeight, window.outputWidth, channels] }
 
-  var memory: LayerMemory { LayerMemory(scratch: isPointwise ? 0 : tileRows * window.count) }
+  var memory: LayerMemory {
+    let tile = isPointwise ? 0 : tileRows * window.count
+    return LayerMemory(forwardScratch: tile, backwardScratch: tile)
+  }
 
   func forward(_ pass: ForwardPass) {
     let output = pass.output.rearranged(columns: channels)

@@ -38,14 +38,16 @@ public struct LayerMemory: Sendable {
   /// Kept from a forward pass to its backward pass, besides input and output.
   public var saved = 0
   /// Free to use inside one pass; its contents are lost after it.
-  public var scratch = 0
+  public var forwardScratch = 0
+  public var backwardScratch = 0
   /// Whether the output takes the input's place. Then the backward pass sees the output only, and `outputGradient`
   /// and `inputGradient` are the same memory too.
   public var isInPlace = false
 
-  public init(saved: Int = 0, scratch: Int = 0, isInPlace: Bool = false) {
+  public init(saved: Int = 0, forwardScratch: Int = 0, backwardScratch: Int = 0, isInPlace: Bool = false) {
     self.saved = saved
-    self.scratch = scratch
+    self.forwardScratch = forwardScratch
+    self.backwardScratch = backwardScratch
     self.isInPlace = isInPlace
   }
 }

@@ -18,13 +18,14 @@ public struct LayerChain: Sendable {
 
   /// The shape of one example's output.
   public let outputShape: [Int]
-  /// Floats of saved and of scratch memory.
+  /// Floats of saved memory, and of scratch memory in passes forward and back.
   public let savedCount: Int
-  public let scratchCount: Int
+  public let forwardScratchCount: Int
+  public let backwardScratchCount: Int
   /// Whether going back needs the output: its last layer works in place.
   public let readsOutput: Bool
   private let stages: [Stage]
-  /// In scratch memory. Going back, a stage reads one gradient and writes another: two places, used in turn.
+  /// In scratch memory on the way back. There a stage reads one gradient and writes another: two places, used in turn.
   private let gradients: [Region]
   private let layerScratch: Region
 
@@ -34,18 +35,18 @@ public struct LayerChain: Sendable {
   ) throws(NetworkError) {
     var placed: [any PlacedLayer] = []
     var shape = inputShape
-    var largestGradient = 0
     for (name, layer) in layers {
-      if !placed.isEmpty { largestGradient = max(largestGradient, shape.reduce(1, *) * builder.batchSize) }
       placed.append(try builder.place(layer, named: name, inputShape: shape))
       shape = placed[placed.count - 1].outputShape
     }
-    var saved = SavedMemory(layers: placed, batchSize: builder.batchSize, isTrained: builder.isTrained)
     var stages: [Stage] = []
     var output: Region?
     // From here on, all stages work in place on the chain's output. The first stage never does: it may not overwrite
     // what the caller gave it.
-    let lastPlace = placed.indices.last { $0 == 0 || !placed[$0].memory.isInPlace }
+    let lastPlace = placed.indices.last { $0 == 0 || !placed[$0].memory.isInPlace } ?? 0
+    var saved = SavedMemory(
+      largestOutput: placed[..<lastPlace].reduce(0) { max($0, $1.outputShape.reduce(1, *) * builder.batchSize) },
+      largestSaved: placed.reduce(0) { max($0, $1.memory.saved) }, isTrained: builder.isTrained)
     for (index, layer) in placed.enumerated() {
       let memory = layer.memory
       let isInPlace = memory.isInPlace && index > 0
@@ -57,20 +58,28 @@ public struct LayerChain: Sendable {
           copiesInput: memory.isInPlace && !isInPlace, output: output, saved: saved.region(count: memory.saved)))
     }
     var scratchLayout = ArenaLayout()
-    gradients = (0..<2).map { _ in scratchLayout.reserve(builder.isTrained ? largestGradient : 0) }
-    layerScratch = scratchLayout.reserve(placed.reduce(0) { max($0, $1.memory.scratch) })
+    var gradientCounts = [0, 0]
+    var place = 0
+    for index in stages.indices.dropFirst().reversed() where builder.isTrained && !stages[index].isInPlace {
+      gradientCounts[place] = max(gradientCounts[place], stages[index - 1].outputCount * builder.batchSize)
+      place = 1 - place
+    }
+    gradients = gradientCounts.map { scratchLayout.reserve($0) }
+    let backwardScratch = placed.reduce(0) { max($0, $1.memory.backwardScratch) }
+    layerScratch = scratchLayout.reserve(builder.isTrained ? backwardScratch : 0)
     readsOutput = placed.last?.memory.isInPlace ?? true
     self.stages = stages
     outputShape = shape
     savedCount = saved.layout.count
-    scratchCount = scratchLayout.count
+    forwardScratchCount = placed.reduce(0) { max($0, $1.memory.forwardScratch) }
+    backwardScratchCount = scratchLayout.count
   }
 
   /// What a chain works in.
   struct Memory {
     /// The training state.
     let state: Vector
-    /// At least `savedCount` and `scratchCount` floats.
+    /// At least `savedCount` floats, and as much scratch memory as the pass needs.
     let saved: Vector
     let scratch: Vector
     /// examples × output features; between forward and backward it may change if not `readsOutput`.
@@ -87,7 +96,7 @@ public struct LayerChain: Sendable {
       stage.layer.forward(
         ForwardPass(
           input: input, output: output, saved: memory.saved.part(stage.saved),
-          scratch: memory.scratch.part(layerScratch), context: context, state: memory.state))
+          scratch: memory.scratch, context: context, state: memory.state))
       input = output
     }
   }
@@ -133,14 +142,13 @@ private struct SavedMemory {
   private let shared: (outputs: [Region], layers: Region)?
   private var turn = 0
 
-  init(layers: [any PlacedLayer], batchSize: Int, isTrained: Bool) {
+  init(largestOutput: Int, largestSaved: Int, isTrained: Bool) {
     var layout = ArenaLayout()
     if isTrained {
       shared = nil
     } else {
-      let largest = layers.dropLast().reduce(0) { max($0, $1.outputShape.reduce(1, *) * batchSize) }
-      let outputs = (0..<2).map { _ in layout.reserve(largest) }
-      shared = (outputs, layout.reserve(layers.reduce(0) { max($0, $1.memory.saved) }))
+      let outputs = (0..<2).map { _ in layout.reserve(largestOutput) }
+      shared = (outputs, layout.reserve(largestSaved))
     }
     self.layout = layout
   }

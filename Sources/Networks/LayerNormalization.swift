@@ -29,7 +29,7 @@ private struct PlacedLayerNormalization: PlacedLayer {
   let bias: Region
 
   /// Saved are the means of all positions, then 1 / √(σ² + ε) of each.
-  var memory: LayerMemory { LayerMemory(saved: 2 * positions, scratch: 2 * channels) }
+  var memory: LayerMemory { LayerMemory(saved: 2 * positions, backwardScratch: 2 * channels) }
 
   private func mean(_ saved: Vector) -> Vector { saved.part(Region(offset: 0, count: positions)) }
   private func inverse(_ saved: Vector) -> Vector { saved.part(Region(offset: positions, count: positions)) }

@@ -6,6 +6,9 @@ public struct PassContext: Sendable {
   public let isTraining: Bool
   public let seed: UInt64
   public let batch: Int
+  /// Whether the pass repeats one of the same update, for activations that were not kept: what a pass does to buffers
+  /// such as running statistics has been done.
+  public internal(set) var isRepeated = false
   /// The weight this batch's statistics get in running ones; nil for each layer's own.
   public let statisticsWeight: Float?
 
@@ -14,6 +17,12 @@ public struct PassContext: Sendable {
     self.seed = seed
     self.batch = batch
     self.statisticsWeight = statisticsWeight
+  }
+
+  func repeated(_ isRepeated: Bool) -> PassContext {
+    var context = self
+    context.isRepeated = isRepeated
+    return context
   }
 }
 

@@ -44,7 +44,7 @@ private struct PlacedResidual: PlacedLayer {
   private let mainSaved: Region
   private let shortcutSaved: Region
   private let shortcutOutput: Region
-  /// In scratch memory.
+  /// In scratch memory on the way back.
   private let gradient: Region
   private let shortcutGradient: Region
   private let chainScratch: Region
@@ -63,12 +63,14 @@ private struct PlacedResidual: PlacedLayer {
     var scratch = ArenaLayout()
     gradient = scratch.reserve(isTrained ? outputCount : 0)
     shortcutGradient = scratch.reserve(isTrained && shortcut != nil ? inputCount : 0)
-    chainScratch = scratch.reserve(max(main.scratchCount, shortcut?.scratchCount ?? 0))
-    memory = LayerMemory(saved: saved.count, scratch: scratch.count)
+    chainScratch = scratch.reserve(max(main.backwardScratchCount, shortcut?.backwardScratchCount ?? 0))
+    memory = LayerMemory(
+      saved: saved.count, forwardScratch: max(main.forwardScratchCount, shortcut?.forwardScratchCount ?? 0),
+      backwardScratch: scratch.count)
   }
 
   func forward(_ pass: ForwardPass) {
-    let scratch = pass.scratch.part(chainScratch)
+    let scratch = pass.scratch
     main.forward(
       pass.input,
       in: LayerChain.Memory(

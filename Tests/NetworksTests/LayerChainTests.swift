@@ -8,7 +8,7 @@ private struct Centering: Layer {
   func placed(inputShape: [Int], in builder: inout NetworkBuilder) -> any PlacedLayer {
     let count = inputShape.reduce(1, *)
     return PlacedCentering(
-      outputShape: inputShape, memory: LayerMemory(saved: count, scratch: count),
+      outputShape: inputShape, memory: LayerMemory(saved: count, forwardScratch: count, backwardScratch: count),
       gain: builder.add("gain", shape: [count], initialization: .constant(2)),
       mean: builder.add("running_mean", shape: [count], role: .buffer, initialization: .constant(0)))
   }

@@ -1,0 +1,64 @@
+/// In which order one update runs the forward and backward passes of a network's stages.
+///
+/// A backward pass needs the input, the output and the saved memory of its stage's last forward pass. What a later forward
+/// pass makes again need not be kept: how long everything lives follows from the order of the passes alone.
+public struct ActivationSchedule: Sendable, Equatable {
+  public enum Pass: Sendable, Equatable {
+    case forward(Int)
+    case backward(Int)
+  }
+
+  public let passes: [Pass]
+
+  /// - Parameter passes: each stage's last forward pass before its backward pass, from the last stage back to the first.
+  public init(_ passes: [Pass]) {
+    self.passes = passes
+  }
+
+  /// Each pass once: the fastest, with the most memory.
+  public static func keepingAll(stageCount: Int) -> ActivationSchedule {
+    ActivationSchedule(
+      (0..<stageCount).map { .forward($0) } + (0..<stageCount).reversed().map { .backward($0) })
+  }
+
+  /// How many forward passes are repetitions.
+  public var repeatedPasses: Int {
+    let backward = passes.count { if case .backward = $0 { true } else { false } }
+    return passes.count - 2 * backward
+  }
+
+  /// The time of all passes.
+  public func seconds(_ stages: [StageCost]) -> Double {
+    passes.reduce(0) {
+      switch $1 {
+      case .forward(let stage): $0 + stages[stage].forwardSeconds
+      case .backward(let stage): $0 + stages[stage].backwardSeconds
+      }
+    }
+  }
+}
+
+/// What the passes of one stage take. Memory is in floats, for a full batch.
+public struct StageCost: Sendable, Equatable {
+  public var forwardSeconds: Double
+  public var backwardSeconds: Double
+  public let inputCount: Int
+  public let outputCount: Int
+  /// Kept from a forward pass to the backward pass, besides input and output.
+  public let savedCount: Int
+  public let forwardScratchCount: Int
+  public let backwardScratchCount: Int
+
+  public init(
+    forwardSeconds: Double, backwardSeconds: Double, inputCount: Int, outputCount: Int, savedCount: Int,
+    forwardScratchCount: Int, backwardScratchCount: Int
+  ) {
+    self.forwardSeconds = forwardSeconds
+    self.backwardSeconds = backwardSeconds
+    self.inputCount = inputCount
+    self.outputCount = outputCount
+    self.savedCount = savedCount
+    self.forwardScratchCount = forwardScratchCount
+    self.backwardScratchCount = backwardScratchCount
+  }
+}

@@ -1,0 +1,24 @@
+import Tensors
+
+extension ImageWindow {
+  /// The shape of a pool's output.
+  var pooledShape: [Int] { [outputHeight, outputWidth, imageShape[2]] }
+}
+
+/// The window of a pool.
+/// - Throws: `NetworkError.shape` where it does not fit.
+func poolingWindow(
+  _ inputShape: [Int], size: Int, stride: Int, padding: Int
+) throws(NetworkError) -> ImageWindow {
+  // With more padding, a window could see nothing else.
+  guard 2 * padding <= size,
+    let window = ImageWindow(imageShape: inputShape, size: size, stride: stride, padding: padding)
+  else {
+    throw .shape(
+      """
+      a pool of size \(size) with padding \(padding) can't take examples of shape \(inputShape): it needs images of \
+      height × width × channels, no smaller than its window, and padding of at most half of that
+      """)
+  }
+  return window
+}

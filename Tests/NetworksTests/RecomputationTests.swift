@@ -1,0 +1,206 @@
+import Networks
+import Tensors
+import TestSupport
+import Testing
+
+@Suite struct RecomputationTests {
+  /// A few updates and one gradient; their bits.
+  private func digests(_ network: CompiledNetwork, inputs: (Matrix) -> Void, classes: Int) throws -> [Digest] {
+    var state = try StateBuffer(count: network.stateCount)
+    network.layout.initialize(&state, seed: 1)
+    var workspace = try network.makeWorkspace()
+    var digests: [Digest] = []
+    for update in 0..<3 {
+      inputs(workspace.inputs(rows: network.batchSize))
+      for index in workspace.labels.indices { workspace.labels[index] = Int32((index * 7 + update) % classes) }
+      let context = PassContext(isTraining: true, seed: 5, batch: update + 1)
+      if update == 2 {
+        var gradient = try StateBuffer(count: network.layout.count)
+        network.gradient(of: &state, into: &gradient, context: context, workspace: &workspace)
+        digests.append(Digest(of: gradient, updateCount: 0))
+      }
+      network.update(&state, learningRate: 0.01, position: update, context: context, workspace: &workspace)
+      digests.append(Digest(of: state, updateCount: update + 1))
+    }
+    return digests
+  }
+
+  /// Promise 1 for recomputation, with running statistics, dropout and every kind of optimizer.
+  @Test(arguments: [
+    ("resnet18:2", "sgd"), ("resnet18:2", "adam"), ("resnet50:1", "momentum"), ("lenet", "sgd"),
+    ("gpt:layers=3,heads=2,width=8,context=5,dropout=0.3", "adamw"), ("mlp:9,8,7", "rmsprop"),
+  ])
+  func bitsDoNotChange(model: String, optimizer: String) throws {
+    let specification = try ModelSpecification(model)
+    let shape = specification.context.map { [$0] } ?? [14, 13, 2]
+    let description = try specification.network(inputShape: shape, classCount: 6)
+    func fill(_ inputs: Matrix) {
+      let random = RandomSource(seed: 3, purpose: .synthesis)
+      random.fillNormal(inputs.elements, batch: 0, deviation: 1)
+      guard specification.context != nil else { return }
+      for index in 0..<inputs.elements.count { inputs.elements[index] = Float(random.index(below: 6, batch: 1, example: index)) }
+    }
+    let whole = try CompiledNetwork(description, batchSize: 4, optimizer: Optimizer(optimizer))
+    let expected = try digests(whole, inputs: fill, classes: 6)
+    let curve = MemoryCurve(whole)
+    #expect(curve.points[0].schedule.repeatedPasses == 0)
+    if model.hasPrefix("resnet") || model.hasPrefix("gpt") { #expect(curve.points.count > 2) }
+    for point in curve.points {
+      let network = try CompiledNetwork(
+        description, batchSize: 4, optimizer: Optimizer(optimizer), schedule: point.schedule)
+      #expect(network.arenaCount == point.arenaCount)
+      #expect(try digests(network, inputs: fill, classes: 6) == expected, "\(point.schedule.passes)")
+    }
+  }
+
+  private func stages(_ count: Int, _ random: inout SplitMix) -> [StageCost] {
+    let sizes = (0...count).map { _ in Int.random(in: 1...9, using: &random) }
+    return (0..<count).map {
+      StageCost(
+        forwardSeconds: Double(Int.random(in: 1...9, using: &random)),
+        backwardSeconds: Double(Int.random(in: 1...9, using: &random)), inputCount: sizes[$0], outputCount: sizes[$0 + 1],
+        savedCount: Int.random(in: 0...9, using: &random), forwardScratchCount: Int.random(in: 0...3, using: &random),
+        backwardScratchCount: Int.random(in: 0...3, using: &random))
+    }
+  }
+
+  /// All persistent schedules for going back from stage t to stage s, as the theory has them.
+  private func allSchedules(_ s: Int, _ t: Int) -> [[ActivationSchedule.Pass]] {
+    var all: [[ActivationSchedule.Pass]] = (s == t ? [[]] : allSchedules(s + 1, t)).map { [.forward(s)] + $0 + [.backward(s)] }
+    for split in (s + 1)..<max(s + 1, t + 1) {
+      let sweep = (s..<split).map { ActivationSchedule.Pass.forward($0) }
+      for right in allSchedules(split, t) { for left in allSchedules(s, split - 1) { all.append(sweep + right + left) } }
+    }
+    return all
+  }
+
+  /// The memory a schedule takes by its definition: what is alive at each pass.
+  private func peak(_ passes: [ActivationSchedule.Pass], _ stages: [StageCost]) -> Int {
+    let count = stages.count
+    func isUsed(_ activation: Int, after now: Int) -> Bool {
+      for pass in passes[(now + 1)...] {
+        switch pass {
+        case .forward(let stage):
+          if stage == activation { return true }
+          if stage + 1 == activation { return false }
+        case .backward(let stage): if stage == activation || stage + 1 == activation { return true }
+        }
+      }
+      return false
+    }
+    /// Whether what stage saved is used before it is saved again.
+    func isSavedUsed(_ saved: Int, after now: Int) -> Bool {
+      for pass in passes[(now + 1)...] {
+        if pass == .forward(saved) { return false }
+        if pass == .backward(saved) { return true }
+      }
+      return false
+    }
+    var largest = 0
+    var made: Set<Int> = []
+    var saved: Set<Int> = []
+    var gradient = count
+    for (now, pass) in passes.enumerated() {
+      var memory = 0
+      switch pass {
+      case .forward(let stage):
+        made.insert(stage + 1)
+        saved.insert(stage)
+        memory += stages[stage].forwardScratchCount
+        if made.contains(count) || gradient < count { memory += gradient == count && stage == count - 1 ? 0 : stages[gradient - 1].outputCount }
+      case .backward(let stage):
+        memory += stages[stage].backwardScratchCount + stages[stage].outputCount + (stage > 0 ? stages[stage].inputCount : 0)
+        gradient = stage
+      }
+      for activation in made {
+        let isHere = pass == .forward(activation) || pass == .forward(activation - 1) || pass == .backward(activation) || pass == .backward(activation - 1)
+        if isHere || isUsed(activation, after: now) { memory += stages[activation - 1].outputCount } else { made.remove(activation) }
+      }
+      for stage in saved {
+        if pass == .forward(stage) || pass == .backward(stage) || isSavedUsed(stage, after: now) { memory += stages[stage].savedCount } else { saved.remove(stage) }
+      }
+      largest = max(largest, memory)
+    }
+    return largest
+  }
+
+  /// No schedule of the theory is faster with the same memory.
+  @Test func plansAreOptimalForShortChains() {
+    var random = SplitMix(state: 9)
+    for trial in 0..<40 {
+      let stages = stages(1 + trial % 4, &random)
+      let all = allSchedules(0, stages.count - 1).map { ActivationSchedule($0) }
+      let peaks = all.map { peak($0.passes, stages) }
+      for memory in stride(from: peaks.min()! - 1, through: peaks.max()!, by: 3) {
+        let best = zip(all, peaks).filter { $1 <= memory }.map { $0.0.seconds(stages) }.min()
+        let found = MemoryCurve.schedule(stages, memory: memory)
+        // Plans count the gradient of the last output from the start, so they may need that much more.
+        let slack = memory + stages[stages.count - 1].outputCount + stages[0].inputCount
+        if let best {
+          let relaxed = MemoryCurve.schedule(stages, memory: slack)
+          #expect(relaxed.map { $0.seconds(stages) <= best + 1e-9 } == true)
+        }
+        if let found {
+          #expect(peak(found.passes, stages) <= memory)
+          #expect(best.map { found.seconds(stages) >= $0 - 1e-9 } == true)
+        }
+      }
+    }
+  }
+
+  /// With equal stages that save so much that only one can keep it, repetitions are the binomial optimum of Griewank and
+  /// Walther.
+  @Test(arguments: [4, 7, 10])
+  func equalStagesTakeTheBinomialOptimum(count: Int) {
+    let stages = (0..<count).map { _ in
+      StageCost(
+        forwardSeconds: 1, backwardSeconds: 1, inputCount: 1, outputCount: 1, savedCount: 100, forwardScratchCount: 0,
+        backwardScratchCount: 0)
+    }
+    func choose(_ n: Int, _ k: Int) -> Int { (0..<k).reduce(1) { $0 * (n - $1) / ($1 + 1) } }
+    for slots in 0..<count {
+      // Besides the slots: what the stage at hand saves, its input and output, and the gradients by them.
+      guard let schedule = MemoryCurve.schedule(stages, memory: slots + 104) else {
+        Issue.record("\(slots) slots are enough")
+        continue
+      }
+      // The start is given for nothing, and each backward pass has its own forward pass before it.
+      let s = slots + 1
+      var r = 0
+      while choose(s + r, s) < count { r += 1 }
+      let optimum = r * count - choose(s + r, r - 1) + count
+      #expect(schedule.passes.count - count == optimum, "\(count) stages, \(slots) slots")
+    }
+  }
+
+  /// `torch.utils.checkpoint.checkpoint_sequential`: inputs of segments are kept, all but the last run forward again.
+  @Test func neverWorseThanEqualSegments() throws {
+    let description = try ModelSpecification("resnet50:2").network(inputShape: [16, 16, 3], classCount: 10)
+    let network = try CompiledNetwork(description, batchSize: 8)
+    let count = network.stageCosts.count
+    let curve = MemoryCurve(network)
+    for segments in 1...count {
+      let length = count / segments
+      let starts = (0..<segments).map { $0 * length }
+      var passes = (0..<count).map { ActivationSchedule.Pass.forward($0) }
+      for (index, start) in starts.enumerated().reversed() {
+        let end = index == segments - 1 ? count : starts[index + 1]
+        if index < segments - 1 { for stage in start..<end { passes.append(.forward(stage)) } }
+        for stage in (start..<end).reversed() { passes.append(.backward(stage)) }
+      }
+      let segmented = ActivationSchedule(passes)
+      let point = try #require(curve.fastest(arenaCount: network.arenaCount(with: segmented)))
+      #expect(point.seconds <= segmented.seconds(network.stageCosts) + 1e-9, "\(segments) segments")
+    }
+  }
+
+  /// More memory is never slower, and a curve's ends are the least memory and no repetition.
+  @Test func curvesAreMonotone() throws {
+    let description = try ModelSpecification("resnet18:4").network(inputShape: [16, 16, 3], classCount: 10)
+    let curve = MemoryCurve(try CompiledNetwork(description, batchSize: 8))
+    for (a, b) in zip(curve.points, curve.points.dropFirst()) {
+      #expect(a.arenaCount > b.arenaCount && a.seconds < b.seconds)
+    }
+    #expect(curve.fastest(arenaCount: curve.points[curve.points.count - 1].arenaCount - 1) == nil)
+  }
+}
