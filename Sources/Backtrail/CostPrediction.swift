@@ -1,4 +1,5 @@
 import Foundation
+import Networks
 import Replay
 import Tensors
 
@@ -15,6 +16,10 @@ public struct CostPrediction: Codable, Sendable {
   public let predictedGradientEvaluations: Int
   public let predictedWallSeconds: Double
   public let predictedPeakBytes: Int
+  /// Where they go.
+  public let memory: [MemoryEstimate.Term]
+  /// What other amounts of memory would buy.
+  public let memoryChoice: MemoryChoice
   public let stateBytes: Int
   /// States kept at once, besides those of the lanes.
   public let slots: Int
@@ -23,6 +28,7 @@ public struct CostPrediction: Codable, Sendable {
 
   /// Plans the run, and times trial updates and one observation for about a second.
   public init(_ experiment: Experiment) throws {
+    let experiment = try experiment.fitted()
     BLAS.setThreads(experiment.configuration.blasThreads)
     let plan = experiment.plan()
     orders = experiment.orders.map {
@@ -32,7 +38,11 @@ public struct CostPrediction: Codable, Sendable {
         iterates: experiment.points.count)
     }
     predictedGradientEvaluations = plan.gradientEvaluations
-    predictedPeakBytes = experiment.predictedPeakBytes(plan)
+    let estimate = experiment.memoryEstimate(plan)
+    predictedPeakBytes = estimate.peakBytes
+    memory = estimate.terms
+    memoryChoice = try experiment.memoryChoice ?? experiment.memoryChoice(
+      curve: MemoryCurve(experiment.maps[0].network, costs: experiment.measuredCosts()))
     stateBytes = experiment.stateBytes
     slots = plan.slotCount
     lanes = experiment.configuration.lanes

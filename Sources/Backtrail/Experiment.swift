@@ -8,16 +8,18 @@ import Tensors
 /// A configuration with its data read and its network compiled: everything a replay needs.
 public struct Experiment: Sendable {
   /// As given, with the batch size and the data set's full name filled in.
-  public let configuration: RunConfiguration
+  public internal(set) var configuration: RunConfiguration
   public let dataset: Dataset
   public let orders: [CompositionOrder]
   /// The observed n, ascending.
   public let points: [Int]
   /// An update map a seed.
-  public let maps: [NetworkUpdateMap]
+  public internal(set) var maps: [NetworkUpdateMap]
   /// What the configuration's files held when it was read.
   public let inputs: InputDigests
   let evaluator: Evaluator
+  /// What the memory budget led to; nil without one, and before `fitted()`.
+  public internal(set) var memoryChoice: MemoryChoice?
   /// The initial state's tensors; nil where the seed makes it.
   let initialTensors: [NamedTensor]?
 
@@ -160,27 +162,6 @@ public struct Experiment: Sendable {
     }
     return TrainingState(values: values)
   }
-
-  /// The largest resident size a run of `plan` will reach, in bytes. Call it when the data is read and nothing else is
-  /// allocated: it begins with what the process has taken so far.
-  public func predictedPeakBytes(_ plan: ReplayPlan) -> Int {
-    let lanes = min(configuration.lanes, max(1, plan.taskCount))
-    let float = MemoryLayout<Float>.stride
-    var lane = stateBytes + maps[0].network.arenaCount * float + evaluator.workspaceBytes(maps[0]) + Self.laneOverhead
-    if plan.storesStates {
-      lane += min(Self.codecOverhead, 10 * stateBytes)
-      // A difference needs its parent, and what an allocator keeps of the one before.
-      if configuration.checkpointChain > 0 { lane += 2 * stateBytes }
-    }
-    let states = plan.slotCount + maps.count + (plan.hasAverages ? maps.count : 0)
-    return ResidentMemory.peakBytes + lanes * lane + states * stateBytes + Self.runOverhead
-  }
-
-  /// What OpenBLAS touches of its packing buffers on a lane's thread, what encoding a checkpoint takes, and what the
-  /// database takes: measured.
-  private static let laneOverhead = 1 << 19
-  private static let codecOverhead = 12 << 20
-  private static let runOverhead = 1 << 19
 }
 
 /// The path in a specification `file:PATH`; nil for others.

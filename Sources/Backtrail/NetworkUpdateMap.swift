@@ -6,7 +6,7 @@ import Tensors
 /// A network's optimizer on a data set: T_j is one of its updates for ∇L_j(θ), with L_j the mean loss over the examples
 /// of batch j. Plain SGD is θ ↦ θ − η ∇L_j(θ).
 public struct NetworkUpdateMap: UpdateMap {
-  let network: CompiledNetwork
+  var network: CompiledNetwork
   let examples: Examples
   let augmentation: Augmentation?
   let sampler: BatchSampler
@@ -39,6 +39,12 @@ public struct NetworkUpdateMap: UpdateMap {
   public func trainingLoss(batch: Int, of state: inout StateBuffer, workspace: inout Workspace) -> Double {
     let context = gather(batch, into: &workspace)
     return network.trainingLoss(of: &state, context: context, workspace: &workspace.network)
+  }
+
+  /// The network's stages with measured times, on batch 1.
+  func measuredCosts(_ state: inout StateBuffer, workspace: inout Workspace) -> [StageCost] {
+    let context = gather(1, into: &workspace)
+    return network.measuredCosts(&state, context: context, workspace: &workspace.network)
   }
 
   /// Makes running statistics those of the parameters as they are: the means over the first `batches` batches.

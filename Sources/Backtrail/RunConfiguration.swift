@@ -49,6 +49,8 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
   public var blasThreads: Int
   /// Every so many updates of a path its state is stored; 0 for never.
   public var checkpointEvery: Int
+  /// Bytes the process may have resident; nil for any number.
+  public var memoryBudget: Int?
   /// Bytes all checkpoints may take; nil for any number.
   public var diskBudget: Int?
   /// How many checkpoints of a path may be differences to the one before, in a row.
@@ -67,6 +69,13 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
         throw .usage("--\(flag) is \(value), but must be a whole number from \(range.lowerBound) to \(range.upperBound)")
       }
       return value
+    }
+    func bytes(_ flag: String, _ text: String?) throws(RunError) -> Int? {
+      guard let text else { return nil }
+      guard let bytes = byteCount(text), bytes > 0 else {
+        throw .usage("--\(flag) is '\(text)', but must be a size such as 500MiB or 2GiB")
+      }
+      return bytes
     }
     func absolute(_ path: String) -> String { URL(fileURLWithPath: path).standardizedFileURL.path }
     func absoluteFile(_ specification: String) -> String {
@@ -110,12 +119,8 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
     checkpointChain = try whole("checkpoint-chain", settings.checkpointChain, default: 0, in: 0...100)
     checkpointLevel = try whole(
       "checkpoint-level", settings.checkpointLevel, default: 1, in: CheckpointOptions.levels)
-    if let text = settings.diskBudget {
-      guard let bytes = byteCount(text), bytes > 0 else {
-        throw .usage("--disk-budget is '\(text)', but must be a size such as 500MiB or 2GiB")
-      }
-      diskBudget = bytes
-    }
+    memoryBudget = try bytes("memory-budget", settings.memoryBudget)
+    diskBudget = try bytes("disk-budget", settings.diskBudget)
 
     guard learningRate.isFinite, learningRate > 0, Float(learningRate).isFinite else {
       throw .usage("--learning-rate is \(learningRate), but must be a positive number")

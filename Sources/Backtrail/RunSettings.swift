@@ -24,6 +24,7 @@ public struct RunSettings: Codable, Equatable, Sendable {
   public var lanes: Int?
   public var blasThreads: Int?
   public var checkpointEvery: Int?
+  public var memoryBudget: String?
   public var diskBudget: String?
   public var checkpointChain: Int?
   public var checkpointLevel: Int?
@@ -48,6 +49,7 @@ public struct RunSettings: Codable, Equatable, Sendable {
     case initial, lanes
     case blasThreads = "blas-threads"
     case checkpointEvery = "checkpoint-every"
+    case memoryBudget = "memory-budget"
     case diskBudget = "disk-budget"
     case checkpointChain = "checkpoint-chain"
     case checkpointLevel = "checkpoint-level"
@@ -80,6 +82,7 @@ public struct RunSettings: Codable, Equatable, Sendable {
     settings.lanes = lanes ?? others.lanes
     settings.blasThreads = blasThreads ?? others.blasThreads
     settings.checkpointEvery = checkpointEvery ?? others.checkpointEvery
+    settings.memoryBudget = memoryBudget ?? others.memoryBudget
     settings.diskBudget = diskBudget ?? others.diskBudget
     settings.checkpointChain = checkpointChain ?? others.checkpointChain
     settings.checkpointLevel = checkpointLevel ?? others.checkpointLevel

@@ -25,6 +25,12 @@ extension TrainingRun {
   public func train(
     progress: ReplayProgress = ReplayProgress(), listener: Listener = Listener()
   ) async throws -> RunResult {
+    let fitted = TrainingRun(
+      folder: folder, experiment: try experiment.fitted(), fingerprint: fingerprint, database: database)
+    return try await fitted.follow(progress: progress, listener: listener)
+  }
+
+  private func follow(progress: ReplayProgress, listener: Listener) async throws -> RunResult {
     let begin = ContinuousClock.now
     let lock = try RunLock(folder)
     defer { lock.hold() }
@@ -40,7 +46,7 @@ extension TrainingRun {
 
     folder.removeOrphans(besides: try database.checkpoints())
     let (plan, checkpoints) = try planWhatIsLeft(listener)
-    let predictedPeakBytes = experiment.predictedPeakBytes(plan)
+    let predictedPeakBytes = experiment.memoryEstimate(plan).peakBytes
     listener.willFollow(plan)
     let writer = ObservationWriter(database, didCommit: listener.didCommit)
     let replay: ReplaySummary

@@ -16,6 +16,7 @@ public struct TrainingRun: Sendable {
   /// Makes the folder of a new run. Nothing is trained yet.
   public static func create(_ experiment: Experiment, at path: String) throws -> TrainingRun {
     // What can be refused is refused before there is a folder.
+    let experiment = try experiment.fitted()
     _ = try experiment.initialState(replica: 0)
     try experiment.checkDiskBudget()
     let folder = try RunFolder.create(at: path)

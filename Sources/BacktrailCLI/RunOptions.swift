@@ -85,7 +85,7 @@ struct RunOptions: ParsableArguments {
       """)
   var initial: String?
 
-  @Option(help: "Workers; they change no bit. (default: the processor's cores)")
+  @Option(help: "Workers, at most; they change no bit. (default: the processor's cores)")
   var lanes: Int?
 
   @Option(help: "Threads a matrix product uses; they change bits. (default: 1)")
@@ -97,6 +97,13 @@ struct RunOptions: ParsableArguments {
       (default: 1000)
       """)
   var checkpointEvery: Int?
+
+  @Option(
+    help: """
+      What the process may have resident, such as 400MiB: lanes, and activations that are computed again instead of \
+      kept, are chosen to take least time within it; they change no bit. (default: any)
+      """)
+  var memoryBudget: String?
 
   @Option(help: "What all checkpoints may take, such as 500MiB; beyond it they are thinned out. (default: any)")
   var diskBudget: String?
@@ -141,6 +148,7 @@ struct RunOptions: ParsableArguments {
     settings.lanes = lanes
     settings.blasThreads = blasThreads
     settings.checkpointEvery = checkpointEvery
+    settings.memoryBudget = memoryBudget
     settings.diskBudget = diskBudget
     settings.checkpointChain = checkpointChain
     settings.checkpointLevel = checkpointLevel

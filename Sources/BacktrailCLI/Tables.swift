@@ -55,8 +55,47 @@ func planTable(_ prediction: CostPrediction, experiment: Experiment) -> String {
     ["training state", "\(size(prediction.stateBytes)); \(prediction.slots) kept at once besides the lanes'"],
     ["numerics", prediction.fingerprint],
   ]
-  return textTable(rows, alignment: [.left, .right, .right]) + "\n\n" + textTable(totals, alignment: [.left, .left])
+  let memory = prediction.memory.map { [$0.name, size($0.bytes)] }
+  return [
+    textTable(rows, alignment: [.left, .right, .right]), textTable(totals, alignment: [.left, .left]),
+    textTable([["memory", "at its peak"]] + memory, alignment: [.left, .right]), memoryCurve(prediction.memoryChoice),
+  ].joined(separator: "\n\n")
 }
+
+/// What more or less memory would buy, from the least to the most, as a row of bars and its two ends.
+private func memoryCurve(_ choice: MemoryChoice) -> String {
+  let points = choice.curve.reversed()
+  guard let least = points.first, let most = points.last, points.count > 1 else {
+    return "Every activation is kept; computing some again would save no memory."
+  }
+  let bars = Array("▁▂▃▄▅▆▇█")
+  let fastest = most.secondsPerUpdate, slowest = least.secondsPerUpdate
+  let line = points.map { point in
+    let height = (point.secondsPerUpdate - fastest) / max(slowest - fastest, .leastNonzeroMagnitude)
+    return bars[Int((height * Double(bars.count - 1)).rounded())]
+  }
+  func end(_ point: MemoryChoice.Point) -> String {
+    "\(size(point.peakBytes)): \(milliseconds(point.secondsPerUpdate)) an update"
+  }
+  return """
+    Time against memory: \(String(line))  (\(end(least)); \(end(most)))
+    \(describe(choice))
+    """
+}
+
+/// What was chosen for a memory budget, or for none.
+func describe(_ choice: MemoryChoice) -> String {
+  let repeated = choice.chosen.repeatedPasses
+  let activations =
+    repeated == 0
+    ? "every activation kept" : "\(repeated) forward passes of \(choice.stages) stages run again in each update"
+  return """
+    \(choice.lanes) lane\(choice.lanes == 1 ? "" : "s"), \(activations): \(size(choice.chosen.peakBytes)) at the peak, \
+    \(milliseconds(choice.chosen.secondsPerUpdate)) an update and lane
+    """
+}
+
+private func milliseconds(_ seconds: Double) -> String { String(format: "%.3g ms", seconds * 1000) }
 
 func runsTable(_ runs: [StoredRun]) -> String {
   var rows = [["run", "status", "made", "model", "data", "steps", "orders"]]

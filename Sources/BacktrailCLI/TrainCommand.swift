@@ -71,6 +71,7 @@ private func follow(_ run: TrainingRun, json: Bool) async throws {
         \(run.folder.path): \(describe(experiment))
         \(grouped(plan.gradientEvaluations)) gradient evaluations and \(grouped(observations)) observations ahead
         """)
+      if let choice = experiment.memoryChoice { printToStandardError("memory budget: \(describe(choice))") }
     }
   }
   let training = Task { [listener] in try await run.train(progress: progress, listener: listener) }

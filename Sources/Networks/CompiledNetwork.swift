@@ -10,6 +10,7 @@ public struct CompiledNetwork: Sendable {
   public let labelCount: Int
   public let classCount: Int
   public let optimizer: Optimizer
+  private let description: NetworkDescription
   /// The network's layers in groups that begin with one that has an output of its own; the others work on it in place.
   private let stages: [LayerChain]
   private let program: NetworkProgram
@@ -36,6 +37,7 @@ public struct CompiledNetwork: Sendable {
     guard shape.last == description.classCount else {
       throw .shape("the model \(description.name) ends with the shape \(shape), not with \(description.classCount) logits")
     }
+    self.description = description
     layout = builder.layout
     self.batchSize = batchSize
     self.optimizer = optimizer
@@ -57,12 +59,18 @@ public struct CompiledNetwork: Sendable {
     program = NetworkProgram(Array(zip(stageCosts, parameterCounts)), schedule: isTrained ? update : nil)
   }
 
-  /// What each stage's passes take, in memory; their times are only guessed.
+  /// What each stage's passes take, in memory; their times are only guessed. A stage is a layer with an output of its own
+  /// and those that work on it in place.
   public let stageCosts: [StageCost]
   private let parameterCounts: [Int]
 
   /// Floats of one workspace.
   public var arenaCount: Int { program.arenaCount }
+
+  /// The same network, trained in another order of passes. It gives the same bits.
+  public func rescheduled(_ schedule: ActivationSchedule) throws(NetworkError) -> CompiledNetwork {
+    try CompiledNetwork(description, batchSize: batchSize, optimizer: optimizer, schedule: schedule)
+  }
 
   /// Floats that a workspace would have with another schedule.
   public func arenaCount(with schedule: ActivationSchedule) -> Int {
@@ -120,19 +128,24 @@ public struct CompiledNetwork: Sendable {
     _ state: inout StateBuffer, learningRate: Double, position: Int, context: PassContext,
     workspace: inout Workspace
   ) {
+    let vector = state.vector
+    run(vector, context: context, workspace: &workspace) {
+      sink(vector, learningRate: learningRate, position: position, scratch: $0)
+    }
+  }
+
+  /// Where an update's gradients go.
+  /// - Parameter scratch: memory for that of one parameter, where the optimizer needs it whole.
+  private func sink(_ state: Vector, learningRate: Double, position: Int, scratch: Vector) -> GradientSink {
     if optimizer.rule == .sgd {
       let lambda: Double =
         switch optimizer.weightDecay { case .l2(let lambda), .decoupled(let lambda): lambda }
-      let (scale, keep) = (Float(-learningRate), Float(1 - learningRate * lambda))
-      let sink = GradientSink.accumulate(in: state.vector, scale: scale, keep: keep)
-      run(state.vector, context: context, workspace: &workspace) { _ in sink }
-    } else {
-      let step = OptimizerStep(
-        rule: optimizer.rule, weightDecay: optimizer.weightDecay, learningRate: learningRate, position: position,
-        slotDistance: layout.count)
-      let vector = state.vector
-      run(vector, context: context, workspace: &workspace) { .step(step, state: vector, scratch: $0) }
+      return .accumulate(in: state, scale: Float(-learningRate), keep: Float(1 - learningRate * lambda))
     }
+    let step = OptimizerStep(
+      rule: optimizer.rule, weightDecay: optimizer.weightDecay, learningRate: learningRate, position: position,
+      slotDistance: layout.count)
+    return .step(step, state: state, scratch: scratch)
   }
 
   /// ∇L(θ) of the full batch in `workspace`, laid out like the network's tensors. Buffers such as running statistics are
@@ -198,25 +211,59 @@ public struct CompiledNetwork: Sendable {
     _ state: Vector, context: PassContext, workspace: inout Workspace, sink: (Vector) -> GradientSink
   ) {
     let arena = workspace.arena.vector
-    for step in program.steps {
-      let memory = memory(of: step, state, rows: batchSize, in: arena)
-      let gradient = arena.part(step.outputGradient)
-      switch step.kind {
-      case .forward:
-        stages[step.stage].forward(
-          input(of: step, rows: batchSize, in: arena), in: memory, context: context.repeated(step.isRepeated))
-      case .loss:
-        SoftmaxCrossEntropy.writeGradient(
-          of: memory.output.rearranged(columns: classCount), labels: workspace.labels,
-          to: gradient.matrix(rows: batchSize * labelCount, columns: classCount))
-      case .backward:
-        let input = input(of: step, rows: batchSize, in: arena)
-        stages[step.stage].backward(
-          input, outputGradient: gradient.matrix(rows: batchSize, columns: memory.output.columns),
-          inputGradient: step.inputGradient.map { arena.part($0).matrix(rows: batchSize, columns: input.columns) },
-          to: sink(arena.part(step.parameterGradient)), in: memory, context: context)
+    for step in program.steps { perform(step, state, context: context, labels: workspace.labels, in: arena, sink: sink) }
+  }
+
+  private func perform(
+    _ step: NetworkProgram.Step, _ state: Vector, context: PassContext, labels: [Int32], in arena: Vector,
+    sink: (Vector) -> GradientSink
+  ) {
+    let memory = memory(of: step, state, rows: batchSize, in: arena)
+    let gradient = arena.part(step.outputGradient)
+    switch step.kind {
+    case .forward:
+      stages[step.stage].forward(
+        input(of: step, rows: batchSize, in: arena), in: memory, context: context.repeated(step.isRepeated))
+    case .loss:
+      SoftmaxCrossEntropy.writeGradient(
+        of: memory.output.rearranged(columns: classCount), labels: labels,
+        to: gradient.matrix(rows: batchSize * labelCount, columns: classCount))
+    case .backward:
+      let input = input(of: step, rows: batchSize, in: arena)
+      stages[step.stage].backward(
+        input, outputGradient: gradient.matrix(rows: batchSize, columns: memory.output.columns),
+        inputGradient: step.inputGradient.map { arena.part($0).matrix(rows: batchSize, columns: input.columns) },
+        to: sink(arena.part(step.parameterGradient)), in: memory, context: context)
+    }
+  }
+
+  /// The stages' costs with times measured on the batch in `workspace`: the least of each pass's times.
+  /// - Parameters:
+  ///   - state: its slots and buffers are changed, as by updates with a learning rate of zero.
+  ///   - repetitions: updates after a first one, which also pays for touching memory.
+  public func measuredCosts(
+    _ state: inout StateBuffer, context: PassContext, workspace: inout Workspace, repetitions: Int = 2
+  ) -> [StageCost] {
+    let clock = ContinuousClock()
+    let arena = workspace.arena.vector
+    let vector = state.vector
+    var costs = stageCosts
+    for index in costs.indices { (costs[index].forwardSeconds, costs[index].backwardSeconds) = (.infinity, .infinity) }
+    for _ in 0...repetitions {
+      for step in program.steps {
+        let seconds = clock.measure {
+          perform(step, vector, context: context, labels: workspace.labels, in: arena) {
+            sink(vector, learningRate: 0, position: 0, scratch: $0)
+          }
+        } / .seconds(1)
+        switch step.kind {
+        case .forward: costs[step.stage].forwardSeconds = min(costs[step.stage].forwardSeconds, seconds)
+        case .backward: costs[step.stage].backwardSeconds = min(costs[step.stage].backwardSeconds, seconds)
+        case .loss: break
+        }
       }
     }
+    return costs
   }
 
   private func input(of step: NetworkProgram.Step, rows: Int, in arena: Vector) -> Matrix {

@@ -1,0 +1,103 @@
+import Networks
+import Replay
+import Tensors
+
+/// What memory buys for an experiment, and what was chosen for its budget.
+public struct MemoryChoice: Codable, Sendable {
+  public struct Point: Codable, Sendable {
+    /// The predicted peak of the process.
+    public let peakBytes: Int
+    /// Of one lane.
+    public let secondsPerUpdate: Double
+    /// Forward passes of stages that an update runs more than once.
+    public let repeatedPasses: Int
+  }
+
+  public let lanes: Int
+  /// Layers, or groups of them, whose activations are kept or computed again as one.
+  public let stages: Int
+  public let chosen: Point
+  /// For as many lanes, from most memory to least.
+  public let curve: [Point]
+}
+
+extension Experiment {
+  /// The experiment with the number of lanes and the schedule of activations that take least time within the
+  /// configuration's memory budget; itself without one. Neither changes a bit.
+  /// - Throws: `RunError.impossible` with the least budget and the largest terms where nothing fits.
+  public func fitted() throws -> Experiment {
+    guard let budget = configuration.memoryBudget, memoryChoice == nil else { return self }
+    let curve = MemoryCurve(maps[0].network, costs: try measuredCosts(budget: budget))
+    var best: (seconds: Double, lanes: Int, point: MemoryCurve.Point)?
+    for lanes in 1...configuration.lanes {
+      var trial = self
+      trial.configuration.lanes = lanes
+      let plan = trial.plan()
+      let workers = min(lanes, max(1, plan.taskCount))
+      let rest = memoryEstimate(plan, lanes: lanes, arenaCount: 0).peakBytes
+      let arenaCount = (budget - rest) / workers / MemoryLayout<Float>.stride
+      guard rest < budget, let point = curve.fastest(arenaCount: arenaCount) else { continue }
+      let work = Double(plan.gradientEvaluations) + observationCost * Double(plan.observationCount)
+      let updates = max(work / Double(workers), plan.longestChain(observationCost: observationCost))
+      if updates * point.seconds < best?.seconds ?? .infinity { best = (updates * point.seconds, lanes, point) }
+    }
+    guard let best else { throw doesNotFit(budget, curve: curve) }
+    return try scheduled(best.point.schedule, lanes: best.lanes, curve: curve)
+  }
+
+  /// What memory buys with the lanes and the schedule the experiment has.
+  func memoryChoice(curve: MemoryCurve) -> MemoryChoice {
+    let plan = plan()
+    func point(_ point: MemoryCurve.Point) -> MemoryChoice.Point {
+      MemoryChoice.Point(
+        peakBytes: memoryEstimate(plan, lanes: configuration.lanes, arenaCount: point.arenaCount).peakBytes,
+        secondsPerUpdate: point.seconds, repeatedPasses: point.schedule.repeatedPasses)
+    }
+    let points = curve.points.map(point)
+    let index = curve.points.firstIndex { $0.arenaCount <= maps[0].network.arenaCount } ?? 0
+    return MemoryChoice(
+      lanes: configuration.lanes, stages: maps[0].network.stageCosts.count, chosen: points[index], curve: points)
+  }
+
+  private func scheduled(_ schedule: ActivationSchedule, lanes: Int, curve: MemoryCurve) throws -> Experiment {
+    var fitted = self
+    fitted.configuration.lanes = lanes
+    let network = try maps[0].network.rescheduled(schedule)
+    for index in maps.indices { fitted.maps[index].network = network }
+    fitted.memoryChoice = fitted.memoryChoice(curve: curve)
+    return fitted
+  }
+
+  /// The stages' times, measured in the least memory that an update takes.
+  func measuredCosts(budget: Int = .max) throws -> [StageCost] {
+    let guessed = MemoryCurve(maps[0].network)
+    guard let least = guessed.points.last else { return maps[0].network.stageCosts }
+    var map = maps[0]
+    map.network = try map.network.rescheduled(least.schedule)
+    let plan = plan()
+    guard memoryEstimate(plan, lanes: 1, arenaCount: least.arenaCount).peakBytes <= budget else {
+      throw doesNotFit(budget, curve: guessed)
+    }
+    BLAS.setThreads(configuration.blasThreads)
+    var state = try initialState(replica: 0)
+    var workspace = try map.makeWorkspace()
+    return map.measuredCosts(&state.values, workspace: &workspace)
+  }
+
+  private func doesNotFit(_ budget: Int, curve: MemoryCurve) -> RunError {
+    var single = self
+    single.configuration.lanes = 1
+    let estimate = memoryEstimate(single.plan(), lanes: 1, arenaCount: curve.points.last?.arenaCount ?? 0)
+    let terms = estimate.terms.sorted { $0.bytes > $1.bytes }.prefix(3)
+      .map { "\($0.name) \(mebibytes($0.bytes))" }.joined(separator: ", ")
+    return .impossible(
+      """
+      --memory-budget is \(mebibytes(budget)), but the least this run can do with is \(mebibytes(estimate.peakBytes)), \
+      on one lane with every activation computed again that can be; the largest parts: \(terms). Give more, or take \
+      less with --batch-size, --evaluation-batch-size or a smaller --model
+      """)
+  }
+}
+
+/// A size for messages, rounded up.
+private func mebibytes(_ bytes: Int) -> String { "\((bytes + (1 << 20) - 1) >> 20)MiB" }

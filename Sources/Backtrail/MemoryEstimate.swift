@@ -1,0 +1,59 @@
+import Foundation
+import Replay
+import Tensors
+
+/// Where a run's memory goes, before it is taken.
+public struct MemoryEstimate: Codable, Sendable {
+  public struct Term: Codable, Sendable {
+    public let name: String
+    public let bytes: Int
+  }
+
+  /// Together `peakBytes`.
+  public let terms: [Term]
+
+  /// The largest resident size of the process.
+  public var peakBytes: Int { terms.reduce(0) { $0 + $1.bytes } }
+}
+
+extension Experiment {
+  /// The memory of a run of `plan`. Call it when the data is read and nothing else is allocated: it begins with what the
+  /// process has taken so far.
+  public func memoryEstimate(_ plan: ReplayPlan) -> MemoryEstimate {
+    memoryEstimate(plan, lanes: configuration.lanes, arenaCount: maps[0].network.arenaCount)
+  }
+
+  /// - Parameter arenaCount: floats of an update's workspace.
+  func memoryEstimate(_ plan: ReplayPlan, lanes: Int, arenaCount: Int) -> MemoryEstimate {
+    let lanes = min(lanes, max(1, plan.taskCount))
+    let data = dataset.byteCount
+    let kept = plan.slotCount + maps.count + (plan.hasAverages ? maps.count : 0)
+    var terms = [
+      MemoryEstimate.Term(name: "data set", bytes: data),
+      MemoryEstimate.Term(name: "program and libraries", bytes: max(0, ResidentMemory.currentBytes - data)),
+      MemoryEstimate.Term(name: "states of lanes", bytes: lanes * stateBytes),
+      MemoryEstimate.Term(name: "initial states, slots and averages", bytes: kept * stateBytes),
+      MemoryEstimate.Term(name: "activations of updates", bytes: lanes * arenaCount * MemoryLayout<Float>.stride),
+      MemoryEstimate.Term(name: "evaluation", bytes: lanes * evaluator.workspaceBytes(maps[0])),
+      MemoryEstimate.Term(name: "buffers of libraries", bytes: lanes * Self.laneOverhead + Self.runOverhead),
+    ]
+    if plan.storesStates {
+      var bytes = min(Self.codecOverhead, 10 * stateBytes)
+      // A difference needs its parent, and what an allocator keeps of the one before.
+      if configuration.checkpointChain > 0 { bytes += 2 * stateBytes }
+      terms.append(MemoryEstimate.Term(name: "checkpoint codec", bytes: lanes * bytes))
+    }
+    // What reading the data took for a moment is free again, but was taken.
+    let total = terms.reduce(0) { $0 + $1.bytes }
+    if ResidentMemory.peakBytes > total {
+      terms.append(MemoryEstimate.Term(name: "reading the data set", bytes: ResidentMemory.peakBytes - total))
+    }
+    return MemoryEstimate(terms: terms)
+  }
+
+  /// What OpenBLAS touches of its packing buffers on a lane's thread, what encoding a checkpoint takes, and what the
+  /// database takes: measured.
+  private static let laneOverhead = 1 << 19
+  private static let codecOverhead = 12 << 20
+  private static let runOverhead = 1 << 19
+}
