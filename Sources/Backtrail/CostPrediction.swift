@@ -67,7 +67,6 @@ struct TrialRates {
     let map = experiment.maps[0]
     var state = try experiment.initialState(replica: 0)
     var workspace = try map.makeWorkspace()
-    var evaluation = try experiment.evaluator.makeWorkspace(map)
     let clock = ContinuousClock()
     let last = map.sampler.batchCount ?? .max
     var updates = 0
@@ -86,9 +85,9 @@ struct TrialRates {
     // The first updates also pay for touching memory.
     _ = update(for: 0.05)
     secondsPerUpdate = update(for: 0.5)
-    _ = experiment.evaluator.evaluate(state.values, map: map, workspace: &evaluation)
+    _ = map.evaluate(state.values, workspace: &workspace)
     let begin = clock.now
-    _ = experiment.evaluator.evaluate(state.values, map: map, workspace: &evaluation)
+    _ = map.evaluate(state.values, workspace: &workspace)
     secondsPerObservation = (clock.now - begin) / .seconds(1)
   }
 }

@@ -5,14 +5,14 @@ import Tensors
 
 /// Loss and accuracy of a network on test examples, in batches of a fixed size and order.
 public struct Evaluator: Sendable {
-  private let network: CompiledNetwork
+  let network: CompiledNetwork
   private let examples: Examples
   /// The evaluated examples, batch by batch.
   private let batches: [[Int]]
   /// How many examples that are.
   let count: Int
   /// Over so many training batches running statistics are computed anew before; 0 for those of the state.
-  private let recalibrationBatches: Int
+  let recalibrationBatches: Int
 
   /// - Parameters:
   ///   - network: compiled for the batches of the evaluation.
@@ -30,40 +30,11 @@ public struct Evaluator: Sendable {
     }
   }
 
-  struct Workspace: ~Copyable {
-    fileprivate var network: CompiledNetwork.Workspace
-    /// To compute running statistics: a copy of the state, which keeps its own, and what an update takes.
-    fileprivate var state: StateBuffer
-    fileprivate var training: NetworkUpdateMap.Workspace?
-  }
-
-  /// - Parameter map: of any seed.
-  func makeWorkspace(_ map: NetworkUpdateMap) throws -> Workspace {
-    let recalibrates = recalibrationBatches > 0
-    return Workspace(
-      network: try network.makeWorkspace(), state: try StateBuffer(count: recalibrates ? map.stateCount : 0),
-      training: recalibrates ? try map.makeWorkspace() : nil)
-  }
-
-  /// Bytes of a workspace.
-  func workspaceBytes(_ map: NetworkUpdateMap) -> Int {
-    let recalibration = recalibrationBatches > 0 ? map.stateCount + map.network.arenaCount : 0
-    return (network.arenaCount + recalibration) * MemoryLayout<Float>.stride
-  }
-
-  /// - Parameter map: of the state's seed.
+  /// - Parameter workspace: one that has room for `network`.
   func evaluate(
-    _ state: borrowing StateBuffer, map: NetworkUpdateMap, workspace: inout Workspace
-  ) -> (loss: Double, accuracy: Double) {
-    guard workspace.training != nil else { return evaluate(state, workspace: &workspace.network) }
-    workspace.state.copy(from: state)
-    map.recalibrate(&workspace.state, batches: recalibrationBatches, workspace: &workspace.training!)
-    return evaluate(workspace.state, workspace: &workspace.network)
-  }
-
-  private func evaluate(
     _ state: borrowing StateBuffer, workspace: inout CompiledNetwork.Workspace
   ) -> (loss: Double, accuracy: Double) {
+    network.take(&workspace)
     var lossSum = 0.0
     var correct = 0
     for batch in batches {

@@ -20,6 +20,8 @@ public struct Experiment: Sendable {
   let evaluator: Evaluator
   /// What the memory budget led to; nil without one, and before `fitted()`.
   public internal(set) var memoryChoice: MemoryChoice?
+  /// Whether initial states stay in memory.
+  var keepsInitialStates = true
   /// The initial state's tensors; nil where the seed makes it.
   let initialTensors: [NamedTensor]?
 
@@ -78,14 +80,15 @@ public struct Experiment: Sendable {
     let schedule = try LearningRateSchedule(
       configuration.schedule, warmUp: configuration.warmUp, horizon: configuration.scheduleSteps,
       index: configuration.scheduleIndex)
+    let evaluator = try Evaluator(
+      network: try CompiledNetwork(description, batchSize: configuration.evaluationBatchSize, isTrained: false),
+      examples: dataset.test, count: configuration.evaluationExamples, recalibrationBatches: configuration.recalibrate)
+    self.evaluator = evaluator
     maps = zip(configuration.seeds, samplers).map { seed, sampler in
       NetworkUpdateMap(
         network: network, examples: dataset.training, augmentation: augmentation, sampler: sampler,
-        learningRate: configuration.learningRate, schedule: schedule, seed: seed)
+        learningRate: configuration.learningRate, schedule: schedule, seed: seed, evaluator: evaluator)
     }
-    evaluator = try Evaluator(
-      network: try CompiledNetwork(description, batchSize: configuration.evaluationBatchSize, isTrained: false),
-      examples: dataset.test, count: configuration.evaluationExamples, recalibrationBatches: configuration.recalibrate)
     if configuration.recalibrate > 0 {
       guard network.layout.tensors.contains(where: { $0.role == .buffer }) else {
         throw RunError.impossible(
@@ -154,13 +157,27 @@ public struct Experiment: Sendable {
   /// The initial state of the seed at `index` of the configuration's.
   public func initialState(replica index: Int) throws -> TrainingState {
     var values = try StateBuffer(count: stateCount)
+    try writeInitialState(replica: index, to: &values)
+    return TrainingState(values: values)
+  }
+
+  func writeInitialState(replica index: Int, to values: inout StateBuffer) throws {
+    values.vector.fill(0)
     if let initialTensors {
       let named = Dictionary(initialTensors.map { ($0.name, ($0.shape, $0.values)) }) { first, _ in first }
       try layout.load(named, from: configuration.initial ?? "the initial state", into: &values)
     } else {
       layout.initialize(&values, seed: UInt64(maps[index].seed))
     }
-    return TrainingState(values: values)
+  }
+
+  /// Where replays of all seeds start: from states in memory, or from ones made anew where the budget has no room.
+  func replayStarts() throws -> [InitialState] {
+    try maps.indices.map { replica in
+      keepsInitialStates
+        ? .kept(StoredState(try initialState(replica: replica)))
+        : .made { try writeInitialState(replica: replica, to: &$0) }
+    }
   }
 }
 

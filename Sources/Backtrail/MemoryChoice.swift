@@ -28,21 +28,33 @@ extension Experiment {
   public func fitted() throws -> Experiment {
     guard let budget = configuration.memoryBudget, memoryChoice == nil else { return self }
     let curve = MemoryCurve(maps[0].network, costs: try measuredCosts(budget: budget))
-    var best: (seconds: Double, lanes: Int, point: MemoryCurve.Point)?
-    for lanes in 1...configuration.lanes {
-      var trial = self
-      trial.configuration.lanes = lanes
-      let plan = trial.plan()
-      let workers = min(lanes, max(1, plan.taskCount))
-      let rest = memoryEstimate(plan, lanes: lanes, arenaCount: 0).peakBytes
-      let arenaCount = (budget - rest) / workers / MemoryLayout<Float>.stride
-      guard rest < budget, let point = curve.fastest(arenaCount: arenaCount) else { continue }
-      let work = Double(plan.gradientEvaluations) + observationCost * Double(plan.observationCount)
-      let updates = max(work / Double(workers), plan.longestChain(observationCost: observationCost))
-      if updates * point.seconds < best?.seconds ?? .infinity { best = (updates * point.seconds, lanes, point) }
+    var best: (seconds: Double, point: MemoryCurve.Point, experiment: Experiment)?
+    for keepsInitialStates in [true, false] {
+      for lanes in 1...configuration.lanes {
+        var trial = self
+        trial.configuration.lanes = lanes
+        trial.keepsInitialStates = keepsInitialStates
+        let plan = trial.plan()
+        guard let point = trial.fastest(of: curve, plan: plan, budget: budget) else { continue }
+        let workers = min(lanes, max(1, plan.taskCount))
+        let work = Double(plan.gradientEvaluations) + observationCost * Double(plan.observationCount)
+        var seconds = point.seconds * max(work / Double(workers), plan.longestChain(observationCost: observationCost))
+        if !keepsInitialStates { seconds += Double(plan.taskCount * stateCount) * Self.secondsPerInitialFloat }
+        if seconds < best?.seconds ?? .infinity { best = (seconds, point, trial) }
+      }
     }
     guard let best else { throw doesNotFit(budget, curve: curve) }
-    return try scheduled(best.point.schedule, lanes: best.lanes, curve: curve)
+    return try best.experiment.scheduled(best.point.schedule, curve: curve)
+  }
+
+  /// About what a normal number takes to make.
+  private static let secondsPerInitialFloat = 3e-8
+
+  /// The fastest point of the curve with which the plan stays within the budget.
+  private func fastest(of curve: MemoryCurve, plan: ReplayPlan, budget: Int) -> MemoryCurve.Point? {
+    curve.points.first {
+      memoryEstimate(plan, lanes: configuration.lanes, arenaCount: $0.arenaCount).peakBytes <= budget
+    }
   }
 
   /// What memory buys with the lanes and the schedule the experiment has.
@@ -59,9 +71,8 @@ extension Experiment {
       lanes: configuration.lanes, stages: maps[0].network.stageCosts.count, chosen: points[index], curve: points)
   }
 
-  private func scheduled(_ schedule: ActivationSchedule, lanes: Int, curve: MemoryCurve) throws -> Experiment {
+  private func scheduled(_ schedule: ActivationSchedule, curve: MemoryCurve) throws -> Experiment {
     var fitted = self
-    fitted.configuration.lanes = lanes
     let network = try maps[0].network.rescheduled(schedule)
     for index in maps.indices { fitted.maps[index].network = network }
     fitted.memoryChoice = fitted.memoryChoice(curve: curve)
@@ -74,20 +85,23 @@ extension Experiment {
     guard let least = guessed.points.last else { return maps[0].network.stageCosts }
     var map = maps[0]
     map.network = try map.network.rescheduled(least.schedule)
-    let plan = plan()
-    guard memoryEstimate(plan, lanes: 1, arenaCount: least.arenaCount).peakBytes <= budget else {
-      throw doesNotFit(budget, curve: guessed)
-    }
+    guard leastEstimate(guessed).peakBytes <= budget else { throw doesNotFit(budget, curve: guessed) }
     BLAS.setThreads(configuration.blasThreads)
     var state = try initialState(replica: 0)
     var workspace = try map.makeWorkspace()
     return map.measuredCosts(&state.values, workspace: &workspace)
   }
 
+  /// On one lane, with nothing kept that can be computed again.
+  private func leastEstimate(_ curve: MemoryCurve) -> MemoryEstimate {
+    var least = self
+    least.configuration.lanes = 1
+    least.keepsInitialStates = false
+    return least.memoryEstimate(least.plan(), lanes: 1, arenaCount: curve.points.last?.arenaCount ?? 0)
+  }
+
   private func doesNotFit(_ budget: Int, curve: MemoryCurve) -> RunError {
-    var single = self
-    single.configuration.lanes = 1
-    let estimate = memoryEstimate(single.plan(), lanes: 1, arenaCount: curve.points.last?.arenaCount ?? 0)
+    let estimate = leastEstimate(curve)
     let terms = estimate.terms.sorted { $0.bytes > $1.bytes }.prefix(3)
       .map { "\($0.name) \(mebibytes($0.bytes))" }.joined(separator: ", ")
     return .impossible(

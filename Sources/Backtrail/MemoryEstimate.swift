@@ -19,23 +19,26 @@ public struct MemoryEstimate: Codable, Sendable {
 extension Experiment {
   /// The memory of a run of `plan`. Call it when the data is read and nothing else is allocated: it begins with what the
   /// process has taken so far.
-  public func memoryEstimate(_ plan: ReplayPlan) -> MemoryEstimate {
-    memoryEstimate(plan, lanes: configuration.lanes, arenaCount: maps[0].network.arenaCount)
+  /// - Parameter isOpen: whether the run's folder and database are open already.
+  public func memoryEstimate(_ plan: ReplayPlan, isOpen: Bool = false) -> MemoryEstimate {
+    memoryEstimate(plan, lanes: configuration.lanes, arenaCount: maps[0].network.arenaCount, isOpen: isOpen)
   }
 
   /// - Parameter arenaCount: floats of an update's workspace.
-  func memoryEstimate(_ plan: ReplayPlan, lanes: Int, arenaCount: Int) -> MemoryEstimate {
+  func memoryEstimate(_ plan: ReplayPlan, lanes: Int, arenaCount: Int, isOpen: Bool = false) -> MemoryEstimate {
     let lanes = min(lanes, max(1, plan.taskCount))
     let data = dataset.byteCount
-    let kept = plan.slotCount + maps.count + (plan.hasAverages ? maps.count : 0)
+    let kept = plan.slotCount + (keepsInitialStates ? maps.count : 0) + (plan.hasAverages ? maps.count : 0)
     var terms = [
       MemoryEstimate.Term(name: "data set", bytes: data),
       MemoryEstimate.Term(name: "program and libraries", bytes: max(0, ResidentMemory.currentBytes - data)),
       MemoryEstimate.Term(name: "states of lanes", bytes: lanes * stateBytes),
       MemoryEstimate.Term(name: "initial states, slots and averages", bytes: kept * stateBytes),
-      MemoryEstimate.Term(name: "activations of updates", bytes: lanes * arenaCount * MemoryLayout<Float>.stride),
-      MemoryEstimate.Term(name: "evaluation", bytes: lanes * evaluator.workspaceBytes(maps[0])),
-      MemoryEstimate.Term(name: "buffers of libraries", bytes: lanes * Self.laneOverhead + Self.runOverhead),
+      MemoryEstimate.Term(
+        name: "activations", bytes: lanes * maps[0].workspaceBytes(arenaCount: arenaCount)),
+      MemoryEstimate.Term(
+        name: "buffers of libraries",
+        bytes: lanes * Self.laneOverhead + Self.runOverhead + (isOpen ? 0 : Self.databaseOverhead)),
     ]
     if plan.storesStates {
       var bytes = min(Self.codecOverhead, 10 * stateBytes)
@@ -51,9 +54,10 @@ extension Experiment {
     return MemoryEstimate(terms: terms)
   }
 
-  /// What OpenBLAS touches of its packing buffers on a lane's thread, what encoding a checkpoint takes, and what the
-  /// database takes: measured.
+  /// What OpenBLAS touches of its packing buffers on a lane's thread, what encoding a checkpoint takes, what observations
+  /// take on their way to the database, and what opening it takes: measured.
   private static let laneOverhead = 1 << 19
   private static let codecOverhead = 12 << 20
   private static let runOverhead = 1 << 19
+  private static let databaseOverhead = 10 << 20
 }

@@ -5,7 +5,6 @@ import Tensors
 
 /// Evaluates every iterate on the test examples and hands the result to the database.
 struct NetworkObserver: IterateObserver {
-  let evaluator: Evaluator
   /// By replica.
   let maps: [NetworkUpdateMap]
   let orders: [CompositionOrder]
@@ -13,27 +12,25 @@ struct NetworkObserver: IterateObserver {
   let averageName: String
   let writer: ObservationWriter
 
-  func makeWorkspace() throws -> Evaluator.Workspace { try evaluator.makeWorkspace(maps[0]) }
-
   func observe(
     _ iterates: [Iterate], replica: Int, state: borrowing TrainingState,
-    workspace: inout Evaluator.Workspace
+    workspace: inout NetworkUpdateMap.Workspace
   ) throws {
     try record(
       iterates.map { (orders[$0.order].description, $0.n) }, replica: replica, state: state, workspace: &workspace)
   }
 
   func observeAverage(
-    n: Int, replica: Int, state: borrowing TrainingState, workspace: inout Evaluator.Workspace
+    n: Int, replica: Int, state: borrowing TrainingState, workspace: inout NetworkUpdateMap.Workspace
   ) throws {
     try record([(averageName, n)], replica: replica, state: state, workspace: &workspace)
   }
 
   private func record(
     _ names: [(series: String, n: Int)], replica: Int, state: borrowing TrainingState,
-    workspace: inout Evaluator.Workspace
+    workspace: inout NetworkUpdateMap.Workspace
   ) throws {
-    let (loss, accuracy) = evaluator.evaluate(state.values, map: maps[replica], workspace: &workspace)
+    let (loss, accuracy) = maps[replica].evaluate(state.values, workspace: &workspace)
     let seed = seeds[seeds.startIndex + replica]
     guard loss.isFinite else {
       throw RunError.diverged(order: names[0].series, seed: seed, n: names[0].n)
@@ -51,7 +48,10 @@ struct NetworkObserver: IterateObserver {
 struct StateKeeper: IterateObserver {
   let kept: StoredState
 
-  func observe(_ iterates: [Iterate], replica: Int, state: borrowing TrainingState, workspace: inout Void) {
+  func observe(
+    _ iterates: [Iterate], replica: Int, state: borrowing TrainingState,
+    workspace: inout NetworkUpdateMap.Workspace
+  ) {
     kept.write { $0.copy(from: state) }
   }
 }

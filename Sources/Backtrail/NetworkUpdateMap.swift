@@ -13,18 +13,45 @@ public struct NetworkUpdateMap: UpdateMap {
   let learningRate: Double
   let schedule: LearningRateSchedule
   let seed: Int
+  /// Takes turns with the updates in their workspace.
+  let evaluator: Evaluator
 
   public struct Workspace: ~Copyable {
-    fileprivate var network: CompiledNetwork.Workspace
+    var network: CompiledNetwork.Workspace
     /// The examples of the batch at hand.
     fileprivate var indices: [Int]
+    /// For a state whose running statistics are computed anew; empty where they are not.
+    fileprivate var recalibrated: StateBuffer
   }
 
   public var stateCount: Int { network.stateCount }
 
   public func makeWorkspace() throws -> Workspace {
     Workspace(
-      network: try network.makeWorkspace(), indices: [Int](repeating: 0, count: network.batchSize))
+      network: try network.makeWorkspace(sharedWith: evaluator.network),
+      indices: [Int](repeating: 0, count: network.batchSize),
+      recalibrated: try StateBuffer(count: evaluator.recalibrationBatches > 0 ? stateCount : 0))
+  }
+
+  /// Bytes of a workspace.
+  /// - Parameter arenaCount: floats of the network's part.
+  func workspaceBytes(arenaCount: Int) -> Int {
+    let recalibrated = evaluator.recalibrationBatches > 0 ? stateCount : 0
+    return (max(arenaCount, evaluator.network.arenaCount) + recalibrated) * MemoryLayout<Float>.stride
+  }
+
+  /// Loss and accuracy on the test examples. The state keeps its own running statistics.
+  func evaluate(
+    _ state: borrowing StateBuffer, workspace: inout Workspace
+  ) -> (loss: Double, accuracy: Double) {
+    guard evaluator.recalibrationBatches > 0 else { return evaluator.evaluate(state, workspace: &workspace.network) }
+    // Running statistics of the parameters as they are: the means over the first batches.
+    workspace.recalibrated.copy(from: state)
+    for batch in 1...evaluator.recalibrationBatches {
+      let context = gather(batch, into: &workspace, statisticsWeight: 1 / Float(batch))
+      _ = network.trainingLoss(of: &workspace.recalibrated, context: context, workspace: &workspace.network)
+    }
+    return evaluator.evaluate(workspace.recalibrated, workspace: &workspace.network)
   }
 
   public func apply(batch: Int, position: Int, to state: inout StateBuffer, workspace: inout Workspace) {
@@ -47,17 +74,10 @@ public struct NetworkUpdateMap: UpdateMap {
     return network.measuredCosts(&state, context: context, workspace: &workspace.network)
   }
 
-  /// Makes running statistics those of the parameters as they are: the means over the first `batches` batches.
-  func recalibrate(_ state: inout StateBuffer, batches: Int, workspace: inout Workspace) {
-    for batch in 1...batches {
-      let context = gather(batch, into: &workspace, statisticsWeight: 1 / Float(batch))
-      _ = network.trainingLoss(of: &state, context: context, workspace: &workspace.network)
-    }
-  }
-
   private func gather(
     _ batch: Int, into workspace: inout Workspace, statisticsWeight: Float? = nil
   ) -> PassContext {
+    network.take(&workspace.network)
     sampler.fill(&workspace.indices, batch: batch)
     examples.gather(
       workspace.indices, into: workspace.network.inputs(rows: network.batchSize), labels: &workspace.network.labels,

@@ -49,9 +49,9 @@ extension TrainingRun {
       order, n: n, replica: replica, records: try storedStates()[replica], progress: progress)
     let isObserved = try database.observation(seed: seed, series: order.description, n: n) != nil
     let map = experiment.maps[replica]
-    var workspace = try experiment.evaluator.makeWorkspace(map)
+    var workspace = try map.makeWorkspace()
     return state.read { state in
-      let (loss, accuracy) = experiment.evaluator.evaluate(state.values, map: map, workspace: &workspace)
+      let (loss, accuracy) = map.evaluate(state.values, workspace: &workspace)
       return ReplayedIterate(
         tensors: experiment.layout.tensors.map {
           NamedTensor(name: $0.name, shape: $0.shape, values: experiment.layout.values(of: $0, in: state.values))
@@ -84,7 +84,7 @@ extension TrainingRun {
     let plan = planner.plan()
     let keeper = StateKeeper(kept: try StoredState(count: experiment.stateCount))
     let engine = ReplayEngine(
-      maps: [experiment.maps[replica]], initialStates: [initial], observer: keeper,
+      maps: [experiment.maps[replica]], initialStates: [.kept(initial)], observer: keeper,
       checkpoints: StoredStateReader(folder: folder, records: records))
     let evaluations = try await engine.run(plan, lanes: 1, progress: progress).gradientEvaluations
     return (keeper.kept, evaluations, plan.restoredStates.first.map { records[$0.stored] })

@@ -46,16 +46,16 @@ extension TrainingRun {
 
     folder.removeOrphans(besides: try database.checkpoints())
     let (plan, checkpoints) = try planWhatIsLeft(listener)
-    let predictedPeakBytes = experiment.memoryEstimate(plan).peakBytes
+    let predictedPeakBytes = experiment.memoryEstimate(plan, isOpen: true).peakBytes
     listener.willFollow(plan)
     let writer = ObservationWriter(database, didCommit: listener.didCommit)
     let replay: ReplaySummary
     do {
       let engine = ReplayEngine(
         maps: experiment.maps,
-        initialStates: try experiment.maps.indices.map { StoredState(try experiment.initialState(replica: $0)) },
+        initialStates: try experiment.replayStarts(),
         observer: NetworkObserver(
-          evaluator: experiment.evaluator, maps: experiment.maps, orders: experiment.orders, seeds: configuration.seeds,
+          maps: experiment.maps, orders: experiment.orders, seeds: configuration.seeds,
           averageName: averageName, writer: writer),
         averageDecay: configuration.averageDecay, checkpoints: checkpoints)
       replay = try await engine.run(plan, lanes: configuration.lanes, progress: progress)

@@ -22,7 +22,7 @@ struct PlanCommand: AsyncParsableCommand {
 
   func run() async throws {
     let configuration = try options.configuration()
-    let experiment = try Experiment(configuration, initial: try await InitialState.tensors(configuration.initial))
+    let experiment = try Experiment(configuration, initial: try await InitialTensors.read(configuration.initial))
     if instructions {
       printInstructions(experiment.plan())
     } else {

@@ -19,7 +19,7 @@ struct TrainCommand: AsyncParsableCommand {
 
   func run() async throws {
     let configuration = try options.configuration()
-    let experiment = try Experiment(configuration, initial: try await InitialState.tensors(configuration.initial))
+    let experiment = try Experiment(configuration, initial: try await InitialTensors.read(configuration.initial))
     try await follow(try TrainingRun.create(experiment, at: out ?? RunNames.new()), json: json)
   }
 }

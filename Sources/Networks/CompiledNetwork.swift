@@ -103,8 +103,8 @@ public struct CompiledNetwork: Sendable {
   /// Everything a pass needs besides the state. Fill `inputs` and `labels` before a pass.
   public struct Workspace: ~Copyable, Sendable {
     fileprivate var arena: FloatBuffer
-    fileprivate let inputRegion: Region
-    fileprivate let inputCount: Int
+    fileprivate var inputRegion: Region
+    fileprivate var inputCount: Int
     /// The classes of each example in turn, from 0.
     public var labels: [Int32]
 
@@ -114,10 +114,18 @@ public struct CompiledNetwork: Sendable {
     }
   }
 
-  public func makeWorkspace() throws -> Workspace {
-    Workspace(
-      arena: try FloatBuffer(count: arenaCount), inputRegion: program.input, inputCount: inputCount,
-      labels: [Int32](repeating: 0, count: batchSize * labelCount))
+  /// - Parameter other: a network that uses the same memory at other times, after `take`.
+  public func makeWorkspace(sharedWith other: CompiledNetwork? = nil) throws -> Workspace {
+    let labels = max(batchSize * labelCount, other.map { $0.batchSize * $0.labelCount } ?? 0)
+    return Workspace(
+      arena: try FloatBuffer(count: max(arenaCount, other?.arenaCount ?? 0)), inputRegion: program.input,
+      inputCount: inputCount, labels: [Int32](repeating: 0, count: labels))
+  }
+
+  /// Arranges a shared workspace for this network's passes. What was in it is lost.
+  public func take(_ workspace: inout Workspace) {
+    workspace.inputRegion = program.input
+    workspace.inputCount = inputCount
   }
 
   /// One step of the optimizer on the full batch in `workspace`, for the gradient ∇L(θ) of the mean cross-entropy. Plain

@@ -23,11 +23,11 @@ public struct ReplaySummary: Sendable {
 ///
 /// Lanes share nothing but slots, and a slot is written when no lane reads it; so an iterate's bits do not depend on
 /// how many lanes there are or which tasks they take.
-public struct ReplayEngine<Map: UpdateMap, Observer: IterateObserver>: Sendable {
+public struct ReplayEngine<Map: UpdateMap, Observer: IterateObserver>: Sendable where Observer.Workspace == Map.Workspace {
   /// An update map a replica. They have equally long states, and any takes any other's workspace.
   let maps: [Map]
   /// An initial state a replica.
-  let initialStates: [StoredState]
+  let initialStates: [InitialState]
   let observer: Observer
   /// Where states are stored and restored; nil for plans that do neither.
   let checkpoints: (any CheckpointStore)?
@@ -36,7 +36,7 @@ public struct ReplayEngine<Map: UpdateMap, Observer: IterateObserver>: Sendable 
 
   /// - Parameter initialStates: one for each of `maps`, as long as their states.
   public init(
-    maps: [Map], initialStates: [StoredState], observer: Observer, averageDecay: Double = 0,
+    maps: [Map], initialStates: [InitialState], observer: Observer, averageDecay: Double = 0,
     checkpoints: (any CheckpointStore)? = nil
   ) {
     precondition(maps.count == initialStates.count && !maps.isEmpty, "one initial state a map")
@@ -48,7 +48,7 @@ public struct ReplayEngine<Map: UpdateMap, Observer: IterateObserver>: Sendable 
   }
 
   /// Follows `plan`; when it returns, every planned iterate has been observed once.
-  /// - Throws: the first error of a map's or observer's workspace or observation, when all lanes have stopped;
+  /// - Throws: the first error of a map's workspace or an observation, when all lanes have stopped;
   ///   `CancellationError` if the surrounding task was cancelled; then the lanes' states have been stored.
   public func run(
     _ plan: ReplayPlan, lanes: Int, progress: ReplayProgress = ReplayProgress()
@@ -79,10 +79,8 @@ public struct ReplayEngine<Map: UpdateMap, Observer: IterateObserver>: Sendable 
   private func runLane(
     _ plan: ReplayPlan, board: TaskBoard, shared: SharedStates, progress: ReplayProgress
   ) async throws -> ReplaySummary {
-    var lane = Lane<Map, Observer>(
-      state: TrainingState(values: try StateBuffer(count: maps[0].stateCount)),
-      workspace: try maps[0].makeWorkspace(),
-      observerWorkspace: try observer.makeWorkspace())
+    var lane = Lane<Map>(
+      state: TrainingState(values: try StateBuffer(count: maps[0].stateCount)), workspace: try maps[0].makeWorkspace())
     while let task = await board.next() {
       lane.begin(replica: plan.replica(ofTask: task), path: plan.path(ofTask: task))
       do {
@@ -100,13 +98,13 @@ public struct ReplayEngine<Map: UpdateMap, Observer: IterateObserver>: Sendable 
   }
 
   private func follow(
-    _ instruction: ReplayInstruction, on lane: inout Lane<Map, Observer>, shared: SharedStates,
+    _ instruction: ReplayInstruction, on lane: inout Lane<Map>, shared: SharedStates,
     progress: ReplayProgress
   ) throws {
     let begin = ContinuousClock.now
     switch instruction {
     case .start(let replica):
-      initialStates[replica].read { lane.state.copy(from: $0) }
+      try initialStates[replica].write(to: &lane.state)
     case .restore(let replica, let stored):
       try checkpoints?.restore(
         stored, replica: replica, into: &lane.state, average: shared.averages.isEmpty ? nil : shared.averages[replica].state)
@@ -129,17 +127,17 @@ public struct ReplayEngine<Map: UpdateMap, Observer: IterateObserver>: Sendable 
         run, map: maps[lane.replica], progress: progress, average: shared.averages[lane.replica], decay: averageDecay)
       lane.summary.updateSeconds += (.now - begin) / .seconds(1)
     case .observe(let iterates):
-      try observer.observe(iterates, replica: lane.replica, state: lane.state, workspace: &lane.observerWorkspace)
+      try observer.observe(iterates, replica: lane.replica, state: lane.state, workspace: &lane.workspace)
       lane.finishObservation(since: begin, progress: progress)
     case .observeAverage(let n):
       try shared.averages[lane.replica].state.read { state throws in
-        try observer.observeAverage(n: n, replica: lane.replica, state: state, workspace: &lane.observerWorkspace)
+        try observer.observeAverage(n: n, replica: lane.replica, state: state, workspace: &lane.workspace)
       }
       lane.finishObservation(since: begin, progress: progress)
     }
   }
 
-  private func checkpoint(_ lane: inout Lane<Map, Observer>, shared: SharedStates) throws {
+  private func checkpoint(_ lane: inout Lane<Map>, shared: SharedStates) throws {
     guard let checkpoints, lane.state.updateCount > 0 else { return }
     try checkpoints.save(
       lane.state, average: lane.isAveraging ? shared.averages[lane.replica].state : nil, replica: lane.replica,
@@ -148,10 +146,9 @@ public struct ReplayEngine<Map: UpdateMap, Observer: IterateObserver>: Sendable 
 }
 
 /// What one lane owns.
-private struct Lane<Map: UpdateMap, Observer: IterateObserver>: ~Copyable {
+private struct Lane<Map: UpdateMap>: ~Copyable {
   var state: TrainingState
   var workspace: Map.Workspace
-  var observerWorkspace: Observer.Workspace
   var summary = ReplaySummary()
   /// What the task at hand is about.
   var replica = 0
@@ -159,10 +156,9 @@ private struct Lane<Map: UpdateMap, Observer: IterateObserver>: ~Copyable {
   /// Whether the state's last update entered the running average.
   var isAveraging = false
 
-  init(state: consuming TrainingState, workspace: consuming Map.Workspace, observerWorkspace: consuming Observer.Workspace) {
+  init(state: consuming TrainingState, workspace: consuming Map.Workspace) {
     self.state = state
     self.workspace = workspace
-    self.observerWorkspace = observerWorkspace
   }
 
   mutating func begin(replica: Int, path: Iterate) {

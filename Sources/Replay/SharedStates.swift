@@ -26,6 +26,24 @@ public final class StoredState: Sendable {
   }
 }
 
+/// Where a replay starts.
+public enum InitialState: Sendable {
+  /// In memory.
+  case kept(StoredState)
+  /// Made whenever it is wanted, where memory is scarce: the same values each time.
+  case made(@Sendable (inout StateBuffer) throws -> Void)
+
+  func write(to state: inout TrainingState) throws {
+    switch self {
+    case .kept(let stored):
+      stored.read { state.copy(from: $0) }
+    case .made(let make):
+      try make(&state.values)
+      state.updateCount = 0
+    }
+  }
+}
+
 /// The exponential average of the states along a path, each weighted by how recent it is.
 final class RunningAverage: Sendable {
   let state: StoredState

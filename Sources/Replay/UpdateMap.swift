@@ -35,9 +35,8 @@ extension UpdateMap where Workspace == Void {
 
 /// Looks at iterates as the engine reaches them.
 public protocol IterateObserver: Sendable {
+  /// That of the update map: an update leaves nothing in it, so its memory serves observations too.
   associatedtype Workspace: ~Copyable
-
-  func makeWorkspace() throws -> Workspace
 
   /// Called on the lane that reached the iterate. An error stops the replay.
   /// - Parameters:
@@ -49,10 +48,6 @@ public protocol IterateObserver: Sendable {
   /// Called when a replica's running average stands at iterate n of the averaged order.
   func observeAverage(
     n: Int, replica: Int, state: borrowing TrainingState, workspace: inout Workspace) throws
-}
-
-extension IterateObserver where Workspace == Void {
-  public func makeWorkspace() {}
 }
 
 extension IterateObserver {

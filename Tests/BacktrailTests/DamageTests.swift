@@ -26,7 +26,7 @@ import Testing
     try Safetensors.write(state.tensors, metadata: [:], to: folder("initial.safetensors"))
     settings.initial = folder("initial.safetensors")
     let experiment = try Experiment(
-      RunConfiguration(settings), initial: try await InitialState.tensors(settings.initial))
+      RunConfiguration(settings), initial: try await InitialTensors.read(settings.initial))
     return try await TrainingRun.create(experiment, at: folder("run")).train()
   }
 

@@ -206,7 +206,7 @@ private func digests(_ result: RunResult) -> [String: String] {
     let specification = folder("initial.safetensors")
     let experiment = try Experiment(
       RunConfiguration(settings { $0.initial = specification }),
-      initial: try await InitialState.tensors(specification))
+      initial: try await InitialTensors.read(specification))
     let second = try TrainingRun.create(experiment, at: folder("second"))
     #expect(digests(try await second.train()) == expected)
     // The run keeps its own copy.
@@ -215,7 +215,7 @@ private func digests(_ result: RunResult) -> [String: String] {
     #expect(try await again.iterate(order: .backward, n: 30, seed: 0).digest.description == expected["backward 0 30"])
     // An iterate of another run is named RUN:ORDER:N.
     let iterate = try await first.iterate(order: .tail(7), n: 13, seed: 0)
-    #expect(try await InitialState.tensors("\(folder("first")):tail:7:13") == iterate.tensors)
+    #expect(try await InitialTensors.read("\(folder("first")):tail:7:13") == iterate.tensors)
   }
 
   @Test func exportedBatchesAndOrdersReplayARun() async throws {

@@ -64,7 +64,7 @@ private final class DigestRecorder: IterateObserver {
     planner.averagesForward = true
     let recorder = DigestRecorder()
     let engine = ReplayEngine(
-      maps: Self.maps, initialStates: [StoredState(try initial(0)), StoredState(try initial(1))], observer: recorder,
+      maps: Self.maps, initialStates: [.kept(StoredState(try initial(0))), .kept(StoredState(try initial(1)))], observer: recorder,
       averageDecay: 0.75)
     let plan = planner.plan()
     let progress = ReplayProgress()
@@ -129,7 +129,7 @@ private final class DigestRecorder: IterateObserver {
   func anObserversErrorStopsAllLanes(lanes: Int) async throws {
     let recorder = DigestRecorder(failing: 20)
     let engine = ReplayEngine(
-      maps: [Self.maps[0]], initialStates: [StoredState(try initial(0))], observer: recorder)
+      maps: [Self.maps[0]], initialStates: [.kept(StoredState(try initial(0)))], observer: recorder)
     var planner = ReplayPlanner(orders: [.forward, .tail(3), .backward], points: Array(1...40))
     planner.lanes = lanes
     let plan = planner.plan()
@@ -138,7 +138,7 @@ private final class DigestRecorder: IterateObserver {
 
   @Test func aCancelledReplayStops() async throws {
     let engine = ReplayEngine(
-      maps: [Self.maps[0]], initialStates: [StoredState(try initial(0))], observer: DigestRecorder())
+      maps: [Self.maps[0]], initialStates: [.kept(StoredState(try initial(0)))], observer: DigestRecorder())
     let plan = ReplayPlanner(orders: [.forward], points: [1_000_000_000]).plan()
     let replay = Task { try await engine.run(plan, lanes: 1) }
     replay.cancel()

@@ -4,10 +4,10 @@ import Replay
 import Storage
 
 /// What a run starts from where that is not its seed's state.
-public enum InitialState {
+public enum InitialTensors {
   /// Reads a safetensors file, or brings back an iterate of another run.
   /// - Parameter specification: a path, or RUN:ORDER:N such as `runs/a:tail:50:600`; nil gives nil.
-  public static func tensors(_ specification: String?) async throws -> [NamedTensor]? {
+  public static func read(_ specification: String?) async throws -> [NamedTensor]? {
     guard let specification else { return nil }
     if let (path, order, n) = iterate(in: specification) {
       let run = try TrainingRun.open(path)
