@@ -126,7 +126,8 @@ import Testing
       ("train --out empty", 73, "empty"), ("train --out /proc/nothing/here", 73, "/proc/nothing"),
       ("train --unknown", 64, "unknown"), ("export nowhere --order forward --iterate 1 --to x", 66, "nowhere"),
       ("runs show empty", 66, "empty"), ("batches nowhere", 66, "nowhere"), ("data info moon", 64, "moon"),
-      ("plan --seeds 0", 64, "--seeds"), ("train --optimizer moon", 64, "moon"),
+      ("plan --seeds 0", 64, "--seeds"), ("train --memory-budget x", 64, "--memory-budget"),
+      ("train --memory-budget 1MiB", 78, "--memory-budget is 1MiB"), ("train --optimizer moon", 64, "moon"),
       ("train --optimizer adam:2", 64, "adam:2"), ("train --weight-decay x", 64, "weight decay 'x'"),
       ("train --schedule moon", 64, "moon"), ("train --warm-up -1", 64, "--warm-up"),
       ("train --schedule-index moon", 64, "--schedule-index"), ("train --recalibrate 2", 78, "--recalibrate"),
@@ -142,6 +143,41 @@ import Testing
       #expect(command.errors.contains(word), "\(line): \(command.errors)")
       #expect(command.output.isEmpty, "\(line)")
     }
+  }
+
+  /// Promise 2: the process stays within what it is given, with the same bits, or is refused before it starts.
+  @Test func aMemoryBudgetIsKept() throws {
+    var random = SplitMix(state: 4)
+    for (name, count) in [("data_batch_1", 70), ("test_batch", 8)] {
+      let records = (0..<count).flatMap { index -> [UInt8] in
+        [UInt8(index % 10)] + (0..<3072).map { _ in UInt8(truncatingIfNeeded: random.next()) }
+      }
+      try folder.write(records, to: "\(name).bin")
+    }
+    let line = """
+      --data cifar10:. --model resnet18:8 --batch-size 64 --learning-rate 0.001 --steps 2 --order forward --order backward \
+      --evaluate at:1,2 --evaluation-batch-size 4 --json
+      """
+    let free = try backtrail("train \(line) --out free")
+    let peak = try #require(free.json["peakResidentBytes"] as? Int)
+    let refused = try backtrail("train \(line) --memory-budget 40MiB --out refused")
+    #expect(refused.status == 78 && !FileManager.default.fileExists(atPath: folder("refused")))
+    let words = refused.errors.split(separator: " ")
+    let least = try #require(words.firstIndex(of: "with").flatMap { Int(words[$0 + 2].filter(\.isNumber)) })
+    #expect(least << 20 < peak * 3 / 4)
+    var peaks: [Int] = []
+    for budget in [least + 2, (least + (peak >> 20)) / 2, (peak >> 20) + 20] {
+      let command = try backtrail("train \(line) --memory-budget \(budget)MiB --out at\(budget)")
+      #expect(command.status == 0, "\(command.errors)")
+      #expect(try command.text("orders") == free.text("orders"), "\(budget)")
+      let reached = try #require(command.json["peakResidentBytes"] as? Int)
+      #expect(reached <= budget << 20, "\(reached) of \(budget) MiB")
+      peaks.append(reached)
+    }
+    #expect(peaks[0] < peaks[2])
+    let plan = try backtrail("plan \(line) --memory-budget \(least + 2)MiB")
+    let memory = try #require(plan.json["memory"] as? [[String: Any]])
+    #expect(memory.reduce(0) { $0 + ($1["bytes"] as? Int ?? 0) } == plan.json["predictedPeakBytes"] as? Int)
   }
 
   /// Forward, backward and tail for every model, with the same digests on one lane and on two.

@@ -1,0 +1,43 @@
+import CAllocations
+import Networks
+import Tensors
+import Testing
+
+@Suite struct AllocationTests {
+  @Test func allocationsAreCounted() throws {
+    let before = ca_allocations()
+    let buffer = try FloatBuffer(count: 10)
+    #expect(buffer.count == 10)
+    #if os(Linux)
+      #expect(ca_allocations() > before)
+    #endif
+  }
+
+  /// All memory of updates and evaluations is laid out before the first one.
+  @Test(arguments: [
+    ("mlp:9,8", "sgd"), ("lenet", "rmsprop"), ("resnet18:2", "sgd"), ("resnet50:1", "momentum"),
+    ("gpt:layers=2,heads=2,width=8,context=5,dropout=0.3", "adamw"),
+  ])
+  func noUpdateAllocates(model: String, optimizer: String) throws {
+    let specification = try ModelSpecification(model)
+    let description = try specification.network(
+      inputShape: specification.context.map { [$0] } ?? [14, 13, 2], classCount: 6)
+    let network = try CompiledNetwork(description, batchSize: 4, optimizer: Optimizer(optimizer))
+    for schedule in MemoryCurve(network).points.map(\.schedule) {
+      let network = try network.rescheduled(schedule)
+      var state = try StateBuffer(count: network.stateCount)
+      network.layout.initialize(&state, seed: 1)
+      var workspace = try network.makeWorkspace()
+      var counts: [Int] = []
+      for update in 0..<4 {
+        let before = ca_allocations()
+        let context = PassContext(isTraining: true, seed: 5, batch: update + 1)
+        network.update(&state, learningRate: 0.01, position: update, context: context, workspace: &workspace)
+        _ = network.evaluate(state, rows: 3, workspace: &workspace)
+        counts.append(ca_allocations() - before)
+      }
+      // The first may still set up OpenBLAS.
+      #expect(counts.dropFirst().allSatisfy { $0 == 0 }, "\(counts)")
+    }
+  }
+}
