@@ -130,7 +130,7 @@ public struct Experiment: Sendable {
     var planner = ReplayPlanner(orders: orders, points: points)
     planner.replicas = progress.isEmpty ? Array(repeating: ReplicaProgress(), count: maps.count) : progress
     planner.lanes = configuration.lanes
-    planner.averagesForward = true
+    planner.averagesForward = configuration.averageDecay > 0
     planner.observationCost = observationCost
     planner.checkpointInterval = configuration.checkpointEvery > 0 ? configuration.checkpointEvery : nil
     return planner.plan()

@@ -26,7 +26,8 @@ extension Experiment {
   /// configuration's memory budget; itself without one. Neither changes a bit.
   /// - Throws: `RunError.impossible` with the least budget and the largest terms where nothing fits.
   public func fitted() throws -> Experiment {
-    guard let budget = configuration.memoryBudget, memoryChoice == nil else { return self }
+    guard let given = configuration.memoryBudget, memoryChoice == nil else { return self }
+    let budget = given - Self.margin(given)
     let curve = MemoryCurve(maps[0].network, costs: try measuredCosts(budget: budget))
     var best: (seconds: Double, point: MemoryCurve.Point, experiment: Experiment)?
     for keepsInitialStates in [true, false] {
@@ -46,6 +47,9 @@ extension Experiment {
     guard let best else { throw doesNotFit(budget, curve: curve) }
     return try best.experiment.scheduled(best.point.schedule, curve: curve)
   }
+
+  /// What is left free of a budget, for what no estimate knows: the largest error seen in measurements.
+  private static func margin(_ budget: Int) -> Int { budget / 100 + (2 << 20) }
 
   /// About what a normal number takes to make.
   private static let secondsPerInitialFloat = 3e-8
@@ -102,11 +106,13 @@ extension Experiment {
 
   private func doesNotFit(_ budget: Int, curve: MemoryCurve) -> RunError {
     let estimate = leastEstimate(curve)
+    let least = estimate.peakBytes + Self.margin(estimate.peakBytes * 102 / 100)
     let terms = estimate.terms.sorted { $0.bytes > $1.bytes }.prefix(3)
       .map { "\($0.name) \(mebibytes($0.bytes))" }.joined(separator: ", ")
     return .impossible(
       """
-      --memory-budget is \(mebibytes(budget)), but the least this run can do with is \(mebibytes(estimate.peakBytes)), \
+      --memory-budget is \(mebibytes(configuration.memoryBudget ?? budget)), but the least this run can do with is \
+      \(mebibytes(least)), \
       on one lane with every activation computed again that can be; the largest parts: \(terms). Give more, or take \
       less with --batch-size, --evaluation-batch-size or a smaller --model
       """)

@@ -56,7 +56,7 @@ extension Experiment {
 
   /// What OpenBLAS touches of its packing buffers on a lane's thread, what encoding a checkpoint takes, what observations
   /// take on their way to the database, and what opening it takes: measured.
-  private static let laneOverhead = 1 << 19
+  private static let laneOverhead = 1 << 20
   private static let codecOverhead = 12 << 20
   private static let runOverhead = 1 << 19
   private static let databaseOverhead = 10 << 20

@@ -141,9 +141,10 @@ extension TrainingRun {
         order.description, of: observations,
         cost: ReplayPlanner.gradientEvaluations(of: order, points: experiment.points))
     }
-    let averages = experiment.orders.contains(.forward) ? series(averageName, of: observations, cost: 0) : []
+    let isAveraged = experiment.orders.contains(.forward) && configuration.averageDecay > 0
+    let averages = isAveraged ? series(averageName, of: observations, cost: 0) : []
     let bySeries = Dictionary(grouping: orders + averages, by: \.order)
-    let names = configuration.orders.flatMap { $0 == "forward" ? [$0, averageName] : [$0] }
+    let names = configuration.orders.flatMap { $0 == "forward" && isAveraged ? [$0, averageName] : [$0] }
     return RunResult(
       run: folder.path, orders: orders, averages: averages,
       summary: names.map { name in

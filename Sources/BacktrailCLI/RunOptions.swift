@@ -75,7 +75,7 @@ struct RunOptions: ParsableArguments {
   @Option(help: "Repeat everything with K seeds, and show the spread between them. (default: 1)")
   var seeds: Int?
 
-  @Option(help: "β of the exponential average of forward iterates. (default: 0.99)")
+  @Option(help: "β of the exponential average of forward iterates; 0 for none, which saves a state. (default: 0.99)")
   var averageDecay: Double?
 
   @Option(

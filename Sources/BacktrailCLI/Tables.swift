@@ -64,7 +64,8 @@ func planTable(_ prediction: CostPrediction, experiment: Experiment) -> String {
 
 /// What more or less memory would buy, from the least to the most, as a row of bars and its two ends.
 private func memoryCurve(_ choice: MemoryChoice) -> String {
-  let points = choice.curve.reversed()
+  let all = Array(choice.curve.reversed())
+  let points = all.count <= 60 ? all : (0..<60).map { all[$0 * (all.count - 1) / 59] }
   guard let least = points.first, let most = points.last, points.count > 1 else {
     return "Every activation is kept; computing some again would save no memory."
   }
