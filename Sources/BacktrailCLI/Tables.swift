@@ -120,16 +120,30 @@ func runDescription(_ run: StoredRun) -> String {
     ["orders", configuration.orders.joined(separator: " ")],
     ["steps", "\(grouped(configuration.steps)), observed \(configuration.evaluate)"],
     ["batch size", configuration.batchSize.map(String.init) ?? "as the sampler's file says"],
-    ["learning rate", String(configuration.learningRate)],
+    ["learning rate", describeLearningRate(configuration)],
+    ["optimizer", describeOptimizer(configuration)],
     ["sampler", configuration.sampler],
     ["seeds", configuration.seedCount == 1 ? String(configuration.seed) : "\(configuration.seeds.lowerBound) to \(configuration.seeds.upperBound - 1)"],
     ["numerics", run.fingerprint],
     ["observations", grouped(run.observations.count)],
   ]
-  if let initial = configuration.initial { rows.insert(["initial state", initial], at: 8) }
+  if let augment = configuration.augment { rows.insert(["augmentation", augment], at: 4) }
+  if let initial = configuration.initial { rows.append(["initial state", initial]) }
   let description = textTable(rows, alignment: [.left, .left])
   guard let result = run.result else { return description }
   return description + "\n\n" + summaryTable(result, configuration: configuration)
+}
+
+private func describeLearningRate(_ configuration: RunConfiguration) -> String {
+  let warmUp = configuration.warmUp > 0 ? ", warm-up of \(grouped(configuration.warmUp)) updates" : ""
+  let schedule =
+    configuration.schedule == "constant"
+    ? "" : ", \(configuration.schedule) over \(grouped(configuration.scheduleSteps)) updates by \(configuration.scheduleIndex.rawValue)"
+  return "\(configuration.learningRate)\(schedule)\(warmUp)"
+}
+
+private func describeOptimizer(_ configuration: RunConfiguration) -> String {
+  configuration.optimizer + (configuration.weightDecay.map { ", weight decay \($0)" } ?? "")
 }
 
 /// Where an iterate was taken from and what its digest says.

@@ -89,7 +89,7 @@ private func follow(_ run: TrainingRun, json: Bool) async throws {
 private func describe(_ experiment: Experiment) -> String {
   let configuration = experiment.configuration
   return """
-    \(configuration.model) on \(experiment.dataset.name), batch \(experiment.batchSize), \
+    \(configuration.model) on \(experiment.dataset.name), batch \(experiment.batchSize), \(configuration.optimizer), \
     learning rate \(configuration.learningRate), \(grouped(configuration.steps)) steps\
     \(configuration.seedCount > 1 ? ", \(configuration.seedCount) seeds" : ""), \
     \(configuration.lanes) lane\(configuration.lanes == 1 ? "" : "s")
