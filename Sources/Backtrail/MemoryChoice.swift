@@ -30,17 +30,17 @@ extension Experiment {
     let budget = given - Self.margin(given)
     let curve = MemoryCurve(maps[0].network, costs: try measuredCosts(budget: budget))
     var best: (seconds: Double, point: MemoryCurve.Point, experiment: Experiment)?
-    for keepsInitialStates in [true, false] {
-      for lanes in 1...configuration.lanes {
-        var trial = self
-        trial.configuration.lanes = lanes
+    for lanes in 1...min(configuration.lanes, max(1, plan().taskCount)) {
+      var trial = self
+      trial.configuration.lanes = lanes
+      let plan = trial.plan()
+      let work = Double(plan.gradientEvaluations) + observationCost * Double(plan.observationCount)
+      let updates = max(work / Double(lanes), plan.longestChain(observationCost: observationCost))
+      for keepsInitialStates in [true, false] {
         trial.keepsInitialStates = keepsInitialStates
-        let plan = trial.plan()
         guard let point = trial.fastest(of: curve, plan: plan, budget: budget) else { continue }
-        let workers = min(lanes, max(1, plan.taskCount))
-        let work = Double(plan.gradientEvaluations) + observationCost * Double(plan.observationCount)
-        var seconds = point.seconds * max(work / Double(workers), plan.longestChain(observationCost: observationCost))
-        if !keepsInitialStates { seconds += Double(plan.taskCount * stateCount) * Self.secondsPerInitialFloat }
+        let starts = keepsInitialStates ? 0 : Double(plan.taskCount * stateCount) * Self.secondsPerInitialFloat
+        let seconds = updates * point.seconds + starts
         if seconds < best?.seconds ?? .infinity { best = (seconds, point, trial) }
       }
     }
@@ -112,9 +112,8 @@ extension Experiment {
     return .impossible(
       """
       --memory-budget is \(mebibytes(configuration.memoryBudget ?? budget)), but the least this run can do with is \
-      \(mebibytes(least)), \
-      on one lane with every activation computed again that can be; the largest parts: \(terms). Give more, or take \
-      less with --batch-size, --evaluation-batch-size or a smaller --model
+      \(mebibytes(least)), on one lane with every activation computed again that can be; the largest parts: \(terms). Give \
+      more, or take less with --batch-size, --evaluation-batch-size or a smaller --model
       """)
   }
 }
