@@ -24,11 +24,14 @@ public struct MemoryChoice: Codable, Sendable {
 extension Experiment {
   /// The experiment with the number of lanes and the schedule of activations that take least time within the
   /// configuration's memory budget; itself without one. Neither changes a bit.
+  /// - Parameter isOpen: whether the run's folder and database are open already.
   /// - Throws: `RunError.impossible` with the least budget and the largest terms where nothing fits.
-  public func fitted() throws -> Experiment {
+  public func fitted(isOpen: Bool = false) throws -> Experiment {
+    FloatBuffer.returnFreedMemory()
     guard let given = configuration.memoryBudget, memoryChoice == nil else { return self }
     let budget = given - Self.margin(given)
-    let curve = MemoryCurve(maps[0].network, costs: try measuredCosts(budget: budget))
+    let curve = MemoryCurve(maps[0].network, costs: try measuredCosts(budget: budget, isOpen: isOpen))
+    FloatBuffer.returnFreedMemory()
     var best: (seconds: Double, point: MemoryCurve.Point, experiment: Experiment)?
     for lanes in 1...min(configuration.lanes, max(1, plan().taskCount)) {
       var trial = self
@@ -38,14 +41,14 @@ extension Experiment {
       let updates = max(work / Double(lanes), plan.longestChain(observationCost: observationCost))
       for keepsInitialStates in [true, false] {
         trial.keepsInitialStates = keepsInitialStates
-        guard let point = trial.fastest(of: curve, plan: plan, budget: budget) else { continue }
+        guard let point = trial.fastest(of: curve, plan: plan, budget: budget, isOpen: isOpen) else { continue }
         let starts = keepsInitialStates ? 0 : Double(plan.taskCount * stateCount) * Self.secondsPerInitialFloat
         let seconds = updates * point.seconds + starts
         if seconds < best?.seconds ?? .infinity { best = (seconds, point, trial) }
       }
     }
-    guard let best else { throw doesNotFit(budget, curve: curve) }
-    return try best.experiment.scheduled(best.point.schedule, curve: curve)
+    guard let best else { throw doesNotFit(budget, curve: curve, isOpen: isOpen) }
+    return try best.experiment.scheduled(best.point.schedule, curve: curve, isOpen: isOpen)
   }
 
   /// What is left free of a budget, for what no estimate knows: the largest error seen in measurements.
@@ -55,19 +58,22 @@ extension Experiment {
   private static let secondsPerInitialFloat = 3e-8
 
   /// The fastest point of the curve with which the plan stays within the budget.
-  private func fastest(of curve: MemoryCurve, plan: ReplayPlan, budget: Int) -> MemoryCurve.Point? {
+  private func fastest(
+    of curve: MemoryCurve, plan: ReplayPlan, budget: Int, isOpen: Bool
+  ) -> MemoryCurve.Point? {
     curve.points.first {
-      memoryEstimate(plan, lanes: configuration.lanes, arenaCount: $0.arenaCount).peakBytes <= budget
+      memoryEstimate(plan, lanes: configuration.lanes, arenaCount: $0.arenaCount, isOpen: isOpen).peakBytes <= budget
     }
   }
 
   /// What memory buys with the lanes and the schedule the experiment has.
-  func memoryChoice(curve: MemoryCurve) -> MemoryChoice {
+  func memoryChoice(curve: MemoryCurve, isOpen: Bool = false) -> MemoryChoice {
     let plan = plan()
     func point(_ point: MemoryCurve.Point) -> MemoryChoice.Point {
       MemoryChoice.Point(
-        peakBytes: memoryEstimate(plan, lanes: configuration.lanes, arenaCount: point.arenaCount).peakBytes,
-        secondsPerUpdate: point.seconds, repeatedPasses: point.schedule.repeatedPasses)
+        peakBytes: memoryEstimate(
+          plan, lanes: configuration.lanes, arenaCount: point.arenaCount, isOpen: isOpen
+        ).peakBytes, secondsPerUpdate: point.seconds, repeatedPasses: point.schedule.repeatedPasses)
     }
     let points = curve.points.map(point)
     let index = curve.points.firstIndex { $0.arenaCount <= maps[0].network.arenaCount } ?? 0
@@ -75,21 +81,25 @@ extension Experiment {
       lanes: configuration.lanes, stages: maps[0].network.stageCosts.count, chosen: points[index], curve: points)
   }
 
-  private func scheduled(_ schedule: ActivationSchedule, curve: MemoryCurve) throws -> Experiment {
+  private func scheduled(
+    _ schedule: ActivationSchedule, curve: MemoryCurve, isOpen: Bool
+  ) throws -> Experiment {
     var fitted = self
     let network = try maps[0].network.rescheduled(schedule)
     for index in maps.indices { fitted.maps[index].network = network }
-    fitted.memoryChoice = fitted.memoryChoice(curve: curve)
+    fitted.memoryChoice = fitted.memoryChoice(curve: curve, isOpen: isOpen)
     return fitted
   }
 
   /// The stages' times, measured in the least memory that an update takes.
-  func measuredCosts(budget: Int = .max) throws -> [StageCost] {
+  func measuredCosts(budget: Int = .max, isOpen: Bool = false) throws -> [StageCost] {
     let guessed = MemoryCurve(maps[0].network)
     guard let least = guessed.points.last else { return maps[0].network.stageCosts }
     var map = maps[0]
     map.network = try map.network.rescheduled(least.schedule)
-    guard leastEstimate(guessed).peakBytes <= budget else { throw doesNotFit(budget, curve: guessed) }
+    guard leastEstimate(guessed, isOpen: isOpen).peakBytes <= budget else {
+      throw doesNotFit(budget, curve: guessed, isOpen: isOpen)
+    }
     BLAS.setThreads(configuration.blasThreads)
     var state = try initialState(replica: 0)
     var workspace = try map.makeWorkspace()
@@ -97,15 +107,16 @@ extension Experiment {
   }
 
   /// On one lane, with nothing kept that can be computed again.
-  private func leastEstimate(_ curve: MemoryCurve) -> MemoryEstimate {
+  private func leastEstimate(_ curve: MemoryCurve, isOpen: Bool) -> MemoryEstimate {
     var least = self
     least.configuration.lanes = 1
     least.keepsInitialStates = false
-    return least.memoryEstimate(least.plan(), lanes: 1, arenaCount: curve.points.last?.arenaCount ?? 0)
+    return least.memoryEstimate(
+      least.plan(), lanes: 1, arenaCount: curve.points.last?.arenaCount ?? 0, isOpen: isOpen)
   }
 
-  private func doesNotFit(_ budget: Int, curve: MemoryCurve) -> RunError {
-    let estimate = leastEstimate(curve)
+  private func doesNotFit(_ budget: Int, curve: MemoryCurve, isOpen: Bool) -> RunError {
+    let estimate = leastEstimate(curve, isOpen: isOpen)
     let least = estimate.peakBytes + Self.margin(estimate.peakBytes * 102 / 100)
     let terms = estimate.terms.sorted { $0.bytes > $1.bytes }.prefix(3)
       .map { "\($0.name) \(mebibytes($0.bytes))" }.joined(separator: ", ")

@@ -25,7 +25,7 @@ extension Experiment {
   }
 
   /// - Parameter arenaCount: floats of an update's workspace.
-  func memoryEstimate(_ plan: ReplayPlan, lanes: Int, arenaCount: Int, isOpen: Bool = false) -> MemoryEstimate {
+  func memoryEstimate(_ plan: ReplayPlan, lanes: Int, arenaCount: Int, isOpen: Bool) -> MemoryEstimate {
     let lanes = min(lanes, max(1, plan.taskCount))
     let data = dataset.byteCount
     let kept = plan.slotCount + (keepsInitialStates ? maps.count : 0) + (plan.hasAverages ? maps.count : 0)

@@ -26,7 +26,7 @@ extension TrainingRun {
     progress: ReplayProgress = ReplayProgress(), listener: Listener = Listener()
   ) async throws -> RunResult {
     let fitted = TrainingRun(
-      folder: folder, experiment: try experiment.fitted(), fingerprint: fingerprint, database: database)
+      folder: folder, experiment: try experiment.fitted(isOpen: true), fingerprint: fingerprint, database: database)
     return try await fitted.follow(progress: progress, listener: listener)
   }
 
@@ -46,6 +46,7 @@ extension TrainingRun {
 
     folder.removeOrphans(besides: try database.checkpoints())
     let (plan, checkpoints) = try planWhatIsLeft(listener)
+    FloatBuffer.returnFreedMemory()
     let predictedPeakBytes = experiment.memoryEstimate(plan, isOpen: true).peakBytes
     listener.willFollow(plan)
     let writer = ObservationWriter(database, didCommit: listener.didCommit)

@@ -1,3 +1,4 @@
+import CKernels
 import Foundation
 
 /// A zero-filled block of floats with one owner, aligned to 64 bytes: a cache line, and the widest SIMD register.
@@ -29,6 +30,9 @@ public struct FloatBuffer: ~Copyable, @unchecked Sendable {
   }
 
   deinit { free(base) }
+
+  /// Gives back to the system what the process freed but kept for later allocations, such as what reading a data set took.
+  public static func returnFreedMemory() { ck_return_freed_memory() }
 
   /// The floats, for reading.
   public var span: Span<Float> {

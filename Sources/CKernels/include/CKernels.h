@@ -1,6 +1,7 @@
 #ifndef BACKTRAIL_CKERNELS_H
 #define BACKTRAIL_CKERNELS_H
 
+#include "allocator.h"
 #include "batch_normalization.h"
 #include "checkpoint.h"
 #include "elementwise.h"
