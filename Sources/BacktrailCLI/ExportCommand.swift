@@ -8,17 +8,9 @@ struct ExportCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "export",
     abstract: "Write an iterate of any order as safetensors, in PyTorch's names and layouts.",
-    discussion: "The iterate need not have been observed: it is replayed from the nearest stored state on its path.")
+    discussion: IterateOptions.note)
 
-  @OptionGroup var stored: StoredRunOptions
-
-  @Option(help: "The composition order: \(CompositionOrder.forms).")
-  var order: String
-
-  @Option(help: "n; 0 is the initial state.")
-  var iterate: Int
-
-  @OptionGroup var seedOption: SeedOption
+  @OptionGroup var options: IterateOptions
 
   @Option(help: "The file to write; it must be new.")
   var to: String
@@ -26,14 +18,9 @@ struct ExportCommand: AsyncParsableCommand {
   @Flag(help: "Print one JSON document about the iterate.")
   var json = false
 
-  func validate() throws {
-    guard iterate >= 0 else { throw ValidationError("--iterate is \(iterate), but must be 0 or more") }
-  }
-
   func run() async throws {
-    let run = try stored.open()
-    let order = try CompositionOrder(reading: order)
-    let seed = seedOption.seed(of: run)
+    let (run, order, seed) = try options.open()
+    let iterate = options.iterate
     let progress = ReplayProgress()
     let reporter = json ? nil : ProgressReporter(progress)
     defer { reporter?.stop() }

@@ -6,17 +6,9 @@ struct TextCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "text",
     abstract: "Print text as an iterate of a run on text continues it.",
-    discussion: "The iterate need not have been observed: it is replayed from the nearest stored state on its path.")
+    discussion: IterateOptions.note)
 
-  @OptionGroup var stored: StoredRunOptions
-
-  @Option(help: "The composition order: \(CompositionOrder.forms).")
-  var order: String
-
-  @Option(help: "n; 0 is the initial state.")
-  var iterate: Int
-
-  @OptionGroup var seedOption: SeedOption
+  @OptionGroup var options: IterateOptions
 
   @Option(help: "What the text begins with. (default: a line break)")
   var prompt = ""
@@ -31,7 +23,6 @@ struct TextCommand: AsyncParsableCommand {
   var textSeed: UInt64 = 0
 
   func validate() throws {
-    guard iterate >= 0 else { throw ValidationError("--iterate is \(iterate), but must be 0 or more") }
     guard (1...1_000_000).contains(length) else {
       throw ValidationError("--length is \(length), but must be a whole number from 1 to 1000000")
     }
@@ -41,7 +32,7 @@ struct TextCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
-    let run = try stored.open()
+    let (run, order, seed) = try options.open()
     var sampling = TextSampling()
     sampling.prompt = prompt
     sampling.length = length
@@ -51,8 +42,7 @@ struct TextCommand: AsyncParsableCommand {
     let reporter = ProgressReporter(progress)
     defer { reporter.stop() }
     let text = try await run.text(
-      order: try CompositionOrder(reading: order), n: iterate, seed: seedOption.seed(of: run), sampling: sampling,
-      progress: progress)
+      order: order, n: options.iterate, seed: seed, sampling: sampling, progress: progress)
     reporter.stop()
     print(prompt + text)
   }

@@ -1,0 +1,27 @@
+import ArgumentParser
+import Backtrail
+import Replay
+
+/// Which iterate of which run, for commands that bring one back.
+struct IterateOptions: ParsableArguments {
+  @OptionGroup var stored: StoredRunOptions
+
+  @Option(help: "The composition order: \(CompositionOrder.forms).")
+  var order: String
+
+  @Option(help: "n; 0 is the initial state.")
+  var iterate: Int
+
+  @OptionGroup var seedOption: SeedOption
+
+  static let note = "The iterate need not have been observed: it is replayed from the nearest stored state on its path."
+
+  func validate() throws {
+    guard iterate >= 0 else { throw ValidationError("--iterate is \(iterate), but must be 0 or more") }
+  }
+
+  func open() throws -> (run: TrainingRun, order: CompositionOrder, seed: Int) {
+    let run = try stored.open()
+    return (run, try CompositionOrder(reading: order), seedOption.seed(of: run))
+  }
+}
