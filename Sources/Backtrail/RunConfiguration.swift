@@ -70,13 +70,6 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
       }
       return value
     }
-    func bytes(_ flag: String, _ text: String?) throws(RunError) -> Int? {
-      guard let text else { return nil }
-      guard let bytes = byteCount(text), bytes > 0 else {
-        throw .usage("--\(flag) is '\(text)', but must be a size such as 500MiB or 2GiB")
-      }
-      return bytes
-    }
     func absolute(_ path: String) -> String { URL(fileURLWithPath: path).standardizedFileURL.path }
     func absoluteFile(_ specification: String) -> String {
       filePath(in: specification).map { "file:" + absolute($0) } ?? specification
@@ -119,8 +112,8 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
     checkpointChain = try whole("checkpoint-chain", settings.checkpointChain, default: 0, in: 0...100)
     checkpointLevel = try whole(
       "checkpoint-level", settings.checkpointLevel, default: 1, in: CheckpointOptions.levels)
-    memoryBudget = try bytes("memory-budget", settings.memoryBudget)
-    diskBudget = try bytes("disk-budget", settings.diskBudget)
+    memoryBudget = try Self.bytes("memory-budget", settings.memoryBudget)
+    diskBudget = try Self.bytes("disk-budget", settings.diskBudget)
 
     guard learningRate.isFinite, learningRate > 0, Float(learningRate).isFinite else {
       throw .usage("--learning-rate is \(learningRate), but must be a positive number")
@@ -147,6 +140,17 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
     guard ["shuffle", "replacement"].contains(sampler) || sampler.hasPrefix("file:") else {
       throw .usage("no sampler is called '\(sampler)'; there are shuffle, replacement and file:PATH")
     }
+  }
+}
+
+extension RunConfiguration {
+  /// A budget as a flag gives it, in bytes.
+  static func bytes(_ flag: String, _ text: String?) throws(RunError) -> Int? {
+    guard let text else { return nil }
+    guard let bytes = byteCount(text), bytes > 0 else {
+      throw .usage("--\(flag) is '\(text)', but must be a size such as 500MiB or 2GiB")
+    }
+    return bytes
   }
 }
 

@@ -37,10 +37,12 @@ public struct TrainingRun: Sendable {
   /// - Parameters:
   ///   - steps: a new N, not below the run's; nil for the run's own.
   ///   - lanes: a new number of lanes; nil for the run's own.
+  ///   - memoryBudget: a new budget, such as `400MiB`; nil for the run's own.
   ///   - allowNumericsChange: whether other numerics, and so other bits, are accepted.
   ///   - repairs: whether a damaged journal whose batches follow from seeds is written anew.
   public static func open(
-    _ path: String, steps: Int? = nil, lanes: Int? = nil, allowNumericsChange: Bool = false, repairs: Bool = false
+    _ path: String, steps: Int? = nil, lanes: Int? = nil, memoryBudget: String? = nil,
+    allowNumericsChange: Bool = false, repairs: Bool = false
   ) throws -> TrainingRun {
     let folder = try RunFolder.open(path)
     let database = try RunDatabase.open(folder)
@@ -59,6 +61,7 @@ public struct TrainingRun: Sendable {
       }
       configuration.lanes = lanes
     }
+    if let budget = try RunConfiguration.bytes("memory-budget", memoryBudget) { configuration.memoryBudget = budget }
     let initial = try configuration.initial.map { _ in try Safetensors.read(path: folder.initialStatePath) }
     var batches: ImportedBatches?
     var isJournalLost = false

@@ -42,6 +42,9 @@ struct ResumeCommand: AsyncParsableCommand {
   @Option(help: "Workers; they change no bit. (default: the run's)")
   var lanes: Int?
 
+  @Option(help: "What the process may have resident, such as 400MiB; it changes no bit. (default: the run's)")
+  var memoryBudget: String?
+
   @Flag(help: "Go on with other numerics than the run's, and so to other bits.")
   var allowNumericsChange = false
 
@@ -50,7 +53,7 @@ struct ResumeCommand: AsyncParsableCommand {
 
   func run() async throws {
     let run = try TrainingRun.open(
-      runFolder, steps: steps, lanes: lanes, allowNumericsChange: allowNumericsChange)
+      runFolder, steps: steps, lanes: lanes, memoryBudget: memoryBudget, allowNumericsChange: allowNumericsChange)
     try await follow(run, json: json)
   }
 }

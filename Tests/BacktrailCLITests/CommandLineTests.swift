@@ -175,6 +175,10 @@ import Testing
       peaks.append(reached)
     }
     #expect(peaks[0] < peaks[2])
+    let resumed = try backtrail("resume at\(least + 2) --steps 3 --memory-budget \(least + 20)MiB --json")
+    #expect(resumed.status == 0, "\(resumed.errors)")
+    #expect(try #require(resumed.json["peakResidentBytes"] as? Int) <= (least + 20) << 20)
+    #expect(try backtrail("resume free --memory-budget x").status == 64)
     let plan = try backtrail("plan \(line) --memory-budget \(least + 2)MiB")
     let memory = try #require(plan.json["memory"] as? [[String: Any]])
     #expect(memory.reduce(0) { $0 + ($1["bytes"] as? Int ?? 0) } == plan.json["predictedPeakBytes"] as? Int)
