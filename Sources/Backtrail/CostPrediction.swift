@@ -21,8 +21,11 @@ public struct CostPrediction: Codable, Sendable {
   /// What other amounts of memory would buy.
   public let memoryChoice: MemoryChoice
   public let stateBytes: Int
-  /// States kept at once, besides those of the lanes.
+  /// Branching states kept in memory at once, besides those of the lanes, and on disk.
   public let slots: Int
+  public let diskSlots: Int
+  /// Of `predictedGradientEvaluations`, those that make states again for which there was no slot.
+  public let repeatedUpdates: Int
   public let lanes: Int
   public let fingerprint: String
 
@@ -44,17 +47,16 @@ public struct CostPrediction: Codable, Sendable {
     memoryChoice = try experiment.memoryChoice ?? experiment.memoryChoice(
       curve: MemoryCurve(experiment.maps[0].network, costs: experiment.measuredCosts()))
     stateBytes = experiment.stateBytes
-    slots = plan.slotCount
+    slots = plan.memorySlots
+    diskSlots = plan.diskSlots
+    repeatedUpdates = plan.repeatedUpdates
     lanes = experiment.configuration.lanes
     fingerprint = NumericsFingerprint.current()
 
     let rates = try TrialRates(experiment)
     let observation = rates.secondsPerObservation / rates.secondsPerUpdate
-    let work =
-      Double(plan.gradientEvaluations) + observation * Double(plan.observationCount + plan.averageObservationCount)
     let workers = min(lanes, ProcessInfo.processInfo.activeProcessorCount)
-    predictedWallSeconds =
-      rates.secondsPerUpdate * max(work / Double(workers), plan.longestChain(observationCost: observation))
+    predictedWallSeconds = rates.secondsPerUpdate * plan.duration(lanes: workers, observationCost: observation)
   }
 }
 

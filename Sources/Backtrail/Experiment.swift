@@ -22,6 +22,10 @@ public struct Experiment: Sendable {
   public internal(set) var memoryChoice: MemoryChoice?
   /// Whether initial states stay in memory.
   var keepsInitialStates = true
+  /// How many branching states stay in memory; nil: all.
+  var memorySlots: Int?
+  /// Measured where there is a memory budget, which alone asks for them.
+  var slotCosts = SlotCosts(step: 1)
   /// The initial state's tensors; nil where the seed makes it.
   let initialTensors: [NamedTensor]?
 
@@ -132,6 +136,8 @@ public struct Experiment: Sendable {
     planner.lanes = configuration.lanes
     planner.averagesForward = configuration.averageDecay > 0
     planner.observationCost = observationCost
+    planner.memorySlots = memorySlots
+    planner.slotCosts = slotCosts
     planner.checkpointInterval = configuration.checkpointEvery > 0 ? configuration.checkpointEvery : nil
     return planner.plan()
   }

@@ -34,28 +34,40 @@ extension Experiment {
     FloatBuffer.returnFreedMemory()
     var best: (seconds: Double, point: MemoryCurve.Point, experiment: Experiment)?
     for lanes in 1...min(configuration.lanes, max(1, plan().taskCount)) {
-      var trial = self
-      trial.configuration.lanes = lanes
-      let plan = trial.plan()
-      let work = Double(plan.gradientEvaluations) + observationCost * Double(plan.observationCount)
-      let updates = max(work / Double(lanes), plan.longestChain(observationCost: observationCost))
       for keepsInitialStates in [true, false] {
+        var trial = self
+        trial.configuration.lanes = lanes
         trial.keepsInitialStates = keepsInitialStates
-        guard let point = trial.fastest(of: curve, plan: plan, budget: budget, isOpen: isOpen) else { continue }
-        let starts = keepsInitialStates ? 0 : Double(plan.taskCount * stateCount) * Self.secondsPerInitialFloat
-        let seconds = updates * point.seconds + starts
-        if seconds < best?.seconds ?? .infinity { best = (seconds, point, trial) }
+        trial.slotCosts = slotCosts(of: curve, keepsInitialStates: keepsInitialStates)
+        var slots = trial.plan().memorySlots
+        while slots >= 0 {
+          trial.memorySlots = slots
+          let plan = trial.plan()
+          let updates = plan.duration(lanes: lanes, observationCost: observationCost)
+          // With fewer slots there is only more to do.
+          if let best, let fastest = curve.points.first, updates * fastest.seconds >= best.seconds { break }
+          if let point = trial.fastest(of: curve, plan: plan, budget: budget, isOpen: isOpen),
+            updates * point.seconds < best?.seconds ?? .infinity
+          {
+            best = (updates * point.seconds, point, trial)
+          }
+          slots = min(slots, plan.memorySlots) - 1
+        }
       }
     }
     guard let best else { throw doesNotFit(budget, curve: curve, isOpen: isOpen) }
     return try best.experiment.scheduled(best.point.schedule, curve: curve, isOpen: isOpen)
   }
 
+  /// About what a state takes to be written to disk, read from there, and made from the seed.
+  private func slotCosts(of curve: MemoryCurve, keepsInitialStates: Bool) -> SlotCosts {
+    SlotCosts(
+      step: curve.points.first?.seconds ?? 1, write: 0.002 + Double(stateBytes) / 5e8,
+      read: 0.001 + Double(stateBytes) / 2e9, start: keepsInitialStates ? 0 : Double(stateCount) * 3e-8)
+  }
+
   /// What is left free of a budget, for what no estimate knows: the largest error seen in measurements.
   private static func margin(_ budget: Int) -> Int { budget / 100 + (2 << 20) }
-
-  /// About what a normal number takes to make.
-  private static let secondsPerInitialFloat = 3e-8
 
   /// The fastest point of the curve with which the plan stays within the budget.
   private func fastest(
@@ -111,8 +123,11 @@ extension Experiment {
     var least = self
     least.configuration.lanes = 1
     least.keepsInitialStates = false
-    return least.memoryEstimate(
-      least.plan(), lanes: 1, arenaCount: curve.points.last?.arenaCount ?? 0, isOpen: isOpen)
+    return (0...least.plan().memorySlots).map { slots in
+      least.memorySlots = slots
+      return least.memoryEstimate(
+        least.plan(), lanes: 1, arenaCount: curve.points.last?.arenaCount ?? 0, isOpen: isOpen)
+    }.min { $0.peakBytes < $1.peakBytes } ?? MemoryEstimate(terms: [])
   }
 
   private func doesNotFit(_ budget: Int, curve: MemoryCurve, isOpen: Bool) -> RunError {

@@ -28,7 +28,7 @@ extension Experiment {
   func memoryEstimate(_ plan: ReplayPlan, lanes: Int, arenaCount: Int, isOpen: Bool) -> MemoryEstimate {
     let lanes = min(lanes, max(1, plan.taskCount))
     let data = dataset.byteCount
-    let kept = plan.slotCount + (keepsInitialStates ? maps.count : 0) + (plan.hasAverages ? maps.count : 0)
+    let kept = plan.memorySlots + (keepsInitialStates ? maps.count : 0) + (plan.hasAverages ? maps.count : 0)
     var terms = [
       MemoryEstimate.Term(name: "data set", bytes: data),
       MemoryEstimate.Term(name: "program and libraries", bytes: max(0, ResidentMemory.currentBytes - data)),
@@ -40,7 +40,7 @@ extension Experiment {
         name: "buffers of libraries",
         bytes: lanes * Self.laneOverhead + Self.runOverhead + (isOpen ? 0 : Self.databaseOverhead)),
     ]
-    if plan.storesStates {
+    if plan.storesStates || plan.diskSlots > 0 {
       var bytes = min(Self.codecOverhead, 10 * stateBytes)
       // A difference needs its parent, and what an allocator keeps of the one before.
       if configuration.checkpointChain > 0 { bytes += 2 * stateBytes }

@@ -56,7 +56,7 @@ extension TrainingRun {
     guard to < sequence.count else {
       throw RunError.usage("--to is \(to), but the path of iterate \(n) has the states 0 to \(sequence.count)")
     }
-    let storage = try RewindFiles(folder)
+    let storage = try SlotFiles.ofReader(folder)
     defer { storage.removeAll() }
     let initial = StoredState(try experiment.initialState(replica: replica))
     let schedule = try RewindSchedule(
@@ -87,8 +87,8 @@ extension TrainingRun {
   }
 
   /// Measures an update, and a write and a read of a state where there is storage.
-  private func costs(map: NetworkUpdateMap, initial: StoredState, storage: RewindFiles?) throws -> RewindCosts {
-    guard let storage else { return RewindCosts(step: 1) }
+  private func costs(map: NetworkUpdateMap, initial: StoredState, storage: SlotFiles?) throws -> SlotCosts {
+    guard let storage else { return SlotCosts(step: 1) }
     let step = try TrialRates(experiment).secondsPerUpdate
     var state = TrainingState(values: try StateBuffer(count: map.stateCount))
     initial.read { state.copy(from: $0) }
@@ -98,6 +98,6 @@ extension TrainingRun {
     try storage.load(slot: 0, into: &state)
     let read = ContinuousClock.now
     try storage.release(slot: 0)
-    return RewindCosts(step: step, write: (written - begin) / .seconds(1), read: (read - written) / .seconds(1))
+    return SlotCosts(step: step, write: (written - begin) / .seconds(1), read: (read - written) / .seconds(1))
   }
 }

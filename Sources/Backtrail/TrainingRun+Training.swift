@@ -49,6 +49,8 @@ extension TrainingRun {
     FloatBuffer.returnFreedMemory()
     let predictedPeakBytes = experiment.memoryEstimate(plan, isOpen: true).peakBytes
     listener.willFollow(plan)
+    let diskSlots = plan.diskSlots > 0 ? try SlotFiles.ofTraining(folder) : nil
+    defer { diskSlots?.removeAll() }
     let writer = ObservationWriter(database, didCommit: listener.didCommit)
     let replay: ReplaySummary
     do {
@@ -58,7 +60,7 @@ extension TrainingRun {
         observer: NetworkObserver(
           maps: experiment.maps, orders: experiment.orders, seeds: configuration.seeds,
           averageName: averageName, writer: writer),
-        averageDecay: configuration.averageDecay, checkpoints: checkpoints)
+        averageDecay: configuration.averageDecay, checkpoints: checkpoints, diskSlots: diskSlots)
       replay = try await engine.run(plan, lanes: configuration.lanes, progress: progress)
       try await writer.finish()
     } catch {
@@ -85,9 +87,9 @@ extension TrainingRun {
     while true {
       let records = try storedStates(besides: damaged)
       let plan = experiment.plan(try progress(records))
-      let used = Set(plan.restoredStates.map { records[$0.replica][$0.stored] })
+      let needed = plan.restoredStates.map { records[$0.replica][$0.stored] }
       let all = records.flatMap { $0 }
-      let found = used.filter { record in
+      let found = Set(needed).filter { record in
         do throws(StorageError) {
           try folder.verify(record, among: all)
           return false
@@ -99,7 +101,7 @@ extension TrainingRun {
       if found.isEmpty {
         let checkpoints = try RunCheckpoints(
           folder, database, seeds: Array(experiment.configuration.seeds), series: experiment.orders.map(\.description),
-          stored: records, budget: experiment.configuration.diskBudget,
+          stored: records, needed: needed, budget: experiment.configuration.diskBudget,
           chainLength: experiment.configuration.checkpointChain, level: experiment.configuration.checkpointLevel)
         return (plan, checkpoints)
       }

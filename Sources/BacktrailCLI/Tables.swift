@@ -52,7 +52,11 @@ func planTable(_ prediction: CostPrediction, experiment: Experiment) -> String {
       "time", "about \(duration(prediction.predictedWallSeconds)) on \(prediction.lanes) lane\(prediction.lanes == 1 ? "" : "s")",
     ],
     ["peak memory", "about \(size(prediction.predictedPeakBytes))"],
-    ["training state", "\(size(prediction.stateBytes)); \(prediction.slots) kept at once besides the lanes'"],
+    [
+      "training state",
+      "\(size(prediction.stateBytes)); besides the lanes' "
+        + slots(memory: prediction.slots, disk: prediction.diskSlots, repeated: prediction.repeatedUpdates),
+    ],
     ["numerics", prediction.fingerprint],
   ]
   let memory = prediction.memory.map { [$0.name, size($0.bytes)] }
@@ -60,6 +64,14 @@ func planTable(_ prediction: CostPrediction, experiment: Experiment) -> String {
     textTable(rows, alignment: [.left, .right, .right]), textTable(totals, alignment: [.left, .left]),
     textTable([["memory", "at its peak"]] + memory, alignment: [.left, .right]), memoryCurve(prediction.memoryChoice),
   ].joined(separator: "\n\n")
+}
+
+/// Where branching states are kept.
+private func slots(memory: Int, disk: Int, repeated: Int) -> String {
+  var parts = ["\(memory) kept in memory at once"]
+  if disk > 0 { parts.append("\(disk) on disk") }
+  if repeated > 0 { parts.append("\(grouped(repeated)) updates to make others again") }
+  return parts.joined(separator: ", ")
 }
 
 /// What more or less memory would buy, from the least to the most, as a row of bars and its two ends.

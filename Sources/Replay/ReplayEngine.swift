@@ -31,13 +31,15 @@ public struct ReplayEngine<Map: UpdateMap, Observer: IterateObserver>: Sendable 
   let observer: Observer
   /// Where states are stored and restored; nil for plans that do neither.
   let checkpoints: (any CheckpointStore)?
+  /// Where states are kept that have no slot in memory; nil for plans that keep none.
+  let diskSlots: (any SlotStorage)?
   /// The decay β of running averages: after n updates, iterate i has the weight (1 − β) β^(n−i) / (1 − βⁿ).
   let averageDecay: Double
 
   /// - Parameter initialStates: one for each of `maps`, as long as their states.
   public init(
     maps: [Map], initialStates: [InitialState], observer: Observer, averageDecay: Double = 0,
-    checkpoints: (any CheckpointStore)? = nil
+    checkpoints: (any CheckpointStore)? = nil, diskSlots: (any SlotStorage)? = nil
   ) {
     precondition(maps.count == initialStates.count && !maps.isEmpty, "one initial state a map")
     self.maps = maps
@@ -45,6 +47,7 @@ public struct ReplayEngine<Map: UpdateMap, Observer: IterateObserver>: Sendable 
     self.observer = observer
     self.averageDecay = averageDecay
     self.checkpoints = checkpoints
+    self.diskSlots = diskSlots
   }
 
   /// Follows `plan`; when it returns, every planned iterate has been observed once.
@@ -54,9 +57,10 @@ public struct ReplayEngine<Map: UpdateMap, Observer: IterateObserver>: Sendable 
     _ plan: ReplayPlan, lanes: Int, progress: ReplayProgress = ReplayProgress()
   ) async throws -> ReplaySummary {
     precondition(plan.replicas == maps.count, "the plan is for \(plan.replicas) replicas, not \(maps.count)")
+    precondition(plan.diskSlots == 0 || diskSlots != nil, "the plan keeps states on disk")
     let stateCount = maps[0].stateCount
     let shared = SharedStates(
-      slots: try (0..<plan.slotCount).map { _ in try StoredState(count: stateCount) },
+      slots: try (0..<plan.memorySlots).map { _ in try StoredState(count: stateCount) },
       averages: try plan.hasAverages ? maps.map { _ in try RunningAverage(count: stateCount) } : [])
     let board = TaskBoard(plan)
     progress.begin(plan)
@@ -108,10 +112,14 @@ public struct ReplayEngine<Map: UpdateMap, Observer: IterateObserver>: Sendable 
     case .restore(let replica, let stored):
       try checkpoints?.restore(
         stored, replica: replica, into: &lane.state, average: shared.averages.isEmpty ? nil : shared.averages[replica].state)
-    case .load(let slot):
+    case .load(let slot, .memory):
       shared.slots[slot].read { lane.state.copy(from: $0) }
-    case .save(let slot):
+    case .load(let slot, .disk):
+      try diskSlots?.load(slot: slot, into: &lane.state)
+    case .save(let slot, .memory):
       shared.slots[slot].write { $0.copy(from: lane.state) }
+    case .save(let slot, .disk):
+      try diskSlots?.save(lane.state, slot: slot)
     case .release:
       // The task board lets no task write a slot before its readers are done.
       break

@@ -5,15 +5,15 @@ public enum ReplayInstruction: Hashable, Sendable {
   /// The lane's state becomes the stored one, and so does the replica's running average if it was stored with it.
   case restore(replica: Int, stored: Int)
   /// The lane's state becomes a copy of the slot's.
-  case load(slot: Int)
+  case load(slot: Int, tier: SlotTier)
   /// Applies the run's batches to the lane's state, first to last.
   case apply(BatchRun)
   /// `apply`, and after every single update the state enters the replica's running average.
   case applyAveraging(BatchRun)
   /// The slot takes a copy of the lane's state. All readers of what it held have released it.
-  case save(slot: Int)
+  case save(slot: Int, tier: SlotTier)
   /// This reader needs the slot no more.
-  case release(slot: Int)
+  case release(slot: Int, tier: SlotTier)
   /// The lane's state is stored, with the running average if the path has one.
   case checkpoint
   /// The lane's state is these iterates.
@@ -27,11 +27,11 @@ extension ReplayInstruction: CustomStringConvertible {
     switch self {
     case .start(let replica): "start \(replica)"
     case .restore(let replica, let stored): "restore \(replica):\(stored)"
-    case .load(let slot): "load \(slot)"
+    case .load(let slot, let tier): "load \(tier) \(slot)"
     case .apply(let run): "apply \(run)"
     case .applyAveraging(let run): "apply-averaging \(run)"
-    case .save(let slot): "save \(slot)"
-    case .release(let slot): "release \(slot)"
+    case .save(let slot, let tier): "save \(tier) \(slot)"
+    case .release(let slot, let tier): "release \(tier) \(slot)"
     case .checkpoint: "checkpoint"
     case .observe(let iterates): "observe " + iterates.map { "\($0.order):\($0.n)" }.joined(separator: " ")
     case .observeAverage(let n): "observe-average \(n)"

@@ -4,16 +4,19 @@
 /// are a complete replay; a lane may also take any task whose `prerequisites` are done. Instructions are made when
 /// asked for and never stored, so that a plan over a million batches takes room for its observations only.
 public struct ReplayPlan: Sendable {
-  /// A stretch of a prefix tree: from below a branching state to the next, or to a leaf.
+  /// A stretch of a prefix tree that ends at a leaf or at a branching state.
   struct Task: Sendable {
     let replica: Int
-    /// The first and the last node it reaches, one below the other.
-    let first: Int
+    /// The node it starts from: one that is kept in a slot, or the root.
+    let origin: Int
+    /// The node below which it does what no task did before; down to it, it makes states again.
+    let begun: Int
+    /// The node it ends at.
     let last: Int
-    /// The slot with the state it starts from; nil: the initial state, or a stored one if the first node is that.
-    let source: Int?
+    /// The slot with the state of `origin`; nil: the initial state, or a stored one if the first node below is that.
+    let source: Slot?
     /// The slot its last state goes to; nil: none.
-    let target: Int?
+    let target: Slot?
   }
 
   /// What is to be done for some replicas: most often the same for all.
@@ -26,8 +29,12 @@ public struct ReplayPlan: Sendable {
   }
 
   public let orders: [CompositionOrder]
-  /// States the plan keeps at once, besides those of the lanes.
-  public let slotCount: Int
+  /// States the plan keeps in memory at once, besides those of the lanes.
+  public let memorySlots: Int
+  /// States the plan keeps on disk at once.
+  public let diskSlots: Int
+  /// What the slots were given out by.
+  let slotCosts: SlotCosts
   /// Every so many updates of a path its state is stored; nil: never.
   public let checkpointInterval: Int?
   let works: [Work]
@@ -45,7 +52,21 @@ public struct ReplayPlan: Sendable {
   public var taskCount: Int { tasks.count }
 
   /// Updates the replay applies, all replicas together.
-  public var gradientEvaluations: Int { sum { $0.tree.totalLength } }
+  public var gradientEvaluations: Int { sum { $0.tree.totalLength } + repeatedUpdates }
+
+  /// Of `gradientEvaluations`, those that make states again for which there was no slot.
+  public var repeatedUpdates: Int { tasks.reduce(0) { $0 + repeatedUpdates($1) } }
+
+  private func repeatedUpdates(_ task: Task) -> Int {
+    let nodes = work(of: task).tree.nodes
+    return nodes[task.begun].depth - nodes[task.origin].depth
+  }
+
+  /// States that are written to slots on disk.
+  public var diskWrites: Int { tasks.count { $0.target?.tier == .disk } }
+
+  /// States that are read from slots on disk.
+  public var diskReads: Int { tasks.count { $0.source?.tier == .disk } }
 
   /// States that are observed, running averages not counted.
   public var observationCount: Int { sum { $0.tree.nodes.count { !$0.wanted.isEmpty } } }
@@ -88,8 +109,8 @@ public struct ReplayPlan: Sendable {
   /// The stored states that tasks begin with.
   public var restoredStates: [(replica: Int, stored: Int)] {
     tasks.compactMap { task in
-      guard task.source == nil else { return nil }
-      return work(of: task).tree.nodes[task.first].stored.map { (task.replica, $0) }
+      guard task.source == nil, let first = nodes(of: task).first else { return nil }
+      return work(of: task).tree.nodes[first].stored.map { (task.replica, $0) }
     }
   }
 
@@ -99,15 +120,20 @@ public struct ReplayPlan: Sendable {
   ) rethrows {
     let task = tasks[index]
     let work = work(of: task)
+    let nodes = nodes(of: task)
     if let source = task.source {
-      try body(.load(slot: source))
-      try body(.release(slot: source))
-    } else if let stored = work.tree.nodes[task.first].stored {
+      try body(.load(slot: source.number, tier: source.tier))
+      try body(.release(slot: source.number, tier: source.tier))
+    } else if let stored = nodes.first.flatMap({ work.tree.nodes[$0].stored }) {
       try body(.restore(replica: task.replica, stored: stored))
     } else {
       try body(.start(replica: task.replica))
     }
-    for node in nodes(of: task) {
+    for node in nodes {
+      guard work.tree.nodes[node].depth > work.tree.nodes[task.begun].depth else {
+        for run in work.tree.edge(node) { try body(.apply(run)) }
+        continue
+      }
       let isAveraged = !work.averaged.isEmpty && work.averaged[node]
       var position = work.tree.nodes[node].edgeStart
       for run in work.tree.edge(node) {
@@ -126,7 +152,7 @@ public struct ReplayPlan: Sendable {
       if !wanted.isEmpty { try body(.observe(wanted)) }
       if observesAverage(node, in: work) { try body(.observeAverage(n: work.tree.nodes[node].depth)) }
     }
-    if let target = task.target { try body(.save(slot: target)) }
+    if let target = task.target { try body(.save(slot: target.number, tier: target.tier)) }
   }
 
   private func observesAverage(_ node: Int, in work: Work) -> Bool {
@@ -138,25 +164,42 @@ public struct ReplayPlan: Sendable {
 
   /// The nodes a task reaches, in its order.
   private func nodes(of task: Task) -> [Int] {
-    var nodes = [task.last]
-    while let node = nodes.last, node != task.first { nodes.append(work(of: task).tree.nodes[node].parent) }
+    let tree = work(of: task).tree
+    var nodes: [Int] = []
+    var node = task.last
+    while node != task.origin {
+      nodes.append(node)
+      node = tree.nodes[node].parent
+    }
     return nodes.reversed()
   }
 
-  /// Updates on the longest chain of tasks that wait for each other: the least time any number of lanes can take, in
-  /// updates.
-  public func longestChain(observationCost: Double) -> Double {
+  /// How long the replay takes, in updates: no less than the lanes' share of all work, nor than the longest chain of
+  /// tasks that wait for each other.
+  /// - Parameter observationCost: of one observation, in updates.
+  public func duration(lanes: Int, observationCost: Double) -> Double {
+    var work = observationCost * Double(averageObservationCount)
     var longest = 0.0
     var finish = [Double](repeating: 0, count: tasks.count)
     for index in tasks.indices {
       var begin = 0.0
       for earlier in prerequisites(ofTask: index) { begin = max(begin, finish[earlier]) }
-      let tree = work(of: tasks[index]).tree
-      finish[index] = nodes(of: tasks[index]).reduce(begin) {
-        $0 + Double(tree.edgeLength($1)) + (tree.nodes[$1].wanted.isEmpty ? 0 : observationCost)
-      }
+      let cost = cost(tasks[index], observationCost: observationCost)
+      finish[index] = begin + cost
       longest = max(longest, finish[index])
+      work += cost
     }
-    return longest
+    return max(longest, work / Double(lanes))
+  }
+
+  private func cost(_ task: Task, observationCost: Double) -> Double {
+    let tree = work(of: task).tree
+    var seconds = slotCosts.start
+    if let source = task.source { seconds = source.tier == .disk ? slotCosts.read : 0 }
+    if task.target?.tier == .disk { seconds += slotCosts.write }
+    return nodes(of: task).reduce(seconds / slotCosts.step) { sum, node in
+      let isObserved = !tree.nodes[node].wanted.isEmpty && tree.nodes[node].depth > tree.nodes[task.begun].depth
+      return sum + Double(tree.edgeLength(node)) + (isObserved ? observationCost : 0)
+    }
   }
 }

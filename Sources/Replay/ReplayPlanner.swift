@@ -38,6 +38,10 @@ public struct ReplayPlanner: Sendable {
   public var averagesForward = false
   /// Every so many updates of a path its state is stored; nil: never.
   public var checkpointInterval: Int?
+  /// How many branching states may be in memory at once; nil: as many as are of use. Others are kept on disk or replayed,
+  /// so that it takes least time by `slotCosts`.
+  public var memorySlots: Int?
+  public var slotCosts = SlotCosts(step: 1)
 
   public init(orders: [CompositionOrder], points: [Int]) {
     self.orders = orders
@@ -55,22 +59,36 @@ public struct ReplayPlanner: Sendable {
     let works = kinds.map(work)
     let workOfReplica = replicas.map { kinds.firstIndex(of: $0) ?? 0 }
     let subtrees = works.map { SubtreeOrder(of: $0.tree, observationCost: observationCost) }
-    // Lanes can run ahead of each other where branching states rotate through more slots than one lane needs.
-    var builder = TaskBuilder(slots: SlotRotation(preferredCount: lanes == 1 ? 0 : lanes + 1))
     // Longest first, so that what is left at the end is short and lanes finish together.
     let roots = replicas.indices.flatMap { replica in
       let subtrees = subtrees[workOfReplica[replica]]
       return subtrees.children(PrefixTree.root).map { (cost: subtrees.costs[$0], child: $0, replica: replica) }
     }.sorted { ($0.cost, $1.replica, $0.child) > ($1.cost, $0.replica, $1.child) }
-    for root in roots {
-      let work = workOfReplica[root.replica]
-      builder.addTasks(
-        below: root.child, replica: root.replica, subtrees: subtrees[work], averaged: works[work].averaged)
+
+    func plan(_ placements: [SlotPlacement]) -> ReplayPlan {
+      // Lanes can run ahead of each other where branching states rotate through more slots than one lane needs.
+      let preferred = lanes == 1 ? 0 : lanes + 1
+      var builder = TaskBuilder(
+        memorySlots: SlotRotation(.memory, preferredCount: min(preferred, memorySlots ?? preferred)),
+        diskSlots: SlotRotation(.disk, preferredCount: preferred))
+      for root in roots {
+        let work = workOfReplica[root.replica]
+        builder.addTasks(
+          below: root.child, replica: root.replica, work: works[work], subtrees: subtrees[work],
+          placement: placements.isEmpty ? nil : placements[work])
+      }
+      return ReplayPlan(
+        orders: orders, memorySlots: builder.memorySlots.count, diskSlots: builder.diskSlots.count,
+        slotCosts: slotCosts, checkpointInterval: checkpointInterval, works: works, workOfReplica: workOfReplica, tasks: builder.tasks,
+        prerequisiteStarts: builder.prerequisiteStarts, prerequisiteList: builder.prerequisiteList)
     }
-    return ReplayPlan(
-      orders: orders, slotCount: builder.slots.count, checkpointInterval: checkpointInterval, works: works,
-      workOfReplica: workOfReplica, tasks: builder.tasks, prerequisiteStarts: builder.prerequisiteStarts,
-      prerequisiteList: builder.prerequisiteList)
+
+    let unlimited = plan([])
+    guard let memorySlots, memorySlots < unlimited.memorySlots else { return unlimited }
+    return plan(
+      zip(works, subtrees).map {
+        SlotPlacement(of: $0.tree, subtrees: $1, memorySlots: memorySlots, costs: slotCosts)
+      })
   }
 
   private func work(_ progress: ReplicaProgress) -> ReplayPlan.Work {
@@ -91,89 +109,5 @@ public struct ReplayPlanner: Sendable {
       tree.nodes.indices.map { $0 != PrefixTree.root && tree.isOnPath($0, to: path) }
     }
     return ReplayPlan.Work(tree: tree, averaged: averaged ?? [], averagesObserved: progress.averagesObserved)
-  }
-}
-
-/// Cuts trees into tasks and gives slots to their branching states.
-private struct TaskBuilder {
-  var slots: SlotRotation
-  var tasks: [ReplayPlan.Task] = []
-  var prerequisiteStarts = [0]
-  var prerequisiteList: [Int32] = []
-  /// The last task on the averaged path, by replica. There is one running average a replica, so these tasks follow
-  /// each other.
-  private var lastAveraging: [Int: Int] = [:]
-
-  init(slots: SlotRotation) {
-    self.slots = slots
-  }
-
-  /// A state in a slot, and the subtrees still to be begun from it.
-  private struct Branching {
-    let slot: Int
-    let writer: Int
-    var children: ArraySlice<Int>
-    var readers: [Int] = []
-  }
-
-  /// Adds the tasks of one subtree of the root, depth first. At a branching state the cheapest child comes first and
-  /// the dearest last: when that is begun its parent's state is needed no more, so that one lane never keeps more
-  /// than log₂ of the leaves.
-  mutating func addTasks(below child: Int, replica: Int, subtrees: SubtreeOrder, averaged: [Bool]) {
-    var pending: [Branching] = []
-
-    /// Adds the task that goes from `first` down to a leaf or to the next branching state.
-    func addTask(_ first: Int, from source: Branching?) {
-      var last = first
-      while subtrees.children(last).count == 1, let only = subtrees.children(last).first { last = only }
-      let children = subtrees.children(last)
-      let index = tasks.count
-      let target = children.isEmpty ? nil : slots.take()
-      tasks.append(
-        ReplayPlan.Task(replica: replica, first: first, last: last, source: source?.slot, target: target?.slot))
-      var earlier = Set(target?.readers ?? [])
-      if let source { earlier.insert(source.writer) }
-      if !averaged.isEmpty, averaged[first] {
-        if let previous = lastAveraging.updateValue(index, forKey: replica) { earlier.insert(previous) }
-      }
-      // A task may save into the slot it came from, but it does not wait for itself.
-      earlier.remove(index)
-      prerequisiteList += earlier.sorted().map { Int32($0) }
-      prerequisiteStarts.append(prerequisiteList.count)
-      if let target { pending.append(Branching(slot: target.slot, writer: index, children: children)) }
-    }
-
-    addTask(child, from: nil)
-    while var branching = pending.popLast(), let child = branching.children.popFirst() {
-      branching.readers.append(tasks.count)
-      if branching.children.isEmpty {
-        slots.free(branching.slot, readers: branching.readers)
-      } else {
-        pending.append(branching)
-      }
-      addTask(child, from: branching)
-    }
-  }
-}
-
-/// Slots, each with the tasks that read what it held last. Freed slots are reused oldest first.
-private struct SlotRotation {
-  /// New slots are made, rather than old ones reused, up to this count.
-  let preferredCount: Int
-  private(set) var count = 0
-  private var freed: [(slot: Int, readers: [Int])] = []
-
-  init(preferredCount: Int) {
-    self.preferredCount = preferredCount
-  }
-
-  mutating func take() -> (slot: Int, readers: [Int]) {
-    if count >= preferredCount && !freed.isEmpty { return freed.removeFirst() }
-    count += 1
-    return (count - 1, [])
-  }
-
-  mutating func free(_ slot: Int, readers: [Int]) {
-    freed.append((slot, readers))
   }
 }

@@ -1,9 +1,3 @@
-/// Where a saved state is kept.
-public enum RewindTier: Hashable, Sendable {
-  case memory
-  case disk
-}
-
 /// One step of a rewind. Instructions carry no logic: whoever follows them visits the states of a path in reverse.
 ///
 /// State p of a path is the state after the first p batches of its sequence; state 0 is the initial state.
@@ -11,13 +5,13 @@ public enum RewindInstruction: Hashable, Sendable {
   /// The working state becomes state 0.
   case start
   /// The working state becomes a copy of the slot's.
-  case load(slot: Int, tier: RewindTier)
+  case load(slot: Int, tier: SlotTier)
   /// Applies the batches at these positions of the sequence: from state `lowerBound` to state `upperBound`.
   case advance(Range<Int>)
   /// The slot, which is empty, takes a copy of the working state.
-  case save(slot: Int, tier: RewindTier)
+  case save(slot: Int, tier: SlotTier)
   /// The slot is empty from now on.
-  case release(slot: Int, tier: RewindTier)
+  case release(slot: Int, tier: SlotTier)
   /// The working state is this one, and its turn has come.
   case visit(Int)
 }

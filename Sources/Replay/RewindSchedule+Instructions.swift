@@ -42,7 +42,7 @@ extension RewindSchedule {
 
     private enum Place: Hashable, Sendable {
       case start
-      case slot(Int, RewindTier)
+      case slot(Int, SlotTier)
     }
 
     /// Goes to the lowest of the root's uppermost states and visits it, or makes it the root of those above it.
@@ -63,7 +63,7 @@ extension RewindSchedule {
     }
 
     /// How many states are visited from the next save on, and where it is; one is visited without a save.
-    private mutating func upperStates(of root: Root) -> (states: Int, tier: RewindTier) {
+    private mutating func upperStates(of root: Root) -> (states: Int, tier: SlotTier) {
       let unvisited = root.unvisited.count
       switch (root.place, method) {
       case (_, _) where unvisited == 1:
@@ -96,7 +96,7 @@ extension RewindSchedule {
       position = target
     }
 
-    private mutating func save(_ tier: RewindTier, _ decided: inout [RewindInstruction]) -> Place {
+    private mutating func save(_ tier: SlotTier, _ decided: inout [RewindInstruction]) -> Place {
       // Roots are saved and released like a stack, so that the used slots are always the first.
       let slot: Int
       switch tier {

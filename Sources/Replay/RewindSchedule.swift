@@ -48,7 +48,7 @@ public struct RewindSchedule: Sendable {
   /// - Complexity: without disk slots next to nothing; otherwise O(l² · `diskSlots`) for l states, up to about a
   ///   second.
   public init(
-    visiting positions: Range<Int>, memorySlots: Int, diskSlots: Int = 0, costs: RewindCosts = RewindCosts(step: 1)
+    visiting positions: Range<Int>, memorySlots: Int, diskSlots: Int = 0, costs: SlotCosts = SlotCosts(step: 1)
   ) throws(RewindError) {
     guard !positions.isEmpty, positions.lowerBound >= 0 else { throw .noStates(positions) }
     guard positions.upperBound <= Self.stateLimit else { throw .tooManyStates(positions.upperBound) }
@@ -90,7 +90,7 @@ public struct RewindSchedule: Sendable {
   }
 
   /// Counts what the schedule does by going through it.
-  private init(positions: Range<Int>, memorySlots: Int, levels: TwoLevelRewind, costs: RewindCosts) {
+  private init(positions: Range<Int>, memorySlots: Int, levels: TwoLevelRewind, costs: SlotCosts) {
     var updates = 0
     var writes = 0
     var reads = 0

@@ -1,17 +1,5 @@
 import Tensors
 
-/// Keeps the states that a rewind saves on disk.
-public protocol RewindStorage {
-  /// Keeps a copy of `state` under this number, 0, 1, …; the slot is empty.
-  func save(_ state: borrowing TrainingState, slot: Int) throws
-
-  /// Overwrites `state`, which is as long as the saved one, with what the slot holds: the same bits.
-  func load(slot: Int, into state: inout TrainingState) throws
-
-  /// What the slot holds is needed no more.
-  func release(slot: Int) throws
-}
-
 /// Visits the states of one path in reverse, as a schedule says.
 ///
 ///     var rewinder = try Rewinder(map, along: order.sequence(n), from: initialState, schedule: schedule)
@@ -33,7 +21,7 @@ public struct Rewinder<Map: UpdateMap>: ~Copyable {
   private let sequence: BatchSequence
   private let initialState: StoredState
   private let slots: [StoredState]
-  private let storage: (any RewindStorage)?
+  private let storage: (any SlotStorage)?
   private var instructions: RewindSchedule.Instructions
 
   /// - Parameters:
@@ -43,7 +31,7 @@ public struct Rewinder<Map: UpdateMap>: ~Copyable {
   ///   map's workspace throws.
   public init(
     _ map: Map, along sequence: BatchSequence, from initialState: StoredState, schedule: RewindSchedule,
-    storage: (any RewindStorage)? = nil
+    storage: (any SlotStorage)? = nil
   ) throws {
     guard schedule.positions.upperBound - 1 <= sequence.count else {
       throw RewindError.sequenceTooShort(updates: sequence.count, needed: schedule.positions.upperBound - 1)

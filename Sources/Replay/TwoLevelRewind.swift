@@ -1,21 +1,3 @@
-/// What the operations of a rewind cost, in seconds. Memory slots and the start cost nothing.
-public struct RewindCosts: Hashable, Sendable {
-  /// One update.
-  public var step: Double
-  /// Saving a state on disk.
-  public var write: Double
-  /// Loading a state from disk.
-  public var read: Double
-
-  /// - Precondition: finite numbers, none below zero.
-  public init(step: Double, write: Double = 0, read: Double = 0) {
-    precondition([step, write, read].allSatisfy { $0.isFinite && $0 >= 0 }, "costs are finite and not negative")
-    self.step = step
-    self.write = write
-    self.read = read
-  }
-}
-
 /// The least time for visiting m states, last first, with S memory slots and D disk slots.
 ///
 /// A root is the start or a state on disk; going back to it costs ρ: the updates from the start to the lowest state,
@@ -50,7 +32,7 @@ struct TwoLevelRewind: Sendable {
 
   /// How many disk slots are of use.
   let diskSlots: Int
-  private let costs: RewindCosts
+  private let costs: SlotCosts
   private let approach: Int
   /// States a cell.
   private let cell: Int
@@ -63,7 +45,7 @@ struct TwoLevelRewind: Sendable {
 
   /// - Complexity: O(c² D) time and O(c D) room for c cells. Each state is a cell of its own where l ≤ `cellLimit` and
   ///   l² D ≤ `workLimit`, and where l ≤ 1024.
-  init(states: Int, approach: Int, memorySlots: Int, diskSlots: Int, costs: RewindCosts) {
+  init(states: Int, approach: Int, memorySlots: Int, diskSlots: Int, costs: SlotCosts) {
     self.costs = costs
     self.approach = approach
     let mostCells = min(Self.cellLimit, max(1024, Int(Double(Self.workLimit / diskSlots).squareRoot())))
@@ -103,11 +85,11 @@ struct TwoLevelRewind: Sendable {
 
   /// How many of the upper states to visit first, and where their lowest is saved.
   /// - Complexity: O(c)
-  func upperStates(of states: Int, root: Root, diskSlots: Int) -> (states: Int, tier: RewindTier) {
+  func upperStates(of states: Int, root: Root, diskSlots: Int) -> (states: Int, tier: SlotTier) {
     let cells = (states + cell - 1) / cell
     let times = root == .start ? fromStart : fromDisk[diskSlots]
     let goBack = root == .start ? Double(approach) * costs.step : costs.read
-    var best = (cells: cells, tier: RewindTier.memory, seconds: Double.infinity)
+    var best = (cells: cells, tier: SlotTier.memory, seconds: Double.infinity)
     // From many lower cells to few: of equally good ways the one with the fewest states above its save.
     for n in 1...cells {
       let lower = cells - n

@@ -47,12 +47,14 @@ public final class RunCheckpoints: CheckpointStore {
   ///   - seeds: by replica.
   ///   - series: by order.
   ///   - stored: what the plan may restore, by replica.
+  ///   - needed: which of `stored` will be restored, each as often as it is listed. They stay until then, even beyond the
+  ///     budget.
   ///   - budget: bytes all checkpoints may take; nil for any number.
   ///   - chainLength: how many checkpoints of a path may be differences to the one before, in a row.
   ///   - level: zstd's.
   public init(
     _ folder: RunFolder, _ database: RunDatabase, seeds: [Int], series: [String], stored: [[CheckpointRecord]],
-    budget: Int?, chainLength: Int, level: Int
+    needed: [CheckpointRecord], budget: Int?, chainLength: Int, level: Int
   ) throws(StorageError) {
     self.folder = folder
     self.database = database
@@ -62,7 +64,9 @@ public final class RunCheckpoints: CheckpointStore {
     self.budget = budget
     self.chainLength = chainLength
     options = CheckpointOptions(level: level)
-    retention = Mutex(CheckpointRetention(try database.checkpoints()))
+    var retained = CheckpointRetention(try database.checkpoints())
+    for record in needed { retained.pin(record) }
+    retention = Mutex(retained)
     try folder.makeCheckpointFolder()
   }
 
@@ -106,7 +110,9 @@ public final class RunCheckpoints: CheckpointStore {
   }
 
   public func restore(_ index: Int, replica: Int, into state: inout TrainingState, average: StoredState?) throws {
-    try folder.restore(stored[replica][index], among: stored[replica], into: &state, average: average)
+    let record = stored[replica][index]
+    try folder.restore(record, among: stored[replica], into: &state, average: average)
+    retention.withLock { $0.unpin(record) }
   }
 
   /// The row goes first: a file without a row is cleaned up at the next opening, a row without a file would be a lie.
@@ -213,7 +219,7 @@ extension CheckpointRecord {
 struct CheckpointRetention: Sendable {
   private(set) var index: CheckpointIndex
   private var bytes: Int
-  /// Checkpoints that a difference to is being written, and how many.
+  /// Checkpoints that will be restored, or that a difference to is being written, and how often.
   private var pinned: [CheckpointRecord: Int] = [:]
 
   init(_ records: [CheckpointRecord]) {
@@ -224,9 +230,12 @@ struct CheckpointRetention: Sendable {
   /// The chain to what `record` may be stored as the difference to, whose last stays until it is unpinned.
   mutating func pinParent(of record: CheckpointRecord, longest: Int) -> [CheckpointRecord]? {
     let chain = index.parentChain(of: record, longest: longest)
-    if let last = chain?.last { pinned[last, default: 0] += 1 }
+    if let last = chain?.last { pin(last) }
     return chain
   }
+
+  /// Keeps a checkpoint until it is unpinned as often as pinned.
+  mutating func pin(_ record: CheckpointRecord) { pinned[record, default: 0] += 1 }
 
   mutating func unpin(_ record: CheckpointRecord?) {
     guard let record, let count = pinned[record] else { return }

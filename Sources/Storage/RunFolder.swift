@@ -5,6 +5,7 @@ import Foundation
 ///     run.sqlite      configuration, fingerprint, observations, the index of checkpoints
 ///     batches.zst     which examples each batch held (`BatchJournal`)
 ///     checkpoints/    training states
+///     slots/          states of a training for which its memory has no room, while it goes on
 ///     initial.safetensors   the initial state, where it did not come from the seed
 ///     lock            held by the process that trains
 public struct RunFolder: Sendable {

@@ -90,15 +90,15 @@ import Testing
         task 0
           start 0
           apply 3
-          save 0
+          save memory 0
         task 1 after 0
-          load 0
-          release 0
+          load memory 0
+          release memory 0
           apply 2-1
           observe 0:3
         task 2 after 0
-          load 0
-          release 0
+          load memory 0
+          release memory 0
           apply 4
           apply 2-1
           observe 0:4

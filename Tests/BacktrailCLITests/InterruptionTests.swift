@@ -127,6 +127,17 @@ import Testing
     #expect(tooLittle.errors.contains("--disk-budget"))
   }
 
+  /// The checkpoints that a longer run begins at stay until it has, whatever comes in the meantime.
+  @Test func aBudgetKeepsWhatIsStillNeeded() throws {
+    let options = ["--average-decay", "0", "--seeds", "6", "--steps", "200", "--evaluate", "every:100"]
+    let train = ["train", "--out", "run", "--checkpoint-every", "50", "--disk-budget", "210KiB", "--lanes", "1"] + options
+    #expect(try Command(train + ["--order", "forward"], in: folder.path).status == 0)
+    let resumed = try Command(["resume", "run", "--steps", "400", "--json"], in: folder.path)
+    #expect(resumed.status == 0, "\(resumed.errors)")
+    // 1,200 are left where no seed begins anew.
+    #expect(resumed.json["gradientEvaluations"] as? Int == 1200)
+  }
+
   /// A process may write so much and no more, as on a disk that is full.
   @Test(arguments: [1, 40, 120, 300, 700])
   func aFullDiskLosesNothing(kilobytes: Int) throws {

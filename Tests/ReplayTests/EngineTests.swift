@@ -56,16 +56,18 @@ private final class DigestRecorder: IterateObserver {
   }
 
   private func record(
-    _ orders: [CompositionOrder], _ points: [Int], lanes: Int
+    _ orders: [CompositionOrder], _ points: [Int], lanes: Int, memorySlots: Int? = nil
   ) async throws -> [DigestRecorder.Key: Digest] {
     var planner = ReplayPlanner(orders: orders, points: points)
     planner.replicas = [ReplicaProgress(), ReplicaProgress()]
     planner.lanes = lanes
     planner.averagesForward = true
+    planner.memorySlots = memorySlots
+    planner.slotCosts = SlotCosts(step: 1, write: 3, read: 1)
     let recorder = DigestRecorder()
     let engine = ReplayEngine(
       maps: Self.maps, initialStates: [.kept(StoredState(try initial(0))), .kept(StoredState(try initial(1)))], observer: recorder,
-      averageDecay: 0.75)
+      averageDecay: 0.75, diskSlots: FakeDisk())
     let plan = planner.plan()
     let progress = ReplayProgress()
     let summary = try await engine.run(plan, lanes: lanes, progress: progress)
@@ -93,8 +95,10 @@ private final class DigestRecorder: IterateObserver {
         }
       }
     }
-    for lanes in [2, 3, 8] {
-      #expect(try await record(orders, points, lanes: lanes) == expected)
+    for lanes in [1, 2, 3, 8] {
+      for memorySlots in [nil, 0, 1, 2] {
+        #expect(try await record(orders, points, lanes: lanes, memorySlots: memorySlots) == expected)
+      }
     }
     // What else is asked for changes nothing.
     for (index, order) in orders.enumerated() {

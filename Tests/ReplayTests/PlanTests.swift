@@ -3,9 +3,9 @@ import TestSupport
 import Testing
 
 /// Follows a plan knowing only which sequence each state holds: no numbers, no engine.
-private struct PlanChecker {
+struct PlanChecker {
   enum Failure: Error {
-    case emptySlot(Int), nothingLoaded, wrongIterate(Iterate), wrongAverage(Int), tooManySlots(Int), checkpointAt(Int)
+    case emptySlot(Int, SlotTier), nothingLoaded, wrongIterate(Iterate), wrongAverage(Int), tooManySlots(Int, SlotTier), checkpointAt(Int)
   }
   struct Slot {
     var replica: Int
@@ -22,7 +22,9 @@ private struct PlanChecker {
   private(set) var averagesObserved: [Int: Int] = [:]
   private(set) var updates = 0
   private(set) var checkpoints: [[Int]] = []
-  private var slots: [Int: Slot] = [:]
+  private(set) var diskWrites = 0
+  private(set) var diskReads = 0
+  private var slots: [SlotTier: [Int: Slot]] = [.memory: [:], .disk: [:]]
   private var averages: [Int: [Int]] = [:]
 
   struct Lane {
@@ -45,8 +47,9 @@ private struct PlanChecker {
         throw Failure.checkpointAt(lane.sequence.count)
       }
       checkpoints.append(lane.sequence)
-    case .load(let slot):
-      guard let held = slots[slot] else { throw Failure.emptySlot(slot) }
+    case .load(let slot, let tier):
+      guard let held = slots[tier]?[slot] else { throw Failure.emptySlot(slot, tier) }
+      diskReads += tier == .disk ? 1 : 0
       lane = Lane(replica: held.replica, sequence: held.sequence)
     case .apply(let run), .applyAveraging(let run):
       guard lane.replica >= 0 else { throw Failure.nothingLoaded }
@@ -58,11 +61,13 @@ private struct PlanChecker {
           averages[lane.replica, default: []].append(run[index])
         }
       }
-    case .save(let slot):
-      guard slot < plan.slotCount else { throw Failure.tooManySlots(slot) }
-      slots[slot] = Slot(replica: lane.replica, sequence: lane.sequence)
-    case .release(let slot):
-      guard slots[slot] != nil else { throw Failure.emptySlot(slot) }
+    case .save(let slot, let tier):
+      let count = tier == .disk ? plan.diskSlots : plan.memorySlots
+      guard slot < count else { throw Failure.tooManySlots(slot, tier) }
+      diskWrites += tier == .disk ? 1 : 0
+      slots[tier]?[slot] = Slot(replica: lane.replica, sequence: lane.sequence)
+    case .release(let slot, let tier):
+      guard slots[tier]?[slot] != nil else { throw Failure.emptySlot(slot, tier) }
     case .observe(let iterates):
       for iterate in iterates {
         guard SpelledOut.batches(plan.orders[iterate.order], iterate.n) == lane.sequence else {
@@ -136,13 +141,16 @@ private func leastUpdates(_ orders: [CompositionOrder], _ points: [Int]) -> Int 
 
 @Suite struct PlanTests {
   private func plan(
-    _ orders: [CompositionOrder], _ points: [Int], replicas: Int = 1, lanes: Int = 1, averages: Bool = true
+    _ orders: [CompositionOrder], _ points: [Int], replicas: Int = 1, lanes: Int = 1, averages: Bool = true,
+    memorySlots: Int? = nil
   ) -> ReplayPlan {
     var planner = ReplayPlanner(orders: orders, points: points)
     planner.replicas = Array(repeating: ReplicaProgress(), count: replicas)
     planner.lanes = lanes
     planner.observationCost = 2
     planner.averagesForward = averages
+    planner.memorySlots = memorySlots
+    planner.slotCosts = SlotCosts(step: 1, write: 3, read: 1)
     return planner.plan()
   }
 
@@ -181,10 +189,13 @@ private func leastUpdates(_ orders: [CompositionOrder], _ points: [Int]) -> Int 
       let chosen = Array(orders.shuffled(using: &random).prefix(Int.random(in: 1...4, using: &random)))
       let points = Array(Set((0..<8).map { _ in Int.random(in: 1...30, using: &random) })).sorted()
       let lanes = Int.random(in: 1...4, using: &random)
-      let plan = plan(chosen, points, replicas: Int.random(in: 1...3, using: &random), lanes: lanes)
+      let slots = Int.random(in: -1...2, using: &random)
+      let plan = plan(
+        chosen, points, replicas: Int.random(in: 1...3, using: &random), lanes: lanes,
+        memorySlots: slots < 0 ? nil : slots)
       check(try PlanChecker.followInOrder(plan), plan, points: points)
       check(try PlanChecker.followAtRandom(plan, lanes: lanes, seed: UInt64(round)), plan, points: points)
-      #expect(plan.gradientEvaluations == leastUpdates(chosen, points) * plan.replicas)
+      #expect(plan.gradientEvaluations == leastUpdates(chosen, points) * plan.replicas + plan.repeatedUpdates)
     }
   }
 
@@ -214,6 +225,10 @@ private func leastUpdates(_ orders: [CompositionOrder], _ points: [Int]) -> Int 
       planner.replicas = replicas
       planner.lanes = Int.random(in: 1...3, using: &random)
       planner.averagesForward = true
+      if Bool.random(using: &random) {
+        planner.memorySlots = Int.random(in: 0...1, using: &random)
+        planner.slotCosts = SlotCosts(step: 1, write: 4, read: 2, start: 1)
+      }
       planner.checkpointInterval = Int.random(in: 1...9, using: &random)
       let plan = planner.plan()
       let stored = replicas.map(\.stored)
@@ -245,6 +260,7 @@ private func leastUpdates(_ orders: [CompositionOrder], _ points: [Int]) -> Int 
         }
         expectedUpdates += made.count
       }
+      expectedUpdates += plan.repeatedUpdates
       #expect(plan.gradientEvaluations == expectedUpdates)
       for checker in [
         try PlanChecker.followInOrder(plan, stored: stored),
@@ -273,10 +289,10 @@ private func leastUpdates(_ orders: [CompositionOrder], _ points: [Int]) -> Int 
 
   @Test func oneLaneKeepsFewStates() {
     let points = Array(1...200)
-    #expect(plan([.forward], points).slotCount == 0)
-    #expect(plan([.backward], points).slotCount == 0)
-    #expect(plan([.tail(10)], points).slotCount == 1)
-    #expect(plan([.forward, .window(10), .sliding(3), .flipflop(7), .blocks(20)], points).slotCount <= 3)
+    #expect(plan([.forward], points).memorySlots == 0)
+    #expect(plan([.backward], points).memorySlots == 0)
+    #expect(plan([.tail(10)], points).memorySlots == 1)
+    #expect(plan([.forward, .window(10), .sliding(3), .flipflop(7), .blocks(20)], points).memorySlots <= 3)
   }
 
   @Test func orderFilesMeetOtherOrders() throws {

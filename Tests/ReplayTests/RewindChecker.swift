@@ -3,7 +3,7 @@ import Replay
 /// Follows a rewind knowing only which position each slot and the working state hold: no numbers, no engine.
 struct RewindChecker {
   enum Failure: Error {
-    case emptySlot(Int, RewindTier), occupiedSlot(Int, RewindTier), noSuchSlot(Int, RewindTier)
+    case emptySlot(Int, SlotTier), occupiedSlot(Int, SlotTier), noSuchSlot(Int, SlotTier)
     case wrongAdvance(Range<Int>, from: Int?), wrongVisit(Int, at: Int?), slotsLeft, incomplete
   }
 
@@ -11,8 +11,8 @@ struct RewindChecker {
   private(set) var saves = 0
   private(set) var diskWrites = 0
   private(set) var diskReads = 0
-  private var slots: [RewindTier: [Int: Int]] = [:]
-  private let slotCounts: [RewindTier: Int]
+  private var slots: [SlotTier: [Int: Int]] = [:]
+  private let slotCounts: [SlotTier: Int]
   private var working: Int?
   private var expected: [Int]
 
@@ -57,7 +57,7 @@ struct RewindChecker {
 
 /// The least time of any rewind with these slots, found by Dijkstra's search over everything that slots and working
 /// state can hold. Saves may be made, dropped and loaded at any time.
-func leastRewindSeconds(_ positions: Range<Int>, memorySlots: Int, diskSlots: Int, costs: RewindCosts) -> Double {
+func leastRewindSeconds(_ positions: Range<Int>, memorySlots: Int, diskSlots: Int, costs: SlotCosts) -> Double {
   /// Bit p of a set of slots: state p is held.
   struct Situation: Hashable {
     var working = 0

@@ -118,7 +118,7 @@ private func leastUpdates(upTo l: Int, slots s: Int) -> [[Int]] {
       for count in 1...8 {
         for slots in 0...3 {
           let positions = lower..<lower + count
-          let costs = RewindCosts(step: 1)
+          let costs = SlotCosts(step: 1)
           let least = leastRewindSeconds(positions, memorySlots: slots, diskSlots: 0, costs: costs)
           #expect(try RewindSchedule(visiting: positions, memorySlots: slots).seconds == least)
         }
@@ -128,7 +128,7 @@ private func leastUpdates(upTo l: Int, slots s: Int) -> [[Int]] {
 
   @Test(arguments: [(0, 0), (0.25, 0.25), (1, 0.5), (2, 1), (0.5, 2), (3, 3), (8, 0.125), (0, 5)])
   func withTwoLevelsNoOtherWayIsFaster(write: Double, read: Double) throws {
-    let costs = RewindCosts(step: 1, write: write, read: read)
+    let costs = SlotCosts(step: 1, write: write, read: read)
     for lower in 0...2 {
       for count in 1...8 {
         for slots in 0...2 {
@@ -149,7 +149,7 @@ private func leastUpdates(upTo l: Int, slots s: Int) -> [[Int]] {
     for _ in 0..<200 {
       let lower = Int.random(in: 0...300, using: &random)
       let positions = lower..<lower + Int.random(in: 1...400, using: &random)
-      let costs = RewindCosts(
+      let costs = SlotCosts(
         step: 0.001, write: Double.random(in: 0...0.1, using: &random), read: Double.random(in: 0...0.1, using: &random))
       let slots = Int.random(in: 0...6, using: &random)
       var previous = try RewindSchedule(visiting: positions, memorySlots: slots, costs: costs).seconds
@@ -173,7 +173,7 @@ private func leastUpdates(upTo l: Int, slots s: Int) -> [[Int]] {
 
   /// Many states are planned in cells.
   @Test func longTwoLevelSchedules() throws {
-    let costs = RewindCosts(step: 0.001, write: 0.05, read: 0.02)
+    let costs = SlotCosts(step: 0.001, write: 0.05, read: 0.02)
     for positions in [0..<5000, 0..<100_003, 7000..<50_000] {
       let schedule = try RewindSchedule(visiting: positions, memorySlots: 4, diskSlots: 6, costs: costs)
       try check(schedule, costs)
@@ -186,7 +186,7 @@ private func leastUpdates(upTo l: Int, slots s: Int) -> [[Int]] {
     }
   }
 
-  private func check(_ schedule: RewindSchedule, _ costs: RewindCosts) throws {
+  private func check(_ schedule: RewindSchedule, _ costs: SlotCosts) throws {
     let checker = try RewindChecker(schedule)
     #expect(checker.updates == schedule.updates)
     #expect(checker.diskReads == schedule.diskReads)

@@ -12,38 +12,8 @@ private struct TwistMap: UpdateMap {
   }
 }
 
-/// Disk slots in memory, which are emptied when released.
-private final class FakeDisk: RewindStorage {
-  struct Failed: Error {}
-  private var slots: [Int: StoredState] = [:]
-  private let writesUntilFull: Int
-  private(set) var writes = 0
-  private(set) var reads = 0
-  var isEmpty: Bool { slots.isEmpty }
-
-  init(writesUntilFull: Int = .max) { self.writesUntilFull = writesUntilFull }
-
-  func save(_ state: borrowing TrainingState, slot: Int) throws {
-    guard writes < writesUntilFull, slots[slot] == nil else { throw Failed() }
-    let stored = try StoredState(count: state.values.count)
-    stored.write { $0.copy(from: state) }
-    slots[slot] = stored
-    writes += 1
-  }
-
-  func load(slot: Int, into state: inout TrainingState) throws {
-    guard let stored = slots[slot] else { throw Failed() }
-    stored.read { state.copy(from: $0) }
-    reads += 1
-  }
-
-  func release(slot: Int) throws {
-    guard slots.removeValue(forKey: slot) != nil else { throw Failed() }
-  }
-}
-
 @Suite struct RewinderTests {
-  private let costs = RewindCosts(step: 1, write: 2, read: 1.5)
+  private let costs = SlotCosts(step: 1, write: 2, read: 1.5)
 
   private func initialState() throws -> StoredState {
     let state = try StoredState(count: 2)

@@ -1,0 +1,169 @@
+/// Cuts trees into tasks and gives slots to their branching states.
+struct TaskBuilder {
+  private(set) var memorySlots: SlotRotation
+  private(set) var diskSlots: SlotRotation
+  private(set) var tasks: [ReplayPlan.Task] = []
+  private(set) var prerequisiteStarts = [0]
+  private(set) var prerequisiteList: [Int32] = []
+  /// The last task on the averaged path, by replica. There is one running average a replica, so these tasks follow
+  /// each other.
+  private var lastAveraging: [Int: Int] = [:]
+
+  init(memorySlots: SlotRotation, diskSlots: SlotRotation) {
+    self.memorySlots = memorySlots
+    self.diskSlots = diskSlots
+  }
+
+  /// A branching state with the subtrees still to be begun from it.
+  private struct Branching {
+    let node: Int
+    /// Children for which it is made again.
+    var replayed: ArraySlice<Int>
+    /// Children that begin at the slot it is kept in.
+    var kept: ArraySlice<Int>
+    let tier: SlotTier?
+    let isReleasedForLast: Bool
+    /// Where it is made from again: a place among the open branchings; nil for the replica's start.
+    let source: Int?
+    /// The slot and the task that writes it, once it is kept.
+    var held: (slot: Slot, writer: Int)?
+    /// The tasks that load it.
+    var readers: [Int] = []
+
+    init(_ node: Int, _ decision: SlotPlacement.Decision, source: Int?) {
+      self.node = node
+      self.source = source
+      replayed = decision.replayed[...]
+      kept = decision.kept[...]
+      tier = decision.tier
+      isReleasedForLast = decision.isReleasedForLast
+    }
+  }
+
+  /// Adds the tasks of one subtree of the root, depth first. Without a placement every branching state is in memory:
+  /// its cheapest child comes first and the dearest last, and when that is begun the state is needed no more, so that
+  /// one lane never keeps more than log₂ of the leaves.
+  mutating func addTasks(
+    below first: Int, replica: Int, work: ReplayPlan.Work, subtrees: SubtreeOrder, placement: SlotPlacement?
+  ) {
+    func decision(_ node: Int) -> SlotPlacement.Decision {
+      placement?.decisions[node] ?? SlotPlacement.Decision(tier: .memory, kept: Array(subtrees.children(node)))
+    }
+    // Those in slots and those still to be visited, from the root down.
+    var open: [Branching] = []
+
+    /// Adds the task that goes on from the node `begun` to its child, and from there to a leaf or to a state to keep.
+    /// - Parameters:
+    ///   - origin: the kept state it begins at, `begun` itself or one above; nil: the replica's start.
+    ///   - source: where states below are made from again.
+    func addTask(from origin: Branching?, begun: Int, child: Int, source: Int?) {
+      var last = child
+      var target: (slot: Slot, readers: [Int])?
+      while target == nil, let only = subtrees.children(last).first {
+        guard subtrees.children(last).count > 1 else {
+          last = only
+          continue
+        }
+        var branching = Branching(last, decision(last), source: source)
+        if let next = branching.replayed.popFirst() {
+          last = next
+        } else if let tier = branching.tier {
+          let slot = take(tier)
+          branching.held = (slot.slot, tasks.count)
+          target = slot
+        }
+        open.append(branching)
+      }
+      let isAveraged = !work.averaged.isEmpty && work.averaged[child]
+      let task = ReplayPlan.Task(
+        replica: replica, origin: origin?.node ?? PrefixTree.root, begun: begun, last: last,
+        source: origin?.held?.slot, target: target?.slot)
+      append(task, after: Set(target?.readers ?? []).union([origin?.held?.writer].compactMap { $0 }), averages: isAveraged)
+    }
+
+    /// The open branching at `source`, which the next task loads.
+    func read(_ source: Int?) -> Branching? {
+      guard let source else { return nil }
+      open[source].readers.append(tasks.count)
+      return open[source]
+    }
+
+    addTask(from: nil, begun: PrefixTree.root, child: first, source: nil)
+    while var top = open.popLast() {
+      if let child = top.replayed.popFirst() {
+        if !top.replayed.isEmpty || !top.kept.isEmpty { open.append(top) }
+        addTask(from: read(top.source), begun: top.node, child: child, source: top.source)
+      } else if let tier = top.tier, top.held == nil {
+        let origin = read(top.source)
+        let slot = take(tier)
+        top.held = (slot.slot, tasks.count)
+        open.append(top)
+        let task = ReplayPlan.Task(
+          replica: replica, origin: origin?.node ?? PrefixTree.root, begun: top.node, last: top.node,
+          source: origin?.held?.slot, target: slot.slot)
+        append(task, after: Set(slot.readers).union([origin?.held?.writer].compactMap { $0 }), averages: false)
+      } else if let child = top.kept.popFirst() {
+        if top.kept.isEmpty && top.isReleasedForLast {
+          top.readers.append(tasks.count)
+          free(top)
+          addTask(from: top, begun: top.node, child: child, source: top.source)
+        } else {
+          open.append(top)
+          addTask(from: read(open.count - 1), begun: top.node, child: child, source: open.count - 1)
+        }
+      } else {
+        free(top)
+      }
+    }
+  }
+
+  private mutating func append(_ task: ReplayPlan.Task, after earlier: Set<Int>, averages: Bool) {
+    let index = tasks.count
+    var earlier = earlier
+    if averages, let previous = lastAveraging.updateValue(index, forKey: task.replica) { earlier.insert(previous) }
+    // A task may save into the slot it came from, but it does not wait for itself.
+    earlier.remove(index)
+    prerequisiteList += earlier.sorted().map { Int32($0) }
+    prerequisiteStarts.append(prerequisiteList.count)
+    tasks.append(task)
+  }
+
+  private mutating func take(_ tier: SlotTier) -> (slot: Slot, readers: [Int]) {
+    switch tier {
+    case .memory: memorySlots.take()
+    case .disk: diskSlots.take()
+    }
+  }
+
+  private mutating func free(_ branching: Branching) {
+    guard let slot = branching.held?.slot else { return }
+    switch slot.tier {
+    case .memory: memorySlots.free(slot, readers: branching.readers)
+    case .disk: diskSlots.free(slot, readers: branching.readers)
+    }
+  }
+}
+
+/// Slots of one tier, each with the tasks that read what it held last. Freed slots are reused oldest first.
+struct SlotRotation {
+  private let tier: SlotTier
+  /// New slots are made, rather than old ones reused, up to this count.
+  private let preferredCount: Int
+  private(set) var count = 0
+  private var freed: [(slot: Slot, readers: [Int])] = []
+
+  init(_ tier: SlotTier, preferredCount: Int) {
+    self.tier = tier
+    self.preferredCount = preferredCount
+  }
+
+  mutating func take() -> (slot: Slot, readers: [Int]) {
+    if count >= preferredCount && !freed.isEmpty { return freed.removeFirst() }
+    count += 1
+    return (Slot(tier: tier, number: count - 1), [])
+  }
+
+  mutating func free(_ slot: Slot, readers: [Int]) {
+    freed.append((slot, readers))
+  }
+}
