@@ -22,9 +22,6 @@ let package = Package(
   ],
   targets: [
     .systemLibrary(
-      name: "COpenBLAS", pkgConfig: "openblas",
-      providers: [.apt(["libopenblas-dev"]), .brew(["openblas"])]),
-    .systemLibrary(
       name: "CXXHash", pkgConfig: "libxxhash",
       providers: [.apt(["libxxhash-dev"]), .brew(["xxhash"])]),
     .systemLibrary(
@@ -36,7 +33,7 @@ let package = Package(
 
     .target(name: "CKernels"),
     .target(
-      name: "Tensors", dependencies: ["CKernels", "COpenBLAS", "CXXHash"],
+      name: "Tensors", dependencies: ["CKernels", "CXXHash"],
       swiftSettings: strict + [.enableExperimentalFeature("Lifetimes")]),
     .target(name: "Networks", dependencies: ["Tensors"], swiftSettings: strict),
     .target(
@@ -61,7 +58,7 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),
-    .testTarget(name: "TensorsTests", dependencies: ["Tensors"], swiftSettings: strict),
+    .testTarget(name: "TensorsTests", dependencies: ["Tensors", "CKernels"], swiftSettings: strict),
     .testTarget(name: "ReplayTests", dependencies: ["Replay", "TestSupport"], swiftSettings: strict),
     .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
     .target(name: "CAllocations", path: "Tests/CAllocations"),

@@ -32,7 +32,7 @@ public struct CostPrediction: Codable, Sendable {
   /// Plans the run, and times trial updates and one observation for about a second.
   public init(_ experiment: Experiment) throws {
     let experiment = try experiment.fitted()
-    BLAS.setThreads(experiment.configuration.blasThreads)
+    MatrixKernels.threads = experiment.configuration.kernelThreads
     let plan = experiment.plan()
     orders = experiment.orders.map {
       Order(

@@ -112,7 +112,7 @@ extension Experiment {
     guard leastEstimate(guessed, isOpen: isOpen).peakBytes <= budget else {
       throw doesNotFit(budget, curve: guessed, isOpen: isOpen)
     }
-    BLAS.setThreads(configuration.blasThreads)
+    MatrixKernels.threads = configuration.kernelThreads
     var state = try initialState(replica: 0)
     var workspace = try map.makeWorkspace()
     return map.measuredCosts(&state.values, workspace: &workspace)

@@ -3,13 +3,9 @@ import Tensors
 
 /// What decides bits besides the mathematics: libraries and the instructions they chose.
 public enum NumericsFingerprint {
-  /// Such as `float32; OpenBLAS 0.3.21 SkylakeX, 1 thread; glibc 2.36; x86_64 avx512`.
+  /// Such as `float32; products avx512; glibc 2.36; x86_64 avx512`.
   public static func current() -> String {
-    let threads = BLAS.threads
-    return """
-      float32; OpenBLAS \(BLAS.version) \(BLAS.coreName), \(threads) thread\(threads == 1 ? "" : "s"); \
-      \(mathLibrary); \(processor)
-      """
+    "float32; products \(MatrixKernels.level); \(mathLibrary); \(processor)"
   }
 
   /// exp and log come from here.

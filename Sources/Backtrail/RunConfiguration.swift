@@ -46,7 +46,7 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
   /// the seed makes it.
   public var initial: String?
   public var lanes: Int
-  public var blasThreads: Int
+  public var kernelThreads: Int
   /// Every so many updates of a path its state is stored; 0 for never.
   public var checkpointEvery: Int
   /// Bytes the process may have resident; nil for any number.
@@ -106,7 +106,7 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
     initial = settings.initial
     lanes = try whole(
       "lanes", settings.lanes, default: ProcessInfo.processInfo.activeProcessorCount, in: 1...1024)
-    blasThreads = try whole("blas-threads", settings.blasThreads, default: 1, in: 1...1024)
+    kernelThreads = try whole("kernel-threads", settings.kernelThreads, default: 1, in: 1...1024)
 
     checkpointEvery = try whole("checkpoint-every", settings.checkpointEvery, default: 1000, in: 0...1_000_000_000)
     checkpointChain = try whole("checkpoint-chain", settings.checkpointChain, default: 0, in: 0...100)

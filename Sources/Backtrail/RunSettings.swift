@@ -22,7 +22,7 @@ public struct RunSettings: Codable, Equatable, Sendable {
   public var averageDecay: Double?
   public var initial: String?
   public var lanes: Int?
-  public var blasThreads: Int?
+  public var kernelThreads: Int?
   public var checkpointEvery: Int?
   public var memoryBudget: String?
   public var diskBudget: String?
@@ -47,7 +47,7 @@ public struct RunSettings: Codable, Equatable, Sendable {
     case sampler, seed, seeds
     case averageDecay = "average-decay"
     case initial, lanes
-    case blasThreads = "blas-threads"
+    case kernelThreads = "kernel-threads"
     case checkpointEvery = "checkpoint-every"
     case memoryBudget = "memory-budget"
     case diskBudget = "disk-budget"
@@ -80,7 +80,7 @@ public struct RunSettings: Codable, Equatable, Sendable {
     settings.averageDecay = averageDecay ?? others.averageDecay
     settings.initial = initial ?? others.initial
     settings.lanes = lanes ?? others.lanes
-    settings.blasThreads = blasThreads ?? others.blasThreads
+    settings.kernelThreads = kernelThreads ?? others.kernelThreads
     settings.checkpointEvery = checkpointEvery ?? others.checkpointEvery
     settings.memoryBudget = memoryBudget ?? others.memoryBudget
     settings.diskBudget = diskBudget ?? others.diskBudget

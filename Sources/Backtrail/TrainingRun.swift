@@ -20,7 +20,7 @@ public struct TrainingRun: Sendable {
     _ = try experiment.initialState(replica: 0)
     try experiment.checkDiskBudget()
     let folder = try RunFolder.create(at: path)
-    BLAS.setThreads(experiment.configuration.blasThreads)
+    MatrixKernels.threads = experiment.configuration.kernelThreads
     if let tensors = experiment.initialTensors {
       try Safetensors.write(tensors, metadata: [:], to: folder.initialStatePath)
     }
@@ -73,7 +73,7 @@ public struct TrainingRun: Sendable {
     let experiment = try Experiment(configuration, initial: initial, batches: batches)
     if isJournalLost { try RunJournal.rewrite(experiment, in: folder) }
     try stored.inputs.check(against: experiment.inputs, run: path)
-    BLAS.setThreads(configuration.blasThreads)
+    MatrixKernels.threads = configuration.kernelThreads
     let current = NumericsFingerprint.current()
     guard current == record.fingerprint || allowNumericsChange else {
       throw RunError.impossible(

@@ -88,8 +88,8 @@ struct RunOptions: ParsableArguments {
   @Option(help: "Workers, at most; they change no bit. (default: the processor's cores)")
   var lanes: Int?
 
-  @Option(help: "Threads a matrix product uses; they change bits. (default: 1)")
-  var blasThreads: Int?
+  @Option(help: "Threads that share each large matrix product of a lane; bits don't depend on them. (default: 1)")
+  var kernelThreads: Int?
 
   @Option(
     help: """
@@ -146,7 +146,7 @@ struct RunOptions: ParsableArguments {
     settings.averageDecay = averageDecay
     settings.initial = initial
     settings.lanes = lanes
-    settings.blasThreads = blasThreads
+    settings.kernelThreads = kernelThreads
     settings.checkpointEvery = checkpointEvery
     settings.memoryBudget = memoryBudget
     settings.diskBudget = diskBudget

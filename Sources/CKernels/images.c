@@ -35,43 +35,6 @@ static inline size_t offset_of(const ck_window *w, place_t place, size_t y, size
   return (row * w->width + (size_t)(place.left + (ptrdiff_t)x)) * w->channels;
 }
 
-void ck_gather_windows(const ck_window *w, const float *images, size_t first, size_t count, float *rows) {
-  size_t line = w->size * w->channels;
-  for (size_t index = first; index < first + count; index++) {
-    place_t place = place_at(w, index);
-    span_t down = inside(place.top, w->size, w->height);
-    span_t across = inside(place.left, w->size, w->width);
-    if (down.end - down.begin < w->size || across.end - across.begin < w->size)
-      memset(rows, 0, w->size * line * sizeof(float));
-    // The columns of a window's line are neighbours in the image too.
-    size_t length = (across.end - across.begin) * w->channels;
-    if (length > 0)
-      for (size_t y = down.begin; y < down.end; y++)
-        memcpy(
-            rows + y * line + across.begin * w->channels, images + offset_of(w, place, y, across.begin),
-            length * sizeof(float));
-    rows += w->size * line;
-  }
-}
-
-CK_DISPATCHED
-void ck_scatter_windows(const ck_window *w, const float *rows, size_t first, size_t count, float *images) {
-  size_t line = w->size * w->channels;
-  for (size_t index = first; index < first + count; index++) {
-    place_t place = place_at(w, index);
-    span_t down = inside(place.top, w->size, w->height);
-    span_t across = inside(place.left, w->size, w->width);
-    size_t length = (across.end - across.begin) * w->channels;
-    if (length > 0)
-      for (size_t y = down.begin; y < down.end; y++) {
-        float *target = images + offset_of(w, place, y, across.begin);
-        const float *source = rows + y * line + across.begin * w->channels;
-        for (size_t i = 0; i < length; i++) target[i] += source[i];
-      }
-    rows += w->size * line;
-  }
-}
-
 CK_DISPATCHED
 void ck_max_pool(const ck_window *w, const float *images, size_t count, float *out) {
   for (size_t index = 0; index < count; index++) {

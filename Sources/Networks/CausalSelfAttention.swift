@@ -49,7 +49,7 @@ private struct PlacedCausalSelfAttention: PlacedLayer {
 
   /// Fills `probabilities` for one head of the positions × 3 · width of one example.
   private func attend(_ input: Matrix, head: Int, probabilities: Matrix) {
-    BLAS.multiply(
+    multiply(
       input.columns(columns(head)), by: input.columns(columns(head, part: 1)), byTransposed: true, into: probabilities)
     probabilities.becomeCausalSoftmax(scale: scale)
   }
@@ -61,7 +61,7 @@ private struct PlacedCausalSelfAttention: PlacedLayer {
       let output = pass.output[row: example].matrix(rows: context, columns: width)
       for head in 0..<heads {
         attend(input, head: head, probabilities: probabilities)
-        BLAS.multiply(
+        multiply(
           probabilities, by: input.columns(columns(head, part: 2)), into: output.columns(columns(head)))
       }
     }
@@ -78,13 +78,13 @@ private struct PlacedCausalSelfAttention: PlacedLayer {
       for head in 0..<heads {
         let headGradient = outputGradient.columns(columns(head))
         attend(input, head: head, probabilities: probabilities)
-        BLAS.multiply(
+        multiply(
           probabilities, transposed: true, by: headGradient, into: inputGradient.columns(columns(head, part: 2)))
-        BLAS.multiply(headGradient, by: input.columns(columns(head, part: 2)), byTransposed: true, into: gradient)
+        multiply(headGradient, by: input.columns(columns(head, part: 2)), byTransposed: true, into: gradient)
         gradient.becomeCausalSoftmaxGradient(probabilities: probabilities, scale: scale)
-        BLAS.multiply(
+        multiply(
           gradient, by: input.columns(columns(head, part: 1)), into: inputGradient.columns(columns(head)))
-        BLAS.multiply(
+        multiply(
           gradient, transposed: true, by: input.columns(columns(head)),
           into: inputGradient.columns(columns(head, part: 1)))
       }

@@ -1,6 +1,6 @@
 import Tensors
 
-/// y = x Wᵀ + b, with x rows × inputs, W outputs × inputs, b outputs, y rows × outputs: `torch.nn.Linear`.
+/// y = x W + b, with x rows × inputs, W inputs × outputs (`torch.nn.Linear`'s transposed), b outputs, y rows × outputs.
 ///
 /// An example is one row, all its features flattened (`torch.nn.Flatten` before it), or with `perPosition` a row for each
 /// position, its channels the inputs.
@@ -27,7 +27,7 @@ public struct Dense: Layer {
     return PlacedDense(
       inputs: inputs, outputs: outputs, outputShape: isPerPosition ? inputShape.dropLast() + [outputs] : [outputs],
       weight: builder.add(
-        "weight", shape: [outputs, inputs], storage: isPerPosition ? .rowMajor : .channelsLast(channels: channels),
+        "weight", shape: [outputs, inputs], storage: .inputsFirst(channels: channels),
         initialization: initialization ?? .heNormal(fan: inputs)),
       bias: hasBias ? builder.add("bias", shape: [outputs], initialization: .constant(0)) : nil)
   }
@@ -43,23 +43,22 @@ private struct PlacedDense: PlacedLayer {
   func forward(_ pass: ForwardPass) {
     let input = pass.input.rearranged(columns: inputs)
     let output = pass.output.rearranged(columns: outputs)
-    if let bias { output.fillRows(with: pass.tensor(bias)) }
-    BLAS.multiply(
-      input, by: pass.tensor(weight).matrix(rows: outputs, columns: inputs), byTransposed: true, into: output,
-      beta: bias == nil ? 0 : 1)
+    multiply(
+      input, by: pass.tensor(weight).matrix(rows: inputs, columns: outputs), into: output,
+      bias: bias.map { pass.tensor($0) })
   }
 
-  /// ∂x = ∂y W, then ∂W = ∂yᵀ x and ∂b = Σ ∂y over the rows.
+  /// ∂x = ∂y Wᵀ, then ∂W = xᵀ ∂y and ∂b = Σ ∂y over the rows.
   func backward(_ pass: BackwardPass) {
     let outputGradient = pass.outputGradient.rearranged(columns: outputs)
     if let inputGradient = pass.inputGradient?.rearranged(columns: inputs) {
-      let weight = pass.tensor(weight).matrix(rows: outputs, columns: inputs)
-      BLAS.multiply(outputGradient, by: weight, into: inputGradient)
+      let weight = pass.tensor(weight).matrix(rows: inputs, columns: outputs)
+      multiply(outputGradient, by: weight, byTransposed: true, into: inputGradient)
     }
     pass.takeGradient(of: weight) { target in
-      BLAS.multiply(
-        outputGradient, transposed: true, by: pass.input.rearranged(columns: inputs),
-        into: target.values.matrix(rows: outputs, columns: inputs), alpha: target.scale, beta: target.keep)
+      multiply(
+        pass.input.rearranged(columns: inputs), transposed: true, by: outputGradient,
+        into: target.values.matrix(rows: inputs, columns: outputs), alpha: target.scale, beta: target.keep)
     }
     guard let bias else { return }
     pass.takeGradient(of: bias) { target in

@@ -12,9 +12,9 @@ public struct StateLayout: Sendable {
   /// How a tensor's values lie in the state.
   public enum Storage: Sendable, Equatable {
     case rowMajor
-    /// Each entry of the first extent is channels × positions in PyTorch, and positions × channels here, where channels
-    /// come last: the kernels of a convolution, the weights that see a flattened image.
-    case channelsLast(channels: Int)
+    /// PyTorch's outputs × channels × positions are positions × channels × outputs here, as matrix products read them and
+    /// where channels come last: the weights of a convolution, those that see a flattened image, and plain matrices.
+    case inputsFirst(channels: Int)
   }
 
   public enum Initialization: Hashable, Sendable {
@@ -111,16 +111,17 @@ public struct StateLayout: Sendable {
 extension StateLayout.Tensor {
   /// Calls `body` with each index into the values row by row, and the index of the same value in the state.
   fileprivate func forEachIndex(_ body: (Int, Int) -> Void) {
-    guard case .channelsLast(let channels) = storage, region.count > 0 else {
+    guard case .inputsFirst(let channels) = storage, region.count > 0 else {
       for index in 0..<region.count { body(index, index) }
       return
     }
-    let entry = region.count / shape[0]
-    let positions = entry / channels
-    for start in stride(from: 0, to: region.count, by: entry) {
+    let outputs = shape[0]
+    let positions = region.count / outputs / channels
+    for output in 0..<outputs {
       for channel in 0..<channels {
         for position in 0..<positions {
-          body(start + channel * positions + position, start + position * channels + channel)
+          body(
+            (output * channels + channel) * positions + position, (position * channels + channel) * outputs + output)
         }
       }
     }

@@ -2,7 +2,7 @@ import CKernels
 
 /// A window that moves over images whose channels come last: of a convolution, or of a pool.
 public struct ImageWindow: Sendable {
-  private let geometry: ck_window
+  let geometry: ck_window
   /// height, width, channels.
   public let imageShape: [Int]
   /// Places the window stops at, down and across an image.
@@ -27,26 +27,9 @@ public struct ImageWindow: Sendable {
   public var placeCount: Int { outputHeight * outputWidth }
   /// Floats a window sees.
   public var count: Int { geometry.size * geometry.size * geometry.channels }
+  /// Places in a window.
+  public var tapCount: Int { geometry.size * geometry.size }
   private var imageCount: Int { imageShape.reduce(1, *) }
-
-  private func check(images: Matrix, places: Range<Int>) {
-    precondition(images.columns == imageCount, "images of another shape")
-    precondition(places.lowerBound >= 0 && places.upperBound <= images.rows * placeCount, "places outside the images")
-  }
-
-  /// Writes what the window sees at `places`, a row each, zeros for padding. Places count through all images.
-  public func gather(_ images: Matrix, places: Range<Int>, into rows: Matrix) {
-    check(images: images, places: places)
-    precondition(rows.columns == count && rows.rows == places.count)
-    withUnsafePointer(to: geometry) { ck_gather_windows($0, images.gapless, places.lowerBound, places.count, rows.gapless) }
-  }
-
-  /// Adds rows to where `gather` takes them from.
-  public func scatter(_ rows: Matrix, places: Range<Int>, into images: Matrix) {
-    check(images: images, places: places)
-    precondition(rows.columns == count && rows.rows == places.count)
-    withUnsafePointer(to: geometry) { ck_scatter_windows($0, rows.gapless, places.lowerBound, places.count, images.gapless) }
-  }
 
   /// The largest value of each channel at each place.
   public func maximum(_ images: Matrix, into output: Matrix) {
@@ -82,8 +65,10 @@ public struct ImageWindow: Sendable {
     }
   }
 
-  private func check(images: Matrix, output: Matrix) {
+  /// - Parameter channels: of the output; nil for as many as the images have.
+  func check(images: Matrix, output: Matrix, channels: Int? = nil) {
     precondition(images.columns == imageCount, "images of another shape")
-    precondition(output.rows == images.rows && output.columns == placeCount * imageShape[2], "outputs of another shape")
+    precondition(
+      output.rows == images.rows && output.columns == placeCount * (channels ?? imageShape[2]), "outputs of another shape")
   }
 }

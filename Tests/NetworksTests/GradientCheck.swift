@@ -37,6 +37,8 @@ struct GradientCheck {
   /// The input; by default standard normal.
   var fillInput: ((Matrix) -> Void)?
   var step: Float = 0.01
+  /// Of the initial values. Differences mean nothing where they cross a kink, such as ReLU's at 0.
+  var seed: UInt64 = 5
 
   /// For each parameter, and for the input (as `shift`) unless `fillInput` is given: the distance between the gradient
   /// and the differences along each of its elements, as a fraction of the gradient's length, or of a hundredth of the whole
@@ -50,7 +52,7 @@ struct GradientCheck {
         name: "test", inputShape: inputShape, classCount: classes,
         layers: all.enumerated().map { (name: "\($0.offset)", layer: $0.element) }), batchSize: batch)
     var state = try StateBuffer(count: network.stateCount)
-    network.layout.initialize(&state, seed: 5)
+    network.layout.initialize(&state, seed: seed)
     let random = RandomSource(seed: 6, purpose: .synthesis)
     // Gains and biases away from the values that hide mistakes.
     for (index, tensor) in network.layout.tensors.enumerated() where tensor.shape.count == 1 && !tensor.name.hasSuffix("shift") {

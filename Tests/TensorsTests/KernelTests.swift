@@ -23,27 +23,6 @@ private func values(_ buffer: borrowing FloatBuffer) -> [Float] {
     #expect(layout.count >= regions[4].end)
   }
 
-  @Test(arguments: [false, true], [false, true])
-  func productsMatchTheirDefinition(transposeA: Bool, transposeB: Bool) throws {
-    let (m, n, k) = (3, 5, 4)
-    let a = try buffer((0..<m * k).map { Float($0 % 7) - 3 })
-    let b = try buffer((0..<n * k).map { Float($0 % 5) - 2 })
-    let c = try buffer((0..<m * n).map { Float($0) })
-    BLAS.multiply(
-      a.vector.matrix(rows: transposeA ? k : m, columns: transposeA ? m : k), transposed: transposeA,
-      by: b.vector.matrix(rows: transposeB ? n : k, columns: transposeB ? k : n), byTransposed: transposeB,
-      into: c.vector.matrix(rows: m, columns: n), alpha: 2, beta: 3)
-    for i in 0..<m {
-      for j in 0..<n {
-        var expected = 3 * Float(i * n + j)
-        for l in 0..<k {
-          expected += 2 * (transposeA ? a[l * m + i] : a[i * k + l]) * (transposeB ? b[j * k + l] : b[l * n + j])
-        }
-        #expect(c[i * n + j] == expected)
-      }
-    }
-  }
-
   @Test func rectifyKeepsPositivesAndNaN() throws {
     let x = try buffer([-1, 0, 2, -.infinity, .nan])
     x.vector.rectify()

@@ -145,49 +145,6 @@ import Testing
     }
   }
 
-  /// Windows against a walk over every pixel, and what scatters is the transpose of what gathers.
-  @Test(arguments: [
-    ([1, 1, 1], 1, 1, 0), ([5, 4, 3], 3, 1, 1), ([7, 6, 2], 3, 2, 1), ([4, 9, 1], 2, 3, 0), ([3, 3, 5], 5, 1, 2),
-  ])
-  func windows(shape: [Int], size: Int, stride: Int, padding: Int) throws {
-    let window = try #require(ImageWindow(imageShape: shape, size: size, stride: stride, padding: padding))
-    let (height, width, channels) = (shape[0], shape[1], shape[2])
-    let count = height * width * channels
-    let images = try random(2 * count, batch: 1)
-    let places = 2 * window.placeCount
-    let rows = try FloatBuffer(count: places * window.count)
-    let matrix = rows.vector.matrix(rows: places, columns: window.count)
-    let imageMatrix = images.vector.matrix(rows: 2, columns: count)
-    // In two parts, as tiles are.
-    let middle = places / 2
-    window.gather(imageMatrix, places: 0..<middle, into: matrix.rows(0..<middle))
-    window.gather(imageMatrix, places: middle..<places, into: matrix.rows(middle..<places))
-    let scattered = try FloatBuffer(count: 2 * count)
-    let weights = try random(rows.count, batch: 2)
-    window.scatter(
-      weights.vector.matrix(rows: places, columns: window.count), places: 0..<places,
-      into: scattered.vector.matrix(rows: 2, columns: count))
-    var expected = [Double](repeating: 0, count: 2 * count)
-    for place in 0..<places {
-      let (image, inImage) = (place / window.placeCount, place % window.placeCount)
-      let (top, left) = (
-        inImage / window.outputWidth * stride - padding, inImage % window.outputWidth * stride - padding
-      )
-      for y in 0..<size {
-        for x in 0..<size {
-          for c in 0..<channels {
-            let index = place * window.count + (y * size + x) * channels + c
-            let isInside = (0..<height).contains(top + y) && (0..<width).contains(left + x)
-            let source = image * count + ((top + y) * width + left + x) * channels + c
-            #expect(rows[index] == (isInside ? images[source] : 0))
-            if isInside { expected[source] += Double(weights[index]) }
-          }
-        }
-      }
-    }
-    #expect(worst(doubles(scattered), expected) < 1e-5)
-  }
-
   @Test(arguments: counts)
   func optimizers(count: Int) throws {
     let x = try random(count, batch: 1)

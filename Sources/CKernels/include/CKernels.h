@@ -6,6 +6,7 @@
 #include "checkpoint.h"
 #include "elementwise.h"
 #include "images.h"
+#include "matrix.h"
 #include "optimizers.h"
 #include "transformer.h"
 

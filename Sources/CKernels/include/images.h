@@ -11,13 +11,6 @@ typedef struct {
   size_t out_height, out_width;
 } ck_window;
 
-/// The windows at places first ..< first + count, a row of size · size · channels floats each, padding as zeros. Places
-/// count through all images, row by row.
-void ck_gather_windows(const ck_window *window, const float *images, size_t first, size_t count, float *rows);
-
-/// Adds rows as of `ck_gather_windows` to the places they would have been gathered from.
-void ck_scatter_windows(const ck_window *window, const float *rows, size_t first, size_t count, float *images);
-
 /// The largest of each window and channel, padding left out; the first of equals; NaN where there is one.
 void ck_max_pool(const ck_window *window, const float *images, size_t count, float *out);
 

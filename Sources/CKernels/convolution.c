@@ -1,0 +1,174 @@
+#include "matrix.h"
+#include "matrix_tiles.h"
+
+// Convolutions are matrix products whose rows of A lie where the images have them: a tile's rows are looked up tap by tap
+// (the indirect convolution of Dukhan 2019, "The Indirect Convolution Algorithm"), so that windows are never written out.
+
+/// Stands for what lies outside an image.
+static const float zeros[CK_BLOCK + CK_TILE_ROWS];
+
+/// The largest number of taps that a panel is made for at once; more than any usual window has.
+#define CK_TAPS 64
+
+typedef struct {
+  size_t image, y, x;
+} ck_place;
+
+/// Some rows of an image and some places in each, at equal distances.
+typedef struct {
+  size_t top, left, step, down, across;
+} ck_grid;
+
+static inline ck_place place_of(const ck_grid *g, size_t index) {
+  size_t in_image = index % (g->down * g->across);
+  return (ck_place){
+      index / (g->down * g->across), g->top + in_image / g->across * g->step, g->left + in_image % g->across * g->step};
+}
+
+/// Images, channels last.
+typedef struct {
+  const float *values;
+  size_t height, width, channels;
+} ck_images;
+
+/// What lies at row y and column x of an image, or zeros.
+static inline const float *look(const ck_images *s, size_t image, ptrdiff_t y, ptrdiff_t x, size_t channel) {
+  if (y < 0 || x < 0 || y >= (ptrdiff_t)s->height || x >= (ptrdiff_t)s->width) return zeros;
+  return s->values + ((image * s->height + (size_t)y) * s->width + (size_t)x) * s->channels + channel;
+}
+
+/// Which place tap t of a window, counted down or across, sees from place p: (p · factor + offset + sign · t) / divisor;
+/// none where that leaves a remainder.
+typedef struct {
+  ptrdiff_t factor, offset, sign, divisor;
+} ck_sight;
+
+/// target ← the sum over taps of what they see of `source`, times the taps' weights, at the places of `grid`.
+/// - is_transposed: whether the weights' last extent is the source's.
+static void convolve(
+    const ck_images *source, ck_sight sight, size_t size, size_t examples, const float *weights, int is_transposed,
+    const float *bias, const ck_grid *grid, const ck_images *target, float *values) {
+  const ck_matrix_kernels *level = ck_matrix();
+  size_t width = (size_t)(level->width * level->vectors);
+  ck_cut rows = ck_cut_rows(examples * grid->down * grid->across);
+  size_t weights_of_tap = source->channels * target->channels;
+  for (size_t channel = 0; channel < source->channels; channel += CK_BLOCK) {
+    size_t length = ck_least(CK_BLOCK, source->channels - channel);
+    size_t group = ck_least(CK_TAPS, CK_BLOCK / length);
+    for (size_t first = 0; first < size * size; first += group) {
+      size_t taps = ck_least(group, size * size - first);
+      int is_first = channel == 0 && first == 0;
+      for (size_t left = 0; left < target->channels; left += width) {
+        size_t columns = ck_least(width, target->channels - left);
+        int vectors = ck_vectors_of(level, columns);
+        for (size_t t = 0; t < taps; t++) {
+          const float *tap = weights + (first + t) * weights_of_tap;
+          float *panel = ck_scratch.panel + t * length * (size_t)(vectors * level->width);
+          if (is_transposed)
+            ck_pack(level, tap + left * source->channels + channel, 1, (ptrdiff_t)source->channels, length, columns, panel);
+          else
+            ck_pack(level, tap + channel * target->channels + left, (ptrdiff_t)target->channels, 1, length, columns, panel);
+        }
+        ck_tile tile = {(int)columns, 1, is_first ? 0 : 1, is_first && bias ? bias + left : NULL};
+        size_t top = 0;
+        for (size_t t = 0; t < rows.tiles; t++) {
+          size_t count = (size_t)ck_rows_of(&rows, t);
+          const float *a[CK_TAPS * CK_TILE_ROWS];
+          float *c[CK_TILE_ROWS];
+          for (size_t r = 0; r < count; r++) {
+            ck_place place = place_of(grid, top + r);
+            c[r] = values + ((place.image * target->height + place.y) * target->width + place.x) * target->channels + left;
+            ptrdiff_t top_tap = (ptrdiff_t)place.y * sight.factor + sight.offset;
+            ptrdiff_t left_tap = (ptrdiff_t)place.x * sight.factor + sight.offset;
+            for (size_t q = 0; q < taps; q++) {
+              ptrdiff_t y = top_tap + sight.sign * (ptrdiff_t)((first + q) / size);
+              ptrdiff_t x = left_tap + sight.sign * (ptrdiff_t)((first + q) % size);
+              const float *seen = NULL;
+              if (sight.divisor == 1) {
+                seen = look(source, place.image, y, x, channel);
+              } else if (y % sight.divisor == 0 && x % sight.divisor == 0) {
+                seen = look(source, place.image, y / sight.divisor, x / sight.divisor, channel);
+              }
+              a[q * count + r] = seen;
+            }
+          }
+          level->by_rows[count - 1][vectors - 1](
+              &tile, a, (int)taps, (ptrdiff_t)length, ck_scratch.panel, vectors * level->width, c);
+          top += count;
+        }
+      }
+    }
+  }
+}
+
+void ck_convolve(
+    const ck_window *w, size_t examples, const float *images, const float *weights, size_t out_channels,
+    const float *bias, float *out) {
+  ck_images source = {images, w->height, w->width, w->channels};
+  ck_images target = {out, w->out_height, w->out_width, out_channels};
+  ck_grid grid = {0, 0, 1, w->out_height, w->out_width};
+  ck_sight sight = {(ptrdiff_t)w->stride, -(ptrdiff_t)w->padding, 1, 1};
+  convolve(&source, sight, w->size, examples, weights, 0, bias, &grid, &target, out);
+}
+
+void ck_convolve_images_gradient(
+    const ck_window *w, size_t examples, const float *out_gradient, const float *weights, size_t out_channels,
+    float *images) {
+  ck_images source = {out_gradient, w->out_height, w->out_width, out_channels};
+  ck_images target = {images, w->height, w->width, w->channels};
+  ck_sight sight = {1, (ptrdiff_t)w->padding, -1, (ptrdiff_t)w->stride};
+  // Pixels whose rows and columns leave the same remainders by the stride are seen by the same taps.
+  size_t stride = w->stride;
+  for (size_t top = 0; top < ck_least(stride, w->height); top++)
+    for (size_t left = 0; left < ck_least(stride, w->width); left++) {
+      ck_grid grid = {
+          top, left, stride, (w->height - top + stride - 1) / stride, (w->width - left + stride - 1) / stride};
+      convolve(&source, sight, w->size, examples, weights, 1, NULL, &grid, &target, images);
+    }
+}
+
+void ck_convolve_weights_gradient(
+    const ck_window *w, size_t examples, const float *images, const float *out_gradient, size_t out_channels,
+    size_t first_tap, size_t taps, float alpha, float beta, float *weights) {
+  const ck_matrix_kernels *level = ck_matrix();
+  size_t width = (size_t)(level->width * level->vectors);
+  ck_images source = {images, w->height, w->width, w->channels};
+  ck_grid grid = {0, 0, 1, w->out_height, w->out_width};
+  size_t all = examples * w->out_height * w->out_width;
+  for (size_t first = 0; first < all; first += CK_COLUMN_BLOCK) {
+    size_t length = ck_least(CK_COLUMN_BLOCK, all - first);
+    ck_place places[CK_COLUMN_BLOCK];
+    for (size_t p = 0; p < length; p++) places[p] = place_of(&grid, first + p);
+    for (size_t left = 0; left < out_channels; left += width) {
+      size_t columns = ck_least(width, out_channels - left);
+      int vectors = ck_vectors_of(level, columns);
+      ck_pack(
+          level, out_gradient + first * out_channels + left, (ptrdiff_t)out_channels, 1, length, columns,
+          ck_scratch.panel);
+      ck_tile tile = {(int)columns, alpha, first == 0 ? beta : 1, NULL};
+      for (size_t q = first_tap; q < first_tap + taps; q++) {
+        ptrdiff_t down = (ptrdiff_t)(q / w->size) - (ptrdiff_t)w->padding;
+        ptrdiff_t across = (ptrdiff_t)(q % w->size) - (ptrdiff_t)w->padding;
+        for (size_t channel = 0; channel < w->channels; channel += CK_BLOCK) {
+          size_t channels = ck_least(CK_BLOCK, w->channels - channel);
+          for (size_t p = 0; p < length; p++)
+            ck_scratch.columns[p] = look(
+                &source, places[p].image, (ptrdiff_t)(places[p].y * w->stride) + down,
+                (ptrdiff_t)(places[p].x * w->stride) + across, channel);
+          ck_cut rows = ck_cut_rows(channels);
+          size_t top = 0;
+          for (size_t t = 0; t < rows.tiles; t++) {
+            int count = ck_rows_of(&rows, t);
+            float *c[CK_TILE_ROWS];
+            for (int r = 0; r < count; r++)
+              c[r] = weights + (q * w->channels + channel + top + (size_t)r) * out_channels + left;
+            level->by_columns[count - 1][vectors - 1](
+                &tile, ck_scratch.columns, (ptrdiff_t)top, (ptrdiff_t)length, ck_scratch.panel,
+                vectors * level->width, c);
+            top += (size_t)count;
+          }
+        }
+      }
+    }
+  }
+}

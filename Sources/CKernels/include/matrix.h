@@ -1,0 +1,52 @@
+#ifndef BACKTRAIL_MATRIX_H
+#define BACKTRAIL_MATRIX_H
+
+#include <stddef.h>
+
+#include "images.h"
+
+/// c ← alpha · a b + bias + beta · c, with c m × n, a m × k and b k × n. Element (i, j) of a is at
+/// a[i · a_row + j · a_column], and so for b; of each, one of the two strides is 1. c has rows. With beta = 0 the old
+/// contents of c are not read. `bias` is a row of n floats, or null.
+///
+/// Every sum runs over k in blocks of 512, or of 128 where a_row is 1, and within a block one term after the other: its bits
+/// depend on no other element.
+typedef struct {
+  size_t m, n, k;
+  const float *a;
+  ptrdiff_t a_row, a_column;
+  const float *b;
+  ptrdiff_t b_row, b_column;
+  float *c;
+  ptrdiff_t c_row;
+  float alpha, beta;
+  const float *bias;
+} ck_product;
+
+void ck_multiply(const ck_product *product);
+
+/// The convolutions of `examples` images, channels last, with weights [size][size][in channels][out channels]:
+/// out ← images * weights + bias (null: none), places × out channels.
+void ck_convolve(
+    const ck_window *window, size_t examples, const float *images, const float *weights, size_t out_channels,
+    const float *bias, float *out);
+
+/// images ← the gradient of `ck_convolve` by its images.
+void ck_convolve_images_gradient(
+    const ck_window *window, size_t examples, const float *out_gradient, const float *weights, size_t out_channels,
+    float *images);
+
+/// weights ← alpha · the gradient of `ck_convolve` by its weights + beta · weights, for `taps` of the window's places from
+/// `first_tap` on.
+void ck_convolve_weights_gradient(
+    const ck_window *window, size_t examples, const float *images, const float *out_gradient, size_t out_channels,
+    size_t first_tap, size_t taps, float alpha, float beta, float *weights);
+
+/// The level of SIMD that matrix products use: "avx512", "avx2", "sse2" or "neon"; the best this machine has.
+const char *ck_matrix_level(void);
+
+/// Takes the level of that name on this thread from now on, or with null the best again; 0 where this machine lacks it.
+/// For tests.
+int ck_set_matrix_level(const char *name);
+
+#endif

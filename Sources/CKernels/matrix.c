@@ -1,0 +1,158 @@
+#include "matrix.h"
+
+#include <string.h>
+
+#include "matrix_tiles.h"
+
+/// Sums must not be indexed at run time to stay in registers.
+#define CK_UNROLL _Pragma("clang loop unroll(full)")
+#define CK_INLINE static inline __attribute__((always_inline))
+
+#if defined(__x86_64__)
+#define CK_TARGET __attribute__((target("arch=x86-64-v4"), min_vector_width(512)))
+#define CK_LEVEL(name) ck_avx512_##name
+#define CK_WIDTH 16
+#define CK_VECTORS 4
+#define CK_IF_WIDE(...) __VA_ARGS__
+#include "matrix_kernels.h"
+#undef CK_TARGET
+#undef CK_LEVEL
+#undef CK_WIDTH
+#undef CK_VECTORS
+#undef CK_IF_WIDE
+
+#define CK_TARGET __attribute__((target("arch=x86-64-v3")))
+#define CK_LEVEL(name) ck_avx2_##name
+#define CK_WIDTH 8
+#define CK_VECTORS 2
+#define CK_IF_WIDE(...)
+#include "matrix_kernels.h"
+#undef CK_TARGET
+#undef CK_LEVEL
+#undef CK_WIDTH
+#undef CK_VECTORS
+#undef CK_IF_WIDE
+
+#define CK_TARGET
+#define CK_LEVEL(name) ck_sse2_##name
+#define CK_WIDTH 4
+#define CK_VECTORS 2
+#define CK_IF_WIDE(...)
+#include "matrix_kernels.h"
+
+static const ck_matrix_kernels *level_at(int index) {
+  if (index == 0) return __builtin_cpu_supports("x86-64-v4") ? &ck_avx512_kernels : NULL;
+  if (index == 1) return __builtin_cpu_supports("x86-64-v3") ? &ck_avx2_kernels : NULL;
+  return index == 2 ? &ck_sse2_kernels : NULL;
+}
+
+static const char *const level_names[] = {"avx512", "avx2", "sse2"};
+#else
+#define CK_TARGET
+#define CK_LEVEL(name) ck_neon_##name
+#define CK_WIDTH 4
+#define CK_VECTORS 4
+#define CK_IF_WIDE(...) __VA_ARGS__
+#include "matrix_kernels.h"
+
+static const ck_matrix_kernels *level_at(int index) { return index == 0 ? &ck_neon_kernels : NULL; }
+
+static const char *const level_names[] = {"neon"};
+#endif
+
+#define CK_LEVELS ((int)(sizeof level_names / sizeof *level_names))
+
+/// The index of this thread's level; −1 for the best there is.
+static _Thread_local int chosen = -1;
+
+static int level_index(void) {
+  static _Atomic int best = -1;
+  if (chosen >= 0) return chosen;
+  if (best < 0) {
+    int index = 0;
+    while (!level_at(index)) index++;
+    best = index;
+  }
+  return best;
+}
+
+const ck_matrix_kernels *ck_matrix(void) { return level_at(level_index()); }
+
+const char *ck_matrix_level(void) { return level_names[level_index()]; }
+
+int ck_set_matrix_level(const char *name) {
+  chosen = -1;
+  for (int index = 0; name && index < CK_LEVELS; index++)
+    if (strcmp(name, level_names[index]) == 0 && level_at(index)) chosen = index;
+  return !name || chosen >= 0;
+}
+
+_Thread_local ck_matrix_scratch ck_scratch;
+
+void ck_pack(
+    const ck_matrix_kernels *level, const float *b, ptrdiff_t b_row, ptrdiff_t b_column, size_t length, size_t columns,
+    float *panel) {
+  size_t width = (size_t)(level->width * ck_vectors_of(level, columns));
+  if (b_column == 1) {
+    for (size_t k = 0; k < length; k++) {
+      memcpy(panel + k * width, b + (ptrdiff_t)k * b_row, columns * sizeof(float));
+      memset(panel + k * width + columns, 0, (width - columns) * sizeof(float));
+    }
+    return;
+  }
+  for (size_t j = 0; j < width; j += 16) {
+    for (size_t k = 0; k < length; k += 16) {
+      if (j + 16 <= columns && k + 16 <= length) {
+        level->transpose(b + (ptrdiff_t)j * b_column + (ptrdiff_t)k, b_column, panel + k * width + j, (ptrdiff_t)width);
+        continue;
+      }
+      for (size_t i = k; i < ck_least(k + 16, length); i++)
+        for (size_t l = j; l < ck_least(j + 16, width); l++)
+          panel[i * width + l] = l < columns ? b[(ptrdiff_t)l * b_column + (ptrdiff_t)i] : 0;
+    }
+  }
+}
+
+void ck_multiply(const ck_product *p) {
+  const ck_matrix_kernels *level = ck_matrix();
+  size_t width = (size_t)(level->width * level->vectors);
+  ck_cut rows = ck_cut_rows(p->m);
+  // What few rows use once is read where it is.
+  int packs_all = p->b_column != 1 || rows.tiles > 3;
+  int by_columns = p->a_column != 1;
+  size_t block = by_columns ? CK_COLUMN_BLOCK : CK_BLOCK;
+  for (size_t first = 0; first == 0 || first < p->k; first += block) {
+    size_t length = ck_least(block, p->k - first);
+    if (by_columns)
+      for (size_t k = 0; k < length; k++) ck_scratch.columns[k] = p->a + (ptrdiff_t)(first + k) * p->a_column;
+    for (size_t left = 0; left < p->n; left += width) {
+      size_t columns = ck_least(width, p->n - left);
+      const float *b = p->b + (ptrdiff_t)first * p->b_row + (ptrdiff_t)left * p->b_column;
+      ptrdiff_t b_row = p->b_row;
+      int vectors = ck_vectors_of(level, columns);
+      if (packs_all || columns % (size_t)level->width != 0) {
+        ck_pack(level, b, b_row, p->b_column, length, columns, ck_scratch.panel);
+        b = ck_scratch.panel;
+        b_row = vectors * level->width;
+      }
+      ck_tile tile = {
+          (int)columns, p->alpha, first == 0 ? p->beta : 1, first == 0 && p->bias ? p->bias + left : NULL};
+      size_t top = 0;
+      for (size_t t = 0; t < rows.tiles; t++) {
+        int count = ck_rows_of(&rows, t);
+        const float *a[CK_TILE_ROWS];
+        float *c[CK_TILE_ROWS];
+        for (int r = 0; r < count; r++) c[r] = p->c + (ptrdiff_t)(top + (size_t)r) * p->c_row + (ptrdiff_t)left;
+        if (by_columns) {
+          level->by_columns[count - 1][vectors - 1](
+              &tile, ck_scratch.columns, (ptrdiff_t)top, (ptrdiff_t)length, b, b_row, c);
+        } else {
+          for (int r = 0; r < count; r++)
+            a[r] = p->a + (ptrdiff_t)(top + (size_t)r) * p->a_row + (ptrdiff_t)first;
+          level->by_rows[count - 1][vectors - 1](&tile, a, 1, (ptrdiff_t)length, b, b_row, c);
+        }
+        top += (size_t)count;
+      }
+    }
+  }
+}

@@ -1,0 +1,141 @@
+// The innermost loops of matrix products, compiled once for each level of SIMD: `matrix.c` includes this file with
+//
+//     CK_LEVEL(name)   the name with the level's suffix
+//     CK_WIDTH         floats in a vector
+//     CK_VECTORS       vectors in a panel of B, so that a tile of CK_TILE_ROWS × CK_VECTORS sums stays in registers
+//
+// A tile is rows × vectors sums. Each sum runs over k in its order, whatever the tile, so that bits depend on the level
+// alone. Products are contracted to fused multiply-adds where the level has them.
+
+#pragma STDC FP_CONTRACT ON
+
+typedef float CK_LEVEL(vector) __attribute__((vector_size(4 * CK_WIDTH), aligned(4)));
+
+/// c ← alpha · sums + bias + beta · c.
+CK_INLINE void CK_LEVEL(finish)(
+  CK_LEVEL(vector) *sums, int rows, int vectors, const ck_tile *tile, float *const *c) {
+  int tail = tile->columns - (vectors - 1) * CK_WIDTH;
+  CK_UNROLL
+  for (int r = 0; r < rows; r++) {
+    CK_UNROLL
+    for (int v = 0; v < vectors; v++) {
+      CK_LEVEL(vector) value = tile->alpha * sums[r * vectors + v];
+      float *target = c[r] + v * CK_WIDTH;
+      int count = v == vectors - 1 ? tail : CK_WIDTH;
+      if (count == CK_WIDTH) {
+        if (tile->bias) value += *(const CK_LEVEL(vector) *)(tile->bias + v * CK_WIDTH);
+        if (tile->beta != 0) value += tile->beta * *(const CK_LEVEL(vector) *)target;
+        *(CK_LEVEL(vector) *)target = value;
+      } else {
+        for (int i = 0; i < count; i++) {
+          float sum = value[i];
+          if (tile->bias) sum += tile->bias[v * CK_WIDTH + i];
+          if (tile->beta != 0) sum += tile->beta * target[i];
+          target[i] = sum;
+        }
+      }
+    }
+  }
+}
+
+/// A tile whose rows of A lie in stretches: stretch s of row r begins at a[s · rows + r], and is null throughout where
+/// all of it is zero.
+CK_INLINE void CK_LEVEL(by_rows)(
+  int rows, int vectors, const ck_tile *tile, const float *const *a, int stretches, ptrdiff_t length, const float *b,
+  ptrdiff_t b_row, float *const *c) {
+  CK_LEVEL(vector) sums[CK_TILE_ROWS * CK_VECTORS];
+  CK_UNROLL
+  for (int i = 0; i < rows * vectors; i++) sums[i] = (CK_LEVEL(vector)){0};
+  for (int s = 0; s < stretches; s++) {
+    const float *row[CK_TILE_ROWS];
+    if (!a[s * rows]) {
+      b += length * b_row;
+      continue;
+    }
+    CK_UNROLL
+    for (int r = 0; r < rows; r++) row[r] = a[s * rows + r];
+    for (ptrdiff_t k = 0; k < length; k++) {
+      CK_LEVEL(vector) panel[CK_VECTORS];
+      CK_UNROLL
+      for (int v = 0; v < vectors; v++) panel[v] = *(const CK_LEVEL(vector) *)(b + v * CK_WIDTH);
+      CK_UNROLL
+      for (int r = 0; r < rows; r++) {
+        float x = row[r][k];
+        CK_UNROLL
+        for (int v = 0; v < vectors; v++) sums[r * vectors + v] += x * panel[v];
+      }
+      b += b_row;
+    }
+  }
+  CK_LEVEL(finish)(sums, rows, vectors, tile, c);
+}
+
+CK_INLINE void CK_LEVEL(by_columns)(
+  int rows, int vectors, const ck_tile *tile, const float *const *a, ptrdiff_t offset, ptrdiff_t length, const float *b,
+  ptrdiff_t b_row, float *const *c) {
+  CK_LEVEL(vector) sums[CK_TILE_ROWS * CK_VECTORS];
+  CK_UNROLL
+  for (int i = 0; i < rows * vectors; i++) sums[i] = (CK_LEVEL(vector)){0};
+  for (ptrdiff_t k = 0; k < length; k++) {
+    const float *column = a[k] + offset;
+    CK_LEVEL(vector) panel[CK_VECTORS];
+    CK_UNROLL
+    for (int v = 0; v < vectors; v++) panel[v] = *(const CK_LEVEL(vector) *)(b + v * CK_WIDTH);
+    CK_UNROLL
+    for (int r = 0; r < rows; r++) {
+      float x = column[r];
+      CK_UNROLL
+      for (int v = 0; v < vectors; v++) sums[r * vectors + v] += x * panel[v];
+    }
+    b += b_row;
+  }
+  CK_LEVEL(finish)(sums, rows, vectors, tile, c);
+}
+
+#define CK_TILE(rows, vectors)                                                                                      \
+  static CK_TARGET void CK_LEVEL(by_rows_##rows##_##vectors)(                                                       \
+    const ck_tile *tile, const float *const *a, int stretches, ptrdiff_t length, const float *b, ptrdiff_t b_row,   \
+    float *const *c) {                                                                                              \
+    CK_LEVEL(by_rows)(rows, vectors, tile, a, stretches, length, b, b_row, c);                                      \
+  }                                                                                                                 \
+  static CK_TARGET void CK_LEVEL(by_columns_##rows##_##vectors)(                                                    \
+    const ck_tile *tile, const float *const *a, ptrdiff_t offset, ptrdiff_t length, const float *b, ptrdiff_t b_row,\
+    float *const *c) {                                                                                              \
+    CK_LEVEL(by_columns)(rows, vectors, tile, a, offset, length, b, b_row, c);                                      \
+  }
+
+#define CK_TILES(rows) CK_TILE(rows, 1) CK_TILE(rows, 2) CK_IF_WIDE(CK_TILE(rows, 3) CK_TILE(rows, 4))
+CK_TILES(1) CK_TILES(2) CK_TILES(3) CK_TILES(4) CK_TILES(5) CK_TILES(6)
+
+#define CK_ENTRIES(kind, rows) \
+  { CK_LEVEL(kind##_##rows##_1), CK_LEVEL(kind##_##rows##_2), \
+    CK_IF_WIDE(CK_LEVEL(kind##_##rows##_3), CK_LEVEL(kind##_##rows##_4)) }
+#define CK_TABLE(kind) \
+  { CK_ENTRIES(kind, 1), CK_ENTRIES(kind, 2), CK_ENTRIES(kind, 3), CK_ENTRIES(kind, 4), CK_ENTRIES(kind, 5), \
+    CK_ENTRIES(kind, 6) }
+
+/// Writes the transpose of 16 × 16 floats.
+static CK_TARGET void CK_LEVEL(transpose)(const float *source, ptrdiff_t source_row, float *target, ptrdiff_t target_row) {
+  typedef float row __attribute__((vector_size(64), aligned(4)));
+  row x[16], y[16];
+  for (int i = 0; i < 16; i++) x[i] = *(const row *)(source + i * source_row);
+  // Each round interleaves rows i and i + 8; after four, element (i, j) is at (j, i).
+  for (int round = 0; round < 4; round++) {
+    for (int i = 0; i < 8; i++) {
+      y[2 * i] = __builtin_shufflevector(
+        x[i], x[i + 8], 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+      y[2 * i + 1] = __builtin_shufflevector(
+        x[i], x[i + 8], 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+    }
+    for (int i = 0; i < 16; i++) x[i] = y[i];
+  }
+  for (int i = 0; i < 16; i++) *(row *)(target + i * target_row) = x[i];
+}
+
+static const ck_matrix_kernels CK_LEVEL(kernels) = {
+  CK_WIDTH, CK_VECTORS, CK_TABLE(by_rows), CK_TABLE(by_columns), CK_LEVEL(transpose)};
+
+#undef CK_TILE
+#undef CK_TILES
+#undef CK_ENTRIES
+#undef CK_TABLE

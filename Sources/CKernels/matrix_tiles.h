@@ -1,0 +1,75 @@
+#ifndef BACKTRAIL_MATRIX_TILES_H
+#define BACKTRAIL_MATRIX_TILES_H
+
+// What matrix products and convolutions share: tiles of sums, and panels of B arranged for them.
+
+#include <stddef.h>
+
+/// The most rows of a tile of sums.
+#define CK_TILE_ROWS 6
+/// The most columns of a panel of B: the widest level's.
+#define CK_PANEL 64
+/// Terms added up before the sum goes to c, where rows of A lie in memory, and where columns do: the panel then stays in
+/// the innermost cache.
+#define CK_BLOCK 512
+#define CK_COLUMN_BLOCK 128
+
+/// What a tile's sums become.
+typedef struct {
+  /// Of the panel; the last vector may be part full.
+  int columns;
+  float alpha, beta;
+  /// At the tile's first column, or null.
+  const float *bias;
+} ck_tile;
+
+typedef void (*ck_by_rows)(
+    const ck_tile *, const float *const *a, int stretches, ptrdiff_t length, const float *b, ptrdiff_t b_row,
+    float *const *c);
+typedef void (*ck_by_columns)(
+    const ck_tile *, const float *const *a, ptrdiff_t offset, ptrdiff_t length, const float *b, ptrdiff_t b_row,
+    float *const *c);
+
+/// The loops of one level of SIMD. The functions are there by rows − 1 and vectors − 1.
+typedef struct {
+  int width, vectors;
+  ck_by_rows by_rows[CK_TILE_ROWS][4];
+  ck_by_columns by_columns[CK_TILE_ROWS][4];
+  void (*transpose)(const float *source, ptrdiff_t source_row, float *target, ptrdiff_t target_row);
+} ck_matrix_kernels;
+
+/// Those of this machine.
+const ck_matrix_kernels *ck_matrix(void);
+
+/// What a thread needs to arrange operands in.
+typedef struct {
+  float panel[CK_BLOCK * CK_PANEL] __attribute__((aligned(64)));
+  const float *columns[CK_COLUMN_BLOCK];
+} ck_matrix_scratch;
+
+extern _Thread_local ck_matrix_scratch ck_scratch;
+
+/// Writes `length` × `columns` of b to `panel`, its rows as wide as the vectors they take, zeros to the right.
+void ck_pack(
+    const ck_matrix_kernels *level, const float *b, ptrdiff_t b_row, ptrdiff_t b_column, size_t length, size_t columns,
+    float *panel);
+
+static inline size_t ck_least(size_t a, size_t b) { return a < b ? a : b; }
+
+/// How `count` rows are cut into tiles of nearly equal size, so that none is much lower than the sums that registers hold.
+typedef struct {
+  size_t tiles, base, larger;
+} ck_cut;
+
+static inline ck_cut ck_cut_rows(size_t count) {
+  size_t tiles = (count + CK_TILE_ROWS - 1) / CK_TILE_ROWS;
+  return (ck_cut){tiles, tiles ? count / tiles : 0, tiles ? count % tiles : 0};
+}
+
+static inline int ck_rows_of(const ck_cut *cut, size_t tile) { return (int)(cut->base + (tile < cut->larger)); }
+
+static inline int ck_vectors_of(const ck_matrix_kernels *level, size_t columns) {
+  return (int)((columns + (size_t)level->width - 1) / (size_t)level->width);
+}
+
+#endif

@@ -1,0 +1,99 @@
+import CKernels
+import Dispatch
+import Synchronization
+
+/// Matrix products and convolutions: how many threads one takes, and what decides its bits.
+public enum MatrixKernels {
+  private static let threadCount = Atomic<Int>(1)
+
+  /// Threads that a large product is shared between, in the whole process. Bits do not depend on it.
+  public static var threads: Int {
+    get { threadCount.load(ordering: .relaxed) }
+    set { threadCount.store(max(1, newValue), ordering: .relaxed) }
+  }
+
+  /// The level of SIMD in use: `avx512`, `avx2`, `sse2` or `neon`. Bits depend on it.
+  public static var level: String { String(cString: ck_matrix_level()) }
+
+  /// Multiply-adds below which threads would cost more than they bring.
+  private static let worthSharing = 1 << 21
+
+  /// Calls `body` with parts of 0 ..< count, on several threads where there is work for them.
+  static func share(_ count: Int, work: Int, _ body: (Range<Int>) -> Void) {
+    let parts = min(threads, count, work / worthSharing + 1)
+    guard parts > 1 else { return body(0..<count) }
+    withoutActuallyEscaping(body) { body in
+      // The parts write to different memory, and all end before this returns.
+      nonisolated(unsafe) let body = body
+      DispatchQueue.concurrentPerform(iterations: parts) { body($0 * count / parts..<($0 + 1) * count / parts) }
+    }
+  }
+}
+
+/// c ← α · op(a) · op(b) + bias + β · c, where op transposes if asked to. With β = 0 the old contents of `c` are not read.
+///
+/// Every sum runs over the inner extent in its order, so that no bit of it depends on the other rows and columns.
+/// - Parameter bias: added to every row.
+public func multiply(
+  _ a: Matrix, transposed transposeA: Bool = false, by b: Matrix, byTransposed transposeB: Bool = false,
+  into c: Matrix, alpha: Float = 1, beta: Float = 0, bias: Vector? = nil
+) {
+  let (m, k) = transposeA ? (a.columns, a.rows) : (a.rows, a.columns)
+  let (inner, n) = transposeB ? (b.columns, b.rows) : (b.rows, b.columns)
+  precondition(inner == k && c.rows == m && c.columns == n, "matrix shapes do not fit")
+  precondition(bias == nil || bias?.count == n, "a bias as long as a row")
+  MatrixKernels.share(m, work: m * n * k) { rows in
+    var product = ck_product(
+      m: rows.count, n: n, k: k,
+      a: a.base + rows.lowerBound * (transposeA ? 1 : a.stride), a_row: transposeA ? 1 : a.stride,
+      a_column: transposeA ? a.stride : 1,
+      b: b.base, b_row: transposeB ? 1 : b.stride, b_column: transposeB ? b.stride : 1,
+      c: c.base + rows.lowerBound * c.stride, c_row: c.stride, alpha: alpha, beta: beta, bias: bias?.base)
+    ck_multiply(&product)
+  }
+}
+
+extension ImageWindow {
+  private func check(images: Matrix, weights: Matrix, output: Matrix) {
+    check(images: images, output: output, channels: weights.columns)
+    precondition(weights.rows == count, "weights of another shape")
+  }
+
+  /// The convolution of images with weights window · channels × outputs: at each place a row of outputs.
+  public func convolve(_ images: Matrix, weights: Matrix, bias: Vector?, into output: Matrix) {
+    check(images: images, weights: weights, output: output)
+    MatrixKernels.share(images.rows, work: output.elements.count * count) { examples in
+      withUnsafePointer(to: geometry) {
+        ck_convolve(
+          $0, examples.count, images.rows(examples).gapless, weights.gapless, weights.columns, bias?.base,
+          output.rows(examples).gapless)
+      }
+    }
+  }
+
+  /// Writes the gradient of `convolve` by the images.
+  public func convolutionGradient(_ outputGradient: Matrix, weights: Matrix, into imagesGradient: Matrix) {
+    check(images: imagesGradient, weights: weights, output: outputGradient)
+    MatrixKernels.share(imagesGradient.rows, work: outputGradient.elements.count * count) { examples in
+      withUnsafePointer(to: geometry) {
+        ck_convolve_images_gradient(
+          $0, examples.count, outputGradient.rows(examples).gapless, weights.gapless, weights.columns,
+          imagesGradient.rows(examples).gapless)
+      }
+    }
+  }
+
+  /// weights ← α · the gradient of `convolve` by the weights + β · weights.
+  public func convolutionWeightsGradient(
+    _ images: Matrix, outputGradient: Matrix, into weights: Matrix, alpha: Float, beta: Float
+  ) {
+    check(images: images, weights: weights, output: outputGradient)
+    MatrixKernels.share(tapCount, work: outputGradient.elements.count * count) { taps in
+      withUnsafePointer(to: geometry) {
+        ck_convolve_weights_gradient(
+          $0, images.rows, images.gapless, outputGradient.gapless, weights.columns, taps.lowerBound, taps.count, alpha,
+          beta, weights.gapless)
+      }
+    }
+  }
+}

@@ -1,0 +1,147 @@
+import CKernels
+import Tensors
+import Testing
+
+/// Matrix products and convolutions against their definitions in double precision, at every level of SIMD this machine has.
+@Suite struct MatrixTests {
+  private static let levels = ["avx512", "avx2", "sse2", "neon"]
+
+  /// Runs `body` at a level, on this thread; not at all where the machine lacks it.
+  private func at(_ level: String, _ body: () throws -> Void) rethrows {
+    guard ck_set_matrix_level(level) == 1 else { return }
+    defer { ck_set_matrix_level(nil) }
+    try body()
+  }
+
+  private func random(_ count: Int, batch: Int) throws -> FloatBuffer {
+    let buffer = try FloatBuffer(count: count)
+    RandomSource(seed: 1, purpose: .initialization).fillNormal(buffer.vector, batch: batch, deviation: 1)
+    return buffer
+  }
+
+  @Test func everyMachineHasALevel() {
+    #expect(Self.levels.contains(MatrixKernels.level))
+    #expect(ck_set_matrix_level("mmx") == 0)
+  }
+
+  /// Sizes below, at and above those of tiles, panels and blocks.
+  @Test(arguments: levels, [(false, false), (true, false), (false, true), (true, true)])
+  func products(level: String, transposed: (Bool, Bool)) throws {
+    let sizes = [
+      (1, 1, 1), (2, 3, 5), (6, 64, 7), (7, 65, 129), (13, 10, 128), (31, 16, 17), (8, 128, 600), (25, 70, 1030), (64, 32, 64),
+      (3, 5, 0),
+    ]
+    try at(level) {
+      for (m, n, k) in sizes {
+        let a = try random(m * k, batch: 1)
+        let b = try random(n * k, batch: 2)
+        let c = try random(m * n, batch: 3)
+        let bias = try random(n, batch: 4)
+        for (alpha, beta, hasBias) in [(Float(1), Float(0), true), (-0.5, 1, false), (2, 0.25, true)] {
+          let result = try FloatBuffer(count: m * n)
+          result.vector.copy(from: c.vector)
+          if beta == 0 { result.vector.fill(.nan) }
+          multiply(
+            a.vector.matrix(rows: transposed.0 ? k : m, columns: transposed.0 ? m : k), transposed: transposed.0,
+            by: b.vector.matrix(rows: transposed.1 ? n : k, columns: transposed.1 ? k : n), byTransposed: transposed.1,
+            into: result.vector.matrix(rows: m, columns: n), alpha: alpha, beta: beta, bias: hasBias ? bias.vector : nil)
+          for i in 0..<m {
+            for j in 0..<n {
+              var sum = 0.0
+              for l in 0..<k {
+                let x = transposed.0 ? a[l * m + i] : a[i * k + l]
+                sum += Double(x) * Double(transposed.1 ? b[j * k + l] : b[l * n + j])
+              }
+              var expected = Double(alpha) * sum
+              if beta != 0 { expected += Double(beta * c[i * n + j]) }
+              if hasBias { expected += Double(bias[j]) }
+              #expect(abs(Double(result[i * n + j]) - expected) < 2e-5 * (1 + Double(k).squareRoot()))
+            }
+          }
+        }
+      }
+    }
+  }
+
+  /// A row's bits depend on no other row, and on no thread.
+  @Test(arguments: [false, true])
+  func rowsAreIndependent(transposed: Bool) throws {
+    let (m, n, k) = (37, 70, 700)
+    let a = try random(m * k, batch: 1)
+    let b = try random(n * k, batch: 2)
+    let all = try FloatBuffer(count: m * n)
+    let matrix = a.vector.matrix(rows: transposed ? k : m, columns: transposed ? m : k)
+    let right = b.vector.matrix(rows: k, columns: n)
+    multiply(matrix, transposed: transposed, by: right, into: all.vector.matrix(rows: m, columns: n))
+    for rows in [0..<1, 3..<8, 8..<37] {
+      let part = try FloatBuffer(count: rows.count * n)
+      multiply(
+        transposed ? matrix.columns(rows) : matrix.rows(rows), transposed: transposed, by: right,
+        into: part.vector.matrix(rows: rows.count, columns: n))
+      for index in 0..<part.count { #expect(part[index] == all[rows.lowerBound * n + index]) }
+    }
+  }
+
+  @Test(
+    arguments: levels,
+    [
+      ([1, 1, 1], 1, 1, 0, 1), ([5, 4, 3], 3, 1, 1, 7), ([7, 6, 2], 3, 2, 1, 65), ([4, 9, 1], 2, 3, 0, 4),
+      ([3, 3, 5], 5, 1, 2, 70), ([6, 5, 520], 3, 2, 1, 17), ([6, 6, 16], 1, 2, 0, 20),
+    ])
+  func convolutions(level: String, geometry: ([Int], Int, Int, Int, Int)) throws {
+    let (shape, size, stride, padding, outputs) = geometry
+    let window = try #require(ImageWindow(imageShape: shape, size: size, stride: stride, padding: padding))
+    let examples = 3
+    let count = shape.reduce(1, *)
+    let (height, width, channels) = (shape[0], shape[1], shape[2])
+    let images = try random(examples * count, batch: 1)
+    let weights = try random(window.count * outputs, batch: 2)
+    let bias = try random(outputs, batch: 3)
+    let gradient = try random(examples * window.placeCount * outputs, batch: 4)
+
+    var expected = [Double](repeating: 0, count: gradient.count)
+    var imagesGradient = [Double](repeating: 0, count: images.count)
+    var weightsGradient = [Double](repeating: 0, count: weights.count)
+    for place in 0..<examples * window.placeCount {
+      let (example, inImage) = (place / window.placeCount, place % window.placeCount)
+      for o in 0..<outputs { expected[place * outputs + o] = Double(bias[o]) }
+      for tap in 0..<size * size {
+        let y = inImage / window.outputWidth * stride - padding + tap / size
+        let x = inImage % window.outputWidth * stride - padding + tap % size
+        guard (0..<height).contains(y), (0..<width).contains(x) else { continue }
+        for c in 0..<channels {
+          let source = ((example * height + y) * width + x) * channels + c
+          for o in 0..<outputs {
+            let weight = (tap * channels + c) * outputs + o
+            expected[place * outputs + o] += Double(images[source]) * Double(weights[weight])
+            imagesGradient[source] += Double(gradient[place * outputs + o]) * Double(weights[weight])
+            weightsGradient[weight] += Double(gradient[place * outputs + o]) * Double(images[source])
+          }
+        }
+      }
+    }
+
+    let output = try FloatBuffer(count: expected.count)
+    let toImages = try FloatBuffer(count: images.count)
+    let toWeights = try random(weights.count, batch: 5)
+    let old = try random(weights.count, batch: 5)
+    func matrix(_ buffer: borrowing FloatBuffer, _ rows: Int) -> Matrix {
+      buffer.vector.matrix(rows: rows, columns: buffer.count / rows)
+    }
+    at(level) {
+      window.convolve(
+        matrix(images, examples), weights: matrix(weights, window.count), bias: bias.vector, into: matrix(output, examples))
+      toImages.vector.fill(.nan)
+      window.convolutionGradient(
+        matrix(gradient, examples), weights: matrix(weights, window.count), into: matrix(toImages, examples))
+      window.convolutionWeightsGradient(
+        matrix(images, examples), outputGradient: matrix(gradient, examples), into: matrix(toWeights, window.count),
+        alpha: -0.5, beta: 0.25)
+      for index in expected.indices { #expect(abs(Double(output[index]) - expected[index]) < 1e-3) }
+      for index in imagesGradient.indices { #expect(abs(Double(toImages[index]) - imagesGradient[index]) < 1e-3) }
+      for index in weightsGradient.indices {
+        #expect(abs(Double(toWeights[index]) - (Double(old[index]) * 0.25 - weightsGradient[index] / 2)) < 1e-3)
+      }
+    }
+  }
+}
