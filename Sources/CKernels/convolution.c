@@ -160,11 +160,13 @@ void ck_convolve_weights_gradient(
           for (size_t t = 0; t < rows.tiles; t++) {
             int count = ck_rows_of(&rows, t);
             float *c[CK_TILE_ROWS];
-            for (int r = 0; r < count; r++)
+            int offsets[CK_TILE_ROWS];
+            for (int r = 0; r < count; r++) {
+              offsets[r] = (int)top + r;
               c[r] = weights + (q * w->channels + channel + top + (size_t)r) * out_channels + left;
+            }
             level->by_columns[count - 1][vectors - 1](
-                &tile, ck_scratch.columns, (ptrdiff_t)top, (ptrdiff_t)length, ck_scratch.panel,
-                vectors * level->width, c);
+                &tile, ck_scratch.columns, offsets, (ptrdiff_t)length, ck_scratch.panel, vectors * level->width, c);
             top += (size_t)count;
           }
         }

@@ -8,6 +8,11 @@ void ck_rectify(float *x, size_t count) {
 }
 
 CK_DISPATCHED
+void ck_assign_bytes(float *x, const unsigned char *bytes, float divisor, size_t count) {
+  for (size_t i = 0; i < count; i++) x[i] = (float)bytes[i] / divisor;
+}
+
+CK_DISPATCHED
 void ck_keep_positive(float *x, const float *y, size_t count) {
   for (size_t i = 0; i < count; i++) x[i] = y[i] > 0 ? x[i] : 0;
 }

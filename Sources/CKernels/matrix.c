@@ -1,7 +1,9 @@
 #include "matrix.h"
 
+#include <stdint.h>
 #include <string.h>
 
+#include "dispatch.h"
 #include "matrix_tiles.h"
 
 /// Sums must not be indexed at run time to stay in registers.
@@ -113,46 +115,114 @@ void ck_pack(
   }
 }
 
-void ck_multiply(const ck_product *p) {
-  const ck_matrix_kernels *level = ck_matrix();
+/// The most rows of a, or columns of a transposed one, for which it pays to look for zeros: more seldom have them all.
+#define CK_FEW 32
+
+/// Which columns of `rows` × `columns` floats are not all zero: how many, or `columns` where hardly any are.
+CK_DISPATCHED
+static size_t find_nonzero(const float *a, ptrdiff_t a_row, size_t rows, size_t columns, int *indices) {
+  size_t count = 0;
+  for (size_t first = 0; first < columns; first += 16) {
+    // The bits of all rows but their signs.
+    uint32_t any[16] = {0};
+    size_t wide = ck_least(16, columns - first);
+    for (size_t i = 0; i < rows; i++) {
+      uint32_t bits[16] = {0};
+      if (wide == 16)
+        memcpy(bits, a + (ptrdiff_t)i * a_row + (ptrdiff_t)first, sizeof bits);
+      else
+        memcpy(bits, a + (ptrdiff_t)i * a_row + (ptrdiff_t)first, wide * sizeof *bits);
+      for (size_t l = 0; l < 16; l++) any[l] |= bits[l] << 1;
+    }
+    for (size_t l = 0; l < wide; l++) {
+      indices[count] = (int)(first + l);
+      count += any[l] != 0;
+    }
+  }
+  return count > columns - columns / 8 ? columns : count;
+}
+
+/// A block of the product's terms whose rows of a lie in memory.
+static void multiply_rows(const ck_matrix_kernels *level, const ck_product *p, size_t first, size_t length) {
+  int is_high = p->m > CK_WIDE_TILE_ROWS && p->m <= CK_TILE_ROWS;
+  size_t width = (size_t)(level->width * (is_high ? level->vectors - 1 : level->vectors));
+  ck_cut rows = is_high ? (ck_cut){1, p->m, 0} : ck_cut_rows(p->m);
+  size_t terms = length;
+  if (p->m <= CK_FEW) terms = find_nonzero(p->a + first, p->a_row, p->m, length, ck_scratch.indices);
+  for (size_t left = 0; left < p->n; left += width) {
+    size_t columns = ck_least(width, p->n - left);
+    const float *b = p->b + (ptrdiff_t)first * p->b_row + (ptrdiff_t)left * p->b_column;
+    ptrdiff_t b_row = p->b_row;
+    int vectors = ck_vectors_of(level, columns);
+    // What few rows use once is read where it is.
+    if (p->b_column != 1 || rows.tiles > 3 || columns % (size_t)level->width != 0) {
+      ck_pack(level, b, b_row, p->b_column, length, columns, ck_scratch.panel);
+      b = ck_scratch.panel;
+      b_row = vectors * level->width;
+    }
+    ck_tile tile = {(int)columns, p->alpha, first == 0 ? p->beta : 1, first == 0 && p->bias ? p->bias + left : NULL};
+    size_t top = 0;
+    for (size_t t = 0; t < rows.tiles; t++) {
+      int count = ck_rows_of(&rows, t);
+      const float *a[CK_TILE_ROWS];
+      float *c[CK_TILE_ROWS];
+      for (int r = 0; r < count; r++) {
+        a[r] = p->a + (ptrdiff_t)(top + (size_t)r) * p->a_row + (ptrdiff_t)first;
+        c[r] = p->c + (ptrdiff_t)(top + (size_t)r) * p->c_row + (ptrdiff_t)left;
+      }
+      if (terms < length)
+        level->by_indices[count - 1][vectors - 1](&tile, a, ck_scratch.indices, (int)terms, b, b_row, c);
+      else
+        level->by_rows[count - 1][vectors - 1](&tile, a, 1, (ptrdiff_t)length, b, b_row, c);
+      top += (size_t)count;
+    }
+  }
+}
+
+/// A block of the product's terms whose columns of a lie in memory.
+static void multiply_columns(const ck_matrix_kernels *level, const ck_product *p, size_t first, size_t length) {
   size_t width = (size_t)(level->width * level->vectors);
-  ck_cut rows = ck_cut_rows(p->m);
-  // What few rows use once is read where it is.
-  int packs_all = p->b_column != 1 || rows.tiles > 3;
-  int by_columns = p->a_column != 1;
-  size_t block = by_columns ? CK_COLUMN_BLOCK : CK_BLOCK;
-  for (size_t first = 0; first == 0 || first < p->k; first += block) {
-    size_t length = ck_least(block, p->k - first);
-    if (by_columns)
-      for (size_t k = 0; k < length; k++) ck_scratch.columns[k] = p->a + (ptrdiff_t)(first + k) * p->a_column;
+  float beta = first == 0 ? p->beta : 1;
+  const float *bias = first == 0 ? p->bias : NULL;
+  // Rows of c by the block, so that those that nothing is added to can be passed over.
+  for (size_t begin = 0; begin < p->m; begin += CK_BLOCK) {
+    size_t all = ck_least(CK_BLOCK, p->m - begin);
+    size_t wanted = all;
+    for (size_t k = 0; k < length; k++)
+      ck_scratch.columns[k] = p->a + (ptrdiff_t)(first + k) * p->a_column + (ptrdiff_t)begin;
+    if (p->k <= CK_FEW && beta == 1 && !bias)
+      wanted = find_nonzero(ck_scratch.columns[0], p->a_column, length, all, ck_scratch.indices);
+    if (wanted == all)
+      for (size_t i = 0; i < all; i++) ck_scratch.indices[i] = (int)i;
+    ck_cut rows = ck_cut_rows(wanted);
     for (size_t left = 0; left < p->n; left += width) {
       size_t columns = ck_least(width, p->n - left);
       const float *b = p->b + (ptrdiff_t)first * p->b_row + (ptrdiff_t)left * p->b_column;
       ptrdiff_t b_row = p->b_row;
       int vectors = ck_vectors_of(level, columns);
-      if (packs_all || columns % (size_t)level->width != 0) {
+      if (p->b_column != 1 || rows.tiles > 3 || columns % (size_t)level->width != 0) {
         ck_pack(level, b, b_row, p->b_column, length, columns, ck_scratch.panel);
         b = ck_scratch.panel;
         b_row = vectors * level->width;
       }
-      ck_tile tile = {
-          (int)columns, p->alpha, first == 0 ? p->beta : 1, first == 0 && p->bias ? p->bias + left : NULL};
-      size_t top = 0;
+      ck_tile tile = {(int)columns, p->alpha, beta, bias ? bias + left : NULL};
+      const int *indices = ck_scratch.indices;
       for (size_t t = 0; t < rows.tiles; t++) {
         int count = ck_rows_of(&rows, t);
-        const float *a[CK_TILE_ROWS];
         float *c[CK_TILE_ROWS];
-        for (int r = 0; r < count; r++) c[r] = p->c + (ptrdiff_t)(top + (size_t)r) * p->c_row + (ptrdiff_t)left;
-        if (by_columns) {
-          level->by_columns[count - 1][vectors - 1](
-              &tile, ck_scratch.columns, (ptrdiff_t)top, (ptrdiff_t)length, b, b_row, c);
-        } else {
-          for (int r = 0; r < count; r++)
-            a[r] = p->a + (ptrdiff_t)(top + (size_t)r) * p->a_row + (ptrdiff_t)first;
-          level->by_rows[count - 1][vectors - 1](&tile, a, 1, (ptrdiff_t)length, b, b_row, c);
-        }
-        top += (size_t)count;
+        for (int r = 0; r < count; r++) c[r] = p->c + ((ptrdiff_t)begin + indices[r]) * p->c_row + (ptrdiff_t)left;
+        level->by_columns[count - 1][vectors - 1](
+            &tile, ck_scratch.columns, indices, (ptrdiff_t)length, b, b_row, c);
+        indices += count;
       }
     }
   }
+}
+
+void ck_multiply(const ck_product *p) {
+  const ck_matrix_kernels *level = ck_matrix();
+  int by_columns = p->a_column != 1;
+  size_t block = by_columns ? CK_COLUMN_BLOCK : CK_BLOCK;
+  for (size_t first = 0; first == 0 || first < p->k; first += block)
+    (by_columns ? multiply_columns : multiply_rows)(level, p, first, ck_least(block, p->k - first));
 }

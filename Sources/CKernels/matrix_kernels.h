@@ -70,20 +70,49 @@ CK_INLINE void CK_LEVEL(by_rows)(
   CK_LEVEL(finish)(sums, rows, vectors, tile, c);
 }
 
+/// A tile of whose terms only those at `indices` are not zero: row r of A begins at a[r].
+CK_INLINE void CK_LEVEL(by_indices)(
+  int rows, int vectors, const ck_tile *tile, const float *const *a, const int *indices, int count, const float *b,
+  ptrdiff_t b_row, float *const *c) {
+  CK_LEVEL(vector) sums[CK_TILE_ROWS * CK_VECTORS];
+  const float *row[CK_TILE_ROWS];
+  CK_UNROLL
+  for (int i = 0; i < rows * vectors; i++) sums[i] = (CK_LEVEL(vector)){0};
+  CK_UNROLL
+  for (int r = 0; r < rows; r++) row[r] = a[r];
+  for (int i = 0; i < count; i++) {
+    ptrdiff_t k = indices[i];
+    CK_LEVEL(vector) panel[CK_VECTORS];
+    CK_UNROLL
+    for (int v = 0; v < vectors; v++) panel[v] = *(const CK_LEVEL(vector) *)(b + k * b_row + v * CK_WIDTH);
+    CK_UNROLL
+    for (int r = 0; r < rows; r++) {
+      float x = row[r][k];
+      CK_UNROLL
+      for (int v = 0; v < vectors; v++) sums[r * vectors + v] += x * panel[v];
+    }
+  }
+  CK_LEVEL(finish)(sums, rows, vectors, tile, c);
+}
+
+/// A tile whose columns of A lie in memory: of column k it takes the elements at a[k] + offsets[r].
 CK_INLINE void CK_LEVEL(by_columns)(
-  int rows, int vectors, const ck_tile *tile, const float *const *a, ptrdiff_t offset, ptrdiff_t length, const float *b,
+  int rows, int vectors, const ck_tile *tile, const float *const *a, const int *offsets, ptrdiff_t length, const float *b,
   ptrdiff_t b_row, float *const *c) {
   CK_LEVEL(vector) sums[CK_TILE_ROWS * CK_VECTORS];
   CK_UNROLL
   for (int i = 0; i < rows * vectors; i++) sums[i] = (CK_LEVEL(vector)){0};
+  ptrdiff_t offset[CK_TILE_ROWS];
+  CK_UNROLL
+  for (int r = 0; r < rows; r++) offset[r] = offsets[r];
   for (ptrdiff_t k = 0; k < length; k++) {
-    const float *column = a[k] + offset;
+    const float *column = a[k];
     CK_LEVEL(vector) panel[CK_VECTORS];
     CK_UNROLL
     for (int v = 0; v < vectors; v++) panel[v] = *(const CK_LEVEL(vector) *)(b + v * CK_WIDTH);
     CK_UNROLL
     for (int r = 0; r < rows; r++) {
-      float x = column[r];
+      float x = column[offset[r]];
       CK_UNROLL
       for (int v = 0; v < vectors; v++) sums[r * vectors + v] += x * panel[v];
     }
@@ -98,21 +127,30 @@ CK_INLINE void CK_LEVEL(by_columns)(
     float *const *c) {                                                                                              \
     CK_LEVEL(by_rows)(rows, vectors, tile, a, stretches, length, b, b_row, c);                                      \
   }                                                                                                                 \
-  static CK_TARGET void CK_LEVEL(by_columns_##rows##_##vectors)(                                                    \
-    const ck_tile *tile, const float *const *a, ptrdiff_t offset, ptrdiff_t length, const float *b, ptrdiff_t b_row,\
+  static CK_TARGET void CK_LEVEL(by_indices_##rows##_##vectors)(                                                    \
+    const ck_tile *tile, const float *const *a, const int *indices, int count, const float *b, ptrdiff_t b_row,     \
     float *const *c) {                                                                                              \
-    CK_LEVEL(by_columns)(rows, vectors, tile, a, offset, length, b, b_row, c);                                      \
+    CK_LEVEL(by_indices)(rows, vectors, tile, a, indices, count, b, b_row, c);                                      \
+  }                                                                                                                 \
+  static CK_TARGET void CK_LEVEL(by_columns_##rows##_##vectors)(                                                    \
+    const ck_tile *tile, const float *const *a, const int *offsets, ptrdiff_t length, const float *b,               \
+    ptrdiff_t b_row, float *const *c) {                                                                             \
+    CK_LEVEL(by_columns)(rows, vectors, tile, a, offsets, length, b, b_row, c);                                     \
   }
 
+// Registers hold 6 rows of all vectors of a panel, or 8 of a narrower one.
 #define CK_TILES(rows) CK_TILE(rows, 1) CK_TILE(rows, 2) CK_IF_WIDE(CK_TILE(rows, 3) CK_TILE(rows, 4))
-CK_TILES(1) CK_TILES(2) CK_TILES(3) CK_TILES(4) CK_TILES(5) CK_TILES(6)
+#define CK_HIGH_TILES(rows) CK_TILE(rows, 1) CK_IF_WIDE(CK_TILE(rows, 2) CK_TILE(rows, 3))
+CK_TILES(1) CK_TILES(2) CK_TILES(3) CK_TILES(4) CK_TILES(5) CK_TILES(6) CK_HIGH_TILES(7) CK_HIGH_TILES(8)
 
 #define CK_ENTRIES(kind, rows) \
   { CK_LEVEL(kind##_##rows##_1), CK_LEVEL(kind##_##rows##_2), \
     CK_IF_WIDE(CK_LEVEL(kind##_##rows##_3), CK_LEVEL(kind##_##rows##_4)) }
+#define CK_HIGH_ENTRIES(kind, rows) \
+  { CK_LEVEL(kind##_##rows##_1), CK_IF_WIDE(CK_LEVEL(kind##_##rows##_2), CK_LEVEL(kind##_##rows##_3)) }
 #define CK_TABLE(kind) \
   { CK_ENTRIES(kind, 1), CK_ENTRIES(kind, 2), CK_ENTRIES(kind, 3), CK_ENTRIES(kind, 4), CK_ENTRIES(kind, 5), \
-    CK_ENTRIES(kind, 6) }
+    CK_ENTRIES(kind, 6), CK_HIGH_ENTRIES(kind, 7), CK_HIGH_ENTRIES(kind, 8) }
 
 /// Writes the transpose of 16 × 16 floats.
 static CK_TARGET void CK_LEVEL(transpose)(const float *source, ptrdiff_t source_row, float *target, ptrdiff_t target_row) {
@@ -133,9 +171,11 @@ static CK_TARGET void CK_LEVEL(transpose)(const float *source, ptrdiff_t source_
 }
 
 static const ck_matrix_kernels CK_LEVEL(kernels) = {
-  CK_WIDTH, CK_VECTORS, CK_TABLE(by_rows), CK_TABLE(by_columns), CK_LEVEL(transpose)};
+  CK_WIDTH, CK_VECTORS, CK_TABLE(by_rows), CK_TABLE(by_indices), CK_TABLE(by_columns), CK_LEVEL(transpose)};
 
 #undef CK_TILE
 #undef CK_TILES
+#undef CK_HIGH_TILES
 #undef CK_ENTRIES
+#undef CK_HIGH_ENTRIES
 #undef CK_TABLE

@@ -6,7 +6,9 @@
 #include <stddef.h>
 
 /// The most rows of a tile of sums.
-#define CK_TILE_ROWS 6
+#define CK_TILE_ROWS 8
+/// The most rows of one as wide as a panel.
+#define CK_WIDE_TILE_ROWS 6
 /// The most columns of a panel of B: the widest level's.
 #define CK_PANEL 64
 /// Terms added up before the sum goes to c, where rows of A lie in memory, and where columns do: the panel then stays in
@@ -26,14 +28,18 @@ typedef struct {
 typedef void (*ck_by_rows)(
     const ck_tile *, const float *const *a, int stretches, ptrdiff_t length, const float *b, ptrdiff_t b_row,
     float *const *c);
+typedef void (*ck_by_indices)(
+    const ck_tile *, const float *const *a, const int *indices, int count, const float *b, ptrdiff_t b_row,
+    float *const *c);
 typedef void (*ck_by_columns)(
-    const ck_tile *, const float *const *a, ptrdiff_t offset, ptrdiff_t length, const float *b, ptrdiff_t b_row,
+    const ck_tile *, const float *const *a, const int *offsets, ptrdiff_t length, const float *b, ptrdiff_t b_row,
     float *const *c);
 
 /// The loops of one level of SIMD. The functions are there by rows − 1 and vectors − 1.
 typedef struct {
   int width, vectors;
   ck_by_rows by_rows[CK_TILE_ROWS][4];
+  ck_by_indices by_indices[CK_TILE_ROWS][4];
   ck_by_columns by_columns[CK_TILE_ROWS][4];
   void (*transpose)(const float *source, ptrdiff_t source_row, float *target, ptrdiff_t target_row);
 } ck_matrix_kernels;
@@ -45,6 +51,8 @@ const ck_matrix_kernels *ck_matrix(void);
 typedef struct {
   float panel[CK_BLOCK * CK_PANEL] __attribute__((aligned(64)));
   const float *columns[CK_COLUMN_BLOCK];
+  /// Of what is not zero.
+  int indices[CK_BLOCK];
 } ck_matrix_scratch;
 
 extern _Thread_local ck_matrix_scratch ck_scratch;
@@ -62,7 +70,7 @@ typedef struct {
 } ck_cut;
 
 static inline ck_cut ck_cut_rows(size_t count) {
-  size_t tiles = (count + CK_TILE_ROWS - 1) / CK_TILE_ROWS;
+  size_t tiles = (count + CK_WIDE_TILE_ROWS - 1) / CK_WIDE_TILE_ROWS;
   return (ck_cut){tiles, tiles ? count / tiles : 0, tiles ? count % tiles : 0};
 }
 

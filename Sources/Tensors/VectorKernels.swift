@@ -17,7 +17,7 @@ extension Vector {
   public func copy(bytes source: Span<UInt8>, dividedBy divisor: Float) {
     precondition(count == source.count)
     source.withUnsafeBufferPointer { bytes in
-      for i in 0..<count { base[i] = Float(bytes[i]) / divisor }
+      if let start = bytes.baseAddress { ck_assign_bytes(base, start, divisor, count) }
     }
   }
 

@@ -6,6 +6,9 @@
 /// x ← max(x, 0); NaN stays NaN.
 void ck_rectify(float *x, size_t count);
 
+/// x ← bytes / divisor.
+void ck_assign_bytes(float *x, const unsigned char *bytes, float divisor, size_t count);
+
 /// x ← x where y > 0, else 0.
 void ck_keep_positive(float *x, const float *y, size_t count);
 

@@ -10,7 +10,8 @@
 /// contents of c are not read. `bias` is a row of n floats, or null.
 ///
 /// Every sum runs over k in blocks of 512, or of 128 where a_row is 1, and within a block one term after the other: its bits
-/// depend on no other element.
+/// depend on no other element. Terms that are zero in all of few rows of a are left out: that changes no bit but where b is
+/// not finite.
 typedef struct {
   size_t m, n, k;
   const float *a;
