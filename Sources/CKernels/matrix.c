@@ -121,23 +121,23 @@ void ck_pack(
 /// Which columns of `rows` × `columns` floats are not all zero: how many, or `columns` where hardly any are.
 CK_DISPATCHED
 static size_t find_nonzero(const float *a, ptrdiff_t a_row, size_t rows, size_t columns, int *indices) {
+  typedef uint32_t bits __attribute__((vector_size(64), aligned(4)));
   size_t count = 0;
-  for (size_t first = 0; first < columns; first += 16) {
-    // The bits of all rows but their signs.
-    uint32_t any[16] = {0};
-    size_t wide = ck_least(16, columns - first);
-    for (size_t i = 0; i < rows; i++) {
-      uint32_t bits[16] = {0};
-      if (wide == 16)
-        memcpy(bits, a + (ptrdiff_t)i * a_row + (ptrdiff_t)first, sizeof bits);
-      else
-        memcpy(bits, a + (ptrdiff_t)i * a_row + (ptrdiff_t)first, wide * sizeof *bits);
-      for (size_t l = 0; l < 16; l++) any[l] |= bits[l] << 1;
-    }
-    for (size_t l = 0; l < wide; l++) {
+  size_t first = 0;
+  for (; first + 16 <= columns; first += 16) {
+    bits any = {0};
+    // All bits but signs.
+    for (size_t i = 0; i < rows; i++) any |= *(const bits *)(a + (ptrdiff_t)i * a_row + (ptrdiff_t)first) << 1;
+    for (size_t l = 0; l < 16; l++) {
       indices[count] = (int)(first + l);
       count += any[l] != 0;
     }
+  }
+  for (; first < columns; first++) {
+    int any = 0;
+    for (size_t i = 0; i < rows; i++) any |= a[(ptrdiff_t)i * a_row + (ptrdiff_t)first] != 0;
+    indices[count] = (int)first;
+    count += (size_t)any;
   }
   return count > columns - columns / 8 ? columns : count;
 }
