@@ -3,7 +3,7 @@
 SWIFT ?= swift
 BACKTRAIL = .build/release/backtrail
 
-.PHONY: demo test build dependencies numpy-check pytorch-check clean
+.PHONY: demo test build dependencies numpy-check pytorch-check peers clean
 
 demo: build
 	@Scripts/demo $(BACKTRAIL)
@@ -24,6 +24,11 @@ numpy-check: build
 # Passes ResNet-18 and a GPT between PyTorch and Backtrail: make pytorch-check CIFAR=FOLDER TEXT=FILE
 pytorch-check: build
 	python3 Scripts/compare-with-pytorch.py $(BACKTRAIL) $(CIFAR) $(TEXT)
+
+# Times updates beside PyTorch and JAX (pip install -r Benchmarks/Peers/requirements.txt): make peers MNIST=DIR CIFAR=DIR TEXT=FILE
+peers: build
+	python3 Benchmarks/Peers/updates.py $(BACKTRAIL) $(if $(MNIST),--mnist $(MNIST)) $(if $(CIFAR),--cifar $(CIFAR)) \
+	  $(if $(TEXT),--text $(TEXT))
 
 clean:
 	rm -rf .build

@@ -54,7 +54,7 @@ extension Experiment {
     return MemoryEstimate(terms: terms)
   }
 
-  /// What OpenBLAS touches of its packing buffers on a lane's thread, what encoding a checkpoint takes, what observations
+  /// What products arrange on a lane's thread, with its stack, what encoding a checkpoint takes, what observations
   /// take on their way to the database, and what opening it takes: measured.
   private static let laneOverhead = 1 << 20
   private static let codecOverhead = 12 << 20

@@ -36,7 +36,7 @@ import Testing
         _ = network.evaluate(state, rows: 3, workspace: &workspace)
         counts.append(ca_allocations() - before)
       }
-      // The first may still set up OpenBLAS.
+      // The first may still set up what a thread has once.
       #expect(counts.dropFirst().allSatisfy { $0 == 0 }, "\(counts)")
     }
   }

@@ -63,7 +63,7 @@ import Testing
     }
   }
 
-  /// A row's bits depend on no other row, and on no thread.
+  /// A row's bits depend on no other row.
   @Test(arguments: [false, true])
   func rowsAreIndependent(transposed: Bool) throws {
     let (m, n, k) = (37, 70, 700)
@@ -80,6 +80,60 @@ import Testing
         into: part.vector.matrix(rows: rows.count, columns: n))
       for index in 0..<part.count { #expect(part[index] == all[rows.lowerBound * n + index]) }
     }
+  }
+
+  /// Zeros in a whole batch are passed over, and no bit tells.
+  @Test(arguments: [false, true])
+  func zerosChangeNothing(transposed: Bool) throws {
+    let (rows, inner, columns) = (8, 600, 70)
+    let x = try random(rows * inner, batch: 1)
+    for index in 0..<x.count where index % inner % 3 != 0 { x.vector[index] = index % 2 == 0 ? 0 : -0.0 }
+    let y = try random((transposed ? rows : inner) * columns, batch: 2)
+    let matrix = x.vector.matrix(rows: rows, columns: inner)
+    let right = y.vector.matrix(rows: transposed ? rows : inner, columns: columns)
+    let m = transposed ? inner : rows
+    let result = try random(m * columns, batch: 3)
+    let expected = try random(m * columns, batch: 3)
+    multiply(matrix, transposed: transposed, by: right, into: result.vector.matrix(rows: m, columns: columns), beta: 1)
+    // One row at a time nothing is zero in all rows but in it alone; a row that is added to in vain stays.
+    for row in 0..<m {
+      let target = expected.vector.matrix(rows: m, columns: columns).rows(row..<row + 1)
+      let source = transposed ? matrix.columns(row..<row + 1) : matrix.rows(row..<row + 1)
+      multiply(source, transposed: transposed, by: right, into: target, beta: 1)
+    }
+    for index in 0..<result.count { #expect(result[index] == expected[index]) }
+  }
+
+  /// Threads share the work and change no bit.
+  @Test func threadsChangeNothing() throws {
+    let (m, n, k) = (200, 130, 260)
+    let a = try random(m * k, batch: 1)
+    let b = try random(k * n, batch: 2)
+    let window = try #require(ImageWindow(imageShape: [16, 16, 32], size: 3, stride: 1, padding: 1))
+    let images = try random(4 * 16 * 16 * 32, batch: 3)
+    let weights = try random(window.count * 48, batch: 4)
+    func results() throws -> [Float] {
+      let product = try FloatBuffer(count: m * n)
+      multiply(
+        a.vector.matrix(rows: m, columns: k), by: b.vector.matrix(rows: k, columns: n),
+        into: product.vector.matrix(rows: m, columns: n))
+      let output = try FloatBuffer(count: 4 * 16 * 16 * 48)
+      let gradient = try FloatBuffer(count: images.count)
+      let toWeights = try FloatBuffer(count: weights.count)
+      let x = images.vector.matrix(rows: 4, columns: images.count / 4)
+      let w = weights.vector.matrix(rows: window.count, columns: 48)
+      let y = output.vector.matrix(rows: 4, columns: output.count / 4)
+      window.convolve(x, weights: w, bias: nil, into: y)
+      window.convolutionGradient(y, weights: w, into: gradient.vector.matrix(rows: 4, columns: gradient.count / 4))
+      window.convolutionWeightsGradient(
+        x, outputGradient: y, into: toWeights.vector.matrix(rows: window.count, columns: 48), alpha: 1, beta: 0)
+      return (0..<product.count).map { product[$0] } + (0..<output.count).map { output[$0] }
+        + (0..<gradient.count).map { gradient[$0] } + (0..<toWeights.count).map { toWeights[$0] }
+    }
+    let alone = try results()
+    MatrixKernels.threads = 3
+    defer { MatrixKernels.threads = 1 }
+    #expect(try results() == alone)
   }
 
   @Test(
