@@ -4,9 +4,6 @@
 // Convolutions are matrix products whose rows of A lie where the images have them: a tile's rows are looked up tap by tap
 // (the indirect convolution of Dukhan 2019, "The Indirect Convolution Algorithm"), so that windows are never written out.
 
-/// Stands for what lies outside an image.
-static const float zeros[CK_BLOCK + CK_TILE_ROWS];
-
 /// The largest number of taps that a panel is made for at once; more than any usual window has.
 #define CK_TAPS 64
 
@@ -33,7 +30,7 @@ typedef struct {
 
 /// What lies at row y and column x of an image, or zeros.
 static inline const float *look(const ck_images *s, size_t image, ptrdiff_t y, ptrdiff_t x, size_t channel) {
-  if (y < 0 || x < 0 || y >= (ptrdiff_t)s->height || x >= (ptrdiff_t)s->width) return zeros;
+  if (y < 0 || x < 0 || y >= (ptrdiff_t)s->height || x >= (ptrdiff_t)s->width) return ck_zeros;
   return s->values + ((image * s->height + (size_t)y) * s->width + (size_t)x) * s->channels + channel;
 }
 

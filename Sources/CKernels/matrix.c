@@ -91,6 +91,8 @@ int ck_set_matrix_level(const char *name) {
 
 _Thread_local ck_matrix_scratch ck_scratch;
 
+const float ck_zeros[CK_BLOCK];
+
 void ck_pack(
     const ck_matrix_kernels *level, const float *b, ptrdiff_t b_row, ptrdiff_t b_column, size_t length, size_t columns,
     float *panel) {
@@ -154,8 +156,9 @@ static void multiply_rows(const ck_matrix_kernels *level, const ck_product *p, s
     const float *b = p->b + (ptrdiff_t)first * p->b_row + (ptrdiff_t)left * p->b_column;
     ptrdiff_t b_row = p->b_row;
     int vectors = ck_vectors_of(level, columns);
-    // What few rows use once is read where it is.
-    if (p->b_column != 1 || rows.tiles > 3 || columns % (size_t)level->width != 0) {
+    // What few rows use once, or what is as narrow as a panel, is read where it is.
+    int is_panel = b_row == vectors * level->width || rows.tiles <= 3;
+    if (p->b_column != 1 || !is_panel || columns % (size_t)level->width != 0) {
       ck_pack(level, b, b_row, p->b_column, length, columns, ck_scratch.panel);
       b = ck_scratch.panel;
       b_row = vectors * level->width;

@@ -11,6 +11,8 @@
 
 typedef float CK_LEVEL(vector) __attribute__((vector_size(4 * CK_WIDTH), aligned(4)));
 
+#include "winograd_kernels.h"
+
 /// c ← alpha · sums + bias + beta · c.
 CK_INLINE void CK_LEVEL(finish)(
   CK_LEVEL(vector) *sums, int rows, int vectors, const ck_tile *tile, float *const *c) {
@@ -171,7 +173,9 @@ static CK_TARGET void CK_LEVEL(transpose)(const float *source, ptrdiff_t source_
 }
 
 static const ck_matrix_kernels CK_LEVEL(kernels) = {
-  CK_WIDTH, CK_VECTORS, CK_TABLE(by_rows), CK_TABLE(by_indices), CK_TABLE(by_columns), CK_LEVEL(transpose)};
+  CK_WIDTH, CK_VECTORS, CK_TABLE(by_rows), CK_TABLE(by_indices), CK_TABLE(by_columns), CK_LEVEL(transpose),
+  CK_LEVEL(transform_image), CK_LEVEL(transform_output), CK_LEVEL(transform_output_gradient),
+  CK_LEVEL(transform_weights), CK_LEVEL(transform_weights_gradient)};
 
 #undef CK_TILE
 #undef CK_TILES

@@ -42,6 +42,15 @@ typedef struct {
   ck_by_indices by_indices[CK_TILE_ROWS][4];
   ck_by_columns by_columns[CK_TILE_ROWS][4];
   void (*transpose)(const float *source, ptrdiff_t source_row, float *target, ptrdiff_t target_row);
+  /// Of Winograd's convolution: one tile, or one row of weights, of many channels. Pixels and places are 6 × 6 and 4 × 4
+  /// pointers; a null place is passed over.
+  void (*transform_image)(const float *const *pixels, size_t channels, float *transformed, size_t plane);
+  void (*transform_output)(
+      const float *transformed, size_t plane, size_t channels, const float *bias, float *const *places);
+  void (*transform_output_gradient)(const float *const *places, size_t channels, float *transformed, size_t plane);
+  void (*transform_weights)(const float *weights, ptrdiff_t tap, size_t count, float *transformed, size_t plane);
+  void (*transform_weights_gradient)(
+      const float *transformed, size_t plane, size_t count, float alpha, float beta, float *weights, size_t tap);
 } ck_matrix_kernels;
 
 /// Those of this machine.
@@ -56,6 +65,9 @@ typedef struct {
 } ck_matrix_scratch;
 
 extern _Thread_local ck_matrix_scratch ck_scratch;
+
+/// Stands for what lies outside an image, of up to CK_BLOCK channels.
+extern const float ck_zeros[CK_BLOCK];
 
 /// Writes `length` × `columns` of b to `panel`, its rows as wide as the vectors they take, zeros to the right.
 void ck_pack(

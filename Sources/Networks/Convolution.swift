@@ -43,22 +43,28 @@ private struct PlacedConvolution: PlacedLayer {
 
   var outputShape: [Int] { [window.outputHeight, window.outputWidth, channels] }
 
+  var memory: LayerMemory {
+    let scratch = window.convolutionScratchCount(channels: channels)
+    return LayerMemory(forwardScratch: scratch, backwardScratch: scratch)
+  }
+
   func forward(_ pass: ForwardPass) {
     window.convolve(
       pass.input, weights: pass.tensor(weight).matrix(rows: window.count, columns: channels),
-      bias: bias.map { pass.tensor($0) }, into: pass.output)
+      bias: bias.map { pass.tensor($0) }, into: pass.output, scratch: pass.scratch)
   }
 
   func backward(_ pass: BackwardPass) {
     if let inputGradient = pass.inputGradient {
       window.convolutionGradient(
         pass.outputGradient, weights: pass.tensor(weight).matrix(rows: window.count, columns: channels),
-        into: inputGradient)
+        into: inputGradient, scratch: pass.scratch)
     }
     pass.takeGradient(of: weight) { target in
       window.convolutionWeightsGradient(
         pass.input, outputGradient: pass.outputGradient,
-        into: target.values.matrix(rows: window.count, columns: channels), alpha: target.scale, beta: target.keep)
+        into: target.values.matrix(rows: window.count, columns: channels), alpha: target.scale, beta: target.keep,
+        scratch: pass.scratch)
     }
     guard let bias else { return }
     pass.takeGradient(of: bias) { target in

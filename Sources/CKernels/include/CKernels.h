@@ -9,5 +9,6 @@
 #include "matrix.h"
 #include "optimizers.h"
 #include "transformer.h"
+#include "winograd.h"
 
 #endif

@@ -1,0 +1,65 @@
+import CKernels
+
+extension ImageWindow {
+  /// Floats of scratch memory that a convolution to so many channels, and each of its gradients, needs.
+  public func convolutionScratchCount(channels: Int) -> Int {
+    WinogradConvolution(self, outputChannels: channels)?.scratchCount ?? 0
+  }
+
+  private func check(images: Matrix, weights: Matrix, output: Matrix) {
+    check(images: images, output: output, channels: weights.columns)
+    precondition(weights.rows == count, "weights of another shape")
+  }
+
+  /// The convolution of images with weights window · channels × outputs: at each place a row of outputs.
+  /// - Parameter scratch: of `convolutionScratchCount`, as in the gradients.
+  public func convolve(_ images: Matrix, weights: Matrix, bias: Vector?, into output: Matrix, scratch: Vector) {
+    check(images: images, weights: weights, output: output)
+    if let fast = WinogradConvolution(self, outputChannels: weights.columns) {
+      return fast.convolve(images, weights: weights, isAdjoint: false, bias: bias, into: output, scratch: scratch)
+    }
+    MatrixKernels.share(images.rows, work: output.elements.count * count) { examples in
+      withUnsafePointer(to: geometry) {
+        ck_convolve(
+          $0, examples.count, images.rows(examples).gapless, weights.gapless, weights.columns, bias?.base,
+          output.rows(examples).gapless)
+      }
+    }
+  }
+
+  /// Writes the gradient of `convolve` by the images.
+  public func convolutionGradient(
+    _ outputGradient: Matrix, weights: Matrix, into imagesGradient: Matrix, scratch: Vector
+  ) {
+    check(images: imagesGradient, weights: weights, output: outputGradient)
+    if let fast = WinogradConvolution(self, outputChannels: weights.columns) {
+      return fast.adjoint.convolve(
+        outputGradient, weights: weights, isAdjoint: true, bias: nil, into: imagesGradient, scratch: scratch)
+    }
+    MatrixKernels.share(imagesGradient.rows, work: outputGradient.elements.count * count) { examples in
+      withUnsafePointer(to: geometry) {
+        ck_convolve_images_gradient(
+          $0, examples.count, outputGradient.rows(examples).gapless, weights.gapless, weights.columns,
+          imagesGradient.rows(examples).gapless)
+      }
+    }
+  }
+
+  /// weights ← α · the gradient of `convolve` by the weights + β · weights.
+  public func convolutionWeightsGradient(
+    _ images: Matrix, outputGradient: Matrix, into weights: Matrix, alpha: Float, beta: Float, scratch: Vector
+  ) {
+    check(images: images, weights: weights, output: outputGradient)
+    if let fast = WinogradConvolution(self, outputChannels: weights.columns) {
+      return fast.weightsGradient(
+        images, outputGradient: outputGradient, into: weights, alpha: alpha, beta: beta, scratch: scratch)
+    }
+    MatrixKernels.share(tapCount, work: outputGradient.elements.count * count) { taps in
+      withUnsafePointer(to: geometry) {
+        ck_convolve_weights_gradient(
+          $0, images.rows, images.gapless, outputGradient.gapless, weights.columns, taps.lowerBound, taps.count, alpha,
+          beta, weights.gapless)
+      }
+    }
+  }
+}

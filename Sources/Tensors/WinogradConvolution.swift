@@ -1,0 +1,129 @@
+import CKernels
+
+/// A convolution of 3 × 3 at distance 1 by Winograd's F(4 × 4, 3 × 3), with a quarter of the multiplications; for shapes
+/// where that pays. Its error is about twice a direct sum's.
+///
+/// Images are taken in blocks of tiles, so that a block's transforms stay in cache. Bits depend neither on the number of
+/// threads nor on the other images.
+struct WinogradConvolution {
+  private let geometry: ck_window
+  private let outputChannels: Int
+
+  private static let planes = Int(CK_WINOGRAD_PLANES)
+  /// Tiles of a block: so few that their transforms and the weights' stay in cache, and enough that reading the weights'
+  /// is not what takes time.
+  private static let block = 36
+  /// The least number of places an image must have. With fewer, transforming the weights costs more than is saved.
+  private static let leastPlaces = 64
+  /// Keeps planes from lying at distances that are multiples of a large power of 2, which caches keep few of.
+  private static let gap = 16
+
+  /// Nil where another way is faster.
+  init?(_ window: ImageWindow, outputChannels: Int) {
+    let geometry = window.geometry
+    guard geometry.size == 3, geometry.stride == 1, geometry.padding <= 2,
+      Self.isHandled(geometry.channels), Self.isHandled(outputChannels),
+      window.placeCount >= Self.leastPlaces,
+      window.placeCount >= 8 * withUnsafePointer(to: geometry, { ck_winograd_tiles($0) })
+    else { return nil }
+    self.init(geometry: geometry, outputChannels: outputChannels)
+  }
+
+  private init(geometry: ck_window, outputChannels: Int) {
+    self.geometry = geometry
+    self.outputChannels = outputChannels
+  }
+
+  private static func isHandled(_ channels: Int) -> Bool { channels % 16 == 0 && (16...512).contains(channels) }
+
+  /// The convolution that is the gradient by the images, of the gradient by the outputs.
+  var adjoint: WinogradConvolution {
+    WinogradConvolution(
+      geometry: ck_window(
+        height: geometry.out_height, width: geometry.out_width, channels: outputChannels, size: 3, stride: 1,
+        padding: 2 - geometry.padding, out_height: geometry.height, out_width: geometry.width),
+      outputChannels: geometry.channels)
+  }
+
+  private var inputChannels: Int { geometry.channels }
+  private var weightPlane: Int { inputChannels * outputChannels + Self.gap }
+  private var imagePlane: Int { Self.block * inputChannels + Self.gap }
+  private var outputPlane: Int { Self.block * outputChannels + Self.gap }
+
+  /// Floats of scratch memory.
+  var scratchCount: Int { Self.planes * (weightPlane + imagePlane + outputPlane) }
+
+  /// The transforms of the weights, of a block of images and of their products.
+  private func split(_ scratch: Vector) -> (weights: UnsafeMutablePointer<Float>, images: UnsafeMutablePointer<Float>, outputs: UnsafeMutablePointer<Float>) {
+    precondition(scratch.count >= scratchCount, "too little scratch memory")
+    let images = scratch.base + Self.planes * weightPlane
+    return (scratch.base, images, images + Self.planes * imagePlane)
+  }
+
+  /// Calls `body` with the first tile and the number of tiles of each block.
+  private func forBlocks(of examples: Int, _ body: (Int, Int) -> Void) {
+    let count = examples * withUnsafePointer(to: geometry) { ck_winograd_tiles($0) }
+    for first in stride(from: 0, to: count, by: Self.block) { body(first, min(Self.block, count - first)) }
+  }
+
+  private func share(_ count: Int, work: Int, _ body: (_ window: UnsafePointer<ck_window>, Range<Int>) -> Void) {
+    MatrixKernels.share(count, work: work) { range in withUnsafePointer(to: geometry) { body($0, range) } }
+  }
+
+  /// - Parameters:
+  ///   - weights: 9 · input channels × output channels of the convolution whose adjoint this is, or of this one.
+  func convolve(
+    _ images: Matrix, weights: Matrix, isAdjoint: Bool, bias: Vector?, into output: Matrix, scratch: Vector
+  ) {
+    let scratch = split(scratch)
+    share(inputChannels / 16, work: Self.planes * weightPlane) { _, rows in
+      ck_winograd_weights(
+        weights.gapless, isAdjoint ? outputChannels : inputChannels, isAdjoint ? inputChannels : outputChannels,
+        isAdjoint ? 1 : 0, rows.lowerBound * 16, rows.count * 16, scratch.weights, weightPlane)
+    }
+    forBlocks(of: images.rows) { first, tiles in
+      share(tiles, work: tiles * Self.planes * inputChannels) { window, range in
+        ck_winograd_images(
+          window, images.gapless, first + range.lowerBound, range.count,
+          scratch.images + range.lowerBound * inputChannels, imagePlane)
+      }
+      share(Self.planes, work: Self.planes * tiles * inputChannels * outputChannels) { _, planes in
+        ck_winograd_multiply(
+          scratch.images, imagePlane, tiles, inputChannels, scratch.weights, weightPlane, outputChannels,
+          planes.lowerBound, planes.count, scratch.outputs, outputPlane)
+      }
+      share(tiles, work: tiles * Self.planes * outputChannels) { window, range in
+        ck_winograd_outputs(
+          window, scratch.outputs + range.lowerBound * outputChannels, outputPlane, outputChannels, bias?.base,
+          first + range.lowerBound, range.count, output.gapless)
+      }
+    }
+  }
+
+  /// weights ← α · the gradient by the weights + β · weights.
+  func weightsGradient(
+    _ images: Matrix, outputGradient: Matrix, into weights: Matrix, alpha: Float, beta: Float, scratch: Vector
+  ) {
+    let scratch = split(scratch)
+    forBlocks(of: images.rows) { first, tiles in
+      share(tiles, work: tiles * Self.planes * (inputChannels + outputChannels)) { window, range in
+        ck_winograd_images(
+          window, images.gapless, first + range.lowerBound, range.count,
+          scratch.images + range.lowerBound * inputChannels, imagePlane)
+        ck_winograd_outputs_gradient(
+          window, outputGradient.gapless, outputChannels, first + range.lowerBound, range.count,
+          scratch.outputs + range.lowerBound * outputChannels, outputPlane)
+      }
+      share(Self.planes, work: Self.planes * tiles * inputChannels * outputChannels) { _, planes in
+        ck_winograd_multiply_gradient(
+          scratch.images, imagePlane, tiles, inputChannels, scratch.outputs, outputPlane, outputChannels,
+          first == 0 ? 0 : 1, planes.lowerBound, planes.count, scratch.weights, weightPlane)
+      }
+    }
+    share(inputChannels, work: Self.planes * weightPlane) { _, rows in
+      ck_winograd_weights_gradient(
+        scratch.weights, weightPlane, inputChannels, outputChannels, rows.lowerBound, rows.count, alpha, beta,
+        weights.gapless)
+    }
+  }
+}
