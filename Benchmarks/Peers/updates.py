@@ -42,7 +42,7 @@ WORKS = {
         options="--model mlp:512,512 --steps 4000 --evaluate every:1000"),
     "resnet18": dict(
         title="ResNet-18, batch 8, CIFAR-10", kind="resnet18", batch=8, data="cifar",
-        options="--model resnet18 --steps 20 --evaluate every:5"),
+        options="--model resnet18 --steps 40 --evaluate every:10"),
     "gpt": dict(
         title="GPT 4×128, context 64, batch 12", kind="gpt", batch=12, data="text",
         options="--model gpt --steps 160 --evaluate every:40 --optimizer adamw --learning-rate 0.001"),

@@ -1,8 +1,8 @@
 // The transforms of Winograd's F(4 × 4, 3 × 3) (Winograd 1980; Lavin and Gray 2016, "Fast Algorithms for Convolutional
 // Neural Networks"), included by `matrix_kernels.h` once for each level of SIMD.
 //
-// With polynomials evaluated at 0, ±√½, ±√2 and ∞ in place of the usual 0, ±1, ±2 and ∞, the error of a convolution is about
-// twice a direct sum's instead of four times. In one dimension, out = Aᵀ((G w) ∘ (Bᵀ x)), with x of 6, w of 3 and out of 4;
+// Polynomials are evaluated at 0, ±√½, ±√2 and ∞ in place of the usual 0, ±1, ±2 and ∞: that halves the error, to two to five
+// times a direct sum's. In one dimension, out = Aᵀ((G w) ∘ (Bᵀ x)), with x of 6, w of 3 and out of 4;
 // its gradients are the same matrices transposed.
 
 #define CK_ROOT_HALF 0.70710678118654752440f

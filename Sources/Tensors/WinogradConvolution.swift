@@ -54,7 +54,9 @@ struct WinogradConvolution {
   var scratchCount: Int { Self.planes * (weightPlane + imagePlane + outputPlane) }
 
   /// The transforms of the weights, of a block of images and of their products.
-  private func split(_ scratch: Vector) -> (weights: UnsafeMutablePointer<Float>, images: UnsafeMutablePointer<Float>, outputs: UnsafeMutablePointer<Float>) {
+  private func split(_ scratch: Vector) -> (
+    weights: UnsafeMutablePointer<Float>, images: UnsafeMutablePointer<Float>, outputs: UnsafeMutablePointer<Float>
+  ) {
     precondition(scratch.count >= scratchCount, "too little scratch memory")
     let images = scratch.base + Self.planes * weightPlane
     return (scratch.base, images, images + Self.planes * imagePlane)
@@ -70,8 +72,7 @@ struct WinogradConvolution {
     MatrixKernels.share(count, work: work) { range in withUnsafePointer(to: geometry) { body($0, range) } }
   }
 
-  /// - Parameters:
-  ///   - weights: 9 · input channels × output channels of the convolution whose adjoint this is, or of this one.
+  /// - Parameter weights: 9 · input channels × output channels of the convolution whose adjoint this is, or of this one.
   func convolve(
     _ images: Matrix, weights: Matrix, isAdjoint: Bool, bias: Vector?, into output: Matrix, scratch: Vector
   ) {
