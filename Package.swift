@@ -11,7 +11,7 @@ let package = Package(
   name: "backtrail",
   platforms: [.macOS(.v26)],
   products: [
-    .library(name: "Backtrail", targets: ["Backtrail", "Replay", "Networks", "Datasets", "Storage", "Tensors"]),
+    .library(name: "Backtrail", targets: ["Backtrail", "Replay", "Networks", "Datasets", "Storage", "Tensors", "Reports"]),
     .executable(name: "backtrail", targets: ["BacktrailCLI"]),
   ],
   dependencies: [
@@ -51,10 +51,11 @@ let package = Package(
     .target(
       name: "Backtrail", dependencies: ["Tensors", "Networks", "Datasets", "Replay", "Storage"],
       swiftSettings: strict),
+    .target(name: "Reports", swiftSettings: strict),
     .executableTarget(
       name: "BacktrailCLI",
       dependencies: [
-        "Backtrail", "Yams",
+        "Backtrail", "Reports", "Yams",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),
@@ -67,6 +68,7 @@ let package = Package(
     .testTarget(name: "DatasetsTests", dependencies: ["Datasets", "Tensors", "CZlib", "TestSupport"], swiftSettings: strict),
     .testTarget(name: "JournalTests", dependencies: ["Storage", "Tensors", "TestSupport"], swiftSettings: strict),
     .testTarget(name: "StorageTests", dependencies: ["Storage", "CKernels", "TestSupport"], swiftSettings: strict),
+    .testTarget(name: "ReportsTests", dependencies: ["Reports"], swiftSettings: strict),
     .testTarget(
       name: "BacktrailTests",
       dependencies: ["Backtrail", "TestSupport"],

@@ -34,11 +34,10 @@ public struct CostPrediction: Codable, Sendable {
     let experiment = try experiment.fitted()
     MatrixKernels.threads = experiment.configuration.kernelThreads
     let plan = experiment.plan()
-    orders = experiment.orders.map {
+    orders = zip(experiment.orders, experiment.points).map { order, points in
       Order(
-        order: $0.description,
-        gradientEvaluations: ReplayPlanner.gradientEvaluations(of: $0, points: experiment.points),
-        iterates: experiment.points.count)
+        order: order.description, gradientEvaluations: ReplayPlanner.gradientEvaluations(of: order, points: points),
+        iterates: points.count)
     }
     predictedGradientEvaluations = plan.gradientEvaluations
     let estimate = experiment.memoryEstimate(plan)

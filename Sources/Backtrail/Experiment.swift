@@ -10,9 +10,9 @@ public struct Experiment: Sendable {
   /// As given, with the batch size and the data set's full name filled in.
   public internal(set) var configuration: RunConfiguration
   public let dataset: Dataset
-  public let orders: [CompositionOrder]
-  /// The observed n, ascending.
-  public let points: [Int]
+  public internal(set) var orders: [CompositionOrder]
+  /// The observed n of each order, ascending.
+  public internal(set) var points: [[Int]]
   /// An update map a seed.
   public internal(set) var maps: [NetworkUpdateMap]
   /// What the configuration's files held when it was read.
@@ -46,13 +46,14 @@ public struct Experiment: Sendable {
   ) throws {
     // First what can be refused at once, then what takes time to read.
     let model = try ModelSpecification(configuration.model)
-    orders = try configuration.orders.map { try CompositionOrder(reading: $0) }
-    points = try EvaluationSchedule(configuration.evaluate).points(steps: configuration.steps)
+    let requests = configuration.orders.map { OrderRequest($0, otherwise: configuration.evaluate) }
+    orders = try requests.map { try CompositionOrder(reading: $0.order) }
+    points = try requests.map { try EvaluationSchedule($0.schedule).points(steps: configuration.steps) }
     initialTensors = initial
     let imported = try batches ?? filePath(in: configuration.sampler).map { try ImportedBatches.read(path: $0) }
     let method: BatchSampler.Method =
       if let imported { .imported(imported) } else { configuration.sampler == "replacement" ? .replacement : .shuffle }
-    let paths = configuration.orders.compactMap(filePath)
+    let paths = requests.compactMap { filePath(in: $0.order) }
     let files = try Dictionary(paths.map { ($0, try Digest(ofFile: $0)) }) { first, _ in first }
 
     let dataset = try Dataset.load(configuration.data, context: model.context)
@@ -104,7 +105,7 @@ public struct Experiment: Sendable {
       }
     }
     if maps[0].sampler.batchCount != nil || orders.contains(where: { $0.lastIterate != nil }) {
-      for order in orders {
+      for (order, points) in zip(orders, points) {
         for n in points { _ = try sequence(of: order, n) }
       }
     }

@@ -12,7 +12,7 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
   /// How training images change at random, as a specification; nil for not at all.
   public var augment: String?
   public var model: String
-  /// Composition orders, as specifications.
+  /// Composition orders, as specifications, each with a schedule of its own after an @ or without.
   public var orders: [String]
   /// N: iterates 1 … N can be observed.
   public var steps: Int
@@ -78,7 +78,8 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
     augment = settings.augment
     model = settings.model ?? "mlp:128"
     // Paths are kept absolute, so that a run can be replayed from any folder.
-    orders = (settings.order ?? ["forward", "backward"]).map(absoluteFile)
+    let requests = (settings.order ?? ["forward", "backward"]).map { OrderRequest($0) }
+    orders = requests.map { absoluteFile($0.order) + ($0.ownSchedule.map { "@\($0)" } ?? "") }
     steps = try whole("steps", settings.steps, default: 1000, in: 1...1_000_000_000)
     evaluate = settings.evaluate ?? "every:\(max(1, steps / 20))"
     evaluationExamples = try settings.evaluationExamples.map { count throws(RunError) in
@@ -122,14 +123,18 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
       throw .usage("--average-decay is \(averageDecay), but must be at least 0 and below 1")
     }
     guard !orders.isEmpty else { throw .usage("no composition order is given; add --order, such as --order backward") }
-    if let twice = orders.indices.first(where: { orders[..<$0].contains(orders[$0]) }) {
-      throw .usage("--order \(orders[twice]) is given twice; give it once")
+    let names = requests.map { absoluteFile($0.order) }
+    if let twice = names.indices.first(where: { names[..<$0].contains(names[$0]) }) {
+      throw .usage("--order \(names[twice]) is given twice; give it once")
     }
-    if let empty = ((settings.order ?? []) + [settings.sampler ?? ""]).first(where: { $0 == "file:" }) {
+    if let empty = (requests.map(\.order) + [settings.sampler ?? ""]).first(where: { $0 == "file:" }) {
       throw .usage("'\(empty)' names no file; put its path after the colon")
     }
     do {
-      for order in orders where !order.hasPrefix("file:") { _ = try CompositionOrder(order) }
+      for request in requests {
+        if filePath(in: request.order) == nil { _ = try CompositionOrder(request.order) }
+        if let schedule = request.ownSchedule { _ = try EvaluationSchedule(schedule).points(steps: steps) }
+      }
       _ = try EvaluationSchedule(evaluate).points(steps: steps)
       _ = try augment.map { text throws(DatasetError) in try Augmentation(text) }
       _ = try Optimizer(optimizer, weightDecay: weightDecay)

@@ -28,6 +28,9 @@ public struct RunResult: Codable, Sendable {
   public let gradientEvaluations: Int
   public let predictedGradientEvaluations: Int
   public let wallSeconds: Double
+  /// Of a lane while all were at work; nil where nothing was done.
+  public let secondsPerUpdate: Double?
+  public let secondsPerObservation: Double?
   public let peakResidentBytes: Int
   public let predictedPeakBytes: Int
   public let checkpointBytes: Int

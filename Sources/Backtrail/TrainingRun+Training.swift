@@ -139,25 +139,28 @@ extension TrainingRun {
   ) throws -> RunResult {
     let configuration = experiment.configuration
     let observations = try database.observations()
-    let orders = experiment.orders.flatMap { order in
+    let orders = zip(experiment.orders, experiment.points).flatMap { order, points in
       series(
-        order.description, of: observations,
-        cost: ReplayPlanner.gradientEvaluations(of: order, points: experiment.points))
+        order.description, of: observations, cost: ReplayPlanner.gradientEvaluations(of: order, points: points))
     }
     let isAveraged = experiment.orders.contains(.forward) && configuration.averageDecay > 0
     let averages = isAveraged ? series(averageName, of: observations, cost: 0) : []
     let bySeries = Dictionary(grouping: orders + averages, by: \.order)
-    let names = configuration.orders.flatMap { $0 == "forward" && isAveraged ? [$0, averageName] : [$0] }
+    let names = experiment.orders.flatMap {
+      $0 == .forward && isAveraged ? [$0.description, averageName] : [$0.description]
+    }
+    let perUpdate = replay.gradientEvaluations > 0 ? replay.updateSeconds / Double(replay.gradientEvaluations) : nil
+    let perObservation = replay.observations > 0 ? replay.observationSeconds / Double(replay.observations) : nil
     return RunResult(
       run: folder.path, orders: orders, averages: averages,
       summary: names.map { name in
         SeriesSummary(
           name, seeds: bySeries[name] ?? [],
-          secondsPerUpdate: replay.updateSeconds / Double(max(1, replay.gradientEvaluations)),
-          secondsPerObservation: replay.observationSeconds / Double(max(1, replay.observations)))
+          secondsPerUpdate: perUpdate ?? 0, secondsPerObservation: perObservation ?? 0)
       },
       gradientEvaluations: replay.gradientEvaluations, predictedGradientEvaluations: plan.gradientEvaluations,
-      wallSeconds: wallSeconds, peakResidentBytes: ResidentMemory.peakBytes, predictedPeakBytes: predictedPeakBytes,
+      wallSeconds: wallSeconds, secondsPerUpdate: perUpdate, secondsPerObservation: perObservation,
+      peakResidentBytes: ResidentMemory.peakBytes, predictedPeakBytes: predictedPeakBytes,
       checkpointBytes: folder.checkpointBytes, stateBytes: experiment.stateBytes, lanes: configuration.lanes,
       fingerprint: fingerprint)
   }

@@ -67,6 +67,8 @@ enum ExitStatus: Int32 {
         }
     case is TensorError:
       self = .impossible
+    case is OutputError:
+      self = .cannotCreate
     default:
       return nil
     }

@@ -15,13 +15,21 @@ struct RunOptions: ParsableArguments {
   @Option(help: "The model: \(ModelSpecification.forms). (default: mlp:128)")
   var model: String?
 
-  @Option(help: "A composition order; repeat for several: \(CompositionOrder.forms). (default: forward, backward)")
+  @Option(
+    help: """
+      A composition order; repeat for several: \(CompositionOrder.forms). With an @ it gets a schedule of its own: \
+      tail:50@every:20. (default: forward, backward)
+      """)
   var order: [String] = []
 
   @Option(help: "N: the orders' iterates 1 to N can be observed. (default: 1000)")
   var steps: Int?
 
-  @Option(help: "Which iterates are observed: every:K, log:K or at:1,5,10. (default: 20 of them, evenly spaced)")
+  @Option(
+    help: """
+      Which iterates are observed: every:K, log:K, at:1,5,10, or auto:ERROR, as many as it takes to know the curve of the \
+      test loss to that mean error. (default: 20 of them, evenly spaced)
+      """)
   var evaluate: String?
 
   @Option(help: "Test examples an observation looks at, the same for all. (default: all)")
@@ -122,7 +130,10 @@ struct RunOptions: ParsableArguments {
   var config: String?
 
   /// Flags, then the file, then the defaults.
-  func configuration() throws -> RunConfiguration {
+  func configuration() throws -> RunConfiguration { try RunConfiguration(settings()) }
+
+  /// Flags, then the file.
+  func settings() throws -> RunSettings {
     var settings = RunSettings()
     settings.data = data
     settings.augment = augment
@@ -153,6 +164,6 @@ struct RunOptions: ParsableArguments {
     settings.checkpointChain = checkpointChain
     settings.checkpointLevel = checkpointLevel
     if let config { settings = settings.completed(by: try readConfigurationFile(config)) }
-    return try RunConfiguration(settings)
+    return settings
   }
 }

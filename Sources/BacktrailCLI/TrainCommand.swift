@@ -14,13 +14,18 @@ struct TrainCommand: AsyncParsableCommand {
   @Option(help: "The folder of the run; it must be new. (default: a new folder in runs/)")
   var out: String?
 
+  @OptionGroup var chart: ChartOption
+
   @Flag(help: "Print one JSON document instead of the table, and no progress.")
   var json = false
 
   func run() async throws {
     let configuration = try options.configuration()
     let experiment = try Experiment(configuration, initial: try await InitialTensors.read(configuration.initial))
-    try await follow(try TrainingRun.create(experiment, at: out ?? RunNames.new()), json: json)
+    let run = try TrainingRun.create(experiment, at: out ?? RunNames.new())
+    let result = try await follow(run, isQuiet: json)
+    if json { try printJSON(result) } else { print(summaryTable(result, configuration: run.experiment.configuration)) }
+    try chart.write { curveChart(result, of: run.experiment) }
   }
 }
 
@@ -48,25 +53,28 @@ struct ResumeCommand: AsyncParsableCommand {
   @Flag(help: "Go on with other numerics than the run's, and so to other bits.")
   var allowNumericsChange = false
 
+  @OptionGroup var chart: ChartOption
+
   @Flag(help: "Print one JSON document instead of the table, and no progress.")
   var json = false
 
   func run() async throws {
     let run = try TrainingRun.open(
       runFolder, steps: steps, lanes: lanes, memoryBudget: memoryBudget, allowNumericsChange: allowNumericsChange)
-    try await follow(run, json: json)
+    let result = try await follow(run, isQuiet: json)
+    if json { try printJSON(result) } else { print(summaryTable(result, configuration: run.experiment.configuration)) }
+    try chart.write { curveChart(result, of: run.experiment) }
   }
 }
 
-/// Trains `run` to its end, showing how far it is, and prints what it gave. SIGINT and SIGTERM stop it where it can be
-/// resumed.
-private func follow(_ run: TrainingRun, json: Bool) async throws {
+/// Trains `run` to its end, showing how far it is. SIGINT and SIGTERM stop it where it can be resumed.
+func follow(_ run: TrainingRun, isQuiet: Bool) async throws -> RunResult {
   let experiment = run.experiment
   let progress = ReplayProgress()
-  let reporter = json ? nil : ProgressReporter(progress, observationCost: experiment.observationCost)
+  let reporter = isQuiet ? nil : ProgressReporter(progress, observationCost: experiment.observationCost)
   var listener = TrainingRun.Listener()
   listener.didNotice = { printToStandardError("backtrail: \($0)") }
-  if !json {
+  if !isQuiet {
     listener.willFollow = { plan in
       let observations = plan.observationCount + plan.averageObservationCount
       printToStandardError(
@@ -82,11 +90,7 @@ private func follow(_ run: TrainingRun, json: Bool) async throws {
   defer { signals.forEach { $0.ignore() } }
   let result = await training.result
   reporter?.stop()
-  if json {
-    try printJSON(try result.get())
-  } else {
-    print(summaryTable(try result.get(), configuration: experiment.configuration))
-  }
+  return try result.get()
 }
 
 private func describe(_ experiment: Experiment) -> String {

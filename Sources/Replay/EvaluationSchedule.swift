@@ -8,8 +8,10 @@ public enum EvaluationSchedule: Hashable, Sendable {
   case logarithmic(Int)
   /// Just these.
   case at([Int])
+  /// Where the curve bends, until it is known to this mean absolute error of the test loss.
+  case automatic(error: Double)
 
-  /// The observed n of a run of `steps` batches, ascending.
+  /// The observed n of a run of `steps` batches, ascending; of an automatic schedule those it begins with.
   public func points(steps: Int) throws(ScheduleError) -> [Int] {
     switch self {
     case .every(let stride):
@@ -21,6 +23,8 @@ public enum EvaluationSchedule: Hashable, Sendable {
       let ratio = log(Double(steps)) / Double(count - 1)
       let points = (0..<count).map { min(steps, Int(exp(ratio * Double($0)).rounded())) }
       return Array(Set(points + [steps])).sorted()
+    case .automatic:
+      return Array(Set(sequence(first: 1) { $0 <= steps / 2 ? 2 * $0 : nil } + [steps])).sorted()
     case .at(let points):
       if let outside = points.first(where: { !(1...steps).contains($0) }) {
         throw .outside(outside, steps: steps)
@@ -35,14 +39,20 @@ extension EvaluationSchedule: CustomStringConvertible {
     switch self {
     case .every(let stride): "every:\(stride)"
     case .logarithmic(let count): "log:\(count)"
+    case .automatic(let error): "auto:\(error)"
     case .at(let points): "at:" + points.map(String.init).joined(separator: ",")
     }
   }
 
-  /// Reads `every:K`, `log:K` or `at:1,5,10`.
+  /// Reads `every:K`, `log:K`, `at:1,5,10` or `auto:ERROR`.
   public init(_ specification: String) throws(ScheduleError) {
     let parts = specification.split(separator: ":", maxSplits: 1).map(String.init)
     guard parts.count == 2 else { throw .unreadable(specification) }
+    if parts[0] == "auto" {
+      guard let error = Double(parts[1]), error.isFinite, error > 0 else { throw .unreadable(specification) }
+      self = .automatic(error: error)
+      return
+    }
     let numbers = parts[1].split(separator: ",", omittingEmptySubsequences: false).map { Int($0) }
     guard let first = numbers.first ?? nil, numbers.allSatisfy({ ($0 ?? 0) > 0 }) else {
       throw .unreadable(specification)
@@ -65,7 +75,7 @@ public enum ScheduleError: Error, Equatable, CustomStringConvertible {
   public var description: String {
     switch self {
     case .unreadable(let text):
-      "'\(text)' is not an evaluation schedule; write every:K, log:K (K up to 1000000) or at:1,5,10"
+      "'\(text)' is not an evaluation schedule; write every:K, log:K (K up to 1000000), at:1,5,10, or auto:ERROR with an error of the test loss such as 0.001"
     case .outside(let n, let steps):
       "the evaluation schedule asks for iterate \(n), but the run has iterates 1 to \(steps)"
     }

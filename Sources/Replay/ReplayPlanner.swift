@@ -24,8 +24,8 @@ public struct ReplicaProgress: Hashable, Sendable {
 /// Turns wanted iterates into a plan.
 public struct ReplayPlanner: Sendable {
   public var orders: [CompositionOrder]
-  /// The observed n of every order; all are defined by all orders.
-  public var points: [Int]
+  /// The observed n of each order, which defines them.
+  public var points: [[Int]]
   /// Which of `orders` are observed; the others are there for stored states on their paths.
   public var observedOrders: Range<Int>
   /// What is there already, a replica each: iterates are wanted for each, with its own initial state and batches.
@@ -43,10 +43,17 @@ public struct ReplayPlanner: Sendable {
   public var memorySlots: Int?
   public var slotCosts = SlotCosts(step: 1)
 
-  public init(orders: [CompositionOrder], points: [Int]) {
+  /// - Parameter points: the observed n, by order.
+  public init(orders: [CompositionOrder], points: [[Int]]) {
+    precondition(points.count == orders.count, "the points of each order")
     self.orders = orders
     self.points = points
     observedOrders = orders.indices
+  }
+
+  /// Observes all orders at the same n.
+  public init(orders: [CompositionOrder], points: [Int]) {
+    self.init(orders: orders, points: Array(repeating: points, count: orders.count))
   }
 
   /// Gradient evaluations of one replica of `order` alone at these points.
@@ -92,7 +99,7 @@ public struct ReplayPlanner: Sendable {
   }
 
   private func work(_ progress: ReplicaProgress) -> ReplayPlan.Work {
-    let wanted = observedOrders.flatMap { order in points.map { Iterate(order: order, n: $0) } }.filter {
+    let wanted = observedOrders.flatMap { order in points[order].map { Iterate(order: order, n: $0) } }.filter {
       let isAverageMissing = averagesForward && orders[$0.order] == .forward && !progress.averagesObserved.contains($0.n)
       return isAverageMissing || !progress.observed.contains($0)
     }

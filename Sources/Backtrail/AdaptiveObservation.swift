@@ -1,0 +1,94 @@
+import Foundation
+
+/// Observes a curve where that tells most about it for what it costs, until its error is below a bound or a budget is spent.
+///
+/// What it does next follows from what was observed alone, so an interrupted run goes on where it was.
+struct AdaptiveObservation {
+  /// The last n.
+  let steps: Int
+  /// The mean absolute error of the test loss that is wanted, over all n.
+  let error: Double
+  /// What may be spent for one seed; nil for as much as it takes.
+  let budget: Double?
+  /// Of observing one n of one seed.
+  let cost: (Int) -> Double
+
+  struct Outcome {
+    /// All n that are wanted so far, ascending.
+    var points: [Int]
+    /// Whether nothing more is wanted.
+    var isComplete = false
+    /// As the observed points tell it; infinite where they are too few.
+    var estimatedError = Double.infinity
+    /// As new n showed it that were chosen before they were looked at; nil where none were.
+    var checkedError: Double?
+  }
+
+  /// How many n a check looks at.
+  private static let checkCount = 6
+
+  /// - Parameter losses: what was observed, by n, of each seed.
+  func outcome(losses: [[Int: Double]]) -> Outcome {
+    func isObserved(_ points: [Int]) -> Bool { points.allSatisfy { n in losses.allSatisfy { $0[n] != nil } } }
+    func curves(_ points: [Int]) -> [Curve] {
+      losses.map { losses in Curve(points.map { ($0, losses[$0] ?? .nan) }) }
+    }
+    var outcome = Outcome(points: beginning())
+    // What checks found the estimate to be short of.
+    var shortfall = 1.0
+    var checks = 0
+    while true {
+      guard isObserved(outcome.points) else { return outcome }
+      let known = curves(outcome.points)
+      let refiner = ObservationRefiner(curves: known)
+      outcome.estimatedError = shortfall * refiner.error
+      let isKnown = outcome.estimatedError <= error
+      let wanted = isKnown
+        ? checkPoints(round: checks, besides: outcome.points)
+        : Array(refiner.next(cost: cost).prefix(max(2, outcome.points.count / 4)))
+      let affordable = affordable(wanted, besides: outcome.points)
+      guard !affordable.isEmpty, !isKnown || affordable.count == wanted.count else {
+        outcome.isComplete = true
+        return outcome
+      }
+      let before = outcome.estimatedError
+      outcome.points = (outcome.points + affordable).sorted()
+      guard isObserved(outcome.points) else { return outcome }
+      if isKnown {
+        checks += 1
+        let found = mean(
+          zip(known, losses).flatMap { curve, losses in affordable.map { abs(curve.value(at: $0) - (losses[$0] ?? .nan)) } })
+        outcome.checkedError = found
+        if found <= error {
+          outcome.isComplete = true
+          return outcome
+        }
+        shortfall *= max(1, found / before)
+      }
+    }
+  }
+
+  /// Powers of two and the last n, as far as the budget allows: the last first, then the cheapest.
+  private func beginning() -> [Int] {
+    let powers = sequence(first: 1) { 2 * $0 }.prefix { $0 < steps }
+    return ([steps] + affordable(Array(powers), besides: [steps])).sorted()
+  }
+
+  /// n all along the curve, others each time, in the middle of their stretches at first.
+  private func checkPoints(round: Int, besides observed: [Int]) -> [Int] {
+    let shift = (0.5 + Double(round) * 0.618_033_988_749_894_9).truncatingRemainder(dividingBy: 1)
+    let taken = Set(observed)
+    return Set((0..<Self.checkCount).map { 1 + Int((Double($0) + shift) / Double(Self.checkCount) * Double(steps)) })
+      .filter { $0 < steps && !taken.contains($0) }.sorted()
+  }
+
+  private func affordable(_ wanted: [Int], besides observed: [Int]) -> [Int] {
+    guard let budget else { return wanted }
+    var left = budget - observed.reduce(0) { $0 + cost($1) }
+    return wanted.filter { n in
+      guard cost(n) <= left else { return false }
+      left -= cost(n)
+      return true
+    }
+  }
+}

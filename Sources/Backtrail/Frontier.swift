@@ -1,0 +1,69 @@
+import Replay
+
+/// What ways to approximate the exact backward curve cost, and how near to it they come on the same batches: the document
+/// `frontier --json` prints.
+public struct Frontier: Codable, Sendable {
+  /// One way: an order observed by a schedule, its observations joined by lines.
+  public struct Point: Codable, Sendable {
+    public let series: String
+    public let schedule: String
+    /// For one seed.
+    public let gradientEvaluations: Int
+    /// Of those of the exact curve.
+    public let costFraction: Double
+    /// On the run's lanes at its measured rates, for one seed, observations included.
+    public let seconds: Double
+    /// Predicted, were it run alone.
+    public let peakBytes: Int
+    /// Over all compared n: |difference| to the exact curve.
+    public let lossError: Estimate
+    public let worstLossError: Estimate
+    public let accuracyError: Estimate
+    public let worstAccuracyError: Estimate
+    /// Mean test loss over the compared n.
+    public let testLoss: Estimate
+    /// Of the test loss, from one observed n to the next; nil with fewer than three.
+    public let noise: Estimate?
+    /// ‖θ − θ_exact‖ / ‖θ_exact − θ_0‖ of the parameters at the last n.
+    public let distance: Estimate?
+    /// 1 − lossError / that of the best free guess: 1 is exact, 0 no better than guessing; nil without guesses.
+    public let skill: Estimate?
+    /// Whether skill is above 0 with 95 % confidence.
+    public let hasSkill: Bool
+    /// Whether no other point costs less and errs less.
+    public let isOptimal: Bool
+  }
+
+  /// What an ordinary forward run gives as a guess of the backward curve.
+  public struct Guess: Codable, Sendable {
+    public let name: String
+    public let lossError: Estimate
+  }
+
+  public let run: String
+  public let exact: Point
+  /// The n at which curves are compared: every observed one of the exact curve in this range.
+  public let comparedFrom: Int
+  public let comparedTo: Int
+  public let comparedCount: Int
+  public let seeds: Int
+  /// Best first.
+  public let guesses: [Guess]
+  /// By gradient evaluations.
+  public let points: [Point]
+}
+
+/// How the exact curve and its approximations are asked for.
+extension Frontier {
+  /// Orders worth comparing over N steps, each with a schedule that its cost allows.
+  public static func orders(steps: Int) -> [String] {
+    func part(_ divisor: Int) -> Int { max(1, steps / divisor) }
+    let often = "@every:\(part(100))"
+    return ["backward", "forward"]
+      + Set([part(100), part(20), part(5)]).sorted().map { "tail:\($0)\(often)" }
+      + ["window:\(part(20))\(often)", "sliding:8\(often)", "sliding-forward:8\(often)"]
+  }
+
+  /// The schedule of the exact curve, where none is given.
+  public static func schedule(steps: Int) -> String { "every:\(max(1, steps / 100))" }
+}

@@ -1,0 +1,102 @@
+import Replay
+import Storage
+
+/// A way to approximate a curve, before it is compared.
+struct FrontierCandidate {
+  struct Cost {
+    let evaluations: Int
+    let seconds: Double
+    let peakBytes: Int
+  }
+
+  let series: String
+  let schedule: String
+  let points: Set<Int>
+  let cost: Cost
+  let distance: Estimate?
+}
+
+/// Holds what was observed against the exact backward curve, seed by seed.
+struct FrontierComparison {
+  let seeds: [Int]
+  let observations: [String: [Observation]]
+  /// The compared n.
+  let range: ClosedRange<Int>
+
+  private static let exact = CompositionOrder.backward.description
+
+  /// Per-observation decays among which the exponential average of forward's curve chooses the best one.
+  private static let decays = [0.5, 0.8, 0.9, 0.95, 0.98, 0.99]
+
+  /// What a series showed, by seed.
+  private func curves(_ series: String, _ value: (Observation) -> Double) -> [Curve] {
+    let bySeed = Dictionary(grouping: observations[series] ?? [], by: \.seed)
+    return seeds.map { seed in Curve((bySeed[seed] ?? []).map { ($0.n, value($0)) }) }
+  }
+
+  func frontier(_ candidates: [FrontierCandidate], run: String) -> Frontier {
+    let losses = curves(Self.exact, \.testLoss), accuracies = curves(Self.exact, \.testAccuracy)
+    let guesses = guesses(losses)
+    let best = guesses.min { mean($0.errors) < mean($1.errors) }
+    let exactCost = candidates.first { $0.series == Self.exact }?.cost.evaluations ?? 1
+
+    func point(_ candidate: FrontierCandidate, dominated: (Double) -> Bool) -> Frontier.Point {
+      let seen = curves(candidate.series, \.testLoss).map { $0.restricted(to: candidate.points) }
+      let seenAccuracy = curves(candidate.series, \.testAccuracy).map { $0.restricted(to: candidate.points) }
+      let lossErrors = zip(seen, losses).map { $0.errors(against: $1, in: range) }
+      let accuracyErrors = zip(seenAccuracy, accuracies).map { $0.errors(against: $1, in: range) }
+      let noises = seen.compactMap { $0.neighbourNoise(in: range) }
+      let lossError = Estimate(lossErrors.map(mean))
+      let skill = best.map { best in
+        Estimate(zip(lossErrors, best.errors).map { $1 > 0 ? 1 - mean($0) / $1 : 0 })
+      }
+      return Frontier.Point(
+        series: candidate.series, schedule: candidate.schedule, gradientEvaluations: candidate.cost.evaluations,
+        costFraction: Double(candidate.cost.evaluations) / Double(exactCost), seconds: candidate.cost.seconds,
+        peakBytes: candidate.cost.peakBytes, lossError: lossError,
+        worstLossError: Estimate(lossErrors.map { $0.max() ?? 0 }), accuracyError: Estimate(accuracyErrors.map(mean)),
+        worstAccuracyError: Estimate(accuracyErrors.map { $0.max() ?? 0 }),
+        testLoss: Estimate(zip(seen, losses).map { curve, exact in
+          mean(exact.points.filter { range.contains($0.n) }.map { curve.value(at: $0.n) })
+        }),
+        noise: noises.isEmpty ? nil : Estimate(noises), distance: candidate.distance, skill: skill,
+        hasSkill: (skill?.interval.lowerBound ?? 0) > 0, isOptimal: !dominated(lossError.mean))
+    }
+    let errors = candidates.map { candidate in
+      mean(zip(curves(candidate.series, \.testLoss), losses).map {
+        mean($0.restricted(to: candidate.points).errors(against: $1, in: range))
+      })
+    }
+    let points = candidates.map { candidate in
+      point(candidate) { error in
+        zip(candidates, errors).contains { other, otherError in
+          let cost = other.cost.evaluations
+          return cost <= candidate.cost.evaluations && otherError <= error
+            && (cost < candidate.cost.evaluations || otherError < error)
+        }
+      }
+    }.sorted { ($0.gradientEvaluations, $0.lossError.mean) < ($1.gradientEvaluations, $1.lossError.mean) }
+    let exact = points.last { $0.series == Self.exact } ?? points[points.count - 1]
+    return Frontier(
+      run: run, exact: exact, comparedFrom: range.lowerBound, comparedTo: range.upperBound,
+      comparedCount: losses[0].points.count { range.contains($0.n) }, seeds: seeds.count,
+      guesses: guesses.map { Frontier.Guess(name: $0.name, lossError: Estimate($0.errors)) }
+        .sorted { $0.lossError.mean < $1.lossError.mean },
+      points: points)
+  }
+
+  /// Guesses that a forward run gives for nothing, with their mean errors by seed.
+  private func guesses(_ exact: [Curve]) -> [(name: String, errors: [Double])] {
+    let forward = curves(CompositionOrder.forward.description, \.testLoss)
+    guard forward.allSatisfy({ $0.points.count > 1 }) else { return [] }
+    func errors(_ guess: (Curve) -> Curve) -> [Double] {
+      zip(forward, exact).map { mean(guess($0).errors(against: $1, in: range)) }
+    }
+    let averages = Self.decays.map { decay in (decay, errors { $0.smoothed(decay: decay) }) }
+    var guesses = [("the forward curve", errors { $0 }), ("a line in log n through it", errors { $0.logarithmicLine(in: range) })]
+    if let (decay, errors) = averages.min(by: { mean($0.1) < mean($1.1) }) {
+      guesses.append(("its exponential average \(decay)", errors))
+    }
+    return guesses
+  }
+}

@@ -1,0 +1,127 @@
+import Networks
+import Replay
+import Storage
+import Tensors
+
+extension TrainingRun {
+  /// Compares what a finished run observed of each order, by its whole schedule and by sparser ones, with its exact backward
+  /// curve.
+  /// - Parameters:
+  ///   - from: the first n compared; nil for the middle of the run.
+  ///   - measuresDistance: whether last iterates are brought back to tell how far apart their parameters are.
+  /// - Throws: `RunError.impossible` where the run has no backward curve to compare with.
+  public func frontier(from: Int? = nil, measuresDistance: Bool = true) async throws -> Frontier {
+    let last = experiment.configuration.steps
+    let first = from ?? last / 2
+    guard let backward = experiment.orders.firstIndex(of: .backward) else {
+      throw RunError.impossible("\(folder.path) has no backward curve to compare with; train one with --order backward")
+    }
+    let compared = experiment.points[backward].filter { (first...max(first, last)).contains($0) }
+    guard let final = compared.last, compared.count >= 3 else {
+      throw RunError.impossible(
+        """
+        the backward curve of \(folder.path) is observed at \(compared.count) n from \(first) on, but 3 are needed; \
+        observe it more often with --evaluate, or compare from a smaller --compare-from
+        """)
+    }
+    let record = try database.record()
+    guard record.status == .finished, let result = try record.result.map({ try decodeJSON(RunResult.self, from: $0, in: folder) })
+    else { throw RunError.impossible("\(folder.path) is not finished; go on with 'backtrail resume \(folder.path)'") }
+    let observations = Dictionary(grouping: try database.observations(), by: \.series)
+    let comparison = FrontierComparison(
+      seeds: Array(experiment.configuration.seeds), observations: observations, range: first...final)
+
+    var distances: [String: Estimate] = [:]
+    if measuresDistance {
+      for (order, estimate) in try await parameterDistances(at: final) { distances[order] = estimate }
+    }
+    var candidates: [FrontierCandidate] = []
+    for (order, points) in zip(experiment.orders, experiment.points) {
+      for (schedule, points) in Self.schedules(points, steps: last, range: first...final) {
+        let cost = try cost(of: order, points: points, rates: result)
+        // Along one path observing more seldom saves nothing.
+        if let before = candidates.last, before.series == order.description, before.cost.evaluations == cost.evaluations { continue }
+        candidates.append(
+          FrontierCandidate(
+            series: order.description, schedule: schedule, points: Set(points), cost: cost,
+            distance: order == .backward ? nil : distances[order.description]))
+      }
+    }
+    if let average = result.averages.first?.order, let forward = experiment.orders.firstIndex(of: .forward) {
+      let points = experiment.points[forward]
+      candidates.append(
+        FrontierCandidate(
+          series: average, schedule: "\(points.count) points", points: Set(points),
+          cost: try cost(of: .forward, points: points, rates: result), distance: nil))
+    }
+    return comparison.frontier(candidates, run: folder.path)
+  }
+
+  /// A schedule's own points, and sparser schedules of some of them: each with at least two points in `range`.
+  private static func schedules(
+    _ points: [Int], steps: Int, range: ClosedRange<Int>
+  ) -> [(schedule: String, points: [Int])] {
+    let all = Set(points)
+    let step = points.first ?? 1
+    let multiples = [1, 2, 4, 5, 10, 20, 25, 50, 100, 200, 250, 500].map { EvaluationSchedule.every(step * $0) }
+    let logarithmic = [80, 40, 20, 10].map(EvaluationSchedule.logarithmic)
+    var found: [(String, [Int])] = []
+    for schedule in multiples + logarithmic {
+      guard let wanted = try? schedule.points(steps: steps), wanted.allSatisfy(all.contains),
+        wanted.count(where: range.contains) >= 2, !found.contains(where: { $0.1 == wanted })
+      else { continue }
+      found.append((schedule.description, wanted))
+    }
+    if !found.contains(where: { $0.1 == points }) { found.insert(("\(points.count) points", points), at: 0) }
+    return found
+  }
+
+  private func cost(of order: CompositionOrder, points: [Int], rates: RunResult) throws -> FrontierCandidate.Cost {
+    var alone = experiment
+    alone.orders = [order]
+    alone.points = [points]
+    alone.maps = Array(experiment.maps.prefix(1))
+    let plan = alone.plan()
+    let update = rates.secondsPerUpdate ?? 0
+    let observation = update > 0 ? (rates.secondsPerObservation ?? 0) / update : 0
+    return FrontierCandidate.Cost(
+      evaluations: plan.gradientEvaluations,
+      seconds: update * plan.duration(lanes: experiment.configuration.lanes, observationCost: observation),
+      peakBytes: alone.memoryEstimate(plan, isOpen: true).peakBytes)
+  }
+
+  /// How far the parameters of each order's iterate n are from backward's, in units of backward's way from the start.
+  private func parameterDistances(at n: Int) async throws -> [(String, Estimate)] {
+    let records = try storedStates()
+    var values: [String: [Double]] = [:]
+    for replica in experiment.maps.indices {
+      let exact = try await bringBack(.backward, n: n, replica: replica, records: records[replica]).0
+      let start = StoredState(try experiment.initialState(replica: replica))
+      let way = experiment.layout.parameterDistance(exact, start)
+      for (order, points) in zip(experiment.orders, experiment.points) where order != .backward && points.contains(n) {
+        let state = try await bringBack(order, n: n, replica: replica, records: records[replica]).0
+        values[order.description, default: []].append(experiment.layout.parameterDistance(state, exact) / way)
+      }
+    }
+    return values.map { ($0, Estimate($1)) }
+  }
+}
+
+extension StateLayout {
+  /// The Euclidean distance between the parameters of two states.
+  func parameterDistance(_ a: StoredState, _ b: StoredState) -> Double {
+    a.read { a in
+      b.read { b in
+        var sum = 0.0
+        for tensor in tensors where tensor.role == .parameter {
+          let (x, y) = (a.values.vector.part(tensor.region), b.values.vector.part(tensor.region))
+          for index in 0..<x.count {
+            let difference = Double(x[index] - y[index])
+            sum += difference * difference
+          }
+        }
+        return sum.squareRoot()
+      }
+    }
+  }
+}

@@ -1,0 +1,39 @@
+import ArgumentParser
+import Backtrail
+import Foundation
+import Reports
+
+/// Where a command draws what it found.
+struct ChartOption: ParsableArguments {
+  @Option(help: "Draw a chart of it too.", transform: { path in
+    guard path.hasSuffix(".svg") else { throw ValidationError("'\(path)' must end in .svg, the format charts are drawn in") }
+    return path
+  })
+  var chart: String?
+
+  func write(_ make: () -> Chart) throws {
+    if let chart { try writeFile(make().svg(), to: chart) }
+  }
+}
+
+/// Writes a file that the user asked for.
+/// - Throws: `StorageError.cannotCreate` naming it.
+func writeFile(_ text: String, to path: String) throws {
+  do {
+    try Data(text.utf8).write(to: URL(fileURLWithPath: path), options: .atomic)
+  } catch {
+    throw OutputError.cannotWrite(path, reason: error.localizedDescription)
+  }
+}
+
+/// A file a command was asked to write and couldn't.
+enum OutputError: Error, CustomStringConvertible {
+  case cannotWrite(String, reason: String)
+
+  var description: String {
+    switch self {
+    case .cannotWrite(let path, let reason):
+      "can't write \(path): \(reason); name a file in a folder that exists and may be written to"
+    }
+  }
+}

@@ -1,0 +1,71 @@
+import ArgumentParser
+import Backtrail
+import Foundation
+import Replay
+
+struct FrontierCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "frontier",
+    abstract: "Measure what cheaper ways to the backward curve cost, and how near to it they come.",
+    discussion: """
+      Trains exact backward and the given orders on the same batches in one run, shares what they share, and compares each \
+      order, by its whole schedule and by sparser ones, with the exact curve. An order can have a schedule of its own: \
+      --order tail:50@every:20. Takes the options of 'train'; --seeds K gives intervals. Without --order it compares \
+      tails, a window, sliding windows, forward and its average, each observed a hundred times.
+      """)
+
+  @OptionGroup var options: RunOptions
+
+  @Option(help: "The folder of the run; it must be new. (default: a new folder in runs/)")
+  var out: String?
+
+  @Option(help: "Compare what this finished run observed, and train nothing.")
+  var run: String?
+
+  @Option(help: "The first n compared. (default: the middle of the run)")
+  var compareFrom: Int?
+
+  @Flag(inversion: .prefixedNo, help: "Bring last iterates back to compare their parameters.")
+  var distance = true
+
+  @Option(help: "Write the points as comma-separated values.")
+  var csv: String?
+
+  @OptionGroup var chart: ChartOption
+
+  @Flag(help: "Print one JSON document instead of the table, and no progress.")
+  var json = false
+
+  func validate() throws {
+    if run != nil && out != nil { throw ValidationError("--run compares a run that is there, so --out can't be given with it") }
+    if let compareFrom, compareFrom < 1 { throw ValidationError("--compare-from is \(compareFrom), but must be 1 or more") }
+  }
+
+  func run() async throws {
+    let training = if let run { try TrainingRun.open(run) } else { try await train() }
+    let frontier = try await training.frontier(from: compareFrom, measuresDistance: distance)
+    if json {
+      try printJSON(frontier)
+    } else {
+      print(frontierTable(frontier))
+    }
+    if let csv { try writeFile(frontierCSV(frontier), to: csv) }
+    try chart.write { frontierChart(frontier, of: training.experiment) }
+  }
+
+  private func train() async throws -> TrainingRun {
+    var settings = try options.settings()
+    let steps = try RunConfiguration(settings).steps
+    var orders = settings.order ?? Frontier.orders(steps: steps)
+    for needed in ["forward", "backward"] where !orders.contains(where: { $0 == needed || $0.hasPrefix(needed + "@") }) {
+      orders.insert(needed, at: 0)
+    }
+    settings.order = orders
+    settings.evaluate = settings.evaluate ?? Frontier.schedule(steps: steps)
+    let configuration = try RunConfiguration(settings)
+    let experiment = try Experiment(configuration, initial: try await InitialTensors.read(configuration.initial))
+    let run = try TrainingRun.create(experiment, at: out ?? RunNames.new())
+    _ = try await follow(run, isQuiet: json)
+    return run
+  }
+}

@@ -1,0 +1,72 @@
+import Backtrail
+import Foundation
+
+/// What `frontier` says.
+func frontierTable(_ frontier: Frontier) -> String {
+  var rows = [
+    ["", "order", "schedule", "gradient evaluations", "of exact", "time", "memory", "loss error", "worst", "accuracy error", "noise", "distance", "skill"]
+  ]
+  for point in frontier.points {
+    let isExact = point.series == frontier.exact.series && point.lossError.mean == 0
+    rows.append([
+      point.isOptimal ? "*" : "", point.series, point.schedule, grouped(point.gradientEvaluations),
+      String(format: point.costFraction < 0.0995 ? "%.1f %%" : "%.0f %%", 100 * point.costFraction),
+      duration(point.seconds), size(point.peakBytes), estimate(point.lossError), short(point.worstLossError.mean),
+      short(point.accuracyError.mean), point.noise.map { short($0.mean) } ?? "-",
+      point.distance.map { String(format: "%.3f", $0.mean) } ?? "-",
+      isExact ? "exact" : point.skill.map { estimate($0, digits: 2) + (point.hasSkill ? "" : ", none") } ?? "-",
+    ])
+  }
+  let seeds = frontier.seeds > 1 ? "means over \(frontier.seeds) seeds ± 95 % confidence" : "one seed, so no confidence: give --seeds 6"
+  var notes = [
+    """
+    Errors: |difference| of test loss and accuracy to the exact backward curve at its \(grouped(frontier.comparedCount)) observed n \
+    from \(grouped(frontier.comparedFrom)) to \(grouped(frontier.comparedTo)), observations joined by lines in log n; \(seeds).
+    """,
+    "Costs: one seed, alone. *: nothing cheaper errs less. Noise: standard deviation of the loss from one observed n to the next.",
+    "Distance: of the parameters at the last n to exact backward's, in units of its way from the initial state.",
+  ]
+  if let best = frontier.guesses.first {
+    let others = frontier.guesses.dropFirst().map { "\($0.name) \(short($0.lossError.mean))" }.joined(separator: ", ")
+    notes.append(
+      """
+      Skill: 1 − loss error / \(short(best.lossError.mean)), the error of the best free guess: \(best.name) (\(others)). \
+      "none": not above 0 with 95 % confidence.
+      """)
+  }
+  let alignment: [ColumnAlignment] = [.left, .left, .left] + Array(repeating: .right, count: 10)
+  return textTable(rows, alignment: alignment) + "\n\n" + notes.joined(separator: "\n")
+}
+
+/// A number with two significant digits, for errors.
+private func short(_ value: Double) -> String {
+  value == 0 ? "0" : String(format: value < 0.00095 ? "%.5f" : "%.4f", value)
+}
+
+private func estimate(_ estimate: Estimate, digits: Int? = nil) -> String {
+  func text(_ value: Double) -> String { digits.map { String(format: "%.\($0)f", value) } ?? short(value) }
+  return text(estimate.mean) + (estimate.halfWidth.map { " ± " + text($0) } ?? "")
+}
+
+/// The points as comma-separated values, a header first; an interval's half-width is empty for one seed.
+func frontierCSV(_ frontier: Frontier) -> String {
+  let header = [
+    "order", "schedule", "gradient_evaluations", "cost_fraction", "seconds", "peak_bytes", "test_loss", "loss_error",
+    "loss_error_half_width", "worst_loss_error", "accuracy_error", "worst_accuracy_error", "noise", "distance", "skill",
+    "skill_half_width", "has_skill", "is_optimal",
+  ]
+  func text(_ value: Double?) -> String { value.map { String(format: "%.9g", $0) } ?? "" }
+  func quoted(_ value: String) -> String {
+    value.contains { $0 == "," || $0 == "\"" } ? "\"" + value.replacing("\"", with: "\"\"") + "\"" : value
+  }
+  let rows = frontier.points.map { point in
+    [
+      quoted(point.series), quoted(point.schedule), String(point.gradientEvaluations), text(point.costFraction),
+      text(point.seconds), String(point.peakBytes), text(point.testLoss.mean), text(point.lossError.mean),
+      text(point.lossError.halfWidth), text(point.worstLossError.mean), text(point.accuracyError.mean),
+      text(point.worstAccuracyError.mean), text(point.noise?.mean), text(point.distance?.mean), text(point.skill?.mean),
+      text(point.skill?.halfWidth), String(point.hasSkill), String(point.isOptimal),
+    ]
+  }
+  return ([header] + rows).map { $0.joined(separator: ",") + "\n" }.joined()
+}
