@@ -43,27 +43,29 @@ struct AdaptiveObservation {
       let refiner = ObservationRefiner(curves: known)
       outcome.estimatedError = shortfall * refiner.error
       let isKnown = outcome.estimatedError <= error
-      let wanted = isKnown
+      // A budget may be spent before the error is reached: half-way through, its estimate is checked.
+      let isChecked = isKnown || checks == 0 && budget.map { spent(on: outcome.points) > $0 / 2 } ?? false
+      let wanted = isChecked
         ? checkPoints(round: checks, besides: outcome.points)
         : Array(refiner.next(cost: cost).prefix(max(2, outcome.points.count / 4)))
       let affordable = affordable(wanted, besides: outcome.points)
-      guard !affordable.isEmpty, !isKnown || affordable.count == wanted.count else {
+      guard !affordable.isEmpty else {
         outcome.isComplete = true
         return outcome
       }
       let before = outcome.estimatedError
       outcome.points = (outcome.points + affordable).sorted()
       guard isObserved(outcome.points) else { return outcome }
-      if isKnown {
+      if isChecked {
         checks += 1
         let found = mean(
           zip(known, losses).flatMap { curve, losses in affordable.map { abs(curve.value(at: $0) - (losses[$0] ?? .nan)) } })
         outcome.checkedError = found
-        if found <= error {
+        if isKnown && found <= error {
           outcome.isComplete = true
           return outcome
         }
-        shortfall *= max(1, found / before)
+        if before > 0, before.isFinite { shortfall *= max(1, found / before) }
       }
     }
   }
@@ -82,9 +84,11 @@ struct AdaptiveObservation {
       .filter { $0 < steps && !taken.contains($0) }.sorted()
   }
 
+  private func spent(on points: [Int]) -> Double { points.reduce(0) { $0 + cost($1) } }
+
   private func affordable(_ wanted: [Int], besides observed: [Int]) -> [Int] {
     guard let budget else { return wanted }
-    var left = budget - observed.reduce(0) { $0 + cost($1) }
+    var left = budget - spent(on: observed)
     return wanted.filter { n in
       guard cost(n) <= left else { return false }
       left -= cost(n)

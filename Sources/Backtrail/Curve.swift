@@ -53,15 +53,23 @@ struct Curve {
   func logarithmicLine(in range: ClosedRange<Int>) -> Curve {
     let chosen = points.filter { range.contains($0.n) && $0.n > 0 }
     let x = chosen.map { log(Double($0.n)) }
-    let (centerX, centerY) = (mean(x), mean(chosen.map(\.value)))
+    let (centerX, centerY) = (Backtrail.mean(x), Backtrail.mean(chosen.map(\.value)))
     let spread = x.reduce(0) { $0 + ($1 - centerX) * ($1 - centerX) }
     let slope = spread > 0 ? zip(x, chosen).reduce(0) { $0 + ($1.0 - centerX) * ($1.1.value - centerY) } / spread : 0
     return Curve(zip(x, chosen).map { ($1.n, centerY + slope * ($0 - centerX)) })
   }
 
-  /// The standard deviation of the change from one point in `range` to the next; nil with fewer than three.
+  /// Over all n in `range`.
+  func mean(over range: ClosedRange<Int>) -> Double {
+    range.reduce(0) { $0 + value(at: $1) } / Double(range.count)
+  }
+
+  /// The standard deviation of the change from one point in `range` to the next; nil with fewer than three, or where they are
+  /// not at even distances (the last one may be nearer).
   func neighbourNoise(in range: ClosedRange<Int>) -> Double? {
-    let chosen = points.filter { range.contains($0.n) }.map(\.value)
-    return standardDeviation(zip(chosen, chosen.dropFirst()).map { $1 - $0 })
+    let chosen = points.filter { range.contains($0.n) }
+    let gaps = zip(chosen, chosen.dropFirst()).map { $1.n - $0.n }
+    guard gaps.dropLast().allSatisfy({ $0 == gaps.first }) else { return nil }
+    return standardDeviation(zip(chosen, chosen.dropFirst()).map { $1.value - $0.value })
   }
 }

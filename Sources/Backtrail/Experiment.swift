@@ -10,6 +10,7 @@ public struct Experiment: Sendable {
   /// As given, with the batch size and the data set's full name filled in.
   public internal(set) var configuration: RunConfiguration
   public let dataset: Dataset
+  /// Those observed, as far as it is known by now where an order or a schedule is automatic.
   public internal(set) var orders: [CompositionOrder]
   /// The observed n of each order, ascending.
   public internal(set) var points: [[Int]]
@@ -17,6 +18,8 @@ public struct Experiment: Sendable {
   public internal(set) var maps: [NetworkUpdateMap]
   /// What the configuration's files held when it was read.
   public let inputs: InputDigests
+  /// What the configuration asks for; `orders` and `points` are what that comes to by now.
+  let wishes: [ObservationWish]
   let evaluator: Evaluator
   /// What the memory budget led to; nil without one, and before `fitted()`.
   public internal(set) var memoryChoice: MemoryChoice?
@@ -47,8 +50,8 @@ public struct Experiment: Sendable {
     // First what can be refused at once, then what takes time to read.
     let model = try ModelSpecification(configuration.model)
     let requests = configuration.orders.map { OrderRequest($0, otherwise: configuration.evaluate) }
-    orders = try requests.map { try CompositionOrder(reading: $0.order) }
-    points = try requests.map { try EvaluationSchedule($0.schedule).points(steps: configuration.steps) }
+    wishes = try requests.map { try ObservationWish($0, steps: configuration.steps) }
+    (orders, points) = ([], [])
     initialTensors = initial
     let imported = try batches ?? filePath(in: configuration.sampler).map { try ImportedBatches.read(path: $0) }
     let method: BatchSampler.Method =
@@ -104,6 +107,8 @@ public struct Experiment: Sendable {
           "--recalibrate \(configuration.recalibrate) needs as many batches, but \(configuration.sampler) holds \(count)")
       }
     }
+    let beginning = adapted(to: []).experiment
+    (orders, points) = (beginning.orders, beginning.points)
     if maps[0].sampler.batchCount != nil || orders.contains(where: { $0.lastIterate != nil }) {
       for (order, points) in zip(orders, points) {
         for n in points { _ = try sequence(of: order, n) }

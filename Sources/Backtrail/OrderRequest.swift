@@ -9,6 +9,9 @@ struct OrderRequest {
   /// When its iterates are observed.
   let schedule: String
 
+  /// Whether a τ is looked for.
+  var isAutomaticTail: Bool { order == "tail:auto" }
+
   /// - Parameter runSchedule: the run's schedule.
   init(_ specification: String, otherwise runSchedule: String = "") {
     let parts = specification.split(separator: "@", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)

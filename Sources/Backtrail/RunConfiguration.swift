@@ -57,6 +57,10 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
   public var checkpointChain: Int
   /// zstd's level for checkpoints.
   public var checkpointLevel: Int
+  /// How much doubling the τ of `tail:auto` may still change the test loss.
+  public var tolerance: Double
+  /// What the run may cost; nil for any.
+  public var costBudget: CostBudget?
 
   public var seeds: Range<Int> { seed..<seed + seedCount }
 
@@ -81,7 +85,8 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
     let requests = (settings.order ?? ["forward", "backward"]).map { OrderRequest($0) }
     orders = requests.map { absoluteFile($0.order) + ($0.ownSchedule.map { "@\($0)" } ?? "") }
     steps = try whole("steps", settings.steps, default: 1000, in: 1...1_000_000_000)
-    evaluate = settings.evaluate ?? "every:\(max(1, steps / 20))"
+    costBudget = try settings.costBudget.map { text throws(RunError) in try CostBudget(text) }
+    evaluate = settings.evaluate ?? (costBudget == nil ? "every:\(max(1, steps / 20))" : "auto:0")
     evaluationExamples = try settings.evaluationExamples.map { count throws(RunError) in
       try whole("evaluation-examples", count, default: 0, in: 1...Int(Int32.max))
     }
@@ -116,6 +121,10 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
     memoryBudget = try Self.bytes("memory-budget", settings.memoryBudget)
     diskBudget = try Self.bytes("disk-budget", settings.diskBudget)
 
+    tolerance = settings.tolerance ?? 0.005
+    guard tolerance.isFinite, tolerance > 0 else {
+      throw .usage("--tolerance is \(tolerance), but must be a positive change of the test loss, such as 0.005")
+    }
     guard learningRate.isFinite, learningRate > 0, Float(learningRate).isFinite else {
       throw .usage("--learning-rate is \(learningRate), but must be a positive number")
     }
@@ -132,7 +141,7 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
     }
     do {
       for request in requests {
-        if filePath(in: request.order) == nil { _ = try CompositionOrder(request.order) }
+        if filePath(in: request.order) == nil, !request.isAutomaticTail { _ = try CompositionOrder(request.order) }
         if let schedule = request.ownSchedule { _ = try EvaluationSchedule(schedule).points(steps: steps) }
       }
       _ = try EvaluationSchedule(evaluate).points(steps: steps)
@@ -141,6 +150,13 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
       _ = try LearningRateSchedule(schedule, warmUp: warmUp, horizon: scheduleSteps, index: scheduleIndex)
     } catch {
       throw .usage("\(error)")
+    }
+    if let costBudget, !evaluate.hasPrefix("auto:") {
+      throw .usage(
+        """
+        --cost-budget \(costBudget) decides which iterates are observed, so --evaluate \(evaluate) can't be given with it; \
+        leave it out, or give auto:ERROR to stop earlier
+        """)
     }
     guard ["shuffle", "replacement"].contains(sampler) || sampler.hasPrefix("file:") else {
       throw .usage("no sampler is called '\(sampler)'; there are shuffle, replacement and file:PATH")

@@ -33,6 +33,8 @@ public struct RunResult: Codable, Sendable {
   public let secondsPerObservation: Double?
   public let peakResidentBytes: Int
   public let predictedPeakBytes: Int
+  /// What automatic orders and schedules came to; nil where there are none.
+  public let findings: [AdaptiveFinding]?
   public let checkpointBytes: Int
   public let stateBytes: Int
   public let lanes: Int
@@ -43,13 +45,13 @@ public struct RunResult: Codable, Sendable {
 /// between seeds, nil for one seed.
 public struct SeriesSummary: Codable, Sendable {
   public let series: String
-  /// Over the last quarter of the observed iterates.
+  /// Over all n of the last quarter of the run, observations joined by lines in log n.
   public let testLoss: Double
   public let testLossSpread: Double?
   public let testAccuracy: Double
   public let testAccuracySpread: Double?
-  /// Standard deviation of the test loss's change from one observed iterate to the next, over the last half of them;
-  /// nil with fewer than three there.
+  /// Standard deviation of the test loss's change from one observed iterate to the next, over the last half of the run; nil
+  /// with fewer than three there, or at uneven distances.
   public let neighbourNoise: Double?
   /// What the series costs alone, for all seeds.
   public let gradientEvaluations: Int
@@ -59,10 +61,15 @@ public struct SeriesSummary: Codable, Sendable {
 
 extension SeriesSummary {
   init(_ name: String, seeds: [RunResult.Series], secondsPerUpdate: Double, secondsPerObservation: Double) {
-    let quarters = seeds.map { $0.iterates.suffix(max(1, $0.iterates.count / 4)) }
-    let losses = quarters.map { mean($0.map(\.testLoss)) }
-    let accuracies = quarters.map { mean($0.map(\.testAccuracy)) }
-    let noises = seeds.compactMap { Self.neighbourNoise($0.iterates.map(\.testLoss)) }
+    let last = seeds.flatMap(\.iterates).map(\.n).max() ?? 1
+    func curves(_ value: (RunResult.Iterate) -> Double) -> [Curve] {
+      seeds.map { seed in Curve(seed.iterates.map { ($0.n, value($0)) }) }
+    }
+    let quarter = min(last, last - last / 4 + 1)...last
+    let lossCurves = curves(\.testLoss)
+    let losses = lossCurves.map { $0.mean(over: quarter) }
+    let accuracies = curves(\.testAccuracy).map { $0.mean(over: quarter) }
+    let noises = lossCurves.compactMap { $0.neighbourNoise(in: last / 2...last) }
     let cost = seeds.reduce(0) { $0 + $1.gradientEvaluations }
     let observations = seeds.reduce(0) { $0 + $1.iterates.count }
     self.init(
@@ -70,12 +77,6 @@ extension SeriesSummary {
       testAccuracy: mean(accuracies), testAccuracySpread: standardDeviation(accuracies),
       neighbourNoise: noises.isEmpty ? nil : mean(noises), gradientEvaluations: cost,
       laneSeconds: Double(cost) * secondsPerUpdate + Double(observations) * secondsPerObservation)
-  }
-
-  /// The standard deviation of the differences between neighbours in the last half of `losses`.
-  public static func neighbourNoise(_ losses: [Double]) -> Double? {
-    let half = losses.suffix(losses.count - losses.count / 2)
-    return standardDeviation(zip(half, half.dropFirst()).map { $1 - $0 })
   }
 }
 

@@ -28,6 +28,8 @@ public struct RunSettings: Codable, Equatable, Sendable {
   public var diskBudget: String?
   public var checkpointChain: Int?
   public var checkpointLevel: Int?
+  public var tolerance: Double?
+  public var costBudget: String?
 
   public init() {}
 
@@ -53,6 +55,8 @@ public struct RunSettings: Codable, Equatable, Sendable {
     case diskBudget = "disk-budget"
     case checkpointChain = "checkpoint-chain"
     case checkpointLevel = "checkpoint-level"
+    case tolerance
+    case costBudget = "cost-budget"
   }
 
   /// These settings, and `others` where these say nothing.
@@ -86,6 +90,8 @@ public struct RunSettings: Codable, Equatable, Sendable {
     settings.diskBudget = diskBudget ?? others.diskBudget
     settings.checkpointChain = checkpointChain ?? others.checkpointChain
     settings.checkpointLevel = checkpointLevel ?? others.checkpointLevel
+    settings.tolerance = tolerance ?? others.tolerance
+    settings.costBudget = costBudget ?? others.costBudget
     return settings
   }
 }

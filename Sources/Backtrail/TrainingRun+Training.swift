@@ -25,9 +25,12 @@ extension TrainingRun {
   public func train(
     progress: ReplayProgress = ReplayProgress(), listener: Listener = Listener()
   ) async throws -> RunResult {
-    let fitted = TrainingRun(
-      folder: folder, experiment: try experiment.fitted(isOpen: true), fingerprint: fingerprint, database: database)
-    return try await fitted.follow(progress: progress, listener: listener)
+    try await with(experiment.fitted(isOpen: true)).follow(progress: progress, listener: listener)
+  }
+
+  /// The run with another experiment of the same configuration.
+  private func with(_ experiment: Experiment) -> TrainingRun {
+    TrainingRun(folder: folder, experiment: experiment, fingerprint: fingerprint, database: database)
   }
 
   private func follow(progress: ReplayProgress, listener: Listener) async throws -> RunResult {
@@ -45,24 +48,53 @@ extension TrainingRun {
     }
 
     folder.removeOrphans(besides: try database.checkpoints())
+    var done = Work()
+    var (adapted, findings, isComplete) = experiment.adapted(to: try database.observations())
+    while true {
+      done = try await with(adapted).followRound(after: done, progress: progress, listener: listener)
+      if isComplete { break }
+      (adapted, findings, isComplete) = experiment.adapted(to: try database.observations())
+    }
+    let result = try with(adapted).result(
+      of: done, findings: findings, fingerprint: fingerprint, wallSeconds: (.now - begin) / .seconds(1))
+    let resultJSON = try encodeJSON(result)
+    try database.update {
+      $0.status = .finished
+      $0.result = resultJSON
+    }
+    return result
+  }
+
+  /// What a training has done so far, and what was predicted of it.
+  private struct Work {
+    var replay = ReplaySummary()
+    var predictedGradientEvaluations = 0
+    var predictedPeakBytes = 0
+  }
+
+  /// Follows the plan for what the experiment's orders and points lack.
+  private func followRound(after done: Work, progress: ReplayProgress, listener: Listener) async throws -> Work {
     let (plan, checkpoints) = try planWhatIsLeft(listener)
     FloatBuffer.returnFreedMemory()
-    let predictedPeakBytes = experiment.memoryEstimate(plan, isOpen: true).peakBytes
+    var done = done
+    done.predictedGradientEvaluations += plan.gradientEvaluations
+    done.predictedPeakBytes = max(done.predictedPeakBytes, experiment.memoryEstimate(plan, isOpen: true).peakBytes)
     listener.willFollow(plan)
     let diskSlots = plan.diskSlots > 0 ? try SlotFiles.ofTraining(folder) : nil
     defer { diskSlots?.removeAll() }
     let writer = ObservationWriter(database, didCommit: listener.didCommit)
-    let replay: ReplaySummary
     do {
       let engine = ReplayEngine(
         maps: experiment.maps,
         initialStates: try experiment.replayStarts(),
         observer: NetworkObserver(
-          maps: experiment.maps, orders: experiment.orders, seeds: configuration.seeds,
+          maps: experiment.maps, orders: experiment.orders, seeds: experiment.configuration.seeds,
           averageName: averageName, writer: writer),
-        averageDecay: configuration.averageDecay, checkpoints: checkpoints, diskSlots: diskSlots)
-      replay = try await engine.run(plan, lanes: configuration.lanes, progress: progress)
+        averageDecay: experiment.configuration.averageDecay, checkpoints: checkpoints, diskSlots: diskSlots)
+      done.replay =
+        done.replay + (try await engine.run(plan, lanes: experiment.configuration.lanes, progress: progress))
       try await writer.finish()
+      return done
     } catch {
       // The error that stopped the replay is the one to tell; a failure to note it would only hide it.
       try? await writer.finish()
@@ -70,15 +102,6 @@ extension TrainingRun {
       try? database.update { $0.status = isInterruption ? .interrupted : .failed }
       throw isInterruption ? RunError.interrupted(run: folder.path) : error
     }
-    let result = try result(
-      of: replay, plan: plan, predictedPeakBytes: predictedPeakBytes, fingerprint: fingerprint,
-      wallSeconds: (.now - begin) / .seconds(1))
-    let resultJSON = try encodeJSON(result)
-    try database.update {
-      $0.status = .finished
-      $0.result = resultJSON
-    }
-    return result
   }
 
   /// The plan for what is not observed yet. Checkpoints it would begin at are read and checked before.
@@ -135,8 +158,9 @@ extension TrainingRun {
   }
 
   private func result(
-    of replay: ReplaySummary, plan: ReplayPlan, predictedPeakBytes: Int, fingerprint: String, wallSeconds: Double
+    of work: Work, findings: [AdaptiveFinding], fingerprint: String, wallSeconds: Double
   ) throws -> RunResult {
+    let replay = work.replay
     let configuration = experiment.configuration
     let observations = try database.observations()
     let orders = zip(experiment.orders, experiment.points).flatMap { order, points in
@@ -158,10 +182,10 @@ extension TrainingRun {
           name, seeds: bySeries[name] ?? [],
           secondsPerUpdate: perUpdate ?? 0, secondsPerObservation: perObservation ?? 0)
       },
-      gradientEvaluations: replay.gradientEvaluations, predictedGradientEvaluations: plan.gradientEvaluations,
+      gradientEvaluations: replay.gradientEvaluations, predictedGradientEvaluations: work.predictedGradientEvaluations,
       wallSeconds: wallSeconds, secondsPerUpdate: perUpdate, secondsPerObservation: perObservation,
-      peakResidentBytes: ResidentMemory.peakBytes, predictedPeakBytes: predictedPeakBytes,
-      checkpointBytes: folder.checkpointBytes, stateBytes: experiment.stateBytes, lanes: configuration.lanes,
+      peakResidentBytes: ResidentMemory.peakBytes, predictedPeakBytes: work.predictedPeakBytes,
+      findings: findings.isEmpty ? nil : findings, checkpointBytes: folder.checkpointBytes, stateBytes: experiment.stateBytes, lanes: configuration.lanes,
       fingerprint: fingerprint)
   }
 

@@ -16,7 +16,7 @@ public struct TrainingRun: Sendable {
   /// Makes the folder of a new run. Nothing is trained yet.
   public static func create(_ experiment: Experiment, at path: String) throws -> TrainingRun {
     // What can be refused is refused before there is a folder.
-    let experiment = try experiment.fitted()
+    let experiment = try experiment.fitted().withinCostBudget()
     _ = try experiment.initialState(replica: 0)
     try experiment.checkDiskBudget()
     let folder = try RunFolder.create(at: path)
@@ -83,7 +83,8 @@ public struct TrainingRun: Sendable {
         """)
     }
     return TrainingRun(
-      folder: folder, experiment: experiment, fingerprint: record.fingerprint, database: database)
+      folder: folder, experiment: experiment.adapted(to: try database.observations()).experiment,
+      fingerprint: record.fingerprint, database: database)
   }
 
   /// Where the seed stands among the run's.

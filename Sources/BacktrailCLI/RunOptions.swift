@@ -17,7 +17,7 @@ struct RunOptions: ParsableArguments {
 
   @Option(
     help: """
-      A composition order; repeat for several: \(CompositionOrder.forms). With an @ it gets a schedule of its own: \
+      A composition order; repeat for several: \(CompositionOrder.forms), or tail:auto, which finds a τ. With an @ it gets a schedule of its own: \
       tail:50@every:20. (default: forward, backward)
       """)
   var order: [String] = []
@@ -37,6 +37,16 @@ struct RunOptions: ParsableArguments {
 
   @Option(help: "How many of them at once; it changes the last bits of losses. (default: 64)")
   var evaluationBatchSize: Int?
+
+  @Option(help: "For the order tail:auto: how much doubling τ may still change the test loss. (default: 0.005)")
+  var tolerance: Double?
+
+  @Option(
+    help: """
+      What the run may cost: a time such as 90s, 5m or 2h, or a number of gradient evaluations. Exact backward is then \
+      observed where that tells most for its cost. (default: any)
+      """)
+  var costBudget: String?
 
   @Option(help: "Examples a batch. (default: 32; with a file:PATH sampler what its lines hold)")
   var batchSize: Int?
@@ -163,6 +173,8 @@ struct RunOptions: ParsableArguments {
     settings.diskBudget = diskBudget
     settings.checkpointChain = checkpointChain
     settings.checkpointLevel = checkpointLevel
+    settings.tolerance = tolerance
+    settings.costBudget = costBudget
     if let config { settings = settings.completed(by: try readConfigurationFile(config)) }
     return settings
   }

@@ -16,16 +16,50 @@ func summaryTable(_ result: RunResult, configuration: RunConfiguration) -> Strin
     ])
   }
   var notes = [
-    "Loss and accuracy: mean over the last quarter of the observed iterates"
+    "Loss and accuracy: mean over the last quarter of the run, observations joined by lines in log n"
       + (configuration.seedCount > 1 ? " ± spread between \(configuration.seedCount) seeds." : "."),
-    "Neighbour noise: standard deviation of the loss's change from one observed iterate to the next, last half.",
+    "Neighbour noise: standard deviation of the loss's change from one observed iterate to the next, last half of the run; - at uneven distances.",
     "Spent: \(grouped(result.gradientEvaluations)) gradient evaluations, \(duration(result.wallSeconds)), \(size(result.peakResidentBytes)) peak memory; run kept in \(result.run)",
   ]
+  notes.insert(contentsOf: (result.findings ?? []).map { describe($0, configuration: configuration) }, at: notes.count - 1)
   if !result.averages.isEmpty {
     notes.insert("The average is of all forward iterates, recent ones most; it costs no gradient evaluations.", at: 2)
   }
   let table = textTable(rows, alignment: [.left, .right, .right, .right, .right, .right])
   return table + "\n\n" + notes.joined(separator: "\n")
+}
+
+/// What an automatic order or schedule came to.
+private func describe(_ finding: AdaptiveFinding, configuration: RunConfiguration) -> String {
+  var parts: [String] = []
+  if let tail = finding.tail, tail < configuration.steps {
+    var text = "τ = \(grouped(tail))"
+    if let change = finding.tailChange { text += "; twice that changes the test loss by \(describe(change))" }
+    if let error = finding.tailError {
+      text += "; exact backward is \(describe(error)) away at n = \((finding.exactPoints ?? []).map(String.init).joined(separator: ", "))"
+    }
+    parts.append(text)
+  } else if finding.tail != nil {
+    parts.append("no τ below N keeps within --tolerance \(configuration.tolerance), so this is exact backward")
+  }
+  if let error = finding.estimatedError {
+    let checked = finding.checkedError.map { String(format: ", %.2g at n chosen beforehand to check it", $0) } ?? ""
+    let reason = finding.isBudgetSpent ? ", as many as the cost budget allows" : ""
+    parts.append(
+      "observed at \(grouped(finding.observed)) n\(reason); the curve between them is known to about \(String(format: "%.2g", error)) of test loss\(checked)")
+  }
+  return "\(finding.order): " + parts.joined(separator: "; ") + "."
+}
+
+private func describe(_ estimate: Estimate) -> String {
+  String(format: "%.2g", estimate.mean) + (estimate.halfWidth.map { String(format: " ± %.1g", $0) } ?? "")
+}
+
+/// What a cost budget comes to.
+func describe(_ budget: CostBudget) -> String {
+  let updates = budget.updates.map { "\(grouped(Int($0))) gradient evaluations" } ?? "any number of gradient evaluations"
+  return budget.seconds == nil
+    ? "cost budget: \(updates)" : "cost budget: \(budget), about \(updates), an observation counted as \(String(format: "%.1f", budget.observationCharge))"
 }
 
 private func number(_ value: Double, spread: Double?) -> String {

@@ -3,6 +3,7 @@ import Backtrail
 import Dispatch
 import Foundation
 import Replay
+import Synchronization
 
 struct TrainCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
@@ -75,14 +76,16 @@ func follow(_ run: TrainingRun, isQuiet: Bool) async throws -> RunResult {
   var listener = TrainingRun.Listener()
   listener.didNotice = { printToStandardError("backtrail: \($0)") }
   if !isQuiet {
+    printToStandardError("\(run.folder.path): \(describe(experiment))")
+    if let choice = experiment.memoryChoice { printToStandardError("memory budget: \(describe(choice))") }
+    if let budget = experiment.configuration.costBudget { printToStandardError(describe(budget)) }
+    // Where schedules are automatic, plans follow as their curves become known; the first says enough.
+    let wasTold = Mutex(false)
     listener.willFollow = { plan in
       let observations = plan.observationCount + plan.averageObservationCount
+      guard wasTold.withLock({ told in defer { told = true }; return !told }) else { return }
       printToStandardError(
-        """
-        \(run.folder.path): \(describe(experiment))
-        \(grouped(plan.gradientEvaluations)) gradient evaluations and \(grouped(observations)) observations ahead
-        """)
-      if let choice = experiment.memoryChoice { printToStandardError("memory budget: \(describe(choice))") }
+        "\(grouped(plan.gradientEvaluations)) gradient evaluations and \(grouped(observations)) observations ahead\(experiment.isAdaptive ? " at first" : "")")
     }
   }
   let training = Task { [listener] in try await run.train(progress: progress, listener: listener) }

@@ -49,7 +49,7 @@ extension EvaluationSchedule: CustomStringConvertible {
     let parts = specification.split(separator: ":", maxSplits: 1).map(String.init)
     guard parts.count == 2 else { throw .unreadable(specification) }
     if parts[0] == "auto" {
-      guard let error = Double(parts[1]), error.isFinite, error > 0 else { throw .unreadable(specification) }
+      guard let error = Double(parts[1]), error.isFinite, error >= 0 else { throw .unreadable(specification) }
       self = .automatic(error: error)
       return
     }

@@ -10,12 +10,15 @@ public struct ReplaySummary: Sendable {
   /// Seconds the lanes spent observing, summed over lanes.
   public internal(set) var observationSeconds = 0.0
 
-  static func + (a: ReplaySummary, b: ReplaySummary) -> ReplaySummary {
-    ReplaySummary(
-      gradientEvaluations: a.gradientEvaluations + b.gradientEvaluations,
-      observations: a.observations + b.observations,
-      updateSeconds: a.updateSeconds + b.updateSeconds,
-      observationSeconds: a.observationSeconds + b.observationSeconds)
+  public init() {}
+
+  public static func + (a: ReplaySummary, b: ReplaySummary) -> ReplaySummary {
+    var sum = a
+    sum.gradientEvaluations += b.gradientEvaluations
+    sum.observations += b.observations
+    sum.updateSeconds += b.updateSeconds
+    sum.observationSeconds += b.observationSeconds
+    return sum
   }
 }
 

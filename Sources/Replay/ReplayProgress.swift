@@ -15,13 +15,13 @@ public final class ReplayProgress: Sendable {
   /// States looked at so far, running averages among them.
   public var observations: Int { looks.load(ordering: .relaxed) }
 
-  /// What the plan holds; 0 before it is followed.
+  /// What the plans begun so far hold; 0 before the first.
   public var plannedGradientEvaluations: Int { plannedUpdates.load(ordering: .relaxed) }
   public var plannedObservations: Int { plannedLooks.load(ordering: .relaxed) }
 
   func begin(_ plan: ReplayPlan) {
-    plannedLooks.store(plan.observationCount + plan.averageObservationCount, ordering: .relaxed)
-    plannedUpdates.store(plan.gradientEvaluations, ordering: .relaxed)
+    plannedLooks.add(plan.observationCount + plan.averageObservationCount, ordering: .relaxed)
+    plannedUpdates.add(plan.gradientEvaluations, ordering: .relaxed)
   }
 
   func addUpdate() { updates.add(1, ordering: .relaxed) }

@@ -1,0 +1,134 @@
+import Replay
+import Storage
+
+/// Collects what automatic orders and schedules ask for.
+struct ObservationRequests {
+  private let experiment: Experiment
+  private let steps: Int
+  /// By series, then by seed: test losses by n.
+  private let losses: [String: [[Int: Double]]]
+  private var points: [CompositionOrder: Set<Int>] = [:]
+  /// In the order they were asked for.
+  private var orders: [CompositionOrder] = []
+  private(set) var findings: [AdaptiveFinding] = []
+  private(set) var isComplete = true
+  /// The n that automatic schedules chose.
+  private(set) var chosenPoints: [Int] = []
+
+  init(_ experiment: Experiment, _ observations: [Observation]) {
+    self.experiment = experiment
+    steps = experiment.configuration.steps
+    let seeds = experiment.configuration.seeds
+    var losses: [String: [[Int: Double]]] = [:]
+    for observation in observations where seeds.contains(observation.seed) {
+      losses[observation.series, default: Array(repeating: [:], count: seeds.count)][observation.seed - seeds.lowerBound][
+        observation.n] = observation.testLoss
+    }
+    self.losses = losses
+  }
+
+  /// Whether each of the order's iterates lies on the way to the next.
+  func isOnePath(_ order: CompositionOrder) -> Bool {
+    let (half, whole) = (max(1, steps / 2), ReplayPlanner.gradientEvaluations(of: order, points: [steps]))
+    return ReplayPlanner.gradientEvaluations(of: order, points: [half, steps]) == whole
+  }
+
+  private func losses(of order: CompositionOrder) -> [[Int: Double]] {
+    losses[order.description] ?? Array(repeating: [:], count: experiment.maps.count)
+  }
+
+  mutating func add(_ order: CompositionOrder, _ n: [Int]) {
+    if points[order] == nil { orders.append(order) }
+    points[order, default: []].formUnion(n)
+  }
+
+  /// Adds what a wish asks for by now.
+  mutating func add(_ wish: ObservationWish) {
+    switch wish.order {
+    case .fixed(let order):
+      observe(order, wish, finding: AdaptiveFinding(order: order.description, observed: 0))
+    case .automaticTail:
+      let search = TailSearch(steps: steps, tolerance: experiment.configuration.tolerance)
+      let outcome = search.outcome(losses: losses(of:))
+      for (order, n) in outcome.requests { add(order, n) }
+      guard let tail = outcome.tail else {
+        isComplete = false
+        return
+      }
+      var finding = AdaptiveFinding(order: "tail:auto", observed: 0)
+      finding.tail = tail
+      finding.tailChange = outcome.change
+      finding.tailError = outcome.error
+      finding.exactPoints = outcome.exactPoints
+      if !outcome.isComplete { isComplete = false }
+      observe(tail >= steps ? .backward : .tail(tail), wish, finding: finding)
+    }
+  }
+
+  /// Adds the points of one order, chosen or given.
+  private mutating func observe(_ order: CompositionOrder, _ wish: ObservationWish, finding: AdaptiveFinding) {
+    guard case .automatic(let error) = wish.schedule else {
+      add(order, wish.points)
+      findings.append(finding.observing(wish.points.count))
+      return
+    }
+    let charge = experiment.configuration.costBudget?.observationCharge ?? 0
+    let isOnePath = isOnePath(order)
+    let ownCost = experiment.observationCost
+    let observation = AdaptiveObservation(
+      steps: steps, error: error, budget: isOnePath ? nil : budget(),
+      cost: { n in
+        switch order {
+        case _ where isOnePath: ownCost
+        case .tail(let size), .window(let size): Double(min(n, size)) + charge
+        default: Double(n) + charge
+        }
+      })
+    let outcome = observation.outcome(losses: losses(of: order))
+    add(order, outcome.points)
+    chosenPoints = Set(chosenPoints + outcome.points).sorted()
+    if !outcome.isComplete { isComplete = false }
+    var finding = finding.observing(outcome.points.count)
+    finding.estimatedError = outcome.estimatedError.isFinite ? outcome.estimatedError : nil
+    finding.checkedError = outcome.checkedError
+    finding.isBudgetSpent = outcome.isComplete && outcome.estimatedError > error
+    findings.append(finding)
+  }
+
+  /// What one automatic schedule may cost one seed; nil for any.
+  private func budget() -> Double? {
+    guard let budget = experiment.configuration.costBudget?.updates else { return nil }
+    let charge = experiment.configuration.costBudget?.observationCharge ?? 0
+    var fixed = 0.0
+    var sharing = 0.0
+    for wish in experiment.wishes {
+      guard case .fixed(let order) = wish.order else {
+        sharing += 1
+        continue
+      }
+      if wish.isAdaptive && !isOnePath(order) {
+        sharing += 1
+      } else {
+        fixed += Double(ReplayPlanner.gradientEvaluations(of: order, points: wish.points)) + charge * Double(wish.points.count)
+      }
+    }
+    return (budget / Double(experiment.maps.count) - fixed) / sharing
+  }
+
+  /// Orders as the wishes name them, those that a search added last.
+  func inOrder(of wishes: [ObservationWish]) -> ([CompositionOrder], [[Int]]) {
+    let named = wishes.compactMap { wish -> CompositionOrder? in
+      if case .fixed(let order) = wish.order { order } else { nil }
+    }
+    let sorted = named.filter { points[$0] != nil } + orders.filter { !named.contains($0) }
+    return (sorted, sorted.map { points[$0, default: []].sorted() })
+  }
+}
+
+extension AdaptiveFinding {
+  fileprivate func observing(_ count: Int) -> AdaptiveFinding {
+    var copy = AdaptiveFinding(order: order, observed: count)
+    (copy.tail, copy.tailChange, copy.tailError, copy.exactPoints) = (tail, tailChange, tailError, exactPoints)
+    return copy
+  }
+}

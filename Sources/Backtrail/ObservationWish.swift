@@ -1,0 +1,81 @@
+import Replay
+import Storage
+
+/// An order and the schedule of its observations, read.
+struct ObservationWish: Sendable {
+  enum Order: Sendable {
+    case fixed(CompositionOrder)
+    /// `tail:auto`.
+    case automaticTail
+  }
+
+  let order: Order
+  let schedule: EvaluationSchedule
+  /// The observed n of a schedule that is not automatic; those an automatic one begins with.
+  let points: [Int]
+
+  init(_ request: OrderRequest, steps: Int) throws {
+    order = request.isAutomaticTail ? .automaticTail : .fixed(try CompositionOrder(reading: request.order))
+    schedule = try EvaluationSchedule(request.schedule)
+    points = try schedule.points(steps: steps)
+  }
+}
+
+/// What an automatic order or schedule came to.
+public struct AdaptiveFinding: Codable, Sendable {
+  /// As it was asked for, such as `tail:auto` or `backward`.
+  public let order: String
+  /// How many n its curve is observed at.
+  public let observed: Int
+  /// The mean absolute error of its test loss over all n, its observations joined by lines in log n, as they tell it; nil where
+  /// they are too few, or the schedule is fixed.
+  public var estimatedError: Double?
+  /// The same, as n showed it that were chosen before they were looked at.
+  public var checkedError: Double?
+  /// Whether it stopped because the cost budget was spent.
+  public var isBudgetSpent = false
+  /// Of `tail:auto`: the τ it settled on; N or more means exact backward.
+  public var tail: Int?
+  /// How much doubling that τ changed the test loss, over the compared n and seeds.
+  public var tailChange: Estimate?
+  /// |test loss − exact backward's| at those n where that was affordable, which `exactPoints` names.
+  public var tailError: Estimate?
+  public var exactPoints: [Int]?
+}
+
+extension Experiment {
+  /// Whether what is observed depends on what is found.
+  public var isAdaptive: Bool {
+    wishes.contains { wish in
+      if case .automaticTail = wish.order { true } else { wish.isAdaptive }
+    }
+  }
+
+  /// The experiment with the orders and points its automatic orders and schedules ask for, as far as `observations` decide
+  /// them.
+  /// - Returns: also what was found so far, and whether nothing more will be asked for once this is observed.
+  func adapted(
+    to observations: [Observation]
+  ) -> (experiment: Experiment, findings: [AdaptiveFinding], isComplete: Bool) {
+    var requests = ObservationRequests(self, observations)
+    for wish in wishes {
+      if case .fixed(let order) = wish.order, !wish.isAdaptive || requests.isOnePath(order) { continue }
+      requests.add(wish)
+    }
+    // Orders whose iterates all lie on one path are observed where the others are: that costs them no update.
+    let chosen = requests.chosenPoints
+    for wish in wishes {
+      guard case .fixed(let order) = wish.order, !wish.isAdaptive || requests.isOnePath(order) else { continue }
+      if wish.isAdaptive && chosen.isEmpty { requests.add(wish) } else { requests.add(order, wish.isAdaptive ? chosen : wish.points) }
+    }
+    var adapted = self
+    (adapted.orders, adapted.points) = requests.inOrder(of: wishes)
+    return (adapted, requests.findings, requests.isComplete)
+  }
+}
+
+extension ObservationWish {
+  var isAdaptive: Bool {
+    if case .automatic = schedule { true } else { false }
+  }
+}

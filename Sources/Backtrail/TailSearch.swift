@@ -1,0 +1,85 @@
+import Replay
+
+/// Finds the τ of a tail order: doubles it until doubling changes the test loss by less than a tolerance, as Propp and Wilson
+/// (1996, "Exact sampling with coupled Markov chains") double how far back they begin.
+///
+/// τ and 2τ are compared at a few n all along the run. What they tell is a change, not an error: the error is measured
+/// against exact backward at those of the n that together cost no more than the search.
+struct TailSearch {
+  let steps: Int
+  let tolerance: Double
+
+  struct Outcome {
+    /// What is wanted so far.
+    var requests: [(CompositionOrder, [Int])] = []
+    /// The τ settled on, N where no smaller one will do; nil while it is not known.
+    var tail: Int?
+    var change: Estimate?
+    var error: Estimate?
+    var exactPoints: [Int]?
+    var isComplete = false
+  }
+
+  private static let pilotCount = 8
+  private static let first = 16
+
+  private var pilots: [Int] {
+    Set((1...Self.pilotCount).map { max(1, steps * $0 / Self.pilotCount) }).sorted()
+  }
+
+  /// - Parameter losses: of an order, by seed: test losses by n.
+  func outcome(losses: (CompositionOrder) -> [[Int: Double]]) -> Outcome {
+    var outcome = Outcome()
+    var spent = 0
+    var tail = Self.first
+    var before: CompositionOrder?
+    while tail < steps {
+      // Up to n = τ a tail order is backward order itself.
+      let order = CompositionOrder.tail(tail)
+      let compared = pilots.filter { $0 > tail }
+      outcome.requests.append((order, compared))
+      spent += ReplayPlanner.gradientEvaluations(of: order, points: compared)
+      if let before {
+        let earlier = losses(before), later = losses(order)
+        let changes = zip(earlier, later).flatMap { earlier, later in
+          compared.compactMap { n in earlier[n].flatMap { value in later[n].map { abs($0 - value) } } }
+        }
+        guard changes.count == compared.count * earlier.count else { return outcome }
+        let change = Estimate(changes)
+        if changes.count > 1, change.interval.upperBound < tolerance {
+          outcome.change = change
+          outcome.tail = tail / 2
+          measureError(of: before, spent: spent, losses: losses, &outcome)
+          return outcome
+        }
+      }
+      before = order
+      tail *= 2
+    }
+    outcome.tail = steps
+    outcome.isComplete = true
+    return outcome
+  }
+
+  /// Against exact backward, at n that together cost no more than what was spent.
+  private func measureError(
+    of order: CompositionOrder, spent: Int, losses: (CompositionOrder) -> [[Int: Double]], _ outcome: inout Outcome
+  ) {
+    guard case .tail(let size) = order else { return }
+    var left = spent
+    let affordable = pilots.filter { n in
+      guard n > size, n <= left else { return false }
+      left -= n
+      return true
+    }
+    outcome.requests.append((.backward, affordable))
+    outcome.exactPoints = affordable
+    let exact = losses(.backward), own = losses(order)
+    let errors = zip(exact, own).flatMap { exact, own in
+      affordable.compactMap { n in exact[n].flatMap { value in own[n].map { abs($0 - value) } } }
+    }
+    guard errors.count == affordable.count * exact.count else { return }
+    outcome.isComplete = true
+    if !errors.isEmpty { outcome.error = Estimate(errors) }
+  }
+}
