@@ -1,21 +1,21 @@
 import Foundation
 
 /// A quantity by n, observed at some n and joined between them by lines in log n: curves of training are straighter there.
-struct Curve {
+package struct Curve: Sendable {
   /// Ascending.
-  private(set) var points: [(n: Int, value: Double)]
+  package private(set) var points: [(n: Int, value: Double)]
 
-  init(_ points: [(n: Int, value: Double)]) {
+  package init(_ points: [(n: Int, value: Double)]) {
     self.points = points.sorted { $0.n < $1.n }
   }
 
   var values: [Double] { points.map(\.value) }
 
   /// Observed at these n only.
-  func restricted(to n: Set<Int>) -> Curve { Curve(points.filter { n.contains($0.n) }) }
+  package func restricted(to n: Set<Int>) -> Curve { Curve(points.filter { n.contains($0.n) }) }
 
   /// The value at n ≥ 1; before the first and after the last point theirs.
-  func value(at n: Int) -> Double {
+  package func value(at n: Int) -> Double {
     guard let first = points.first, let last = points.last else { return .nan }
     if n <= first.n { return first.value }
     if n >= last.n { return last.value }
@@ -34,12 +34,12 @@ struct Curve {
   }
 
   /// |self − reference| at each of the reference's n in `range`.
-  func errors(against reference: Curve, in range: ClosedRange<Int>) -> [Double] {
+  package func errors(against reference: Curve, in range: ClosedRange<Int>) -> [Double] {
     reference.points.filter { range.contains($0.n) }.map { abs(value(at: $0.n) - $0.value) }
   }
 
   /// The exponential average of what was observed up to each n: each point keeps `decay` of the average before it.
-  func smoothed(decay: Double) -> Curve {
+  package func smoothed(decay: Double) -> Curve {
     var average: Double?
     return Curve(
       points.map { point in
@@ -50,7 +50,7 @@ struct Curve {
   }
 
   /// The line in log n through the points in `range`, by least squares.
-  func logarithmicLine(in range: ClosedRange<Int>) -> Curve {
+  package func logarithmicLine(in range: ClosedRange<Int>) -> Curve {
     let chosen = points.filter { range.contains($0.n) && $0.n > 0 }
     let x = chosen.map { log(Double($0.n)) }
     let (centerX, centerY) = (Backtrail.mean(x), Backtrail.mean(chosen.map(\.value)))
@@ -60,13 +60,13 @@ struct Curve {
   }
 
   /// Over all n in `range`.
-  func mean(over range: ClosedRange<Int>) -> Double {
+  package func mean(over range: ClosedRange<Int>) -> Double {
     range.reduce(0) { $0 + value(at: $1) } / Double(range.count)
   }
 
   /// The standard deviation of the change from one point in `range` to the next; nil with fewer than three, or where they are
   /// not at even distances (the last one may be nearer).
-  func neighbourNoise(in range: ClosedRange<Int>) -> Double? {
+  package func neighbourNoise(in range: ClosedRange<Int>) -> Double? {
     let chosen = points.filter { range.contains($0.n) }
     let gaps = zip(chosen, chosen.dropFirst()).map { $1.n - $0.n }
     guard gaps.dropLast().allSatisfy({ $0 == gaps.first }) else { return nil }

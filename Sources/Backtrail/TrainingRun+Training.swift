@@ -37,7 +37,6 @@ extension TrainingRun {
     let begin = ContinuousClock.now
     let lock = try RunLock(folder)
     defer { lock.hold() }
-    let configuration = experiment.configuration
     let current = NumericsFingerprint.current()
     let fingerprint = current == fingerprint ? current : "mixed: \(fingerprint); then \(current)"
     let json = try encodeJSON(StoredConfiguration(experiment))

@@ -304,15 +304,6 @@ private func digests(_ result: RunResult) -> [String: String] {
   }
 }
 
-@Suite struct SeriesSummaryTests {
-  @Test func noiseIsTheDeviationOfNeighbourDifferencesInTheLastHalf() throws {
-    // Differences in the last half (2, 4, 3, 5): 2, −1, 2; mean 1, squares 1 + 4 + 1 over 2.
-    let noise = try #require(SeriesSummary.neighbourNoise([9, 9, 0, 7, 2, 4, 3, 5]))
-    #expect(abs(noise - 3.squareRoot()) < 1e-12)
-    #expect(SeriesSummary.neighbourNoise([1, 2, 3]) == nil)
-  }
-}
-
 extension Examples {
   /// Features and classes of some examples, read by the same path as a training batch.
   func doubles(_ indices: [Int]) throws -> ([[Double]], [Int]) {
