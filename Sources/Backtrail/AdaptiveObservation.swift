@@ -3,7 +3,7 @@ import Foundation
 /// Observes a curve where that tells most about it for what it costs, until its error is below a bound or a budget is spent.
 ///
 /// What it does next follows from what was observed alone, so an interrupted run goes on where it was.
-struct AdaptiveObservation {
+package struct AdaptiveObservation {
   /// The last n.
   let steps: Int
   /// The mean absolute error of the test loss that is wanted, over all n.
@@ -12,28 +12,39 @@ struct AdaptiveObservation {
   let budget: Double?
   /// Of observing one n of one seed.
   let cost: (Int) -> Double
+  /// What each round costs besides: the head that a tail order's iterates share is walked again.
+  let roundCost: Double
 
-  struct Outcome {
+  package struct Outcome {
     /// All n that are wanted so far, ascending.
-    var points: [Int]
+    package var points: [Int]
     /// Whether nothing more is wanted.
-    var isComplete = false
+    package var isComplete = false
     /// As the observed points tell it; infinite where they are too few.
-    var estimatedError = Double.infinity
+    package var estimatedError = Double.infinity
     /// As new n showed it that were chosen before they were looked at; nil where none were.
-    var checkedError: Double?
+    package var checkedError: Double?
+  }
+
+  package init(steps: Int, error: Double, budget: Double?, roundCost: Double = 0, cost: @escaping (Int) -> Double) {
+    self.steps = steps
+    self.error = error
+    self.budget = budget
+    self.roundCost = roundCost
+    self.cost = cost
   }
 
   /// How many n a check looks at.
   private static let checkCount = 6
 
   /// - Parameter losses: what was observed, by n, of each seed.
-  func outcome(losses: [[Int: Double]]) -> Outcome {
+  package func outcome(losses: [[Int: Double]]) -> Outcome {
     func isObserved(_ points: [Int]) -> Bool { points.allSatisfy { n in losses.allSatisfy { $0[n] != nil } } }
     func curves(_ points: [Int]) -> [Curve] {
       losses.map { losses in Curve(points.map { ($0, losses[$0] ?? .nan) }) }
     }
     var outcome = Outcome(points: beginning())
+    var rounds = 1
     // What checks found the estimate to be short of.
     var shortfall = 1.0
     var checks = 0
@@ -44,11 +55,13 @@ struct AdaptiveObservation {
       outcome.estimatedError = shortfall * refiner.error
       let isKnown = outcome.estimatedError <= error
       // A budget may be spent before the error is reached: half-way through, its estimate is checked.
-      let isChecked = isKnown || checks == 0 && budget.map { spent(on: outcome.points) > $0 / 2 } ?? false
+      let isChecked = isKnown || checks == 0 && budget.map { spent(on: outcome.points, rounds: rounds) > $0 / 2 } ?? false
+      // Where rounds cost something there should be few.
+      let share = roundCost > 0 ? outcome.points.count : max(2, outcome.points.count / 4)
       let wanted = isChecked
-        ? checkPoints(round: checks, besides: outcome.points)
-        : Array(refiner.next(cost: cost).prefix(max(2, outcome.points.count / 4)))
-      let affordable = affordable(wanted, besides: outcome.points)
+        ? checkPoints(round: checks, besides: outcome.points) : Array(refiner.next(cost: cost).prefix(share))
+      rounds += 1
+      let affordable = affordable(wanted, besides: outcome.points, rounds: rounds)
       guard !affordable.isEmpty else {
         outcome.isComplete = true
         return outcome
@@ -73,7 +86,7 @@ struct AdaptiveObservation {
   /// Powers of two and the last n, as far as the budget allows: the last first, then the cheapest.
   private func beginning() -> [Int] {
     let powers = sequence(first: 1) { 2 * $0 }.prefix { $0 < steps }
-    return ([steps] + affordable(Array(powers), besides: [steps])).sorted()
+    return ([steps] + affordable(Array(powers), besides: [steps], rounds: 1)).sorted()
   }
 
   /// n all along the curve, others each time, in the middle of their stretches at first.
@@ -84,11 +97,13 @@ struct AdaptiveObservation {
       .filter { $0 < steps && !taken.contains($0) }.sorted()
   }
 
-  private func spent(on points: [Int]) -> Double { points.reduce(0) { $0 + cost($1) } }
+  private func spent(on points: [Int], rounds: Int) -> Double {
+    points.reduce(Double(rounds) * roundCost) { $0 + cost($1) }
+  }
 
-  private func affordable(_ wanted: [Int], besides observed: [Int]) -> [Int] {
+  private func affordable(_ wanted: [Int], besides observed: [Int], rounds: Int) -> [Int] {
     guard let budget else { return wanted }
-    var left = budget - spent(on: observed)
+    var left = budget - spent(on: observed, rounds: rounds)
     return wanted.filter { n in
       guard cost(n) <= left else { return false }
       left -= cost(n)

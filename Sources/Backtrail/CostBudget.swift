@@ -25,26 +25,45 @@ public struct CostBudget: Codable, Equatable, Sendable, CustomStringConvertible 
   }
 
   /// With a time turned into updates on `lanes` lanes.
-  func calibrated(_ rates: TrialRates, lanes: Int) -> CostBudget {
+  func calibrated(_ calibration: Calibration, lanes: Int) -> CostBudget {
     guard let seconds, updates == nil else { return self }
     var calibrated = self
-    calibrated.updates = seconds * Double(lanes) / rates.secondsPerUpdate
-    calibrated.observationCharge = rates.secondsPerObservation / rates.secondsPerUpdate
+    let rate = calibration.rate(busy: Double(lanes))
+    calibrated.updates = seconds * Double(lanes) / rate.secondsPerUpdate
+    calibrated.observationCharge = rate.secondsPerObservation / rate.secondsPerUpdate
     return calibrated
+  }
+
+  /// A time turned into updates by what a replay did with the part of it that is gone: rates that were measured before may have
+  /// met a quieter machine, or a busier one.
+  func corrected(by replay: ReplaySummary, elapsed: Double) -> CostBudget {
+    guard let seconds, elapsed > seconds / 20, replay.gradientEvaluations > 0, replay.observations > 0 else { return self }
+    var corrected = self
+    let perUpdate = replay.updateSeconds / Double(replay.gradientEvaluations)
+    corrected.observationCharge = replay.observationSeconds / Double(replay.observations) / perUpdate
+    let spent = Double(replay.gradientEvaluations) + corrected.observationCharge * Double(replay.observations)
+    corrected.updates = spent * max(1, seconds / elapsed)
+    return corrected
   }
 }
 
 extension Experiment {
-  /// The experiment with its cost budget in updates: a time is turned into them by trial updates on all lanes.
+  /// The experiment with its cost budget in updates, and with the lanes that do most of them in a given time.
+  /// - Parameter calibration: asked for where the budget is a time.
   /// - Throws: `RunError.impossible` where not even the last iterates fit.
-  public func withinCostBudget() throws -> Experiment {
+  func withinCostBudget(_ calibration: () throws -> Calibration) throws -> Experiment {
     guard let budget = configuration.costBudget else { return self }
     guard wishes.contains(where: { $0.isAdaptive }) else {
       throw RunError.usage("--cost-budget \(budget) decides when iterates are observed, but every --order has a schedule of its own")
     }
     var within = self
     if budget.updates == nil {
-      within.configuration.costBudget = budget.calibrated(try TrialRates(self), lanes: configuration.lanes)
+      let calibration = try calibration()
+      let lanes = configuration.lanes
+      if memoryChoice == nil, let best = calibration.rates.filter({ $0.lanes <= lanes }).max(by: { $0.throughput < $1.throughput }) {
+        within.configuration.lanes = best.lanes
+      }
+      within.configuration.costBudget = budget.calibrated(calibration, lanes: within.configuration.lanes)
     }
     let adapted = within.adapted(to: []).experiment
     let least = zip(adapted.orders, adapted.points).reduce(0) { sum, part in
@@ -59,4 +78,9 @@ extension Experiment {
     }
     return within
   }
+}
+
+extension Calibration.Rate {
+  /// Updates a second, of all lanes together.
+  fileprivate var throughput: Double { Double(lanes) / secondsPerUpdate }
 }

@@ -28,11 +28,17 @@ public struct CostPrediction: Codable, Sendable {
   public let repeatedUpdates: Int
   public let lanes: Int
   public let fingerprint: String
+  /// Of the run's folder: checkpoints and database.
+  public let predictedDiskBytes: Int
+  /// What runs would cost that differ in one thing.
+  public let neighbours: [CostNeighbour]
+  /// The times all this is predicted from.
+  public let calibration: Calibration
 
-  /// Plans the run, and times trial updates and one observation for about a second.
-  public init(_ experiment: Experiment) throws {
+  /// Plans the run, and measures its times with trial updates for a few seconds.
+  /// - Parameter folder: where a state is written for a moment.
+  public init(_ experiment: Experiment, in folder: String) throws {
     let experiment = try experiment.fitted()
-    MatrixKernels.threads = experiment.configuration.kernelThreads
     let plan = experiment.plan()
     orders = zip(experiment.orders, experiment.points).map { order, points in
       Order(
@@ -52,43 +58,10 @@ public struct CostPrediction: Codable, Sendable {
     lanes = experiment.configuration.lanes
     fingerprint = NumericsFingerprint.current()
 
-    let rates = try TrialRates(experiment)
-    let observation = rates.secondsPerObservation / rates.secondsPerUpdate
-    let workers = min(lanes, ProcessInfo.processInfo.activeProcessorCount)
-    predictedWallSeconds = rates.secondsPerUpdate * plan.duration(lanes: workers, observationCost: observation)
-  }
-}
-
-/// Measured seconds of an update and of an observation on one lane.
-struct TrialRates {
-  let secondsPerUpdate: Double
-  let secondsPerObservation: Double
-
-  init(_ experiment: Experiment) throws {
-    let map = experiment.maps[0]
-    var state = try experiment.initialState(replica: 0)
-    var workspace = try map.makeWorkspace()
-    let clock = ContinuousClock()
-    let last = map.sampler.batchCount ?? .max
-    var updates = 0
-
-    /// Updates for `seconds`, and at least two; their mean time.
-    func update(for seconds: Double) -> Double {
-      let begin = clock.now
-      let before = updates
-      repeat {
-        map.apply(batch: updates % last + 1, position: updates, to: &state.values, workspace: &workspace)
-        updates += 1
-      } while updates - before < 2 || clock.now - begin < .seconds(seconds)
-      return (clock.now - begin) / .seconds(1) / Double(updates - before)
-    }
-
-    // The first updates also pay for touching memory.
-    _ = update(for: 0.05)
-    secondsPerUpdate = update(for: 0.5)
-    _ = map.evaluate(state.values, workspace: &workspace)
-    let begin = clock.now
-    _ = map.evaluate(state.values, workspace: &workspace)
-    secondsPerObservation = (clock.now - begin) / .seconds(1)
+    calibration = try Calibration(experiment, in: folder)
+    let cost = experiment.cost(of: plan, calibration)
+    predictedWallSeconds = cost.seconds
+    predictedDiskBytes = cost.diskBytes
+    neighbours = experiment.neighbours(calibration)
   }
 }

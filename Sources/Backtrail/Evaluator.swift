@@ -30,14 +30,18 @@ public struct Evaluator: Sendable {
     }
   }
 
-  /// - Parameter workspace: one that has room for `network`.
+  var batchCount: Int { batches.count }
+
+  /// - Parameters:
+  ///   - workspace: one that has room for `network`.
+  ///   - limit: so many batches at most, to time some of them; what is returned says nothing then.
   func evaluate(
-    _ state: borrowing StateBuffer, workspace: inout CompiledNetwork.Workspace
+    _ state: borrowing StateBuffer, workspace: inout CompiledNetwork.Workspace, limit: Int = .max
   ) -> (loss: Double, accuracy: Double) {
     network.take(&workspace)
     var lossSum = 0.0
     var correct = 0
-    for batch in batches {
+    for batch in batches.prefix(limit) {
       examples.gather(batch, into: workspace.inputs(rows: batch.count), labels: &workspace.labels)
       let result = network.evaluate(state, rows: batch.count, workspace: &workspace)
       lossSum += result.lossSum

@@ -21,6 +21,8 @@ public struct Experiment: Sendable {
   /// What the configuration asks for; `orders` and `points` are what that comes to by now.
   let wishes: [ObservationWish]
   let evaluator: Evaluator
+  /// What the process had taken when the data was read.
+  let processBefore: ResidentMemory.Sizes
   /// What the memory budget led to; nil without one, and before `fitted()`.
   public internal(set) var memoryChoice: MemoryChoice?
   /// Whether initial states stay in memory.
@@ -107,6 +109,7 @@ public struct Experiment: Sendable {
           "--recalibrate \(configuration.recalibrate) needs as many batches, but \(configuration.sampler) holds \(count)")
       }
     }
+    processBefore = ResidentMemory.Sizes()
     let beginning = adapted(to: []).experiment
     (orders, points) = (beginning.orders, beginning.points)
     if maps[0].sampler.batchCount != nil || orders.contains(where: { $0.lastIterate != nil }) {

@@ -24,14 +24,18 @@ extension Experiment {
     memoryEstimate(plan, lanes: configuration.lanes, arenaCount: maps[0].network.arenaCount, isOpen: isOpen)
   }
 
-  /// - Parameter arenaCount: floats of an update's workspace.
-  func memoryEstimate(_ plan: ReplayPlan, lanes: Int, arenaCount: Int, isOpen: Bool) -> MemoryEstimate {
+  /// - Parameters:
+  ///   - arenaCount: floats of an update's workspace.
+  ///   - process: what the process had taken when nothing but the data was allocated.
+  func memoryEstimate(
+    _ plan: ReplayPlan, lanes: Int, arenaCount: Int, isOpen: Bool, process: ResidentMemory.Sizes = .init()
+  ) -> MemoryEstimate {
     let lanes = min(lanes, max(1, plan.taskCount))
     let data = dataset.byteCount
     let kept = plan.memorySlots + (keepsInitialStates ? maps.count : 0) + (plan.hasAverages ? maps.count : 0)
     var terms = [
       MemoryEstimate.Term(name: "data set", bytes: data),
-      MemoryEstimate.Term(name: "program and libraries", bytes: max(0, ResidentMemory.currentBytes - data)),
+      MemoryEstimate.Term(name: "program and libraries", bytes: max(0, process.current - data)),
       MemoryEstimate.Term(name: "states of lanes", bytes: lanes * stateBytes),
       MemoryEstimate.Term(name: "initial states, slots and averages", bytes: kept * stateBytes),
       MemoryEstimate.Term(
@@ -48,8 +52,8 @@ extension Experiment {
     }
     // What reading the data took for a moment is free again, but was taken.
     let total = terms.reduce(0) { $0 + $1.bytes }
-    if ResidentMemory.peakBytes > total {
-      terms.append(MemoryEstimate.Term(name: "reading the data set", bytes: ResidentMemory.peakBytes - total))
+    if process.peak > total {
+      terms.append(MemoryEstimate.Term(name: "reading the data set", bytes: process.peak - total))
     }
     return MemoryEstimate(terms: terms)
   }

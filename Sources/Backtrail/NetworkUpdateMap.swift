@@ -54,6 +54,33 @@ public struct NetworkUpdateMap: UpdateMap {
     return evaluator.evaluate(workspace.recalibrated, workspace: &workspace.network)
   }
 
+  /// Seconds of a full `evaluate`: of one where that is short, otherwise by some of its batches.
+  func timeEvaluation(_ state: borrowing StateBuffer, workspace: inout Workspace, atMost seconds: Double) -> Double {
+    func time(_ body: () -> Void) -> Double {
+      let begin = ContinuousClock.now
+      body()
+      return (.now - begin) / .seconds(1)
+    }
+    // The first batch pays for touching memory.
+    _ = evaluator.evaluate(state, workspace: &workspace.network, limit: 1)
+    let one = time { _ = evaluator.evaluate(state, workspace: &workspace.network, limit: 1) }
+    let limit = min(evaluator.batchCount, max(1, Int(seconds / one)))
+    guard limit < evaluator.batchCount || evaluator.recalibrationBatches > 0 else {
+      return time { _ = evaluate(state, workspace: &workspace) }
+    }
+    let some = time { _ = evaluator.evaluate(state, workspace: &workspace.network, limit: limit) }
+    var whole = some * Double(evaluator.batchCount) / Double(limit)
+    if evaluator.recalibrationBatches > 0 {
+      workspace.recalibrated.copy(from: state)
+      let pass = time {
+        let context = gather(1, into: &workspace, statisticsWeight: 1)
+        _ = network.trainingLoss(of: &workspace.recalibrated, context: context, workspace: &workspace.network)
+      }
+      whole += pass * Double(evaluator.recalibrationBatches)
+    }
+    return whole
+  }
+
   public func apply(batch: Int, position: Int, to state: inout StateBuffer, workspace: inout Workspace) {
     let context = gather(batch, into: &workspace)
     network.update(

@@ -73,17 +73,13 @@ struct ObservationRequests {
       return
     }
     let charge = experiment.configuration.costBudget?.observationCharge ?? 0
+    let sharedCharge = charge * sharedObservations
     let isOnePath = isOnePath(order)
     let ownCost = experiment.observationCost
     let observation = AdaptiveObservation(
       steps: steps, error: error, budget: isOnePath ? nil : budget(),
-      cost: { n in
-        switch order {
-        case _ where isOnePath: ownCost
-        case .tail(let size), .window(let size): Double(min(n, size)) + charge
-        default: Double(n) + charge
-        }
-      })
+      roundCost: Double(order.ownLength(steps) < steps && !isOnePath ? steps : 0),
+      cost: { n in isOnePath ? ownCost : Double(order.ownLength(n)) + charge + sharedCharge })
     let outcome = observation.outcome(losses: losses(of: order))
     add(order, outcome.points)
     chosenPoints = Set(chosenPoints + outcome.points).sorted()
@@ -93,6 +89,22 @@ struct ObservationRequests {
     finding.checkedError = outcome.checkedError
     finding.isBudgetSpent = outcome.isComplete && outcome.estimatedError > error
     findings.append(finding)
+  }
+
+  /// How many observations orders on one path add to each n that an automatic schedule chooses, for its share of them. One lane
+  /// makes them all, so where time counts they weigh as much as so many lanes' work.
+  private var sharedObservations: Double {
+    var paths = 0.0
+    var sharing = 0.0
+    for wish in experiment.wishes where wish.isAdaptive {
+      guard case .fixed(let order) = wish.order, isOnePath(order) else {
+        sharing += 1
+        continue
+      }
+      paths += order == .forward && experiment.configuration.averageDecay > 0 ? 2 : 1
+    }
+    let isTimed = experiment.configuration.costBudget?.seconds != nil
+    return sharing > 0 ? paths / sharing * Double(isTimed ? experiment.configuration.lanes : 1) : 0
   }
 
   /// What one automatic schedule may cost one seed; nil for any.
@@ -130,5 +142,15 @@ extension AdaptiveFinding {
     var copy = AdaptiveFinding(order: order, observed: count)
     (copy.tail, copy.tailChange, copy.tailError, copy.exactPoints) = (tail, tailChange, tailError, exactPoints)
     return copy
+  }
+}
+
+extension CompositionOrder {
+  /// How many of the n-th iterate's updates no other iterate shares.
+  fileprivate func ownLength(_ n: Int) -> Int {
+    switch self {
+    case .tail(let size), .window(let size): min(n, size)
+    default: n
+    }
   }
 }

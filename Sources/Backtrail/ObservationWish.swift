@@ -62,11 +62,18 @@ extension Experiment {
       if case .fixed(let order) = wish.order, !wish.isAdaptive || requests.isOnePath(order) { continue }
       requests.add(wish)
     }
-    // Orders whose iterates all lie on one path are observed where the others are: that costs them no update.
+    // Orders whose iterates all lie on one path are observed where the others are, and so not before that is known: walking
+    // the path again for every new n would cost its length each time.
     let chosen = requests.chosenPoints
     for wish in wishes {
       guard case .fixed(let order) = wish.order, !wish.isAdaptive || requests.isOnePath(order) else { continue }
-      if wish.isAdaptive && chosen.isEmpty { requests.add(wish) } else { requests.add(order, wish.isAdaptive ? chosen : wish.points) }
+      if !wish.isAdaptive {
+        requests.add(order, wish.points)
+      } else if chosen.isEmpty {
+        requests.add(wish)
+      } else if requests.isComplete {
+        requests.add(order, chosen)
+      }
     }
     var adapted = self
     (adapted.orders, adapted.points) = requests.inOrder(of: wishes)

@@ -23,6 +23,12 @@ public enum ResidentMemory {
     #endif
   }
 
+  /// Both at one time.
+  struct Sizes: Sendable {
+    let current = currentBytes
+    let peak = peakBytes
+  }
+
   #if os(Linux)
     /// A line of the process's status, given there in KiB.
     private static func status(_ key: String) -> Int {

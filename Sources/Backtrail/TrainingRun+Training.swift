@@ -48,10 +48,17 @@ extension TrainingRun {
 
     folder.removeOrphans(besides: try database.checkpoints())
     var done = Work()
+    let isResumed = try !database.observations().isEmpty
+    var experiment = experiment
     var (adapted, findings, isComplete) = experiment.adapted(to: try database.observations())
     while true {
       done = try await with(adapted).followRound(after: done, progress: progress, listener: listener)
       if isComplete { break }
+      if let budget = experiment.configuration.costBudget, !isResumed {
+        experiment.configuration.costBudget = budget.corrected(by: done.replay, elapsed: (.now - begin) / .seconds(1))
+        let json = try encodeJSON(StoredConfiguration(experiment))
+        try database.update { $0.configuration = json }
+      }
       (adapted, findings, isComplete) = experiment.adapted(to: try database.observations())
     }
     let result = try with(adapted).result(

@@ -16,7 +16,13 @@ public struct TrainingRun: Sendable {
   /// Makes the folder of a new run. Nothing is trained yet.
   public static func create(_ experiment: Experiment, at path: String) throws -> TrainingRun {
     // What can be refused is refused before there is a folder.
-    let experiment = try experiment.fitted().withinCostBudget()
+    var calibration: Calibration?
+    let fitted = try experiment.fitted()
+    let experiment = try fitted.withinCostBudget {
+      let measured = try Calibration(fitted, in: FileManager.default.temporaryDirectory.path)
+      calibration = measured
+      return measured
+    }
     _ = try experiment.initialState(replica: 0)
     try experiment.checkDiskBudget()
     let folder = try RunFolder.create(at: path)
@@ -25,6 +31,7 @@ public struct TrainingRun: Sendable {
       try Safetensors.write(tensors, metadata: [:], to: folder.initialStatePath)
     }
     try RunJournal.write(experiment, in: folder)
+    if let calibration { try calibration.write(to: folder) }
     let record = RunRecord(
       configuration: try encodeJSON(StoredConfiguration(experiment)), fingerprint: NumericsFingerprint.current(),
       createdAt: Date())
@@ -85,6 +92,14 @@ public struct TrainingRun: Sendable {
     return TrainingRun(
       folder: folder, experiment: experiment.adapted(to: try database.observations()).experiment,
       fingerprint: record.fingerprint, database: database)
+  }
+
+  /// The times of this machine: measured once, as long as its numerics stay what they are, and kept in the run's folder.
+  public func calibration() throws -> Calibration {
+    if let known = Calibration(in: folder), known.fingerprint == NumericsFingerprint.current() { return known }
+    let measured = try Calibration(experiment, in: folder.path)
+    try measured.write(to: folder)
+    return measured
   }
 
   /// Where the seed stands among the run's.

@@ -1,12 +1,13 @@
 import ArgumentParser
 import Backtrail
+import Foundation
 import Replay
 
 struct PlanCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "plan",
     abstract: "What a run will cost, before any of it is spent.",
-    discussion: "Takes the options of 'train'. The time is estimated from a second of trial updates.")
+    discussion: "Takes the options of 'train'. Times are predicted from a few seconds of trial updates.")
 
   @OptionGroup var options: RunOptions
 
@@ -26,7 +27,7 @@ struct PlanCommand: AsyncParsableCommand {
     if instructions {
       printInstructions(experiment.plan())
     } else {
-      let prediction = try CostPrediction(experiment)
+      let prediction = try CostPrediction(experiment, in: FileManager.default.temporaryDirectory.path)
       if json { try printJSON(prediction) } else { print(planTable(prediction, experiment: experiment)) }
     }
   }

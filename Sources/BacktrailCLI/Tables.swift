@@ -86,6 +86,7 @@ func planTable(_ prediction: CostPrediction, experiment: Experiment) -> String {
       "time", "about \(duration(prediction.predictedWallSeconds)) on \(prediction.lanes) lane\(prediction.lanes == 1 ? "" : "s")",
     ],
     ["peak memory", "about \(size(prediction.predictedPeakBytes))"],
+    ["on disk", "about \(size(prediction.predictedDiskBytes))"],
     [
       "training state",
       "\(size(prediction.stateBytes)); besides the lanes' "
@@ -97,7 +98,42 @@ func planTable(_ prediction: CostPrediction, experiment: Experiment) -> String {
   return [
     textTable(rows, alignment: [.left, .right, .right]), textTable(totals, alignment: [.left, .left]),
     textTable([["memory", "at its peak"]] + memory, alignment: [.left, .right]), memoryCurve(prediction.memoryChoice),
+    measuredTimes(prediction.calibration), neighbourTable(prediction),
   ].joined(separator: "\n\n")
+}
+
+/// What the prediction was made from.
+private func measuredTimes(_ calibration: Calibration) -> String {
+  var rows = [["measured here", "an update", "an observation"]]
+  for rate in calibration.rates {
+    rows.append([
+      "\(rate.lanes) lane\(rate.lanes == 1 ? "" : "s")", milliseconds(rate.secondsPerUpdate), milliseconds(rate.secondsPerObservation),
+    ])
+  }
+  let storage = calibration.storage
+  return textTable(rows, alignment: [.left, .right, .right]) + """
+
+    A checkpoint of \(size(storage.bytes)): \(milliseconds(storage.encodeSeconds)) to encode, \(milliseconds(storage.writeSeconds)) \
+    to write, \(milliseconds(storage.readSeconds)) to read, \(milliseconds(storage.decodeSeconds)) to decode.
+    """
+}
+
+/// What would change if one thing did.
+private func neighbourTable(_ prediction: CostPrediction) -> String {
+  func row(_ name: String, _ evaluations: Int, _ seconds: Double, _ peak: Int, _ disk: Int) -> [String] {
+    [name, grouped(evaluations), duration(seconds), size(peak), size(disk)]
+  }
+  let rows =
+    [["instead", "gradient evaluations", "time", "peak memory", "on disk"]]
+    + [
+      row(
+        "(as asked)", prediction.predictedGradientEvaluations, prediction.predictedWallSeconds, prediction.predictedPeakBytes,
+        prediction.predictedDiskBytes)
+    ]
+    + prediction.neighbours.map {
+      row($0.change, $0.cost.gradientEvaluations, $0.cost.seconds, $0.cost.peakBytes, $0.cost.diskBytes)
+    }
+  return textTable(rows, alignment: [.left, .right, .right, .right, .right])
 }
 
 /// Where branching states are kept.

@@ -97,13 +97,21 @@ public struct ReplayPlan: Sendable {
   private func work(of task: Task) -> Work { works[workOfReplica[task.replica]] }
 
   /// Whether any state is stored on the way.
-  public var storesStates: Bool {
-    guard let interval = checkpointInterval else { return false }
-    return works.contains { work in
-      work.tree.nodes.indices.contains {
-        work.tree.isNeeded[$0] && work.tree.nodes[$0].depth / interval > work.tree.nodes[$0].edgeStart / interval
-      }
+  public var storesStates: Bool { checkpointCounts.states > 0 }
+
+  /// How many states are stored on the way, and with how many of them a running average.
+  public var checkpointCounts: (states: Int, averages: Int) {
+    guard let interval = checkpointInterval else { return (0, 0) }
+    func stored(_ node: Int, in work: Work) -> Int {
+      guard node != PrefixTree.root, work.tree.isNeeded[node] else { return 0 }
+      return work.tree.nodes[node].depth / interval - work.tree.nodes[node].edgeStart / interval
     }
+    return (
+      sum { work in work.tree.nodes.indices.reduce(0) { $0 + stored($1, in: work) } },
+      sum { work in
+        work.averaged.isEmpty ? 0 : work.tree.nodes.indices.reduce(0) { $0 + (work.averaged[$1] ? stored($1, in: work) : 0) }
+      }
+    )
   }
 
   /// The stored states that tasks begin with.

@@ -6,6 +6,7 @@ import Foundation
 ///     batches.zst     which examples each batch held (`BatchJournal`)
 ///     checkpoints/    training states
 ///     slots/          states of a training for which its memory has no room, while it goes on
+///     calibration.json      measured times, where they were asked for
 ///     initial.safetensors   the initial state, where it did not come from the seed
 ///     lock            held by the process that trains
 public struct RunFolder: Sendable {
@@ -18,6 +19,8 @@ public struct RunFolder: Sendable {
   public var databasePath: String { path + "/run.sqlite" }
 
   public var journalPath: String { path + "/batches.zst" }
+
+  public var calibrationPath: String { path + "/calibration.json" }
 
   /// The initial state, where it did not come from the seed.
   public var initialStatePath: String { path + "/initial.safetensors" }

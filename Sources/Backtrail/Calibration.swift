@@ -1,0 +1,204 @@
+import Foundation
+import Networks
+import Replay
+import Storage
+import Synchronization
+import Tensors
+
+/// Measured times of what a run does, on this machine and with these numerics. Takes a few seconds; a run keeps it in its
+/// folder.
+public struct Calibration: Codable, Sendable {
+  /// Of each lane, while so many are at work.
+  public struct Rate: Codable, Sendable {
+    public let lanes: Int
+    public let secondsPerUpdate: Double
+    public let secondsPerObservation: Double
+  }
+
+  /// An update with less memory for activations, on one lane.
+  public struct RecomputationLevel: Codable, Sendable {
+    public let workspaceBytes: Int
+    /// Forward passes of stages that run more than once.
+    public let repeatedPasses: Int
+    public let secondsPerUpdate: Double
+  }
+
+  /// What storing a training state takes, on one lane.
+  public struct StateStorage: Codable, Sendable {
+    public let encodeSeconds: Double
+    public let decodeSeconds: Double
+    /// To where it is safe from a power cut.
+    public let writeSeconds: Double
+    public let readSeconds: Double
+    /// Of a checkpoint after some updates, and of one stored as the difference to the state an update before.
+    public let bytes: Int
+    public let differenceBytes: Int
+
+    public var saveSeconds: Double { encodeSeconds + writeSeconds }
+    public var loadSeconds: Double { decodeSeconds + readSeconds }
+  }
+
+  public let fingerprint: String
+  /// By lanes, from 1 up.
+  public let rates: [Rate]
+  /// From most memory to least; one where less memory is not to be had.
+  public let recomputation: [RecomputationLevel]
+  public let storage: StateStorage
+
+  /// Runs trial updates of `experiment`, which is left as it is.
+  /// - Parameter folder: where a state is written and read for a moment: what a disk takes is measured there.
+  public init(_ experiment: Experiment, in folder: String) throws {
+    MatrixKernels.threads = experiment.configuration.kernelThreads
+    fingerprint = NumericsFingerprint.current()
+    let cores = ProcessInfo.processInfo.activeProcessorCount
+    let counts = Set([1, min(experiment.configuration.lanes, cores)] + sequence(first: 2) { 2 * $0 }.prefix { $0 <= cores })
+    rates = try counts.sorted().map { try Self.rate(experiment, lanes: $0) }
+    recomputation = try Self.levels(experiment)
+    storage = try Self.storage(experiment, in: folder)
+  }
+
+  /// What the run's folder holds; nil where that is nothing, or can't be read: it is measured anew then.
+  init?(in folder: RunFolder) {
+    guard let data = FileManager.default.contents(atPath: folder.calibrationPath),
+      let read = try? JSONDecoder().decode(Calibration.self, from: data), !read.rates.isEmpty
+    else { return nil }
+    self = read
+  }
+
+  func write(to folder: RunFolder) throws(StorageError) {
+    do {
+      try Data(try encodeJSON(self).utf8).write(to: URL(fileURLWithPath: folder.calibrationPath), options: .atomic)
+    } catch {
+      throw .failed(path: folder.calibrationPath, reason: error.localizedDescription)
+    }
+  }
+
+  /// A lane's rate where `busy` are at work on average, between those measured.
+  public func rate(busy: Double) -> (secondsPerUpdate: Double, secondsPerObservation: Double) {
+    let above = rates.firstIndex { Double($0.lanes) >= busy } ?? rates.count - 1
+    let (a, b) = (rates[max(0, above - 1)], rates[above])
+    let width = Double(b.lanes - a.lanes)
+    let share = width > 0 ? min(1, max(0, (busy - Double(a.lanes)) / width)) : 0
+    func between(_ x: Double, _ y: Double) -> Double { x + share * (y - x) }
+    return (
+      between(a.secondsPerUpdate, b.secondsPerUpdate), between(a.secondsPerObservation, b.secondsPerObservation)
+    )
+  }
+
+  /// Medians over windows keep a noisy machine out.
+  private static func rate(_ experiment: Experiment, lanes: Int) throws -> Rate {
+    let measured = Mutex<[(update: Double, observation: Double)]>([])
+    let failure = Mutex<(any Error)?>(nil)
+    let ready = Atomic<Int>(0)
+    let group = DispatchGroup()
+    for _ in 0..<lanes {
+      group.enter()
+      Thread.detachNewThread {
+        defer { group.leave() }
+        do {
+          let map = experiment.maps[0]
+          var trial = try TrialLane(experiment, map)
+          _ = trial.secondsPerUpdate(for: 0.05)
+          ready.add(1, ordering: .relaxed)
+          // All lanes at once, or they would not slow each other down as they do in a run.
+          while ready.load(ordering: .relaxed) < lanes { usleep(100) }
+          let updates = (0..<5).map { _ in trial.secondsPerUpdate(for: 0.08) }.sorted()
+          let observation = map.timeEvaluation(trial.state, workspace: &trial.workspace, atMost: 0.2)
+          measured.withLock { $0.append((updates[2], observation)) }
+        } catch {
+          ready.add(1, ordering: .relaxed)
+          failure.withLock { $0 = error }
+        }
+      }
+    }
+    group.wait()
+    if let error = failure.withLock({ $0 }) { throw error }
+    let all = measured.withLock { $0 }
+    return Rate(
+      lanes: lanes, secondsPerUpdate: mean(all.map(\.update)), secondsPerObservation: mean(all.map(\.observation)))
+  }
+
+  private static func levels(_ experiment: Experiment) throws -> [RecomputationLevel] {
+    let curve = MemoryCurve(experiment.maps[0].network)
+    let indices = Set([0, curve.points.count / 2, curve.points.count - 1]).sorted()
+    return try indices.map { index in
+      let point = curve.points[index]
+      var map = experiment.maps[0]
+      map.network = try map.network.rescheduled(point.schedule)
+      var trial = try TrialLane(experiment, map)
+      _ = trial.secondsPerUpdate(for: 0.02)
+      return RecomputationLevel(
+        workspaceBytes: map.workspaceBytes(arenaCount: point.arenaCount), repeatedPasses: point.schedule.repeatedPasses,
+        secondsPerUpdate: trial.secondsPerUpdate(for: 0.1))
+    }
+  }
+
+  private static func storage(_ experiment: Experiment, in folder: String) throws -> StateStorage {
+    let map = experiment.maps[0]
+    var trial = try TrialLane(experiment, map)
+    _ = trial.secondsPerUpdate(for: 0.1)
+    var parent = try StateBuffer(count: map.stateCount)
+    parent.copy(from: trial.state)
+    trial.update()
+    let options = CheckpointOptions(level: experiment.configuration.checkpointLevel)
+    let path = "\(folder)/.calibration-\(UUID().uuidString)"
+    defer { unlink(path) }
+    func time(_ body: () throws -> Void) rethrows -> Double {
+      let begin = ContinuousClock.now
+      try body()
+      return (.now - begin) / .seconds(1)
+    }
+    var difference = 0
+    difference = try CheckpointFile.write(
+      trial.state, updateCount: 1, parent: parent, parentDigest: Digest(of: parent, updateCount: 0), options: options, to: path
+    ).byteCount
+    var bytes = 0
+    // The first file also paid for the codec's memory.
+    let save = try time { bytes = try CheckpointFile.write(trial.state, updateCount: 1, options: options, to: path).byteCount }
+    let load = try time { try CheckpointFile.read(path, into: &parent) }
+    var raw = Data()
+    let read = try time { raw = try Data(contentsOf: URL(fileURLWithPath: path)) }
+    let write = try time {
+      let file = try FileHandle(forWritingTo: URL(fileURLWithPath: path))
+      try file.write(contentsOf: raw)
+      try file.synchronize()
+      try file.close()
+    }
+    return StateStorage(
+      encodeSeconds: max(0, save - write), decodeSeconds: max(0, load - read), writeSeconds: write, readSeconds: read,
+      bytes: bytes, differenceBytes: difference)
+  }
+}
+
+/// A lane of trial updates.
+private struct TrialLane: ~Copyable {
+  let map: NetworkUpdateMap
+  var state: StateBuffer
+  var workspace: NetworkUpdateMap.Workspace
+  private var updates = 0
+  private let lastBatch: Int
+
+  init(_ experiment: Experiment, _ map: NetworkUpdateMap) throws {
+    // What can fail comes first: a type that can't be copied is made whole or not at all.
+    let workspace = try map.makeWorkspace()
+    var state = try StateBuffer(count: map.stateCount)
+    try experiment.writeInitialState(replica: 0, to: &state)
+    self.map = map
+    self.state = state
+    self.workspace = workspace
+    lastBatch = map.sampler.batchCount ?? .max
+  }
+
+  mutating func update() {
+    map.apply(batch: updates % lastBatch + 1, position: updates, to: &state, workspace: &workspace)
+    updates += 1
+  }
+
+  /// The mean over updates for so long, two at least.
+  mutating func secondsPerUpdate(for seconds: Double) -> Double {
+    let begin = ContinuousClock.now
+    let before = updates
+    repeat { update() } while updates - before < 2 || .now - begin < .seconds(seconds)
+    return (.now - begin) / .seconds(1) / Double(updates - before)
+  }
+}

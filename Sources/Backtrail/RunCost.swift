@@ -1,0 +1,129 @@
+import Foundation
+import Replay
+
+/// What a run costs, before it is paid.
+public struct RunCost: Codable, Sendable {
+  public let gradientEvaluations: Int
+  /// From the first update to the last row of the database.
+  public let seconds: Double
+  public let peakBytes: Int
+  /// Of the run's folder: checkpoints and database.
+  public let diskBytes: Int
+}
+
+extension Experiment {
+  /// What following `plan` will cost by measured times.
+  func cost(of plan: ReplayPlan, _ calibration: Calibration) -> RunCost {
+    let storage = calibration.storage
+    let checkpoints = plan.checkpointCounts
+    let stored = configuration.averageDecay > 0 ? checkpoints.states + checkpoints.averages : checkpoints.states
+    return RunCost(
+      gradientEvaluations: plan.gradientEvaluations,
+      seconds: seconds(of: plan, calibration, storedStates: stored),
+      peakBytes: memoryEstimate(
+        plan, lanes: configuration.lanes, arenaCount: maps[0].network.arenaCount, isOpen: false, process: processBefore
+      ).peakBytes,
+      diskBytes: min(storedBytes(states: checkpoints.states, averages: stored - checkpoints.states, storage), configuration.diskBudget ?? .max)
+        + Self.databaseBytes(observations: plan.observationCount + plan.averageObservationCount))
+  }
+
+  private func seconds(of plan: ReplayPlan, _ calibration: Calibration, storedStates: Int) -> Double {
+    let workers = min(configuration.lanes, ProcessInfo.processInfo.activeProcessorCount)
+    func duration(lanes: Int, at rate: (secondsPerUpdate: Double, secondsPerObservation: Double)) -> Double {
+      rate.secondsPerUpdate
+        * plan.duration(lanes: lanes, observationCost: rate.secondsPerObservation / rate.secondsPerUpdate)
+    }
+    // Lanes that wait for each other leave the others more of the machine.
+    let full = calibration.rate(busy: Double(workers))
+    let busy = duration(lanes: 1, at: full) / max(duration(lanes: workers, at: full), .leastNonzeroMagnitude)
+    return duration(lanes: workers, at: calibration.rate(busy: busy))
+      + Double(storedStates) * calibration.storage.saveSeconds / max(1, busy)
+  }
+
+  /// Of so many checkpoints, differences where chains are asked for.
+  private func storedBytes(states: Int, averages: Int, _ storage: Calibration.StateStorage) -> Int {
+    let chain = configuration.checkpointChain
+    let differences = states * chain / (chain + 1)
+    return (states - differences + averages) * storage.bytes + differences * storage.differenceBytes
+  }
+
+  /// Measured: SQLite's pages of an empty run, and of an observation with its seal.
+  private static func databaseBytes(observations: Int) -> Int { 45 << 10 + 320 * observations }
+}
+
+/// A configuration one step away from the one that was asked about.
+public struct CostNeighbour: Codable, Sendable {
+  /// Such as `--order tail:100` or `--lanes 1`.
+  public let change: String
+  public let cost: RunCost
+}
+
+extension Experiment {
+  /// What runs cost that differ in one thing: one order alone, a τ or W halved or doubled, observations half or twice as
+  /// often, other lanes, another checkpoint interval.
+  func neighbours(_ calibration: Calibration) -> [CostNeighbour] {
+    var found: [CostNeighbour] = []
+    func add(_ change: String, _ vary: (inout Experiment) -> Void) {
+      var varied = self
+      vary(&varied)
+      found.append(CostNeighbour(change: change, cost: varied.cost(of: varied.plan(), calibration)))
+    }
+    if orders.count > 1 {
+      for (order, points) in zip(orders, points) {
+        add("--order \(order) alone") { ($0.orders, $0.points) = ([order], [points]) }
+      }
+    }
+    for (index, order) in orders.enumerated() {
+      for other in order.resized where !orders.contains(other) && other.sequence(configuration.steps) != order.sequence(configuration.steps) {
+        add("--order \(other) for \(order)") { $0.orders[index] = other }
+      }
+    }
+    if let schedule = try? EvaluationSchedule(configuration.evaluate) {
+      for other in schedule.neighbours {
+        guard let points = try? other.points(steps: configuration.steps) else { continue }
+        let follows = wishes.map { $0.schedule == schedule }
+        guard follows.count == orders.count else { continue }
+        add("--evaluate \(other)") { varied in
+          for index in follows.indices where follows[index] { varied.points[index] = points }
+        }
+      }
+    }
+    for lanes in [configuration.lanes / 2, configuration.lanes * 2] where lanes >= 1 && memoryChoice == nil {
+      add("--lanes \(lanes)") { $0.configuration.lanes = lanes }
+    }
+    let interval = configuration.checkpointEvery
+    for other in interval > 0 ? [max(1, interval / 10), interval * 10, 0] : [1000] where other <= configuration.steps && other != interval {
+      add("--checkpoint-every \(other)") { $0.configuration.checkpointEvery = other }
+    }
+    return found
+  }
+}
+
+extension CompositionOrder {
+  /// The same rule with half and twice its size; none for orders without one.
+  fileprivate var resized: [CompositionOrder] {
+    func both(_ size: Int, _ make: (Int) -> CompositionOrder) -> [CompositionOrder] {
+      Set([max(1, size / 2), size * 2]).subtracting([size]).sorted().map(make)
+    }
+    return switch self {
+    case .forward, .backward, .listed: []
+    case .tail(let size): both(size, CompositionOrder.tail)
+    case .window(let size): both(size, CompositionOrder.window)
+    case .sliding(let size): both(size, CompositionOrder.sliding)
+    case .slidingForward(let size): both(size, CompositionOrder.slidingForward)
+    case .flipflop(let size): both(size, CompositionOrder.flipflop)
+    case .blocks(let size): both(size, CompositionOrder.blocks)
+    }
+  }
+}
+
+extension EvaluationSchedule {
+  /// Half and twice as many points.
+  fileprivate var neighbours: [EvaluationSchedule] {
+    switch self {
+    case .every(let stride): Set([max(1, stride / 2), stride * 2]).subtracting([stride]).sorted().map(EvaluationSchedule.every)
+    case .logarithmic(let count): [max(1, count / 2), count * 2].map(EvaluationSchedule.logarithmic)
+    case .at, .automatic: []
+    }
+  }
+}
