@@ -49,6 +49,7 @@ ORDERS = {
     "forward": lambda n: up(1, n),
     "backward": lambda n: down(n, 1),
     "tail:7": lambda n: up(8, n) + down(7, 1),
+    "splice:7": lambda n: up(1, n - 7) + down(7, 1),
     "window:7": lambda n: up(1, n - 7) + down(n, n - 6),
     "sliding:3": lambda n: sliding(3, n, lambda low, high: down(high, low)),
     "sliding-forward:3": lambda n: sliding(3, n, up),

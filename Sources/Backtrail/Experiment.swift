@@ -36,6 +36,7 @@ public struct Experiment: Sendable {
 
   /// Where the network's own tensors lie in the training state.
   public var layout: StateLayout { maps[0].network.layout }
+  var startPrecision: CheckpointPrecision { CheckpointPrecision(name: configuration.startPrecision) ?? .float32 }
   /// Length of the training state, in floats.
   public var stateCount: Int { maps[0].stateCount }
   public var batchSize: Int { maps[0].network.batchSize }
@@ -45,9 +46,10 @@ public struct Experiment: Sendable {
   /// - Parameters:
   ///   - initial: what the configuration's `initial` names, if it names something.
   ///   - batches: the batches of a sampler `file:PATH`, where they need not be read from the file.
+  ///   - dataset: the configuration's data, where it has been read before.
   /// - Throws: `DatasetError`, `NetworkError`, `OrderError` or `RunError`.
   public init(
-    _ configuration: RunConfiguration, initial: [NamedTensor]? = nil, batches: ImportedBatches? = nil
+    _ configuration: RunConfiguration, initial: [NamedTensor]? = nil, batches: ImportedBatches? = nil, dataset: Dataset? = nil
   ) throws {
     // First what can be refused at once, then what takes time to read.
     let model = try ModelSpecification(configuration.model)
@@ -61,7 +63,7 @@ public struct Experiment: Sendable {
     let paths = requests.compactMap { filePath(in: $0.order) }
     let files = try Dictionary(paths.map { ($0, try Digest(ofFile: $0)) }) { first, _ in first }
 
-    let dataset = try Dataset.load(configuration.data, context: model.context)
+    let dataset = try dataset ?? Dataset.load(configuration.data, context: model.context)
     self.dataset = dataset
     inputs = InputDigests(
       data: dataset.fingerprint, initial: initial.map { Digest(of: $0) }, batches: imported?.fingerprint,
@@ -183,6 +185,9 @@ public struct Experiment: Sendable {
       try layout.load(named, from: configuration.initial ?? "the initial state", into: &values)
     } else {
       layout.initialize(&values, seed: UInt64(maps[index].seed))
+    }
+    if startPrecision != .float32 {
+      for position in 0..<values.count { values[position] = startPrecision.rounded(values[position]) }
     }
   }
 

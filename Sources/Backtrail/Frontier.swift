@@ -15,6 +15,8 @@ public struct Frontier: Codable, Sendable {
     public let seconds: Double
     /// Predicted, were it run alone.
     public let peakBytes: Int
+    /// Of the run's folder, were it run alone with this run's checkpoints.
+    public let storedBytes: Int
     /// Over all compared n: |difference| to the exact curve.
     public let lossError: Estimate
     public let worstLossError: Estimate
@@ -51,6 +53,10 @@ public struct Frontier: Codable, Sendable {
   public let guesses: [Guess]
   /// By gradient evaluations.
   public let points: [Point]
+  /// The run's orders and averages, and baselines trained beside them.
+  public var comparison: [SeriesSummary] = []
+  /// What settings cost that change no order and no schedule.
+  public var knobs: [KnobPoint] = []
 }
 
 /// How the exact curve and its approximations are asked for.
@@ -61,6 +67,7 @@ extension Frontier {
     let often = "@every:\(part(100))"
     return ["backward", "forward"]
       + Set([part(100), part(20), part(5)]).sorted().map { "tail:\($0)\(often)" }
+      + Set([part(50), part(10)]).sorted().map { "splice:\($0)\(often)" }
       + ["window:\(part(20))\(often)", "sliding:8\(often)", "sliding-forward:8\(often)"]
   }
 

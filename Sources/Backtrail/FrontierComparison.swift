@@ -7,6 +7,7 @@ struct FrontierCandidate {
     let evaluations: Int
     let seconds: Double
     let peakBytes: Int
+    let storedBytes: Int
   }
 
   let series: String
@@ -53,7 +54,7 @@ struct FrontierComparison {
       return Frontier.Point(
         series: candidate.series, schedule: candidate.schedule, gradientEvaluations: candidate.cost.evaluations,
         costFraction: Double(candidate.cost.evaluations) / Double(exactCost), seconds: candidate.cost.seconds,
-        peakBytes: candidate.cost.peakBytes, lossError: lossError,
+        peakBytes: candidate.cost.peakBytes, storedBytes: candidate.cost.storedBytes, lossError: lossError,
         worstLossError: Estimate(lossErrors.map { $0.max() ?? 0 }), accuracyError: Estimate(accuracyErrors.map(mean)),
         worstAccuracyError: Estimate(accuracyErrors.map { $0.max() ?? 0 }),
         testLoss: Estimate(zip(seen, losses).map { curve, exact in

@@ -47,21 +47,21 @@ struct ObservationRequests {
     switch wish.order {
     case .fixed(let order):
       observe(order, wish, finding: AdaptiveFinding(order: order.description, observed: 0))
-    case .automaticTail:
-      let search = TailSearch(steps: steps, tolerance: experiment.configuration.tolerance)
+    case .automatic(let family):
+      let search = TailSearch(family: family, steps: steps, tolerance: experiment.configuration.tolerance)
       let outcome = search.outcome(losses: losses(of:))
       for (order, n) in outcome.requests { add(order, n) }
       guard let tail = outcome.tail else {
         isComplete = false
         return
       }
-      var finding = AdaptiveFinding(order: "tail:auto", observed: 0)
+      var finding = AdaptiveFinding(order: family.automaticOrder, observed: 0)
       finding.tail = tail
       finding.tailChange = outcome.change
       finding.tailError = outcome.error
       finding.exactPoints = outcome.exactPoints
       if !outcome.isComplete { isComplete = false }
-      observe(tail >= steps ? .backward : .tail(tail), wish, finding: finding)
+      observe(tail >= steps ? .backward : family.order(tail), wish, finding: finding)
     }
   }
 
@@ -70,6 +70,14 @@ struct ObservationRequests {
     guard case .automatic(let error) = wish.schedule else {
       add(order, wish.points)
       findings.append(finding.observing(wish.points.count))
+      return
+    }
+    if order == .backward, let (substitute, points) = substitute() {
+      add(substitute, points)
+      chosenPoints = Set(chosenPoints + points).sorted()
+      var finding = finding.observing(points.count)
+      finding.approximation = substitute.description
+      findings.append(finding)
       return
     }
     let charge = experiment.configuration.costBudget?.observationCharge ?? 0
@@ -89,6 +97,23 @@ struct ObservationRequests {
     finding.checkedError = outcome.checkedError
     finding.isBudgetSpent = outcome.isComplete && outcome.estimatedError > error
     findings.append(finding)
+  }
+
+  /// What stands for exact backward where the budget has no room for its iterates at N and at powers of two below, some 2N updates:
+  /// a splice with the longest τ it allows, at the same n. From 2N on, exact iterates at few n err less than splices or tails at
+  /// many do (Docs/TradeOffs.md).
+  private func substitute() -> (CompositionOrder, [Int])? {
+    guard let budget = budget(), let points = try? EvaluationSchedule.automatic(error: 0).points(steps: steps) else { return nil }
+    let charge = (experiment.configuration.costBudget?.observationCharge ?? 0) * (1 + sharedObservations)
+    guard budget < Double(points.reduce(0, +)) + charge * Double(points.count) else { return nil }
+    let left = budget - charge * Double(points.count)
+    func cost(_ size: Int) -> Double { Double(ReplayPlanner.gradientEvaluations(of: .splice(size), points: points)) }
+    var (fits, tooMuch) = (1, steps)
+    while tooMuch - fits > 1 {
+      let middle = (fits + tooMuch) / 2
+      if cost(middle) <= left { fits = middle } else { tooMuch = middle }
+    }
+    return (.splice(fits), points)
   }
 
   /// How many observations orders on one path add to each n that an automatic schedule chooses, for its share of them. One lane
@@ -140,6 +165,7 @@ struct ObservationRequests {
 extension AdaptiveFinding {
   fileprivate func observing(_ count: Int) -> AdaptiveFinding {
     var copy = AdaptiveFinding(order: order, observed: count)
+    copy.approximation = approximation
     (copy.tail, copy.tailChange, copy.tailError, copy.exactPoints) = (tail, tailChange, tailError, exactPoints)
     return copy
   }
@@ -149,7 +175,7 @@ extension CompositionOrder {
   /// How many of the n-th iterate's updates no other iterate shares.
   fileprivate func ownLength(_ n: Int) -> Int {
     switch self {
-    case .tail(let size), .window(let size): min(n, size)
+    case .tail(let size), .splice(let size), .window(let size): min(n, size)
     default: n
     }
   }

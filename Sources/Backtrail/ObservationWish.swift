@@ -5,8 +5,8 @@ import Storage
 struct ObservationWish: Sendable {
   enum Order: Sendable {
     case fixed(CompositionOrder)
-    /// `tail:auto`.
-    case automaticTail
+    /// `tail:auto` or `splice:auto`.
+    case automatic(TailFamily)
   }
 
   let order: Order
@@ -15,7 +15,7 @@ struct ObservationWish: Sendable {
   let points: [Int]
 
   init(_ request: OrderRequest, steps: Int) throws {
-    order = request.isAutomaticTail ? .automaticTail : .fixed(try CompositionOrder(reading: request.order))
+    order = try request.automaticFamily.map(Order.automatic) ?? .fixed(CompositionOrder(reading: request.order))
     schedule = try EvaluationSchedule(request.schedule)
     points = try schedule.points(steps: steps)
   }
@@ -27,6 +27,8 @@ public struct AdaptiveFinding: Codable, Sendable {
   public let order: String
   /// How many n its curve is observed at.
   public let observed: Int
+  /// The order that was observed instead of backward, where a cost budget has no room for that.
+  public var approximation: String?
   /// The mean absolute error of its test loss over all n, its observations joined by lines in log n, as they tell it; nil where
   /// they are too few, or the schedule is fixed.
   public var estimatedError: Double?
@@ -34,7 +36,7 @@ public struct AdaptiveFinding: Codable, Sendable {
   public var checkedError: Double?
   /// Whether it stopped because the cost budget was spent.
   public var isBudgetSpent = false
-  /// Of `tail:auto`: the τ it settled on; N or more means exact backward.
+  /// Of `tail:auto` and `splice:auto`: the τ it settled on; N or more means exact backward.
   public var tail: Int?
   /// How much doubling that τ changed the test loss, over the compared n and seeds.
   public var tailChange: Estimate?
@@ -47,7 +49,7 @@ extension Experiment {
   /// Whether what is observed depends on what is found.
   public var isAdaptive: Bool {
     wishes.contains { wish in
-      if case .automaticTail = wish.order { true } else { wish.isAdaptive }
+      if case .automatic = wish.order { true } else { wish.isAdaptive }
     }
   }
 

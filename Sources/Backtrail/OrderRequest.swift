@@ -9,8 +9,10 @@ struct OrderRequest {
   /// When its iterates are observed.
   let schedule: String
 
-  /// Whether a τ is looked for.
-  var isAutomaticTail: Bool { order == "tail:auto" }
+  /// Which orders a τ is looked for in; nil where it is given.
+  var automaticFamily: TailFamily? {
+    TailFamily.allCases.first { order == $0.automaticOrder }
+  }
 
   /// - Parameter runSchedule: the run's schedule.
   init(_ specification: String, otherwise runSchedule: String = "") {

@@ -57,10 +57,13 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
   public var checkpointChain: Int
   /// zstd's level for checkpoints.
   public var checkpointLevel: Int
-  /// How much doubling the τ of `tail:auto` may still change the test loss.
+  /// How much doubling the τ of `tail:auto` or `splice:auto` may still change the test loss.
   public var tolerance: Double
   /// What the run may cost; nil for any.
   public var costBudget: CostBudget?
+  /// What the floats of initial states are rounded to: `float32`, `bfloat16` or `float16`. Those of 16 bits take half the memory
+  /// between replays, and are other starts.
+  public var startPrecision: String
 
   public var seeds: Range<Int> { seed..<seed + seedCount }
 
@@ -121,6 +124,10 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
     memoryBudget = try Self.bytes("memory-budget", settings.memoryBudget)
     diskBudget = try Self.bytes("disk-budget", settings.diskBudget)
 
+    startPrecision = settings.startPrecision ?? CheckpointPrecision.float32.description
+    guard CheckpointPrecision(name: startPrecision) != nil else {
+      throw .usage("--start-precision is '\(startPrecision)', but must be one of \(CheckpointPrecision.allCases.map(\.description).joined(separator: ", "))")
+    }
     tolerance = settings.tolerance ?? 0.005
     guard tolerance.isFinite, tolerance > 0 else {
       throw .usage("--tolerance is \(tolerance), but must be a positive change of the test loss, such as 0.005")
@@ -141,7 +148,7 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
     }
     do {
       for request in requests {
-        if filePath(in: request.order) == nil, !request.isAutomaticTail { _ = try CompositionOrder(request.order) }
+        if filePath(in: request.order) == nil, request.automaticFamily == nil { _ = try CompositionOrder(request.order) }
         if let schedule = request.ownSchedule { _ = try EvaluationSchedule(schedule).points(steps: steps) }
       }
       _ = try EvaluationSchedule(evaluate).points(steps: steps)

@@ -16,15 +16,25 @@ extension Experiment {
   func cost(of plan: ReplayPlan, _ calibration: Calibration) -> RunCost {
     let storage = calibration.storage
     let checkpoints = plan.checkpointCounts
-    let stored = configuration.averageDecay > 0 ? checkpoints.states + checkpoints.averages : checkpoints.states
     return RunCost(
       gradientEvaluations: plan.gradientEvaluations,
-      seconds: seconds(of: plan, calibration, storedStates: stored),
-      peakBytes: memoryEstimate(
-        plan, lanes: configuration.lanes, arenaCount: maps[0].network.arenaCount, isOpen: false, process: processBefore
-      ).peakBytes,
-      diskBytes: min(storedBytes(states: checkpoints.states, averages: stored - checkpoints.states, storage), configuration.diskBudget ?? .max)
-        + Self.databaseBytes(observations: plan.observationCount + plan.averageObservationCount))
+      seconds: seconds(of: plan, calibration, storedStates: checkpoints.states + checkpoints.averages),
+      peakBytes: peakBytes(of: plan),
+      diskBytes: diskBytes(of: plan, stateBytes: storedBytes(checkpoints, storage)))
+  }
+
+  /// Of a process that has read the data and does nothing else.
+  func peakBytes(of plan: ReplayPlan) -> Int {
+    memoryEstimate(
+      plan, lanes: configuration.lanes, arenaCount: maps[0].network.arenaCount, isOpen: false, process: processBefore
+    ).peakBytes
+  }
+
+  /// Of a run's folder.
+  /// - Parameter stateBytes: of all its checkpoints, were there no budget for them.
+  func diskBytes(of plan: ReplayPlan, stateBytes: Int) -> Int {
+    min(stateBytes, configuration.diskBudget ?? .max)
+      + Self.databaseBytes(observations: plan.observationCount + plan.averageObservationCount)
   }
 
   private func seconds(of plan: ReplayPlan, _ calibration: Calibration, storedStates: Int) -> Double {
@@ -41,10 +51,10 @@ extension Experiment {
   }
 
   /// Of so many checkpoints, differences where chains are asked for.
-  private func storedBytes(states: Int, averages: Int, _ storage: Calibration.StateStorage) -> Int {
+  private func storedBytes(_ count: (states: Int, averages: Int), _ storage: Calibration.StateStorage) -> Int {
     let chain = configuration.checkpointChain
-    let differences = states * chain / (chain + 1)
-    return (states - differences + averages) * storage.bytes + differences * storage.differenceBytes
+    let differences = count.states * chain / (chain + 1)
+    return (count.states - differences + count.averages) * storage.bytes + differences * storage.differenceBytes
   }
 
   /// Measured: SQLite's pages of an empty run, and of an observation with its seal.
@@ -108,6 +118,7 @@ extension CompositionOrder {
     return switch self {
     case .forward, .backward, .listed: []
     case .tail(let size): both(size, CompositionOrder.tail)
+    case .splice(let size): both(size, CompositionOrder.splice)
     case .window(let size): both(size, CompositionOrder.window)
     case .sliding(let size): both(size, CompositionOrder.sliding)
     case .slidingForward(let size): both(size, CompositionOrder.slidingForward)

@@ -30,6 +30,7 @@ public struct RunSettings: Codable, Equatable, Sendable {
   public var checkpointLevel: Int?
   public var tolerance: Double?
   public var costBudget: String?
+  public var startPrecision: String?
 
   public init() {}
 
@@ -57,6 +58,7 @@ public struct RunSettings: Codable, Equatable, Sendable {
     case checkpointLevel = "checkpoint-level"
     case tolerance
     case costBudget = "cost-budget"
+    case startPrecision = "start-precision"
   }
 
   /// These settings, and `others` where these say nothing.
@@ -92,6 +94,7 @@ public struct RunSettings: Codable, Equatable, Sendable {
     settings.checkpointLevel = checkpointLevel ?? others.checkpointLevel
     settings.tolerance = tolerance ?? others.tolerance
     settings.costBudget = costBudget ?? others.costBudget
+    settings.startPrecision = startPrecision ?? others.startPrecision
     return settings
   }
 }

@@ -1,11 +1,28 @@
 import Replay
 
+/// Orders that end with the first τ batches reversed, for any τ.
+enum TailFamily: String, CaseIterable, Sendable {
+  case tail
+  case splice
+
+  /// The specification that leaves τ open.
+  var automaticOrder: String { "\(rawValue):auto" }
+
+  func order(_ size: Int) -> CompositionOrder {
+    switch self {
+    case .tail: .tail(size)
+    case .splice: .splice(size)
+    }
+  }
+}
+
 /// Finds the τ of a tail order: doubles it until doubling changes the test loss by less than a tolerance, as Propp and Wilson
 /// (1996, "Exact sampling with coupled Markov chains") double how far back they begin.
 ///
 /// τ and 2τ are compared at a few n all along the run. What they tell is a change, not an error: the error is measured
 /// against exact backward at those of the n that together cost no more than the search.
 struct TailSearch {
+  let family: TailFamily
   let steps: Int
   let tolerance: Double
 
@@ -35,7 +52,7 @@ struct TailSearch {
     var before: CompositionOrder?
     while tail < steps {
       // Up to n = τ a tail order is backward order itself.
-      let order = CompositionOrder.tail(tail)
+      let order = family.order(tail)
       let compared = pilots.filter { $0 > tail }
       outcome.requests.append((order, compared))
       spent += ReplayPlanner.gradientEvaluations(of: order, points: compared)
@@ -49,7 +66,7 @@ struct TailSearch {
         if changes.count > 1, change.interval.upperBound < tolerance {
           outcome.change = change
           outcome.tail = tail / 2
-          measureError(of: before, spent: spent, losses: losses, &outcome)
+          measureError(of: before, size: tail / 2, spent: spent, losses: losses, &outcome)
           return outcome
         }
       }
@@ -63,9 +80,8 @@ struct TailSearch {
 
   /// Against exact backward, at n that together cost no more than what was spent.
   private func measureError(
-    of order: CompositionOrder, spent: Int, losses: (CompositionOrder) -> [[Int: Double]], _ outcome: inout Outcome
+    of order: CompositionOrder, size: Int, spent: Int, losses: (CompositionOrder) -> [[Int: Double]], _ outcome: inout Outcome
   ) {
-    guard case .tail(let size) = order else { return }
     var left = spent
     let affordable = pilots.filter { n in
       guard n > size, n <= left else { return false }

@@ -24,9 +24,7 @@ extension TrainingRun {
         observe it more often with --evaluate, or compare from a smaller --compare-from
         """)
     }
-    let record = try database.record()
-    guard record.status == .finished, let result = try record.result.map({ try decodeJSON(RunResult.self, from: $0, in: folder) })
-    else { throw RunError.impossible("\(folder.path) is not finished; go on with 'backtrail resume \(folder.path)'") }
+    guard try database.record().status == .finished, let result = try result() else { throw RunError.impossible("\(folder.path) is not finished; go on with 'backtrail resume \(folder.path)'") }
     let observations = Dictionary(grouping: try database.observations(), by: \.series)
     let comparison = FrontierComparison(
       seeds: Array(experiment.configuration.seeds), observations: observations, range: first...final)
@@ -35,10 +33,14 @@ extension TrainingRun {
     if measuresDistance {
       for (order, estimate) in try await parameterDistances(at: final) { distances[order] = estimate }
     }
+    let files = try database.checkpoints().reduce((count: 0, bytes: 0)) {
+      ($0.count + ($1.averageFile == nil ? 1 : 2), $0.bytes + $1.bytes)
+    }
+    let bytesPerState = files.bytes / max(1, files.count)
     var candidates: [FrontierCandidate] = []
     for (order, points) in zip(experiment.orders, experiment.points) {
       for (schedule, points) in Self.schedules(points, steps: last, range: first...final) {
-        let cost = try cost(of: order, points: points, rates: result)
+        let cost = try cost(of: order, points: points, rates: result, bytesPerState: bytesPerState)
         // Along one path observing more seldom saves nothing.
         if let before = candidates.last, before.series == order.description, before.cost.evaluations == cost.evaluations { continue }
         candidates.append(
@@ -52,9 +54,11 @@ extension TrainingRun {
       candidates.append(
         FrontierCandidate(
           series: average, schedule: "\(points.count) points", points: Set(points),
-          cost: try cost(of: .forward, points: points, rates: result), distance: nil))
+          cost: try cost(of: .forward, points: points, rates: result, bytesPerState: bytesPerState), distance: nil))
     }
-    return comparison.frontier(candidates, run: folder.path)
+    var frontier = comparison.frontier(candidates, run: folder.path)
+    frontier.comparison = result.summary
+    return frontier
   }
 
   /// A schedule's own points, and sparser schedules of some of them: each with at least two points in `range`.
@@ -63,20 +67,26 @@ extension TrainingRun {
   ) -> [(schedule: String, points: [Int])] {
     let all = Set(points)
     let step = points.first ?? 1
-    let multiples = [1, 2, 4, 5, 10, 20, 25, 50, 100, 200, 250, 500].map { EvaluationSchedule.every(step * $0) }
-    let logarithmic = [80, 40, 20, 10].map(EvaluationSchedule.logarithmic)
     var found: [(String, [Int])] = []
-    for schedule in multiples + logarithmic {
-      guard let wanted = try? schedule.points(steps: steps), wanted.allSatisfy(all.contains),
-        wanted.count(where: range.contains) >= 2, !found.contains(where: { $0.1 == wanted })
-      else { continue }
+    func add(_ schedule: EvaluationSchedule, _ wanted: [Int]) {
+      guard wanted.count(where: range.contains) >= 2, !found.contains(where: { $0.1 == wanted }) else { return }
       found.append((schedule.description, wanted))
+    }
+    for schedule in [1, 2, 4, 5, 10, 20, 25, 50, 100, 200, 250, 500].map({ EvaluationSchedule.every(step * $0) }) {
+      if let wanted = try? schedule.points(steps: steps), wanted.allSatisfy(all.contains) { add(schedule, wanted) }
+    }
+    // A curve of training bends where n is small: points evenly spaced in log n, the nearest that there are.
+    for schedule in [80, 40, 28, 20, 14, 10, 7].map(EvaluationSchedule.logarithmic) {
+      let wanted = (try? schedule.points(steps: steps)) ?? []
+      add(schedule, Set(wanted.compactMap { n in points.min { abs($0 - n) < abs($1 - n) } }).sorted())
     }
     if !found.contains(where: { $0.1 == points }) { found.insert(("\(points.count) points", points), at: 0) }
     return found
   }
 
-  private func cost(of order: CompositionOrder, points: [Int], rates: RunResult) throws -> FrontierCandidate.Cost {
+  private func cost(
+    of order: CompositionOrder, points: [Int], rates: RunResult, bytesPerState: Int
+  ) throws -> FrontierCandidate.Cost {
     var alone = experiment
     alone.orders = [order]
     alone.points = [points]
@@ -84,10 +94,12 @@ extension TrainingRun {
     let plan = alone.plan()
     let update = rates.secondsPerUpdate ?? 0
     let observation = update > 0 ? (rates.secondsPerObservation ?? 0) / update : 0
+    let checkpoints = plan.checkpointCounts
     return FrontierCandidate.Cost(
       evaluations: plan.gradientEvaluations,
       seconds: update * plan.duration(lanes: experiment.configuration.lanes, observationCost: observation),
-      peakBytes: alone.memoryEstimate(plan, isOpen: true).peakBytes)
+      peakBytes: alone.peakBytes(of: plan),
+      storedBytes: alone.diskBytes(of: plan, stateBytes: (checkpoints.states + checkpoints.averages) * bytesPerState))
   }
 
   /// How far the parameters of each order's iterate n are from backward's, in units of backward's way from the start.

@@ -73,6 +73,17 @@ extension TrainingRun {
     _ = try experiment.sequence(of: order, n)
     let initial = StoredState(try experiment.initialState(replica: replica))
     guard n > 0 else { return (initial, 0, nil) }
+    let plan = recallPlan(order, n: n, records: records)
+    let keeper = StateKeeper(kept: try StoredState(count: experiment.stateCount))
+    let engine = ReplayEngine(
+      maps: [experiment.maps[replica]], initialStates: [.kept(initial)], observer: keeper,
+      checkpoints: StoredStateReader(folder: folder, records: records))
+    let evaluations = try await engine.run(plan, lanes: 1, progress: progress).gradientEvaluations
+    return (keeper.kept, evaluations, plan.restoredStates.first.map { records[$0.stored] })
+  }
+
+  /// How one iterate is brought back from the nearest of the initial state and `records`.
+  func recallPlan(_ order: CompositionOrder, n: Int, records: [CheckpointRecord]) -> ReplayPlan {
     // The iterate's order comes first; the run's own follow for the checkpoints on their paths.
     let orders = [order] + experiment.orders
     let indices = Dictionary(orders.enumerated().map { ($1.description, $0) }) { first, _ in first }
@@ -81,12 +92,6 @@ extension TrainingRun {
     var planner = ReplayPlanner(orders: orders, points: [n])
     planner.observedOrders = 0..<1
     planner.replicas = [stored]
-    let plan = planner.plan()
-    let keeper = StateKeeper(kept: try StoredState(count: experiment.stateCount))
-    let engine = ReplayEngine(
-      maps: [experiment.maps[replica]], initialStates: [.kept(initial)], observer: keeper,
-      checkpoints: StoredStateReader(folder: folder, records: records))
-    let evaluations = try await engine.run(plan, lanes: 1, progress: progress).gradientEvaluations
-    return (keeper.kept, evaluations, plan.restoredStates.first.map { records[$0.stored] })
+    return planner.plan()
   }
 }

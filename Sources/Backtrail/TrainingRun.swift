@@ -94,6 +94,11 @@ public struct TrainingRun: Sendable {
       fingerprint: record.fingerprint, database: database)
   }
 
+  /// What the run came to when it finished; nil before.
+  public func result() throws -> RunResult? {
+    try database.record().result.map { try decodeJSON(RunResult.self, from: $0, in: folder) }
+  }
+
   /// The times of this machine: measured once, as long as its numerics stay what they are, and kept in the run's folder.
   public func calibration() throws -> Calibration {
     if let known = Calibration(in: folder), known.fingerprint == NumericsFingerprint.current() { return known }

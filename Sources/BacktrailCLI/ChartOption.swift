@@ -5,11 +5,14 @@ import Reports
 
 /// Where a command draws what it found.
 struct ChartOption: ParsableArguments {
-  @Option(help: "Draw a chart of it too.", transform: { path in
-    guard path.hasSuffix(".svg") else { throw ValidationError("'\(path)' must end in .svg, the format charts are drawn in") }
-    return path
-  })
+  @Option(help: "Draw a chart of it too.", transform: Self.path)
   var chart: String?
+
+  /// The path of a chart to draw.
+  static func path(_ text: String) throws -> String {
+    guard text.hasSuffix(".svg") else { throw ValidationError("'\(text)' must end in .svg, the format charts are drawn in") }
+    return text
+  }
 
   func write(_ make: () -> Chart) throws {
     if let chart { try writeFile(make().svg(), to: chart) }

@@ -3,10 +3,11 @@ import Replay
 import Reports
 
 /// Test loss by n, a line an order; a band where there are several seeds.
-func curveChart(_ result: RunResult, of experiment: Experiment) -> Chart {
+/// - Parameter baselines: drawn beside the run's own.
+func curveChart(_ result: RunResult, of experiment: Experiment, beside baselines: [BaselineResult] = []) -> Chart {
   let configuration = experiment.configuration
-  let bySeries = Dictionary(grouping: result.orders + result.averages, by: \.order)
-  let series = result.summary.map { summary in
+  let bySeries = Dictionary(grouping: result.orders + result.averages + baselines.flatMap(\.series), by: \.order)
+  let series = (result.summary + baselines.map(\.summary)).map { summary in
     let seeds = bySeries[summary.series] ?? []
     let byN = Dictionary(grouping: seeds.flatMap(\.iterates), by: \.n)
     return Chart.Series(

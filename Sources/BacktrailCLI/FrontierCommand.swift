@@ -28,29 +28,69 @@ struct FrontierCommand: AsyncParsableCommand {
   @Flag(inversion: .prefixedNo, help: "Bring last iterates back to compare their parameters.")
   var distance = true
 
+  @Flag(help: "Print a row for every schedule of every order.")
+  var allPoints = false
+
   @Option(help: "Write the points as comma-separated values.")
   var csv: String?
 
+  @Option(
+    help: """
+      Another way to spend the same examples, trained with the same seeds; repeat for several: \(Baseline.forms). \
+      (default: cosine and batch:8 where --order is left out)
+      """,
+    transform: { try Baseline($0) })
+  var baseline: [Baseline] = []
+
+  @Option(
+    help: """
+      Measure what a setting costs that changes no order and no schedule; repeat for several: KNOB=V1,V2,…, KNOB with values that fit the run, or all: \
+      \(Knob.names.joined(separator: ", ")).
+      """,
+    transform: { $0 == "all" ? Knob.all : [try Knob($0)] })
+  var sweep: [[Knob]] = []
+
   @OptionGroup var chart: ChartOption
+
+  @Option(help: "Draw the test loss by n of all orders, averages and baselines.", transform: ChartOption.path)
+  var curves: String?
 
   @Flag(help: "Print one JSON document instead of the table, and no progress.")
   var json = false
 
   func validate() throws {
     if run != nil && out != nil { throw ValidationError("--run compares a run that is there, so --out can't be given with it") }
+    if run != nil && !sweep.isEmpty { throw ValidationError("--sweep trains, so it needs the options of a run instead of --run") }
     if let compareFrom, compareFrom < 1 { throw ValidationError("--compare-from is \(compareFrom), but must be 1 or more") }
   }
 
   func run() async throws {
     let training = if let run { try TrainingRun.open(run) } else { try await train() }
-    let frontier = try await training.frontier(from: compareFrom, measuresDistance: distance)
+    var frontier = try await training.frontier(from: compareFrom, measuresDistance: distance)
+    var baselines: [BaselineResult] = []
+    for baseline in baseline.isEmpty && run == nil && options.order.isEmpty ? [.cosine, .largerBatch(size: 8, rate: 8)] : baseline {
+      note("baseline \(baseline)")
+      baselines.append(try await training.train(baseline))
+    }
+    frontier.comparison += baselines.map(\.summary)
+    if !sweep.isEmpty {
+      note("sweep")
+      frontier.knobs = try await KnobSweep(try options.settings(), beside: training).measure(sweep.flatMap { $0 }) { note($0) }
+    }
     if json {
       try printJSON(frontier)
     } else {
-      print(frontierTable(frontier))
+      print(frontierTable(frontier, showsAll: allPoints))
     }
     if let csv { try writeFile(frontierCSV(frontier), to: csv) }
     try chart.write { frontierChart(frontier, of: training.experiment) }
+    if let curves, let result = try training.result() {
+      try writeFile(curveChart(result, of: training.experiment, beside: baselines).svg(), to: curves)
+    }
+  }
+
+  private func note(_ text: String) {
+    if !json { printToStandardError("frontier: \(text)") }
   }
 
   private func train() async throws -> TrainingRun {

@@ -2,16 +2,19 @@ import Backtrail
 import Foundation
 
 /// What `frontier` says.
-func frontierTable(_ frontier: Frontier) -> String {
+/// - Parameter showsAll: whether every point gets a row; otherwise those of the Pareto front, and of each order its whole schedule
+///   and the cheapest one that errs at most a tenth more.
+func frontierTable(_ frontier: Frontier, showsAll: Bool) -> String {
   var rows = [
-    ["", "order", "schedule", "gradient evaluations", "of exact", "time", "memory", "loss error", "worst", "accuracy error", "noise", "distance", "skill"]
+    ["", "order", "schedule", "gradient evaluations", "of exact", "time", "memory", "on disk", "loss error", "worst", "accuracy error", "noise", "distance", "skill"]
   ]
-  for point in frontier.points {
+  let shown = showsAll ? frontier.points : worthShowing(frontier.points)
+  for point in shown {
     let isExact = point.series == frontier.exact.series && point.lossError.mean == 0
     rows.append([
       point.isOptimal ? "*" : "", point.series, point.schedule, grouped(point.gradientEvaluations),
       String(format: point.costFraction < 0.0995 ? "%.1f %%" : "%.0f %%", 100 * point.costFraction),
-      duration(point.seconds), size(point.peakBytes), estimate(point.lossError), short(point.worstLossError.mean),
+      duration(point.seconds), size(point.peakBytes), size(point.storedBytes), estimate(point.lossError), short(point.worstLossError.mean),
       short(point.accuracyError.mean), point.noise.map { short($0.mean) } ?? "-",
       point.distance.map { String(format: "%.3f", $0.mean) } ?? "-",
       isExact ? "exact" : point.skill.map { estimate($0, digits: 2) + (point.hasSkill ? "" : ", none") } ?? "-",
@@ -26,6 +29,9 @@ func frontierTable(_ frontier: Frontier) -> String {
     "Costs: one seed, alone. *: nothing cheaper errs less. Noise: standard deviation of the loss from one observed n to the next.",
     "Distance: of the parameters at the last n to exact backward's, in units of its way from the initial state.",
   ]
+  if shown.count < frontier.points.count {
+    notes.append("\(frontier.points.count - shown.count) points more with --all-points, --csv or --json.")
+  }
   if let best = frontier.guesses.first {
     let others = frontier.guesses.dropFirst().map { "\($0.name) \(short($0.lossError.mean))" }.joined(separator: ", ")
     notes.append(
@@ -34,8 +40,48 @@ func frontierTable(_ frontier: Frontier) -> String {
       "none": not above 0 with 95 % confidence.
       """)
   }
-  let alignment: [ColumnAlignment] = [.left, .left, .left] + Array(repeating: .right, count: 10)
-  return textTable(rows, alignment: alignment) + "\n\n" + notes.joined(separator: "\n")
+  let alignment: [ColumnAlignment] = [.left, .left, .left] + Array(repeating: .right, count: 11)
+  let parts: [String?] = [
+    textTable(rows, alignment: alignment), notes.joined(separator: "\n"), comparisonTable(frontier), knobTable(frontier.knobs),
+  ]
+  return parts.compactMap { $0 }.joined(separator: "\n\n")
+}
+
+private func worthShowing(_ points: [Frontier.Point]) -> [Frontier.Point] {
+  let bySeries = Dictionary(grouping: points.indices, by: { points[$0].series })
+  var kept = Set(points.indices.filter { points[$0].isOptimal })
+  for indices in bySeries.values {
+    // Points are by cost.
+    guard let whole = indices.last else { continue }
+    kept.insert(whole)
+    if let enough = indices.first(where: { points[$0].lossError.mean <= 1.1 * points[whole].lossError.mean }) { kept.insert(enough) }
+  }
+  return kept.sorted().map { points[$0] }
+}
+
+/// Orders, averages and baselines side by side.
+private func comparisonTable(_ frontier: Frontier) -> String {
+  summaryRows(frontier.comparison) + """
+
+
+    Test loss and accuracy: mean over the last quarter\(frontier.seeds > 1 ? " ± spread between seeds" : ""). At any one n backward is as \
+    good as forward on average; averages, a falling learning rate or larger batches are quiet too, at these costs.
+    """
+}
+
+/// What settings cost; nil where none were tried.
+private func knobTable(_ knobs: [KnobPoint]) -> String? {
+  guard !knobs.isEmpty else { return nil }
+  var rows = [["setting", "gradient evaluations", "time", "memory", "on disk", "to bring an iterate back", "loss error", "same bits"]]
+  for point in knobs {
+    rows.append([
+      point.knob.isEmpty ? "(as asked)" : "--\(point.knob) \(point.value)", grouped(point.gradientEvaluations), duration(point.seconds),
+      size(point.peakBytes), size(point.storedBytes), String(format: "%.0f updates", point.recallEvaluations),
+      estimate(point.lossError), point.hasSameBits ? "yes" : "no",
+    ])
+  }
+  return textTable(rows, alignment: [.left] + Array(repeating: .right, count: 7))
+    + "\n\nSettings: measured with forward and backward order observed ten times. Loss error: of backward, against the run as asked."
 }
 
 /// A number with two significant digits, for errors.
@@ -51,7 +97,7 @@ private func estimate(_ estimate: Estimate, digits: Int? = nil) -> String {
 /// The points as comma-separated values, a header first; an interval's half-width is empty for one seed.
 func frontierCSV(_ frontier: Frontier) -> String {
   let header = [
-    "order", "schedule", "gradient_evaluations", "cost_fraction", "seconds", "peak_bytes", "test_loss", "loss_error",
+    "order", "schedule", "gradient_evaluations", "cost_fraction", "seconds", "peak_bytes", "stored_bytes", "test_loss", "loss_error",
     "loss_error_half_width", "worst_loss_error", "accuracy_error", "worst_accuracy_error", "noise", "distance", "skill",
     "skill_half_width", "has_skill", "is_optimal",
   ]
@@ -62,7 +108,7 @@ func frontierCSV(_ frontier: Frontier) -> String {
   let rows = frontier.points.map { point in
     [
       quoted(point.series), quoted(point.schedule), String(point.gradientEvaluations), text(point.costFraction),
-      text(point.seconds), String(point.peakBytes), text(point.testLoss.mean), text(point.lossError.mean),
+      text(point.seconds), String(point.peakBytes), String(point.storedBytes), text(point.testLoss.mean), text(point.lossError.mean),
       text(point.lossError.halfWidth), text(point.worstLossError.mean), text(point.accuracyError.mean),
       text(point.worstAccuracyError.mean), text(point.noise?.mean), text(point.distance?.mean), text(point.skill?.mean),
       text(point.skill?.halfWidth), String(point.hasSkill), String(point.isOptimal),

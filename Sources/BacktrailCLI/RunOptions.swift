@@ -17,7 +17,7 @@ struct RunOptions: ParsableArguments {
 
   @Option(
     help: """
-      A composition order; repeat for several: \(CompositionOrder.forms), or tail:auto, which finds a τ. With an @ it gets a schedule of its own: \
+      A composition order; repeat for several: \(CompositionOrder.forms), or tail:auto and splice:auto, which find a τ. With an @ it gets a schedule of its own: \
       tail:50@every:20. (default: forward, backward)
       """)
   var order: [String] = []
@@ -38,7 +38,7 @@ struct RunOptions: ParsableArguments {
   @Option(help: "How many of them at once; it changes the last bits of losses. (default: 64)")
   var evaluationBatchSize: Int?
 
-  @Option(help: "For the order tail:auto: how much doubling τ may still change the test loss. (default: 0.005)")
+  @Option(help: "For tail:auto and splice:auto: how much doubling τ may still change the test loss. (default: 0.005)")
   var tolerance: Double?
 
   @Option(
@@ -102,6 +102,13 @@ struct RunOptions: ParsableArguments {
       RUN:ORDER:N, an iterate of another run.
       """)
   var initial: String?
+
+  @Option(
+    help: """
+      What initial states are rounded to: float32, bfloat16 or float16. Those of 16 bits take half the memory between replays, and \
+      are other starts, so every bit after them is another. (default: float32)
+      """)
+  var startPrecision: String?
 
   @Option(help: "Workers, at most; they change no bit. (default: the processor's cores)")
   var lanes: Int?
@@ -175,6 +182,7 @@ struct RunOptions: ParsableArguments {
     settings.checkpointLevel = checkpointLevel
     settings.tolerance = tolerance
     settings.costBudget = costBudget
+    settings.startPrecision = startPrecision
     if let config { settings = settings.completed(by: try readConfigurationFile(config)) }
     return settings
   }

@@ -4,17 +4,6 @@ import Replay
 
 /// The comparison of orders at the end of a run.
 func summaryTable(_ result: RunResult, configuration: RunConfiguration) -> String {
-  var rows = [["order", "test loss", "test accuracy", "neighbour noise", "gradient evaluations", "lane seconds"]]
-  for line in result.summary {
-    rows.append([
-      line.series,
-      number(line.testLoss, spread: line.testLossSpread),
-      number(line.testAccuracy, spread: line.testAccuracySpread),
-      line.neighbourNoise.map { String(format: "%.5f", $0) } ?? "-",
-      grouped(line.gradientEvaluations),
-      String(format: "%.2f", line.laneSeconds),
-    ])
-  }
   var notes = [
     "Loss and accuracy: mean over the last quarter of the run, observations joined by lines in log n"
       + (configuration.seedCount > 1 ? " ± spread between \(configuration.seedCount) seeds." : "."),
@@ -25,8 +14,23 @@ func summaryTable(_ result: RunResult, configuration: RunConfiguration) -> Strin
   if !result.averages.isEmpty {
     notes.insert("The average is of all forward iterates, recent ones most; it costs no gradient evaluations.", at: 2)
   }
-  let table = textTable(rows, alignment: [.left, .right, .right, .right, .right, .right])
-  return table + "\n\n" + notes.joined(separator: "\n")
+  return summaryRows(result.summary) + "\n\n" + notes.joined(separator: "\n")
+}
+
+/// Series side by side.
+func summaryRows(_ summary: [SeriesSummary]) -> String {
+  var rows = [["order", "test loss", "test accuracy", "neighbour noise", "gradient evaluations", "lane seconds"]]
+  for line in summary {
+    rows.append([
+      line.series,
+      number(line.testLoss, spread: line.testLossSpread),
+      number(line.testAccuracy, spread: line.testAccuracySpread),
+      line.neighbourNoise.map { String(format: "%.5f", $0) } ?? "-",
+      grouped(line.gradientEvaluations),
+      String(format: "%.2f", line.laneSeconds),
+    ])
+  }
+  return textTable(rows, alignment: [.left, .right, .right, .right, .right, .right])
 }
 
 /// What an automatic order or schedule came to.
@@ -41,6 +45,10 @@ private func describe(_ finding: AdaptiveFinding, configuration: RunConfiguratio
     parts.append(text)
   } else if finding.tail != nil {
     parts.append("no τ below N keeps within --tolerance \(configuration.tolerance), so this is exact backward")
+  }
+  if let approximation = finding.approximation {
+    parts.append(
+      "the cost budget has no room for exact iterates, so \(approximation) stands for it at \(grouped(finding.observed)) n; how far it is off was not measured")
   }
   if let error = finding.estimatedError {
     let checked = finding.checkedError.map { String(format: ", %.2g at n chosen beforehand to check it", $0) } ?? ""

@@ -9,6 +9,9 @@ public enum CompositionOrder: Hashable, Sendable {
   case backward
   /// τ+1 … n, then τ … 1: the first τ batches last and reversed. `backward` while n ≤ τ.
   case tail(Int)
+  /// 1 … n−τ, then τ … 1: forward's iterate with the first τ batches reversed after it. `backward` while n ≤ τ. The head of every
+  /// τ is forward's own path, so beside `forward` an observation costs τ updates and nothing else.
+  case splice(Int)
   /// 1 … n−W, then n … n−W+1: the newest W reversed.
   case window(Int)
   /// The previous sequence, then n … n−W+1 (not below 1): every step reuses the last W batches.
@@ -31,9 +34,11 @@ public enum CompositionOrder: Hashable, Sendable {
       return BatchSequence([BatchRun(1, n)])
     case .tail(let size) where n > size:
       return BatchSequence([BatchRun(size + 1, n), BatchRun(size, 1)])
+    case .splice(let size) where n > size:
+      return BatchSequence([BatchRun(1, n - size), BatchRun(size, 1)])
     case .window(let size) where n > size:
       return BatchSequence([BatchRun(1, n - size), BatchRun(n, n - size + 1)])
-    case .backward, .tail, .window:
+    case .backward, .tail, .splice, .window:
       return BatchSequence([BatchRun(n, 1)])
     case .sliding(let size):
       let growing = min(n, size - 1)
@@ -120,6 +125,7 @@ extension CompositionOrder: CustomStringConvertible {
     case .forward: "forward"
     case .backward: "backward"
     case .tail(let size): "tail:\(size)"
+    case .splice(let size): "splice:\(size)"
     case .window(let size): "window:\(size)"
     case .sliding(let size): "sliding:\(size)"
     case .slidingForward(let size): "sliding-forward:\(size)"
@@ -131,13 +137,13 @@ extension CompositionOrder: CustomStringConvertible {
 
   /// The forms `init(_:)` reads, and `file:PATH`, which needs a file.
   public static let forms =
-    "forward, backward, tail:τ, window:W, sliding:W, sliding-forward:W, flipflop:E, blocks:S, file:PATH"
+    "forward, backward, tail:τ, splice:τ, window:W, sliding:W, sliding-forward:W, flipflop:E, blocks:S, file:PATH"
 
   /// Reads a specification such as `backward` or `tail:50`.
   public init(_ specification: String) throws(OrderError) {
     let parts = specification.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
     let sized: [String: (Int) -> CompositionOrder] = [
-      "tail": CompositionOrder.tail, "window": CompositionOrder.window, "sliding": CompositionOrder.sliding,
+      "tail": CompositionOrder.tail, "splice": CompositionOrder.splice, "window": CompositionOrder.window, "sliding": CompositionOrder.sliding,
       "sliding-forward": CompositionOrder.slidingForward, "flipflop": CompositionOrder.flipflop,
       "blocks": CompositionOrder.blocks,
     ]

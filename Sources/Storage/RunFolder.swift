@@ -6,6 +6,8 @@ import Foundation
 ///     batches.zst     which examples each batch held (`BatchJournal`)
 ///     checkpoints/    training states
 ///     slots/          states of a training for which its memory has no room, while it goes on
+///     baselines/      runs of what it was compared with
+///     sweep/          runs that are measured, while they are
 ///     calibration.json      measured times, where they were asked for
 ///     initial.safetensors   the initial state, where it did not come from the seed
 ///     lock            held by the process that trains
@@ -19,6 +21,20 @@ public struct RunFolder: Sendable {
   public var databasePath: String { path + "/run.sqlite" }
 
   public var journalPath: String { path + "/batches.zst" }
+
+  /// The run of one baseline.
+  public func baselinePath(_ name: String) -> String { "\(path)/baselines/\(name)" }
+
+  public var sweepPath: String { path + "/sweep" }
+
+  /// Of everything in the folder.
+  public var byteCount: Int {
+    let files = FileManager.default.enumerator(atPath: path)?.compactMap { $0 as? String } ?? []
+    return files.reduce(0) { sum, name in
+      let attributes = try? FileManager.default.attributesOfItem(atPath: "\(path)/\(name)")
+      return sum + (attributes?[.type] as? FileAttributeType == .typeRegular ? attributes?[.size] as? Int ?? 0 : 0)
+    }
+  }
 
   public var calibrationPath: String { path + "/calibration.json" }
 

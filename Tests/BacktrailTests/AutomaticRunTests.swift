@@ -121,6 +121,18 @@ import Testing
     }
   }
 
+  @Test func aBudgetWithoutRoomForExactIteratesGetsASplice() async throws {
+    let result = try await train("splice") {
+      $0.order = ["backward"]
+      $0.costBudget = "350"
+    }
+    let name = try #require(result.findings?.first?.approximation)
+    #expect(name.hasPrefix("splice:"))
+    #expect(result.orders.map(\.order) == [name])
+    #expect(result.gradientEvaluations <= 350)
+    #expect(result.gradientEvaluations > 300)
+  }
+
   @Test func aBudgetTooSmallNamesTheLeast() throws {
     let experiment = try Experiment(RunConfiguration(settings { $0.costBudget = "50" }))
     #expect { try TrainingRun.create(experiment, at: folder("small")) } throws: { error in

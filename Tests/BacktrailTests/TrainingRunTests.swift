@@ -11,7 +11,7 @@ import Testing
 private func settings(_ change: (inout RunSettings) -> Void = { _ in }) -> RunSettings {
   var settings = RunSettings()
   settings.model = "mlp:12"
-  settings.order = ["forward", "backward", "tail:7", "window:5", "sliding:3", "sliding-forward:2", "flipflop:4", "blocks:8"]
+  settings.order = ["forward", "backward", "tail:7", "splice:4", "window:5", "sliding:3", "sliding-forward:2", "flipflop:4", "blocks:8"]
   settings.steps = 30
   settings.evaluate = "at:1,7,13,30"
   settings.evaluationExamples = 50
@@ -43,7 +43,7 @@ private func digests(_ result: RunResult) -> [String: String] {
   /// Promise 1, for everything the command line can vary.
   @Test func bitsDependOnTheMathematicsAlone() async throws {
     let expected = digests(try await train(settings { $0.lanes = 1 }, in: folder, name: "one"))
-    #expect(expected.count == (8 + 1) * 4)
+    #expect(expected.count == (9 + 1) * 4)
     for lanes in [2, 3] {
       #expect(digests(try await train(settings { $0.lanes = lanes }, in: folder, name: "\(lanes)")) == expected)
     }

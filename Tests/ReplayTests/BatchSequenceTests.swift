@@ -10,6 +10,7 @@ enum SpelledOut {
     case .forward: return up(1, n)
     case .backward: return down(n, 1)
     case .tail(let size): return n <= size ? down(n, 1) : up(size + 1, n) + down(size, 1)
+    case .splice(let size): return n <= size ? down(n, 1) : up(1, n - size) + down(size, 1)
     case .window(let size): return n <= size ? down(n, 1) : up(1, n - size) + down(n, n - size + 1)
     case .sliding(let size): return n == 0 ? [] : batches(order, n - 1) + down(n, max(1, n - size + 1))
     case .slidingForward(let size): return n == 0 ? [] : batches(order, n - 1) + up(max(1, n - size + 1), n)
@@ -30,7 +31,7 @@ enum SpelledOut {
   /// All orders with sizes from 1 to `maximumSize`.
   static func orders(maximumSize: Int) -> [CompositionOrder] {
     let sized: [(Int) -> CompositionOrder] = [
-      CompositionOrder.tail, CompositionOrder.window, CompositionOrder.sliding, CompositionOrder.slidingForward,
+      CompositionOrder.tail, CompositionOrder.splice, CompositionOrder.window, CompositionOrder.sliding, CompositionOrder.slidingForward,
       CompositionOrder.flipflop, CompositionOrder.blocks,
     ]
     return [.forward, .backward] + sized.flatMap { make in (1...maximumSize).map(make) }

@@ -1,0 +1,120 @@
+import Foundation
+import Replay
+
+/// Another way to spend the same examples, to hold orders against: forward SGD that is quieter for a reason of its own.
+public enum Baseline: Hashable, Sendable {
+  /// The learning rate falls to zero along half a cosine.
+  case cosine
+  /// Batches `size` times as large and so many times fewer, the learning rate times `rate`.
+  case largerBatch(size: Int, rate: Double)
+
+  public static let forms = "cosine, batch:K[:FACTOR] (batches K times as large, η times FACTOR; default K)"
+
+  /// Reads `cosine`, `batch:8` or `batch:8:2.83`.
+  public init(_ specification: String) throws(RunError) {
+    let parts = specification.split(separator: ":", omittingEmptySubsequences: false)
+    if parts == ["cosine"] {
+      self = .cosine
+    } else if parts.first == "batch", (2...3).contains(parts.count), let size = Int(parts[1]), (2...10_000).contains(size),
+      let rate = parts.count == 3 ? Double(parts[2]) : Double(size), rate > 0, rate.isFinite
+    {
+      self = .largerBatch(size: size, rate: rate)
+    } else {
+      throw .usage("no baseline is called '\(specification)'; there are \(Self.forms)")
+    }
+  }
+
+  /// Updates of the compared runs for one of its own.
+  var stretch: Int {
+    if case .largerBatch(let size, _) = self { size } else { 1 }
+  }
+
+  /// The compared run's configuration with what the baseline changes, observed at the same numbers of examples.
+  /// - Parameter points: the compared run's observed n.
+  func configuration(_ compared: RunConfiguration, points: [Int]) throws(RunError) -> RunConfiguration {
+    var changed = compared
+    changed.orders = [CompositionOrder.forward.description]
+    changed.averageDecay = 0
+    changed.checkpointEvery = 0
+    (changed.costBudget, changed.diskBudget) = (nil, nil)
+    switch self {
+    case .cosine:
+      guard compared.schedule == "constant" else {
+        throw .impossible("the baseline cosine needs a constant learning rate to change, but --schedule is \(compared.schedule)")
+      }
+      changed.schedule = "cosine"
+    case .largerBatch(let size, let rate):
+      guard filePath(in: compared.sampler) == nil else {
+        throw .impossible("the baseline \(self) draws batches of its own, but --sampler \(compared.sampler) holds given ones")
+      }
+      guard compared.steps >= size else {
+        throw .impossible("the baseline \(self) makes \(size) batches one, but the run has \(compared.steps)")
+      }
+      changed.batchSize = compared.batchSize.map { $0 * size }
+      changed.learningRate *= rate
+      changed.steps = compared.steps / size
+      changed.scheduleSteps = max(1, compared.scheduleSteps / size)
+      changed.warmUp /= size
+    }
+    let own = Set(points.filter { $0 % stretch == 0 }.map { $0 / stretch } + [changed.steps]).sorted()
+    changed.evaluate = EvaluationSchedule.at(own).description
+    return changed
+  }
+}
+
+extension Baseline: CustomStringConvertible {
+  public var description: String {
+    switch self {
+    case .cosine: "cosine"
+    case .largerBatch(let size, let rate): rate == Double(size) ? "batch:\(size)" : "batch:\(size):\(rate)"
+    }
+  }
+
+  /// As a series beside orders.
+  public var name: String {
+    switch self {
+    case .cosine: "forward, cosine"
+    case .largerBatch(let size, let rate): "forward, batch × \(size), η × \(String(format: "%g", rate))"
+    }
+  }
+}
+
+/// What a baseline came to.
+public struct BaselineResult: Sendable {
+  public let baseline: Baseline
+  /// A seed each, n counted in the compared run's batches: the same n has seen as many examples.
+  public let series: [RunResult.Series]
+  public let summary: SeriesSummary
+}
+
+extension TrainingRun {
+  /// Trains a baseline of this run, with its seeds and data, in the run's folder; one that was trained before is read.
+  public func train(
+    _ baseline: Baseline, progress: ReplayProgress = ReplayProgress(), listener: Listener = Listener()
+  ) async throws -> BaselineResult {
+    let points = zip(experiment.orders, experiment.points).first { $0.0 == .forward }?.1 ?? experiment.points[0]
+    let configuration = try baseline.configuration(experiment.configuration, points: points)
+    let path = folder.baselinePath(baseline.description.replacing(":", with: "-"))
+    let result: RunResult
+    if let stored = try? StoredRun(path), stored.configuration == configuration, let known = stored.result {
+      result = known
+    } else {
+      try? FileManager.default.removeItem(atPath: path)
+      let own = try Experiment(configuration, initial: experiment.initialTensors, dataset: experiment.dataset)
+      result = try await TrainingRun.create(own, at: path).train(progress: progress, listener: listener)
+    }
+    let series = result.orders.map { series in
+      RunResult.Series(
+        order: baseline.name, seed: series.seed, gradientEvaluations: series.gradientEvaluations,
+        iterates: series.iterates.map {
+          RunResult.Iterate(
+            n: $0.n * baseline.stretch, testLoss: $0.testLoss, testAccuracy: $0.testAccuracy, digest: $0.digest)
+        })
+    }
+    return BaselineResult(
+      baseline: baseline, series: series,
+      summary: SeriesSummary(
+        baseline.name, seeds: series, secondsPerUpdate: result.secondsPerUpdate ?? 0,
+        secondsPerObservation: result.secondsPerObservation ?? 0))
+  }
+}

@@ -1,0 +1,168 @@
+import Datasets
+import Foundation
+import Replay
+import Storage
+import Tensors
+
+/// One setting that changes what a run costs, with the values that are tried.
+public struct Knob: Sendable {
+  /// The option of `train`.
+  public let name: String
+  /// Empty for a ladder that fits the run.
+  public let values: [String]
+
+  public static let names = [
+    "checkpoint-every", "checkpoint-level", "checkpoint-chain", "disk-budget", "memory-budget", "start-precision", "lanes",
+  ]
+
+  /// Reads `checkpoint-every=100,1000`, or a name alone.
+  public init(_ specification: String) throws(RunError) {
+    let parts = specification.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+    name = parts[0]
+    values = parts.count == 2 ? parts[1].split(separator: ",", omittingEmptySubsequences: false).map(String.init) : []
+    guard Self.names.contains(name), !values.contains("") else {
+      throw .usage(
+        "--sweep \(specification) is no knob with values; write one such as checkpoint-every=100,1000, a name alone or all; there are \(Self.names.joined(separator: ", "))")
+    }
+  }
+
+  private init(name: String) {
+    (self.name, values) = (name, [])
+  }
+
+  /// Each with a ladder that fits the run.
+  public static var all: [Knob] { names.map { Knob(name: $0) } }
+}
+
+/// What one value of a knob costs, measured with forward and backward order observed ten times.
+public struct KnobPoint: Codable, Sendable {
+  /// Empty for the run as asked.
+  public let knob: String
+  public let value: String
+  public let gradientEvaluations: Int
+  public let seconds: Double
+  public let peakBytes: Int
+  /// Of the run's folder.
+  public let storedBytes: Int
+  /// To bring an observed iterate back: the mean over them.
+  public let recallEvaluations: Double
+  /// |difference| of backward's test loss to the run as asked, the mean over its observed n.
+  public let lossError: Estimate
+  /// Whether every iterate has the digest it has in the run as asked.
+  public let hasSameBits: Bool
+}
+
+/// Trains a small run for each value of some knobs, one after the other.
+public struct KnobSweep: Sendable {
+  private let settings: RunSettings
+  private let dataset: Dataset
+  /// Where runs are kept while they are measured.
+  private let folder: String
+
+  /// - Parameters:
+  ///   - settings: of the run that is varied; its orders and schedule are replaced by smaller ones.
+  ///   - run: its folder takes the small runs while they last.
+  public init(_ settings: RunSettings, beside run: TrainingRun) throws {
+    var small = settings
+    let steps = run.experiment.configuration.steps
+    small.order = [CompositionOrder.forward, .backward].map(\.description)
+    small.steps = steps
+    small.evaluate = EvaluationSchedule.every(max(1, steps / 10)).description
+    small.costBudget = nil
+    self.settings = small
+    dataset = run.experiment.dataset
+    folder = run.folder.sweepPath
+  }
+
+  /// - Parameter didRefuse: told of values that the run can't be made with.
+  /// - Returns: the run as asked first.
+  public func measure(_ knobs: [Knob], didRefuse: (String) -> Void) async throws -> [KnobPoint] {
+    try? FileManager.default.removeItem(atPath: folder)
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    let asked = try await measure(settings, knob: "", value: "", against: nil)
+    var points = [asked.point]
+    for knob in knobs {
+      for value in knob.values.isEmpty ? ladder(knob.name, asked.point) : knob.values {
+        do {
+          let varied = try settings.with(knob.name, value)
+          points.append(try await measure(varied, knob: knob.name, value: value, against: asked.result).point)
+        } catch let error as RunError {
+          guard case .impossible(let reason) = error else { throw error }
+          didRefuse("--\(knob.name) \(value): \(reason)")
+        }
+      }
+    }
+    return points
+  }
+
+  /// Values worth trying, where none are given.
+  private func ladder(_ knob: String, _ asked: KnobPoint) -> [String] {
+    let steps = settings.steps ?? 1
+    func parts(_ bytes: Int, _ shares: [Double]) -> [String] { shares.map { String(Int(Double(bytes) * $0)) } }
+    switch knob {
+    case "checkpoint-every": return ([0] + Set([2, 5, 20].map { max(1, steps / $0) }).sorted(by: >)).map(String.init)
+    case "checkpoint-level": return ["1", "9"]
+    case "checkpoint-chain": return ["0", "8"]
+    case "disk-budget": return parts(asked.storedBytes, [0.5, 0.25])
+    case "memory-budget": return parts(asked.peakBytes, [1.05, 0.95, 0.85])
+    case "start-precision": return CheckpointPrecision.allCases.map(\.description)
+    default: return Set([1, ProcessInfo.processInfo.activeProcessorCount]).sorted().map(String.init)
+    }
+  }
+
+  private func measure(
+    _ settings: RunSettings, knob: String, value: String, against asked: RunResult?
+  ) async throws -> (point: KnobPoint, result: RunResult) {
+    let configuration = try RunConfiguration(settings)
+    let initial = try await InitialTensors.read(configuration.initial)
+    FloatBuffer.returnFreedMemory()
+    ResidentMemory.resetPeak()
+    let path = "\(folder)/\(knob)-\(value)"
+    let run = try TrainingRun.create(try Experiment(configuration, initial: initial, dataset: dataset), at: path)
+    let result = try await run.train()
+    defer { try? FileManager.default.removeItem(atPath: path) }
+    let point = KnobPoint(
+      knob: knob, value: value, gradientEvaluations: result.gradientEvaluations, seconds: result.wallSeconds,
+      peakBytes: result.peakResidentBytes, storedBytes: run.folder.byteCount, recallEvaluations: try run.meanRecallEvaluations(),
+      lossError: Self.lossError(result, asked ?? result), hasSameBits: Self.digests(result) == Self.digests(asked ?? result))
+    return (point, result)
+  }
+
+  private static func lossError(_ result: RunResult, _ asked: RunResult) -> Estimate {
+    func curves(_ result: RunResult) -> [Curve] {
+      result.orders.filter { $0.order == CompositionOrder.backward.description }
+        .map { Curve($0.iterates.map { ($0.n, $0.testLoss) }) }
+    }
+    return Estimate(zip(curves(result), curves(asked)).map { mean($0.errors(against: $1, in: 1...Int.max)) })
+  }
+
+  private static func digests(_ result: RunResult) -> [[Digest]] { result.orders.map { $0.iterates.map(\.digest) } }
+}
+
+extension RunSettings {
+  /// These settings with one option changed, given as on the command line.
+  func with(_ option: String, _ value: String) throws -> RunSettings {
+    var keys = try JSONSerialization.jsonObject(with: Data(try encodeJSON(self).utf8)) as? [String: Any] ?? [:]
+    for candidate in [Int(value) as Any?, value] {
+      keys[option] = candidate
+      guard candidate != nil, let changed = try? JSONDecoder().decode(RunSettings.self, from: JSONSerialization.data(withJSONObject: keys))
+      else { continue }
+      return changed
+    }
+    throw RunError.usage("--sweep \(option)=\(value): '\(value)' is not what --\(option) takes")
+  }
+}
+
+extension TrainingRun {
+  /// Updates it takes to bring an observed iterate back from the nearest stored state, the mean over them.
+  func meanRecallEvaluations() throws -> Double {
+    let records = try storedStates()
+    var counts: [Double] = []
+    for replica in experiment.maps.indices {
+      for (order, points) in zip(experiment.orders, experiment.points) {
+        counts += points.map { Double(recallPlan(order, n: $0, records: records[replica]).gradientEvaluations) }
+      }
+    }
+    return mean(counts)
+  }
+}
