@@ -49,6 +49,12 @@ extension TrainingRun {
             distance: order == .backward ? nil : distances[order.description]))
       }
     }
+    for (schedule, points) in automaticSchedules(of: experiment.points[backward], observations) {
+      candidates.append(
+        FrontierCandidate(
+          series: CompositionOrder.backward.description, schedule: schedule, points: Set(points),
+          cost: try cost(of: .backward, points: points, rates: result, bytesPerState: bytesPerState), distance: nil))
+    }
     if let average = result.averages.first?.order, let forward = experiment.orders.firstIndex(of: .forward) {
       let points = experiment.points[forward]
       candidates.append(
@@ -82,6 +88,22 @@ extension TrainingRun {
     }
     if !found.contains(where: { $0.1 == points }) { found.insert(("\(points.count) points", points), at: 0) }
     return found
+  }
+
+  /// What automatic schedules of several errors would have observed of the exact curve: known where every n was.
+  private func automaticSchedules(
+    of points: [Int], _ observations: [String: [Observation]]
+  ) -> [(schedule: String, points: [Int])] {
+    let steps = experiment.configuration.steps
+    guard points == Array(1...steps) else { return [] }
+    let bySeed = Dictionary(grouping: observations[CompositionOrder.backward.description] ?? [], by: \.seed)
+    let losses = experiment.configuration.seeds.map { seed in
+      Dictionary(uniqueKeysWithValues: (bySeed[seed] ?? []).map { ($0.n, $0.testLoss) })
+    }
+    return [0.02, 0.01, 0.005, 0.002, 0.001, 0.0005].map { error in
+      let observation = AdaptiveObservation(steps: steps, error: error, budget: nil) { Double($0) }
+      return ("auto:\(error)", observation.outcome(losses: losses).points)
+    }
   }
 
   private func cost(

@@ -6,6 +6,8 @@ import Reports
 /// - Parameter baselines: drawn beside the run's own.
 func curveChart(_ result: RunResult, of experiment: Experiment, beside baselines: [BaselineResult] = []) -> Chart {
   let configuration = experiment.configuration
+  // The interval of two values is so wide that it hides what it is about.
+  let isBanded = configuration.seedCount > 2
   let bySeries = Dictionary(grouping: result.orders + result.averages + baselines.flatMap(\.series), by: \.order)
   let series = (result.summary + baselines.map(\.summary)).map { summary in
     let seeds = bySeries[summary.series] ?? []
@@ -15,13 +17,13 @@ func curveChart(_ result: RunResult, of experiment: Experiment, beside baselines
       points: byN.sorted { $0.key < $1.key }.map { n, iterates in
         let estimate = Estimate(iterates.map(\.testLoss))
         return Chart.Point(
-          x: Double(n), y: estimate.mean, interval: estimate.halfWidth == nil ? nil : estimate.interval)
+          x: Double(n), y: estimate.mean, interval: isBanded ? estimate.interval : nil)
       })
   }
   let values = series.flatMap(\.points).map(\.y)
   let isWide = (values.max() ?? 1) > 8 * (values.min() ?? 1)
   let isLogarithmic = configuration.evaluate.hasPrefix("log") || configuration.evaluate.hasPrefix("auto")
-  let seeds = configuration.seedCount > 1 ? "; bands: 95 % confidence over \(configuration.seedCount) seeds" : ""
+  let seeds = isBanded ? "; bands: 95 % confidence over \(configuration.seedCount) seeds" : ""
   return Chart(
     title: title(experiment) + seeds,
     x: Chart.Axis("n, batches", isLogarithmic: isLogarithmic), y: Chart.Axis("test loss, nats", isLogarithmic: isWide),
@@ -34,7 +36,7 @@ func frontierChart(_ frontier: Frontier, of experiment: Experiment) -> Chart {
   func point(_ point: Frontier.Point) -> Chart.Point {
     Chart.Point(
       x: Double(point.gradientEvaluations), y: point.lossError.mean,
-      interval: point.lossError.halfWidth == nil ? nil : point.lossError.interval,
+      interval: frontier.seeds > 2 ? point.lossError.interval : nil,
       label: point.isOptimal ? point.schedule : nil)
   }
   var families: [String] = []

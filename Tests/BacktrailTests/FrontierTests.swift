@@ -1,0 +1,132 @@
+import Backtrail
+import Foundation
+import TestSupport
+import Testing
+
+@Suite struct FrontierTests {
+  private let folder: TemporaryFolder
+
+  init() throws { folder = try TemporaryFolder() }
+
+  private func settings(_ change: (inout RunSettings) -> Void = { _ in }) -> RunSettings {
+    var settings = RunSettings()
+    settings.model = "mlp:12"
+    settings.order = ["forward", "backward", "tail:8", "splice:8"]
+    settings.steps = 120
+    settings.evaluate = "every:1"
+    settings.evaluationExamples = 100
+    settings.batchSize = 16
+    settings.seeds = 3
+    settings.lanes = 2
+    change(&settings)
+    return settings
+  }
+
+  private func trained(_ name: String, _ change: (inout RunSettings) -> Void = { _ in }) async throws -> TrainingRun {
+    let run = try TrainingRun.create(try Experiment(RunConfiguration(settings(change))), at: folder(name))
+    _ = try await run.train()
+    return run
+  }
+
+  @Test func errorsAreDistancesToTheExactCurve() async throws {
+    let run = try await trained("run")
+    let frontier = try await run.frontier(from: 60)
+    #expect(frontier.comparedCount == 61)
+    #expect(frontier.exact.lossError.mean == 0)
+    #expect(frontier.exact.gradientEvaluations == 120 * 121 / 2)
+    #expect(frontier.exact.skill?.mean == 1)
+
+    // tail:8 at every n, by hand.
+    let observations = try StoredRun(folder("run")).observations
+    func losses(_ series: String, _ seed: Int) -> [Int: Double] {
+      Dictionary(uniqueKeysWithValues: observations.filter { $0.series == series && $0.seed == seed }.map { ($0.n, $0.testLoss) })
+    }
+    let errors = try (0..<3).map { seed in
+      let tail = losses("tail:8", seed), exact = losses("backward", seed)
+      return try (60...120).map { abs(try #require(tail[$0]) - (try #require(exact[$0]))) }.reduce(0, +) / 61
+    }
+    let point = try #require(frontier.points.first { $0.series == "tail:8" && $0.schedule == "every:1" })
+    #expect(abs(point.lossError.mean - errors.reduce(0, +) / 3) < 1e-12)
+    #expect(point.gradientEvaluations == 36 + 112 + 8 * 112)
+    #expect(try #require(point.distance).mean > 0)
+
+    // A splice's head is forward's path: batch 1 alone and batch 8 after 1 … 7 lie on it.
+    let splice = try #require(frontier.points.first { $0.series == "splice:8" && $0.schedule == "every:1" })
+    #expect(splice.gradientEvaluations == 36 - 1 + 112 + 8 * 112 - 1)
+  }
+
+  @Test func thePointsOfTheFrontAreNotDominated() async throws {
+    let frontier = try await trained("run").frontier(measuresDistance: false)
+    #expect(frontier.points.count > 20)
+    for point in frontier.points {
+      let isDominated = frontier.points.contains {
+        $0.gradientEvaluations <= point.gradientEvaluations && $0.lossError.mean <= point.lossError.mean
+          && ($0.gradientEvaluations < point.gradientEvaluations || $0.lossError.mean < point.lossError.mean)
+      }
+      #expect(point.isOptimal == !isDominated)
+      let skill = try #require(point.skill)
+      #expect(point.hasSkill == (skill.interval.lowerBound > 0))
+      #expect(skill.halfWidth != nil)
+    }
+    // An order is never better than a guess by being one: forward's own curve has no skill.
+    #expect(frontier.points.first { $0.series == "forward" && $0.schedule == "every:1" }?.hasSkill == false)
+    // What automatic schedules would have seen costs more the less they may err.
+    let costs = [0.02, 0.005, 0.001].compactMap { error in
+      frontier.points.first { $0.schedule == "auto:\(error)" }?.gradientEvaluations
+    }
+    #expect(costs.count == 3 && costs == costs.sorted())
+  }
+
+  @Test func whatCanNotBeComparedIsSaid() async throws {
+    let forward = try await trained("forward") { $0.order = ["forward"] }
+    await #expect { try await forward.frontier() } throws: { "\($0)".contains("no backward curve") }
+    let seldom = try await trained("seldom") { $0.evaluate = "at:120" }
+    await #expect { try await seldom.frontier() } throws: { "\($0)".contains("but 3 are needed") }
+  }
+
+  @Test func baselinesSeeTheSameExamples() async throws {
+    let run = try await trained("run") {
+      $0.order = ["forward", "backward"]
+      $0.evaluate = "every:20"
+    }
+    let cosine = try await run.train(Baseline("cosine"))
+    #expect(cosine.series.map { $0.iterates.map(\.n) } == Array(repeating: [20, 40, 60, 80, 100, 120], count: 3))
+    #expect(cosine.summary.gradientEvaluations == 3 * 120)
+    let large = try await run.train(Baseline("batch:4"))
+    #expect(large.series.map { $0.iterates.map(\.n) } == Array(repeating: [20, 40, 60, 80, 100, 120], count: 3))
+    #expect(large.summary.gradientEvaluations == 3 * 30)
+    // The same run again is read, not trained.
+    let begin = ContinuousClock.now
+    let again = try await run.train(Baseline("batch:4"))
+    #expect(again.series.map { $0.iterates.map(\.digest) } == large.series.map { $0.iterates.map(\.digest) })
+    #expect(.now - begin < .seconds(1))
+    // Rows of the run itself are what they were.
+    #expect(try StoredRun(folder("run")).result?.summary.map(\.series).contains("forward") == true)
+  }
+
+  @Test(arguments: ["", "sgd", "batch", "batch:1", "batch:x", "batch:4:0", "batch:4:5:6", "cosine:3"])
+  func senselessBaselinesAreRefused(specification: String) {
+    #expect(throws: RunError.self) { try Baseline(specification) }
+  }
+
+  @Test func settingsThatChangeNoBitChangeNone() async throws {
+    let run = try await trained("run") { $0.evaluate = "every:40" }
+    let knobs = try [Knob("checkpoint-every=0,20"), Knob("lanes=1"), Knob("start-precision=bfloat16"), Knob("memory-budget=1MiB")]
+    var refused: [String] = []
+    let points = try await KnobSweep(settings { $0.evaluate = "every:40" }, beside: run).measure(knobs) { refused.append($0) }
+    #expect(points.map(\.knob) == ["", "checkpoint-every", "checkpoint-every", "lanes", "start-precision"])
+    #expect(points.map(\.hasSameBits) == [true, true, true, true, false])
+    #expect(points[1].storedBytes < points[2].storedBytes)
+    #expect(points[1].recallEvaluations > points[2].recallEvaluations)
+    // Ten iterates each at 12, 24, … 120, with a state at every 20: 12 + 4 + 16 + 8 + 0 twice.
+    #expect(points[2].recallEvaluations == 8)
+    #expect(points[4].lossError.mean > 0)
+    #expect(refused.count == 1 && refused[0].contains("memory-budget"))
+    #expect(!FileManager.default.fileExists(atPath: folder("run") + "/sweep"))
+  }
+
+  @Test(arguments: ["depth=3", "checkpoint-every=", "checkpoint-every=1,,2", ""])
+  func senselessKnobsAreRefused(specification: String) {
+    #expect(throws: RunError.self) { try Knob(specification) }
+  }
+}
