@@ -7,6 +7,10 @@ void ck_rectify(float *x, size_t count) {
   for (size_t i = 0; i < count; i++) x[i] = x[i] < 0 ? 0 : x[i];
 }
 
+void ck_prefetch(const void *memory, size_t size) {
+  for (size_t offset = 0; offset < size; offset += 64) __builtin_prefetch((const char *)memory + offset);
+}
+
 CK_DISPATCHED
 void ck_assign_bytes(float *x, const unsigned char *bytes, float divisor, size_t count) {
   for (size_t i = 0; i < count; i++) x[i] = (float)bytes[i] / divisor;

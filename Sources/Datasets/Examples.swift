@@ -107,6 +107,7 @@ public struct Examples: Sendable {
       inputs.rows >= indices.count && labels.count >= indices.count * labelsPerExample, "more indices than rows or labels")
     switch content {
     case .bytes(let bytes, let divisor):
+      for index in indices { prefetch(bytes.span.extracting(range(of: index)).bytes) }
       for row in 0..<indices.count {
         let features = bytes.span.extracting(range(of: indices[row]))
         if let augmentation {

@@ -2,6 +2,11 @@ import CKernels
 
 // Loops over views. Each runs in index order, so that its result does not depend on who calls it.
 
+/// Asks for memory that will be read soon.
+public func prefetch(_ bytes: RawSpan) {
+  bytes.withUnsafeBytes { ck_prefetch($0.baseAddress, $0.count) }
+}
+
 extension Vector {
   public func fill(_ value: Float) {
     base.update(repeating: value, count: count)

@@ -6,6 +6,10 @@
 /// x ← max(x, 0); NaN stays NaN.
 void ck_rectify(float *x, size_t count);
 
+/// Asks for memory that will be read soon: rows of a batch lie far apart, and waiting for all of them at once takes little longer
+/// than waiting for one.
+void ck_prefetch(const void *memory, size_t size);
+
 /// x ← bytes / divisor.
 void ck_assign_bytes(float *x, const unsigned char *bytes, float divisor, size_t count);
 
