@@ -3,7 +3,7 @@
 SWIFT ?= swift
 BACKTRAIL = .build/release/backtrail
 
-.PHONY: demo test build dependencies numpy-check pytorch-check peers clean
+.PHONY: demo test build dependencies numpy-check pytorch-check bench peers clean
 
 demo: build
 	@Scripts/demo $(BACKTRAIL)
@@ -25,10 +25,17 @@ numpy-check: build
 pytorch-check: build
 	python3 Scripts/compare-with-pytorch.py $(BACKTRAIL) $(CIFAR) $(TEXT)
 
+# Measures everything that should be fast, and compares ratios of times, which hold on other machines too,
+# with their bounds in Benchmarks/ratios.json. Takes about a minute once built.
+bench: dependencies
+	@rm -f Benchmarks/.build/Current_run.jmh.json
+	cd Benchmarks && $(SWIFT) package --allow-writing-to-package-directory benchmark --no-progress --format jmh --path .build
+	@python3 Benchmarks/ratios.py Benchmarks/.build/Current_run.jmh.json
+
 # Times updates beside PyTorch and JAX (pip install -r Benchmarks/Peers/requirements.txt): make peers MNIST=DIR CIFAR=DIR TEXT=FILE
 peers: build
 	python3 Benchmarks/Peers/updates.py $(BACKTRAIL) $(if $(MNIST),--mnist $(MNIST)) $(if $(CIFAR),--cifar $(CIFAR)) \
 	  $(if $(TEXT),--text $(TEXT))
 
 clean:
-	rm -rf .build
+	rm -rf .build Benchmarks/.build
