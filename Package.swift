@@ -18,6 +18,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
     .package(url: "https://github.com/apple/swift-collections", from: "1.1.0"),
     .package(url: "https://github.com/groue/GRDB.swift", from: "7.0.0"),
+    .package(url: "https://github.com/hummingbird-project/swift-mustache", from: "2.1.1"),
     .package(url: "https://github.com/jpsim/Yams", from: "6.0.0"),
   ],
   targets: [
@@ -51,7 +52,10 @@ let package = Package(
     .target(
       name: "Backtrail", dependencies: ["Tensors", "Networks", "Datasets", "Replay", "Storage"],
       swiftSettings: strict),
-    .target(name: "Reports", swiftSettings: strict),
+    .target(
+      name: "Reports", dependencies: [.product(name: "Mustache", package: "swift-mustache")],
+      resources: [.embedInCode("Resources/page.mustache")],
+      swiftSettings: strict),
     .executableTarget(
       name: "BacktrailCLI",
       dependencies: [
@@ -68,7 +72,7 @@ let package = Package(
     .testTarget(name: "DatasetsTests", dependencies: ["Datasets", "Tensors", "CZlib", "TestSupport"], swiftSettings: strict),
     .testTarget(name: "JournalTests", dependencies: ["Storage", "Tensors", "TestSupport"], swiftSettings: strict),
     .testTarget(name: "StorageTests", dependencies: ["Storage", "CKernels", "TestSupport"], swiftSettings: strict),
-    .testTarget(name: "ReportsTests", dependencies: ["Reports"], swiftSettings: strict),
+    .testTarget(name: "ReportsTests", dependencies: ["Reports", "TestSupport"], swiftSettings: strict),
     .testTarget(
       name: "BacktrailTests",
       dependencies: ["Backtrail", "TestSupport"],

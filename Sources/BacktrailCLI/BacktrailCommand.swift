@@ -13,7 +13,7 @@ struct BacktrailCommand: AsyncParsableCommand {
       """,
     subcommands: [
       TrainCommand.self, PlanCommand.self, FrontierCommand.self, ResumeCommand.self, ExportCommand.self, TextCommand.self, BatchesCommand.self,
-      RewindCommand.self, RunsCommand.self, VerifyCommand.self, DataCommand.self,
+      RewindCommand.self, ReportCommand.self, RunsCommand.self, VerifyCommand.self, DataCommand.self,
     ])
 
   static func main() async {

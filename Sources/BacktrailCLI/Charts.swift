@@ -1,37 +1,59 @@
 import Backtrail
-import Replay
 import Reports
 
-/// Test loss by n, a line an order; a band where there are several seeds.
-/// - Parameter baselines: drawn beside the run's own.
-func curveChart(_ result: RunResult, of experiment: Experiment, beside baselines: [BaselineResult] = []) -> Chart {
-  let configuration = experiment.configuration
-  // The interval of two values is so wide that it hides what it is about.
+/// Test loss or accuracy by n, a line an order; a band where there are several seeds.
+/// - Parameter first: the first n shown.
+func curveChart(
+  _ observed: [ObservedSeries], _ quantity: ObservedSeries.Quantity = .testLoss, from first: Int = 1,
+  of configuration: RunConfiguration
+) -> Chart {
+  // The interval of two values is so wide that it hides what it is about, and no interval knows what can't be.
   let isBanded = configuration.seedCount > 2
-  let bySeries = Dictionary(grouping: result.orders + result.averages + baselines.flatMap(\.series), by: \.order)
-  let series = (result.summary + baselines.map(\.summary)).map { summary in
-    let seeds = bySeries[summary.series] ?? []
-    let byN = Dictionary(grouping: seeds.flatMap(\.iterates), by: \.n)
-    return Chart.Series(
-      summary.series,
-      points: byN.sorted { $0.key < $1.key }.map { n, iterates in
-        let estimate = Estimate(iterates.map(\.testLoss))
-        return Chart.Point(
-          x: Double(n), y: estimate.mean, interval: isBanded ? estimate.interval : nil)
+  let possible = quantity == .testLoss ? 0...Double.infinity : 0...1
+  let series = observed.map { series in
+    Chart.Series(
+      series.name,
+      points: series.curve(quantity).filter { $0.n >= first }.map { n, estimate in
+        let interval = isBanded && estimate.halfWidth != nil ? estimate.interval.clamped(to: possible) : nil
+        return Chart.Point(x: Double(n), y: estimate.mean, interval: interval)
       })
   }
   let values = series.flatMap(\.points).map(\.y)
   let isWide = (values.max() ?? 1) > 8 * (values.min() ?? 1)
-  let isLogarithmic = configuration.evaluate.hasPrefix("log") || configuration.evaluate.hasPrefix("auto")
-  let seeds = isBanded ? "; bands: 95 % confidence over \(configuration.seedCount) seeds" : ""
   return Chart(
-    title: title(experiment) + seeds,
-    x: Chart.Axis("n, batches", isLogarithmic: isLogarithmic), y: Chart.Axis("test loss, nats", isLogarithmic: isWide),
-    series: series)
+    title: title(configuration),
+    note: over(configuration.seedCount, intervals: "Bands"),
+    x: Chart.Axis("n, batches", isLogarithmic: configuration.isObservedByLogarithm),
+    y: quantity == .testLoss ? Chart.Axis("test loss, nats", isLogarithmic: isWide) : Chart.Axis("test accuracy"), series: series)
+}
+
+/// The neighbour noise along each curve; nil where none is observed evenly and often.
+func noiseChart(_ observed: [ObservedSeries], of configuration: RunConfiguration) -> Chart? {
+  let series = observed.map { series in
+    Chart.Series(series.name, points: series.noise().map { Chart.Point(x: Double($0.n), y: $0.noise) })
+  }
+  guard series.contains(where: { $0.points.count > 1 }) else { return nil }
+  return Chart(
+    title: title(configuration),
+    note: "Standard deviation of \(ObservedSeries.changeCount) changes in a row\(configuration.seedCount > 1 ? ", mean over seeds." : ".")",
+    x: Chart.Axis("n, batches"), y: Chart.Axis("neighbour noise, nats", isLogarithmic: true), series: series)
+}
+
+/// What points and their intervals are over so many seeds.
+private func over(_ seeds: Int, intervals: String) -> String {
+  switch seeds {
+  case 1: ""
+  case 2: "Means over 2 seeds."
+  default: "Means over \(seeds) seeds. \(intervals): 95 % confidence."
+  }
+}
+
+extension RunConfiguration {
+  fileprivate var isObservedByLogarithm: Bool { evaluate.hasPrefix("log") || evaluate.hasPrefix("auto") }
 }
 
 /// Error against the exact backward curve by cost, the Pareto front joined.
-func frontierChart(_ frontier: Frontier, of experiment: Experiment) -> Chart {
+func frontierChart(_ frontier: Frontier, of configuration: RunConfiguration) -> Chart {
   let shown = frontier.points.filter { $0.lossError.mean > 0 }
   func point(_ point: Frontier.Point) -> Chart.Point {
     Chart.Point(
@@ -39,8 +61,8 @@ func frontierChart(_ frontier: Frontier, of experiment: Experiment) -> Chart {
       interval: frontier.seeds > 2 ? point.lossError.interval : nil,
       label: point.isOptimal ? point.schedule : nil)
   }
-  var families: [String] = []
-  for point in shown where !families.contains(point.series) { families.append(point.series) }
+  // In the order of curve charts, so that colours are the same.
+  let families = configuration.sorted(series: Array(Set(frontier.points.map(\.series))))
   let front = shown.filter(\.isOptimal)
   var series = [
     Chart.Series(
@@ -55,15 +77,19 @@ func frontierChart(_ frontier: Frontier, of experiment: Experiment) -> Chart {
   }
   series += families.map { name in Chart.Series(name, style: .marks, points: shown.filter { $0.series == name }.map(point)) }
   return Chart(
-    title: title(experiment),
+    title: title(configuration), note: over(frontier.seeds, intervals: "Bars"),
     x: Chart.Axis("gradient evaluations", isLogarithmic: true),
     y: Chart.Axis("mean |test loss − exact backward's|, nats", isLogarithmic: true), series: series)
 }
 
-/// Model, data and the settings that matter most; of a path, what comes before it says enough.
-private func title(_ experiment: Experiment) -> String {
-  let name = experiment.dataset.name
-  let data = name.contains("/") ? String(name.prefix { $0 != ":" }) : name
-  let configuration = experiment.configuration
-  return "\(configuration.model) on \(data), batch \(experiment.batchSize), learning rate \(configuration.learningRate)"
+/// Model, data and the settings that matter most.
+private func title(_ configuration: RunConfiguration) -> String {
+  let batch = configuration.batchSize.map { ", batch \($0)" } ?? ""
+  return "\(configuration.model) on \(dataName(configuration))\(batch), learning rate \(configuration.learningRate)"
+}
+
+/// A data set's name without a path or a long list of options.
+func dataName(_ configuration: RunConfiguration) -> String {
+  let name = configuration.data
+  return name.contains("/") || name.count > 24 ? String(name.prefix { $0 != ":" }) : name
 }

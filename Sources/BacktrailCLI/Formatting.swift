@@ -1,4 +1,5 @@
 import Foundation
+import Reports
 
 /// A whole number with its thousands apart: 1,234,567.
 func grouped(_ number: Int) -> String {
@@ -40,12 +41,12 @@ func printJSON(_ value: some Encodable) throws {
   print(String(decoding: try encoder.encode(value), as: UTF8.self))
 }
 
-enum ColumnAlignment {
-  case left, right
+func textTable(_ table: Table) -> String {
+  textTable((table.header.isEmpty ? [] : [table.header]) + table.rows, alignment: table.alignment)
 }
 
 /// Rows with their columns lined up, two spaces apart.
-func textTable(_ rows: [[String]], alignment: [ColumnAlignment]) -> String {
+func textTable(_ rows: [[String]], alignment: [Table.Alignment]) -> String {
   let widths = alignment.indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
   return rows.map { row in
     let cells = row.indices.map { column in

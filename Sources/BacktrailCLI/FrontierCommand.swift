@@ -83,9 +83,10 @@ struct FrontierCommand: AsyncParsableCommand {
       print(frontierTable(frontier, showsAll: allPoints))
     }
     if let csv { try writeFile(frontierCSV(frontier), to: csv) }
-    try chart.write { frontierChart(frontier, of: training.experiment) }
+    try chart.write { frontierChart(frontier, of: training.experiment.configuration) }
     if let curves, let result = try training.result() {
-      try writeFile(curveChart(result, of: training.experiment, beside: baselines).svg(), to: curves)
+      let observed = result.observed + baselines.map(\.observed)
+      try writeFile(curveChart(observed, of: training.experiment.configuration).svg(), to: curves)
     }
   }
 

@@ -1,36 +1,77 @@
 import Backtrail
 import Foundation
+import Reports
 
 /// What `frontier` says.
+func frontierTable(_ frontier: Frontier, showsAll: Bool) -> String {
+  var table = frontierPoints(frontier, showsAll: showsAll)
+  // A terminal shows by a star what a page shows bold.
+  table.header.insert("", at: 0)
+  table.alignment.insert(.left, at: 0)
+  for row in table.rows.indices { table.rows[row].insert(table.marked.contains(row) ? "*" : "", at: 0) }
+  var notes = frontierNotes(frontier, mark: "*")
+  let hidden = frontier.points.count - table.rows.count
+  if hidden > 0 { notes.append("\(hidden) points more with --all-points, --csv or --json.") }
+  let parts: [String?] = [
+    textTable(table), notes.joined(separator: "\n"), comparisonTable(frontier), knobTable(frontier.knobs),
+  ]
+  return parts.compactMap { $0 }.joined(separator: "\n\n")
+}
+
+/// A row a point; those that nothing cheaper beats are marked.
 /// - Parameter showsAll: whether every point gets a row; otherwise those of the Pareto front, and of each order its whole schedule
 ///   and the cheapest one that errs at most a tenth more.
-func frontierTable(_ frontier: Frontier, showsAll: Bool) -> String {
-  var rows = [
-    ["", "order", "schedule", "gradient evaluations", "of exact", "time", "memory", "on disk", "loss error", "worst", "accuracy error", "noise", "distance", "skill"]
-  ]
+func frontierPoints(_ frontier: Frontier, showsAll: Bool) -> Table {
   let shown = showsAll ? frontier.points : worthShowing(frontier.points)
-  for point in shown {
-    let isExact = point.series == frontier.exact.series && point.lossError.mean == 0
-    rows.append([
-      point.isOptimal ? "*" : "", point.series, point.schedule, grouped(point.gradientEvaluations),
-      String(format: point.costFraction < 0.0995 ? "%.1f %%" : "%.0f %%", 100 * point.costFraction),
-      duration(point.seconds), size(point.peakBytes), size(point.storedBytes), estimate(point.lossError), short(point.worstLossError.mean),
-      short(point.accuracyError.mean), point.noise.map { short($0.mean) } ?? "-",
-      point.distance.map { String(format: "%.3f", $0.mean) } ?? "-",
-      isExact ? "exact" : point.skill.map { estimate($0, digits: 2) + (point.hasSkill ? "" : ", none") } ?? "-",
-    ])
+  var table = Table(
+    header: [
+      "order", "schedule", "gradient evaluations", "of exact", "time", "memory", "on disk", "loss error", "worst", "accuracy error",
+      "noise", "skill",
+    ],
+    rows: shown.map { point in
+      let isExact = point.series == frontier.exact.series && point.lossError.mean == 0
+      return [
+        point.series, point.schedule, grouped(point.gradientEvaluations),
+        String(format: point.costFraction < 0.0995 ? "%.1f %%" : "%.0f %%", 100 * point.costFraction),
+        duration(point.seconds), size(point.peakBytes), size(point.storedBytes), estimate(point.lossError),
+        short(point.worstLossError.mean), short(point.accuracyError.mean), point.noise.map { short($0.mean) } ?? "-",
+        isExact ? "exact" : point.skill.map { estimate($0, digits: 2) + (point.hasSkill ? "" : ", none") } ?? "-",
+      ]
+    },
+    alignment: [.left, .left] + Array(repeating: .right, count: 10),
+    marked: Set(shown.indices.filter { shown[$0].isOptimal }))
+  if frontier.measuresDistance {
+    let column = table.header.count - 1
+    table.header.insert("distance", at: column)
+    table.alignment.append(.right)
+    for (row, point) in shown.enumerated() {
+      table.rows[row].insert(point.distance.map { String(format: "%.3f", $0.mean) } ?? "-", at: column)
+    }
   }
+  return table
+}
+
+extension Frontier {
+  fileprivate var measuresDistance: Bool { points.contains { $0.distance != nil } }
+}
+
+/// What the columns are.
+/// - Parameter mark: how points are marked that nothing cheaper beats.
+func frontierNotes(_ frontier: Frontier, mark: String) -> [String] {
   let seeds = frontier.seeds > 1 ? "means over \(frontier.seeds) seeds ± 95 % confidence" : "one seed, so no confidence: give --seeds 6"
   var notes = [
     """
     Errors: |difference| of test loss and accuracy to the exact backward curve at its \(grouped(frontier.comparedCount)) observed n \
     from \(grouped(frontier.comparedFrom)) to \(grouped(frontier.comparedTo)), observations joined by lines in log n; \(seeds).
     """,
-    "Costs: one seed, alone. *: nothing cheaper errs less. Noise: standard deviation of the loss from one observed n to the next.",
-    "Distance: of the parameters at the last n to exact backward's, in units of its way from the initial state.",
+    """
+    Costs: one seed, alone. \(mark): nothing cheaper errs less. Noise: standard deviation of the loss from one observed n to \
+    the next.
+    """,
   ]
-  if shown.count < frontier.points.count {
-    notes.append("\(frontier.points.count - shown.count) points more with --all-points, --csv or --json.")
+  if frontier.measuresDistance {
+    notes.append(
+      "Distance: of the parameters at the last n to exact backward's, in units of its way from the initial state.")
   }
   if let best = frontier.guesses.first {
     let others = frontier.guesses.dropFirst().map { "\($0.name) \(short($0.lossError.mean))" }.joined(separator: ", ")
@@ -40,11 +81,7 @@ func frontierTable(_ frontier: Frontier, showsAll: Bool) -> String {
       "none": not above 0 with 95 % confidence.
       """)
   }
-  let alignment: [ColumnAlignment] = [.left, .left, .left] + Array(repeating: .right, count: 11)
-  let parts: [String?] = [
-    textTable(rows, alignment: alignment), notes.joined(separator: "\n"), comparisonTable(frontier), knobTable(frontier.knobs),
-  ]
-  return parts.compactMap { $0 }.joined(separator: "\n\n")
+  return notes
 }
 
 private func worthShowing(_ points: [Frontier.Point]) -> [Frontier.Point] {
@@ -61,7 +98,7 @@ private func worthShowing(_ points: [Frontier.Point]) -> [Frontier.Point] {
 
 /// Orders, averages and baselines side by side.
 private func comparisonTable(_ frontier: Frontier) -> String {
-  summaryRows(frontier.comparison) + """
+  textTable(comparison(frontier.comparison)) + """
 
 
     Test loss and accuracy: mean over the last quarter\(frontier.seeds > 1 ? " ± spread between seeds" : ""). At any one n backward is as \

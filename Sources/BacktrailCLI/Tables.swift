@@ -1,36 +1,51 @@
 import Backtrail
 import Foundation
 import Replay
+import Reports
 
-/// The comparison of orders at the end of a run.
+/// The comparison of orders at the end of a run, with what its numbers mean.
 func summaryTable(_ result: RunResult, configuration: RunConfiguration) -> String {
+  let spent = """
+    Spent: \(grouped(result.gradientEvaluations)) gradient evaluations, \(duration(result.wallSeconds)), \
+    \(size(result.peakResidentBytes)) peak memory; run kept in \(result.run)
+    """
+  let notes = summaryNotes(result, configuration: configuration) + findings(result, configuration: configuration) + [spent]
+  return textTable(comparison(result.summary)) + "\n\n" + notes.joined(separator: "\n")
+}
+
+/// Orders, averages and baselines side by side.
+func comparison(_ summary: [SeriesSummary]) -> Table {
+  Table(
+    header: ["order", "test loss", "test accuracy", "neighbour noise", "gradient evaluations", "lane seconds"],
+    rows: summary.map { line in
+      [
+        line.series,
+        number(line.testLoss, spread: line.testLossSpread),
+        number(line.testAccuracy, spread: line.testAccuracySpread),
+        line.neighbourNoise.map { String(format: "%.5f", $0) } ?? "-",
+        grouped(line.gradientEvaluations),
+        String(format: "%.2f", line.laneSeconds),
+      ]
+    },
+    alignment: [.left, .right, .right, .right, .right, .right])
+}
+
+/// What the columns of the comparison are.
+func summaryNotes(_ result: RunResult, configuration: RunConfiguration) -> [String] {
   var notes = [
     "Loss and accuracy: mean over the last quarter of the run, observations joined by lines in log n"
       + (configuration.seedCount > 1 ? " ± spread between \(configuration.seedCount) seeds." : "."),
     "Neighbour noise: standard deviation of the loss's change from one observed iterate to the next, last half of the run; - at uneven distances.",
-    "Spent: \(grouped(result.gradientEvaluations)) gradient evaluations, \(duration(result.wallSeconds)), \(size(result.peakResidentBytes)) peak memory; run kept in \(result.run)",
   ]
-  notes.insert(contentsOf: (result.findings ?? []).map { describe($0, configuration: configuration) }, at: notes.count - 1)
   if !result.averages.isEmpty {
-    notes.insert("The average is of all forward iterates, recent ones most; it costs no gradient evaluations.", at: 2)
+    notes.append("The average is of all forward iterates, recent ones most; it costs no gradient evaluations.")
   }
-  return summaryRows(result.summary) + "\n\n" + notes.joined(separator: "\n")
+  return notes
 }
 
-/// Series side by side.
-func summaryRows(_ summary: [SeriesSummary]) -> String {
-  var rows = [["order", "test loss", "test accuracy", "neighbour noise", "gradient evaluations", "lane seconds"]]
-  for line in summary {
-    rows.append([
-      line.series,
-      number(line.testLoss, spread: line.testLossSpread),
-      number(line.testAccuracy, spread: line.testAccuracySpread),
-      line.neighbourNoise.map { String(format: "%.5f", $0) } ?? "-",
-      grouped(line.gradientEvaluations),
-      String(format: "%.2f", line.laneSeconds),
-    ])
-  }
-  return textTable(rows, alignment: [.left, .right, .right, .right, .right, .right])
+/// What automatic orders and schedules came to, a sentence each.
+func findings(_ result: RunResult, configuration: RunConfiguration) -> [String] {
+  (result.findings ?? []).map { describe($0, configuration: configuration) }
 }
 
 /// What an automatic order or schedule came to.
@@ -200,6 +215,13 @@ func runsTable(_ runs: [StoredRun]) -> String {
 }
 
 func runDescription(_ run: StoredRun) -> String {
+  let description = textTable(facts(run))
+  guard let result = run.result else { return description }
+  return description + "\n\n" + summaryTable(result, configuration: run.configuration)
+}
+
+/// What a run is, a row a setting.
+func facts(_ run: StoredRun) -> Table {
   let configuration = run.configuration
   var rows = [
     ["run", run.run],
@@ -219,9 +241,7 @@ func runDescription(_ run: StoredRun) -> String {
   ]
   if let augment = configuration.augment { rows.insert(["augmentation", augment], at: 4) }
   if let initial = configuration.initial { rows.append(["initial state", initial]) }
-  let description = textTable(rows, alignment: [.left, .left])
-  guard let result = run.result else { return description }
-  return description + "\n\n" + summaryTable(result, configuration: configuration)
+  return Table(rows: rows, alignment: [.left, .left])
 }
 
 private func describeLearningRate(_ configuration: RunConfiguration) -> String {

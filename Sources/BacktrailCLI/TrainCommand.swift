@@ -26,7 +26,7 @@ struct TrainCommand: AsyncParsableCommand {
     let run = try TrainingRun.create(experiment, at: out ?? RunNames.new())
     let result = try await follow(run, isQuiet: json)
     if json { try printJSON(result) } else { print(summaryTable(result, configuration: run.experiment.configuration)) }
-    try chart.write { curveChart(result, of: run.experiment) }
+    try chart.write { curveChart(result.observed, of: run.experiment.configuration) }
   }
 }
 
@@ -64,7 +64,7 @@ struct ResumeCommand: AsyncParsableCommand {
       runFolder, steps: steps, lanes: lanes, memoryBudget: memoryBudget, allowNumericsChange: allowNumericsChange)
     let result = try await follow(run, isQuiet: json)
     if json { try printJSON(result) } else { print(summaryTable(result, configuration: run.experiment.configuration)) }
-    try chart.write { curveChart(result, of: run.experiment) }
+    try chart.write { curveChart(result.observed, of: run.experiment.configuration) }
   }
 }
 

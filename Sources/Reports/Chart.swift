@@ -27,6 +27,7 @@ public struct Chart: Sendable {
     }
   }
 
+  /// One without points keeps its colour from others, so that charts of the same series agree, and is not in the legend.
   public struct Series: Sendable {
     public enum Style: Sendable {
       /// Points joined, their intervals a band.
@@ -51,12 +52,15 @@ public struct Chart: Sendable {
   }
 
   public var title: String
+  /// What a reader must know to read it, such as what bands are; empty for nothing.
+  public var note: String
   public var x: Axis
   public var y: Axis
   public var series: [Series]
 
-  public init(title: String, x: Axis, y: Axis, series: [Series]) {
+  public init(title: String, note: String = "", x: Axis, y: Axis, series: [Series]) {
     self.title = title
+    self.note = note
     self.x = x
     self.y = y
     self.series = series

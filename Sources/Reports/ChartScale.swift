@@ -1,40 +1,68 @@
 import Foundation
 
 /// How an axis turns values into places, and where its ticks are.
-struct ChartScale {
-  let isLogarithmic: Bool
+package struct ChartScale {
+  package let isLogarithmic: Bool
   /// Ends of the axis.
-  let range: ClosedRange<Double>
+  package let range: ClosedRange<Double>
   /// Values with a grid line and a label, ascending.
-  let ticks: [Double]
+  package let ticks: [Double]
+  /// Of the ticks, in their order.
+  package let labels: [String]
+  /// Values with a short mark and no label: the 2, 3, … 9 of each decade of a logarithmic axis.
+  package let minorTicks: [Double]
 
   /// - Parameters:
   ///   - values: all that the axis shows; those it can't show are left out.
   ///   - isLogarithmic: what is not positive has no place then.
   ///   - tickCount: about how many ticks there are.
-  init(_ values: [Double], isLogarithmic: Bool, tickCount: Int) {
-    let shown = values.filter { $0.isFinite && (!isLogarithmic || $0 > 0) }
-    let low = shown.min() ?? (isLogarithmic ? 1 : 0), high = shown.max() ?? (isLogarithmic ? 10 : 1)
+  package init(_ values: [Double], isLogarithmic: Bool, tickCount: Int) {
     self.isLogarithmic = isLogarithmic
+    let shown = values.compactMap { Self.shown($0, isLogarithmic: isLogarithmic, within: 1e300) }
+    let low = shown.min() ?? (isLogarithmic ? 1 : 0), high = shown.max() ?? (isLogarithmic ? 10 : 1)
+    // What differs less than labels could tell is drawn as one value in the middle.
+    let isOneValue = high - low <= 1e-7 * max(abs(low), abs(high))
+    let even: [Double]
     if isLogarithmic {
-      // A twentieth of the axis is left free at both ends.
-      let width = max(log10(high / low), 0.2)
-      range = low * pow(10, -width / 20)...high * pow(10, width / 20)
-      ticks = Self.logarithmicTicks(in: range, count: tickCount)
+      let free = isOneValue ? log10(2) : (log10(high) - log10(low)) * Self.freeShare
+      range = max(low * pow(10, -free), 1e-305)...min(high * pow(10, free), 1e305)
+      let decades = Self.logarithmicTicks(in: range, count: tickCount)
+      minorTicks = Self.minorTicks(in: range)
+      even = decades.count < 2 ? Self.evenTicks(in: range, count: tickCount) : []
+      ticks = decades.count < 2 ? even : decades
     } else {
-      let width = high > low ? high - low : max(abs(high), 1e-9)
-      range = low - width / 20...high + width / 20
-      ticks = Self.evenTicks(in: range, count: tickCount)
+      let free = isOneValue ? (high == 0 ? 1 : abs(high) / 2) : (high - low) * Self.freeShare
+      range = low - free...high + free
+      even = Self.evenTicks(in: range, count: tickCount)
+      ticks = even
+      minorTicks = []
     }
+    labels = even.isEmpty ? Self.logarithmicLabels(ticks) : Self.evenLabels(ticks)
   }
+
+  /// Left free at each end of the axis.
+  private static let freeShare = 0.04
 
   /// Where a value lies: 0 at the lower end, 1 at the upper; nil where it has no place.
-  func position(_ value: Double) -> Double? {
-    guard value.isFinite else { return nil }
-    guard isLogarithmic else { return (value - range.lowerBound) / (range.upperBound - range.lowerBound) }
-    return value > 0 ? log10(value / range.lowerBound) / log10(range.upperBound / range.lowerBound) : nil
+  package func position(_ value: Double) -> Double? {
+    guard let value = Self.shown(value, isLogarithmic: isLogarithmic, within: 1e305) else { return nil }
+    let (low, high) = (range.lowerBound, range.upperBound)
+    return isLogarithmic
+      ? (log10(value) - log10(low)) / (log10(high) - log10(low)) : (value - low) / (high - low)
   }
 
+  /// A value as arithmetic on the axis can bear it: what is larger than the limit has no place, and what is smaller than its
+  /// inverse is 0.
+  private static func shown(_ value: Double, isLogarithmic: Bool, within limit: Double) -> Double? {
+    guard value.isFinite, abs(value) <= limit else { return nil }
+    let value = abs(value) < 1 / limit ? 0 : value
+    return isLogarithmic && value <= 0 ? nil : value
+  }
+}
+
+// MARK: Ticks
+
+extension ChartScale {
   /// Multiples of 1, 2 or 5 times a power of ten.
   private static func evenTicks(in range: ClosedRange<Double>, count: Int) -> [Double] {
     let rough = (range.upperBound - range.lowerBound) / Double(count)
@@ -44,29 +72,72 @@ struct ChartScale {
     return first <= last ? (first...last).map { Double($0) * step } : []
   }
 
-  /// Powers of ten, and their doubles and fivefolds where there are few.
+  /// Powers of ten, and what lies between them where there are few; fewer than two where the axis is short.
   private static func logarithmicTicks(in range: ClosedRange<Double>, count: Int) -> [Double] {
-    let exponents = Int(floor(log10(range.lowerBound)))...Int(ceil(log10(range.upperBound)))
     func ticks(_ factors: [Double], every step: Int) -> [Double] {
-      exponents.filter { $0 % step == 0 }.flatMap { exponent in factors.map { $0 * pow(10, Double(exponent)) } }
+      exponents(of: range).filter { $0 % step == 0 }.flatMap { exponent in factors.map { $0 * pow(10, Double(exponent)) } }
         .filter(range.contains)
     }
     let candidates = [
-      ticks([1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9], every: 1), ticks([1, 2, 5], every: 1), ticks([1, 3], every: 1), ticks([1], every: 1),
-      ticks([1], every: 2), ticks([1], every: 3), ticks([1], every: 6),
+      ticks([1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9], every: 1), ticks([1, 2, 5], every: 1), ticks([1, 3], every: 1),
     ]
-    return candidates.first { $0.count <= count + 2 } ?? []
+    let sparse = [1, 2, 3, 6, 12, 24, 48, 96].map { ticks([1], every: $0) }
+    return (candidates + sparse).first { $0.count <= count + 1 } ?? []
   }
 
-  /// A tick's label: 0.05, 12, 1,500, 20k, 3M.
-  static func label(_ value: Double) -> String {
-    let magnitude = abs(value)
-    if magnitude >= 1e6 { return short(value / 1e6) + "M" }
-    if magnitude >= 1e4 { return short(value / 1e3) + "k" }
-    if magnitude >= 1e-4 || magnitude == 0 { return short(value) }
-    let exponent = Int(floor(log10(magnitude)))
-    return "\(short(value / pow(10, Double(exponent))))e\(exponent)"
+  private static func minorTicks(in range: ClosedRange<Double>) -> [Double] {
+    let exponents = exponents(of: range)
+    guard exponents.count <= 9 else { return [] }
+    return exponents.flatMap { exponent in (2...9).map { Double($0) * pow(10, Double(exponent)) } }.filter(range.contains)
   }
 
-  private static func short(_ value: Double) -> String { String(format: "%.6g", (value * 1e9).rounded() / 1e9) }
+  private static func exponents(of range: ClosedRange<Double>) -> ClosedRange<Int> {
+    Int(floor(log10(range.lowerBound)))...Int(ceil(log10(range.upperBound)))
+  }
+}
+
+// MARK: Labels
+
+extension ChartScale {
+  /// Labels of ticks at even distances, all with as many decimals as tell them apart and in one unit: 0.05, 12, 5k, 1.5M.
+  static func evenLabels(_ ticks: [Double]) -> [String] {
+    let largest = ticks.map(abs).max() ?? 0
+    guard largest > 0 else { return ticks.map { _ in "0" } }
+    let step = ticks.count > 1 ? ticks[1] - ticks[0] : largest
+    if largest >= 1e15 || largest < 1e-4 {
+      let exponent = Int(floor(log10(largest) + 1e-9))
+      let power = pow(10, Double(exponent))
+      return ticks.map { $0 == 0 ? "0" : fixed($0 / power, decimals: decimals(step / power)) + "×10" + raised(exponent) }
+    }
+    // A unit is taken where it leaves at most two decimals.
+    let unit = units.first { largest >= max(0.99 * $0.value, 1e4) && step >= 0.0099 * $0.value } ?? (1, "")
+    return ticks.map { $0 == 0 ? "0" : fixed($0 / unit.value, decimals: decimals(step / unit.value)) + unit.name }
+  }
+
+  /// Labels of ticks of a logarithmic axis: 0.002, 1, 500, 20k, 3M, 10⁻⁶.
+  static func logarithmicLabels(_ ticks: [Double]) -> [String] {
+    ticks.map { tick in
+      if tick >= 0.99e15 || tick < 0.99e-4 {
+        let exponent = Int(floor(log10(tick) + 1e-9))
+        let mantissa = String(format: "%.3g", tick / pow(10, Double(exponent)))
+        return (mantissa == "1" ? "" : mantissa + "×") + "10" + raised(exponent)
+      }
+      let unit = units.first { tick >= 0.99 * $0.value } ?? (1, "")
+      return String(format: "%.3g", tick / unit.value) + unit.name
+    }
+  }
+
+  private static let units: [(value: Double, name: String)] = [(1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")]
+
+  /// How many decimals show multiples of `step`, which is 1, 2 or 5 times a power of ten.
+  private static func decimals(_ step: Double) -> Int { max(0, -Int(floor(log10(step) + 1e-6))) }
+
+  private static func fixed(_ value: Double, decimals: Int) -> String {
+    (value < 0 ? "−" : "") + String(format: "%.\(decimals)f", abs(value))
+  }
+
+  private static func raised(_ exponent: Int) -> String {
+    let digits = Array("⁰¹²³⁴⁵⁶⁷⁸⁹")
+    return (exponent < 0 ? "⁻" : "") + String(String(exponent.magnitude).compactMap { $0.wholeNumberValue.map { digits[$0] } })
+  }
 }

@@ -1,0 +1,62 @@
+import Backtrail
+import Foundation
+import Testing
+
+@Suite struct ObservedSeriesTests {
+  private func iterates(_ points: [(n: Int, loss: Double)]) throws -> [RunResult.Iterate] {
+    let digest = String(repeating: "0", count: 32)
+    return try points.map { n, loss in
+      let json = "{\"n\": \(n), \"testLoss\": \(loss), \"testAccuracy\": \(1 - loss), \"digest\": \"\(digest)\"}"
+      return try JSONDecoder().decode(RunResult.Iterate.self, from: Data(json.utf8))
+    }
+  }
+
+  private func noise(_ seeds: [[(n: Int, loss: Double)]]) throws -> [(n: Int, noise: Double)] {
+    ObservedSeries(name: "s", seeds: try seeds.map(iterates)).noise()
+  }
+
+  @Test func aTrendIsNoNoise() throws {
+    let line = try noise([(1...12).map { ($0 * 10, 2 - 0.1 * Double($0)) }])
+    // 11 changes in windows of 8, around the middle one.
+    #expect(line.map(\.n) == [50, 60, 70, 80])
+    #expect(line.allSatisfy { $0.noise < 1e-12 })
+  }
+
+  @Test func noiseIsTheDeviationOfEightChanges() throws {
+    // Up and down by 1, from one to the next: changes of 1 and −1, mean 0, squares 8 over 7.
+    let zigzag = try noise([(1...9).map { ($0, $0 % 2 == 0 ? 1 : 0) }])
+    #expect(zigzag.count == 1)
+    #expect(abs((zigzag.first?.noise ?? 0) - (8.0 / 7).squareRoot()) < 1e-12)
+    // Over seeds the variance is the mean.
+    let two = try noise([(1...9).map { ($0, $0 % 2 == 0 ? 1 : 0) }, (1...9).map { ($0, 0.5) }])
+    #expect(abs((two.first?.noise ?? 0) - (4.0 / 7).squareRoot()) < 1e-12)
+  }
+
+  @Test func changesOverUnequalDistancesAreNotCompared() throws {
+    #expect(try noise([(1...12).map { (1 << $0, 0.5) }]).isEmpty)
+    #expect(try noise([((1...12).map { $0 * 10 } + [125, 170, 171]).map { ($0, 0.5) }]).isEmpty)
+    #expect(try noise([(1...8).map { ($0, 0.5) }]).isEmpty)
+    // The last one may be nearer.
+    let short = try noise([(1...10).map { ($0 * 10, 0.5) } + [(103, 9)]])
+    #expect(short.map(\.n) == [50, 60] && short.allSatisfy { $0.noise == 0 })
+  }
+
+  @Test func curvesAreMeansOverTheSeedsThereAre() throws {
+    let series = ObservedSeries(name: "s", seeds: [try iterates([(2, 0.5), (1, 1)]), try iterates([(1, 3)])])
+    let curve = series.curve(.testLoss)
+    #expect(curve.map(\.n) == [1, 2])
+    #expect(curve.map(\.estimate.mean) == [2, 0.5])
+    #expect(curve[0].estimate.halfWidth != nil && curve[1].estimate.halfWidth == nil)
+    #expect(series.curve(.testAccuracy).map(\.estimate.mean) == [-1, 0.5])
+  }
+
+  @Test func seriesStandInTheOrderTheyWereAskedFor() throws {
+    var settings = RunSettings()
+    settings.order = ["tail:50@every:10", "backward", "forward", "tail:auto"]
+    let series = ["forward", "backward", "tail:32", "forward average 0.99", "tail:50", "tail:16", "tail:128"]
+    #expect(
+      try RunConfiguration(settings).sorted(series: series) == [
+        "tail:50", "backward", "forward", "forward average 0.99", "tail:16", "tail:32", "tail:128",
+      ])
+  }
+}
