@@ -60,7 +60,7 @@ enum ExitStatus: Int32 {
     case let error as StorageError:
       self =
         switch error {
-        case .exists, .cannotCreate, .inUse: .cannotCreate
+        case .exists, .cannotCreate, .noSlotFiles, .inUse: .cannotCreate
         case .notARun: .missingInput
         case .damaged, .mismatch: .badData
         case .failed: .inputOutput

@@ -41,6 +41,22 @@ public enum CheckpointPrecision: UInt32, Sendable, CaseIterable {
   }
 }
 
+extension CheckpointPrecision: CustomStringConvertible {
+  public var description: String {
+    switch self {
+    case .float32: "float32"
+    case .bfloat16: "bfloat16"
+    case .float16: "float16"
+    }
+  }
+
+  /// - Returns: nil where no precision has this name.
+  public init?(name: String) {
+    guard let precision = Self.allCases.first(where: { $0.description == name }) else { return nil }
+    self = precision
+  }
+}
+
 /// Consecutive floats of a training state that are stored alike.
 public struct CheckpointSection: Hashable, Sendable {
   /// Length in floats.
