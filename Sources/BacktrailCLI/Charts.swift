@@ -58,7 +58,7 @@ func frontierChart(_ frontier: Frontier, of experiment: Experiment) -> Chart {
 }
 
 /// Model, data and the settings that matter most; of a path, what comes before it says enough.
-private func title(_ experiment: Experiment) -> String {
+func title(_ experiment: Experiment) -> String {
   let name = experiment.dataset.name
   let data = name.contains("/") ? String(name.prefix { $0 != ":" }) : name
   let configuration = experiment.configuration

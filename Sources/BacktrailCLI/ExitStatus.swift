@@ -69,6 +69,12 @@ enum ExitStatus: Int32 {
       self = .impossible
     case is OutputError:
       self = .cannotCreate
+    case let stop as RewindStop:
+      self =
+        switch stop {
+        case .interrupted: .interrupted
+        case .outputClosed: .inputOutput
+        }
     default:
       return nil
     }

@@ -62,7 +62,7 @@ private struct ChartDrawing {
 
   init(_ chart: Chart) {
     let longest = chart.series.map(\.name.count).max() ?? 0
-    right = width - min(230, 40 + 6.6 * Double(longest))
+    right = width - min(230, 48 + 7.4 * Double(longest))
     let points = chart.series.flatMap(\.points)
     x = ChartScale(points.map(\.x), isLogarithmic: chart.x.isLogarithmic, tickCount: 8)
     y = ChartScale(
