@@ -115,21 +115,23 @@ extension TrainingRun {
       visiting: positions, memorySlots: slots.memory, diskSlots: slots.disk, costs: try costs(initial: initial, files: files))
   }
 
-  /// Measures an update, and a write and a read of a state: the second of each, since first ones take new memory.
+  /// Measures an update, and a write and a read of a state: the fastest of several, since first ones take new memory and a
+  /// busy machine disturbs others.
   func costs(initial: StoredState, files: SlotFiles) throws -> SlotCosts {
     let step = try TrialRates(experiment).secondsPerUpdate
     var state = TrainingState(values: try StateBuffer(count: experiment.stateCount))
     initial.read { state.copy(from: $0) }
-    var costs = SlotCosts(step: step)
-    for _ in 0..<2 {
+    var costs = SlotCosts(step: step, write: .greatestFiniteMagnitude, read: .greatestFiniteMagnitude)
+    let first = ContinuousClock.now
+    repeat {
       let begin = ContinuousClock.now
       try files.save(state, slot: 0)
       let written = ContinuousClock.now
       try files.load(slot: 0, into: &state)
-      costs.write = (written - begin) / .seconds(1)
-      costs.read = (.now - written) / .seconds(1)
+      costs.write = min(costs.write, (written - begin) / .seconds(1))
+      costs.read = min(costs.read, (.now - written) / .seconds(1))
       try files.release(slot: 0)
-    }
+    } while .now - first < .milliseconds(50)
     return costs
   }
 }

@@ -55,8 +55,9 @@ struct RewindCommand: AsyncParsableCommand {
     guard chart.chart != nil else { throw ValidationError("--chart-y is for --chart FILE.svg; give both, or none") }
     let choices = slotOptions.sweep ? RewindChartQuantity.ofSweeps : RewindChartQuantity.ofStates
     guard choices.contains(chartY) else {
+      let names = choices.map(\.rawValue).joined(separator: " or ")
       throw ValidationError(
-        "--chart-y is \(chartY.rawValue), but \(slotOptions.sweep ? "with" : "without") --sweep it must be \(choices.map(\.rawValue).joined(separator: " or "))")
+        "--chart-y is \(chartY.rawValue), but \(slotOptions.sweep ? "with" : "without") --sweep it must be \(names)")
     }
   }
 
@@ -115,8 +116,15 @@ struct RewindCommand: AsyncParsableCommand {
 private func stoppable<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
   // Who reads the output may go: that is an error of writing then.
   signal(SIGPIPE, SIG_IGN)
-  let task = Task { try body() }
+  // Nothing begins before signals are waited for, lest one come between.
+  let (gate, opening) = AsyncStream.makeStream(of: Void.self)
+  let task = Task {
+    for await _ in gate {}
+    try Task.checkCancellation()
+    return try body()
+  }
   let signals = [SIGINT, SIGTERM, SIGHUP].map { signal in StopSignal(signal) { task.cancel() } }
+  opening.finish()
   defer { signals.forEach { $0.ignore() } }
   do {
     return try await task.value

@@ -45,15 +45,21 @@ struct RewindSlotOptions: ParsableArguments {
     if let rounds, rounds < 1 { throw ValidationError("--rounds is \(rounds), but must be 1 or more") }
     if sweep {
       guard diskSlots == nil else {
-        throw ValidationError("--disk-slots is for one rewind; --sweep measures the numbers in --slots on disk too, or with --tiers disk there alone")
+        throw ValidationError(
+          "--disk-slots is for one rewind; --sweep measures the numbers in --slots on disk too, or with --tiers disk there alone")
       }
     } else {
       guard tiers == nil else {
         throw ValidationError("--tiers says where --sweep keeps states; add it, or say --slots and --disk-slots")
       }
       guard rounds == nil else { throw ValidationError("--rounds is for --sweep; add it, or leave --rounds out") }
-      for (flag, count) in [("--slots", slots?.count), ("--disk-slots", diskSlots?.count), ("--slot-precision", slotPrecision?.count)] {
-        guard count ?? 1 == 1 else { throw ValidationError("\(flag) names several; one rewind takes one. Add --sweep to measure them all") }
+      let counts = [
+        ("--slots", slots?.count), ("--disk-slots", diskSlots?.count), ("--slot-precision", slotPrecision?.count),
+      ]
+      for (flag, count) in counts {
+        guard count ?? 1 == 1 else {
+          throw ValidationError("\(flag) names several; one rewind takes one. Add --sweep to measure them all")
+        }
       }
     }
   }

@@ -23,8 +23,8 @@ func rewindSummary(_ result: RewindResult) -> String {
 /// A point of a sweep while it goes on.
 func describe(_ point: RewindSweep.Point) -> String {
   """
-  \(point.tier), \(point.precision), \(grouped(point.slots)) \(point.slots == 1 ? "slot" : "slots"): \(size(point.storedBytes)), \(grouped(point.updates)) updates, \
-  \(duration(point.seconds))
+  \(point.tier), \(point.precision), \(grouped(point.slots)) \(point.slots == 1 ? "slot" : "slots"): \
+  \(size(point.storedBytes)), \(grouped(point.updates)) updates, \(duration(point.seconds))
   """
 }
 

@@ -183,7 +183,9 @@ private struct ChartDrawing {
     for point in series.points {
       guard let label = point.label, let at = place(point) else { continue }
       let length = 6 * Double(label.count)
-      let choices = [(at.x + 8, at.y - 6), (at.x + 8, at.y + 14), (at.x - 8 - length, at.y - 6), (at.x - 8 - length, at.y + 14)]
+      let beside = [(at.x + 8, at.y - 6), (at.x + 8, at.y + 14), (at.x - 8 - length, at.y - 6), (at.x - 8 - length, at.y + 14)]
+      // A line that rises or falls runs through what stands beside its points.
+      let choices = series.style == .line ? [(at.x - length / 2, at.y - 10)] + beside : beside
       let free = choices.first { choice in
         choice.0 > left && choice.0 + length < right && choice.1 < bottom
           && !taken.contains { abs($0.y - choice.1) < 12 && $0.x < choice.0 + length && choice.0 < $0.x + $0.width }
