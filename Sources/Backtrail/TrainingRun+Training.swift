@@ -47,6 +47,7 @@ extension TrainingRun {
     }
 
     folder.removeOrphans(besides: try database.checkpoints())
+    SlotFiles.removeAbandoned(in: folder, isAlone: true)
     var done = Work()
     let isResumed = try !database.observations().isEmpty
     var experiment = experiment

@@ -27,6 +27,7 @@ extension TrainingRun {
   public func verify(replays: Int, repairs: Bool) async throws -> VerificationReport {
     let lock = try RunLock(folder)
     defer { lock.hold() }
+    SlotFiles.removeAbandoned(in: folder, isAlone: true)
     var report = VerificationReport()
     try database.checkIntegrity()
     for row in try database.brokenRows(removes: repairs) {

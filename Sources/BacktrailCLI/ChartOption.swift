@@ -19,6 +19,13 @@ struct ChartOption: ParsableArguments {
   }
 }
 
+/// Says early that a file can't be written, before what goes into it has been worked for.
+/// - Throws: `OutputError.cannotWrite` where its folder is not there or not writable.
+func checkFolder(of path: String) throws {
+  let folder = URL(fileURLWithPath: path).deletingLastPathComponent().path
+  guard access(folder, W_OK) == 0 else { throw OutputError.cannotWrite(path, reason: String(cString: strerror(errno))) }
+}
+
 /// Writes a file that the user asked for.
 /// - Throws: `StorageError.cannotCreate` naming it.
 func writeFile(_ text: String, to path: String) throws {

@@ -83,7 +83,7 @@ func frontierChart(_ frontier: Frontier, of configuration: RunConfiguration) -> 
 }
 
 /// Model, data and the settings that matter most.
-private func title(_ configuration: RunConfiguration) -> String {
+func title(_ configuration: RunConfiguration) -> String {
   let batch = configuration.batchSize.map { ", batch \($0)" } ?? ""
   return "\(configuration.model) on \(dataName(configuration))\(batch), learning rate \(configuration.learningRate)"
 }

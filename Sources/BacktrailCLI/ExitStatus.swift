@@ -60,7 +60,7 @@ enum ExitStatus: Int32 {
     case let error as StorageError:
       self =
         switch error {
-        case .exists, .cannotCreate, .inUse: .cannotCreate
+        case .exists, .cannotCreate, .noSlotFiles, .inUse: .cannotCreate
         case .notARun: .missingInput
         case .damaged, .mismatch: .badData
         case .failed: .inputOutput
@@ -69,6 +69,12 @@ enum ExitStatus: Int32 {
       self = .impossible
     case is OutputError:
       self = .cannotCreate
+    case let stop as RewindStop:
+      self =
+        switch stop {
+        case .interrupted: .interrupted
+        case .outputClosed: .inputOutput
+        }
     default:
       return nil
     }

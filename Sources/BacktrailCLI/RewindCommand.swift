@@ -3,13 +3,16 @@ import Backtrail
 import Foundation
 import Replay
 
-struct RewindCommand: ParsableCommand {
+struct RewindCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "rewind",
     abstract: "Visit the states on an iterate's path in reverse, from its last update back to its start.",
     discussion: """
       Prints for each state its n, the batch that was applied to it, that batch's training loss before, and the distance \
       to the iterate. States that don't fit the slots are computed again, the least number of times possible.
+
+      With --sweep it prints what storing more or fewer states costs instead: a row for each number of slots, in memory and on \
+      disk, with all bits and rounded.
       """)
 
   @OptionGroup var stored: StoredRunOptions
@@ -23,47 +26,131 @@ struct RewindCommand: ParsableCommand {
   @Option(help: "The last state visited, in updates from the start.")
   var to = 0
 
-  @Option(help: "States held in memory besides the start.")
-  var slots = 16
-
-  @Option(help: "States held on disk; used where an update takes longer than writing and reading a state.")
-  var diskSlots = 0
+  @OptionGroup var slotOptions: RewindSlotOptions
 
   @OptionGroup var seedOption: SeedOption
 
   @Flag(help: "Print one JSON document.")
   var json = false
 
+  @Option(help: "Write the points of --sweep as comma-separated values.")
+  var csv: String?
+
+  @OptionGroup var chart: ChartOption
+
+  @Option(
+    help: """
+      What the chart shows upwards: by n, 'loss' or 'distance' of the states visited; with --sweep, by the bytes stored, \
+      'seconds' or 'updates'. (default: loss; with --sweep seconds)
+      """)
+  var chartY: RewindChartQuantity?
+
   func validate() throws {
     guard from >= 1 else { throw ValidationError("--from is \(from), but must be 1 or more") }
     guard to >= 0 else { throw ValidationError("--to is \(to), but must be 0 or more") }
-    guard slots >= 0, diskSlots >= 0 else { throw ValidationError("--slots and --disk-slots must be 0 or more") }
+    guard csv == nil || slotOptions.sweep else {
+      throw ValidationError("--csv writes the points of --sweep; one rewind prints its states with tabs between")
+    }
+    guard let chartY else { return }
+    guard chart.chart != nil else { throw ValidationError("--chart-y is for --chart FILE.svg; give both, or none") }
+    let choices = slotOptions.sweep ? RewindChartQuantity.ofSweeps : RewindChartQuantity.ofStates
+    guard choices.contains(chartY) else {
+      let names = choices.map(\.rawValue).joined(separator: " or ")
+      throw ValidationError(
+        "--chart-y is \(chartY.rawValue), but \(slotOptions.sweep ? "with" : "without") --sweep it must be \(names)")
+    }
   }
 
-  func run() throws {
+  func run() async throws {
+    let order = try CompositionOrder(reading: order)
     let run = try stored.open()
-    let json = json
-    var isFirst = true
-    let result = try run.rewind(
-      order: try CompositionOrder(reading: order), n: from, to: to,
-      seed: seedOption.seed(of: run), slots: slots, diskSlots: diskSlots
-    ) { state in
-      if !json {
-        if isFirst { print("n\tbatch\ttraining loss\tdistance\tdigest") }
-        isFirst = false
-        print(
-          "\(state.n)\t\(state.batch)\t\(String(format: "%.6f\t%.6g", state.trainingLoss, state.distance))\t\(state.digest)")
+    for path in [csv, chart.chart].compactMap({ $0 }) { try checkFolder(of: path) }
+    if slotOptions.sweep { try await sweep(run, order) } else { try await rewind(run, order) }
+  }
+
+  private func rewind(_ run: TrainingRun, _ order: CompositionOrder) async throws {
+    let (json, isDrawn, seed, slots) = (json, chart.chart != nil, seedOption.seed(of: run), slotOptions.ofOneRewind)
+    let (result, drawn) = try await stoppable {
+      var isFirst = true
+      var drawn: [RewoundState] = []
+      let result = try run.rewind(order: order, n: from, to: to, seed: seed, slots: slots) { state in
+        if !json {
+          if isFirst { try printLine("n\tbatch\ttraining loss\tdistance\tdigest") }
+          isFirst = false
+          try printLine(
+            "\(state.n)\t\(state.batch)\t\(String(format: "%.6f\t%.6g", state.trainingLoss, state.distance))\t\(state.digest)")
+        }
+        if isDrawn { drawn.append(state) }
+        return json
       }
-      return json
+      return (result, drawn)
     }
-    if json {
-      try printJSON(result)
-    } else {
-      printToStandardError(
-        """
-        \(grouped(result.updates)) updates for \(grouped(result.from - result.to)) states with \(result.slots) slots in \
-        memory and \(result.diskSlots) on disk, \(duration(result.seconds))
-        """)
+    if json { try printJSON(result) } else { printToStandardError(rewindSummary(result)) }
+    try chart.write { stateChart(drawn, of: result, chartY ?? .loss, run.experiment) }
+  }
+
+  private func sweep(_ run: TrainingRun, _ order: CompositionOrder) async throws {
+    let (json, seed, request) = (json, seedOption.seed(of: run), slotOptions.ofSweep)
+    let sweep = try await stoppable {
+      var ahead = 0
+      var done = 0
+      return try run.sweepRewinds(
+        order: order, n: from, to: to, seed: seed, request: request,
+        willMeasure: { rewinds, updates in
+          ahead = rewinds
+          if !json { printToStandardError("\(grouped(rewinds)) rewinds with \(grouped(updates)) updates ahead") }
+        },
+        didMeasure: { point in
+          done += 1
+          if !json { printToStandardError("\(done) of \(ahead): \(describe(point))") }
+        })
+    }
+    if json { try printJSON(sweep) } else { print(sweepTable(sweep)) }
+    if let csv { try writeFile(sweepCSV(sweep), to: csv) }
+    try chart.write { sweepChart(sweep, chartY ?? .seconds, run.experiment) }
+  }
+}
+
+/// Runs `body` until it ends or a signal stops it, so that its files go.
+/// - Throws: `RewindStop.interrupted` in place of a `CancellationError`.
+private func stoppable<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
+  // Who reads the output may go: that is an error of writing then.
+  signal(SIGPIPE, SIG_IGN)
+  // Nothing begins before signals are waited for, lest one come between.
+  let (gate, opening) = AsyncStream.makeStream(of: Void.self)
+  let task = Task {
+    for await _ in gate {}
+    try Task.checkCancellation()
+    return try body()
+  }
+  let signals = [SIGINT, SIGTERM, SIGHUP].map { signal in StopSignal(signal) { task.cancel() } }
+  opening.finish()
+  defer { signals.forEach { $0.ignore() } }
+  do {
+    return try await task.value
+  } catch is CancellationError {
+    throw RewindStop.interrupted
+  }
+}
+
+/// - Throws: `RewindStop.outputClosed`
+private func printLine(_ text: String) throws {
+  do {
+    try FileHandle.standardOutput.write(contentsOf: Data((text + "\n").utf8))
+  } catch {
+    throw RewindStop.outputClosed(reason: String(cString: strerror(errno)))
+  }
+}
+
+/// What ends a rewind before its last state.
+enum RewindStop: Error, CustomStringConvertible {
+  case interrupted
+  case outputClosed(reason: String)
+
+  var description: String {
+    switch self {
+    case .interrupted: "interrupted; the run is as it was: give the same command again"
+    case .outputClosed(let reason): "can't write to standard output: \(reason); the run is as it was"
     }
   }
 }

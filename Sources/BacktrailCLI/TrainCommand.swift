@@ -107,7 +107,7 @@ private func describe(_ experiment: Experiment) -> String {
 }
 
 /// Calls a handler when a signal comes, instead of the process ending.
-private struct StopSignal {
+struct StopSignal {
   private let number: Int32
   private let source: any DispatchSourceSignal
 

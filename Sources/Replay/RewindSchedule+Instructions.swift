@@ -9,6 +9,8 @@ extension RewindSchedule {
   ///   up to O(l) where the next save may be on disk (see `TwoLevelRewind`).
   public struct Instructions: IteratorProtocol, Sendable {
     private let memorySlots: Int
+    /// How many slots, the first ones, are on disk with the method that makes no difference between tiers.
+    private let firstOnDisk: Int
     private let method: Method
     private var roots: [Root]
     private var memoryUsed = 0
@@ -20,8 +22,9 @@ extension RewindSchedule {
     /// Instructions that have been decided on, last first.
     private var pending: [RewindInstruction] = []
 
-    init(positions: Range<Int>, memorySlots: Int, method: Method) {
+    init(positions: Range<Int>, memorySlots: Int, firstOnDisk: Int = 0, method: Method) {
       self.memorySlots = memorySlots
+      if case .memory = method { self.firstOnDisk = firstOnDisk } else { self.firstOnDisk = 0 }
       self.method = method
       roots = [Root(place: .start, unvisited: positions)]
     }
@@ -69,7 +72,7 @@ extension RewindSchedule {
       case (_, _) where unvisited == 1:
         return (1, .memory)
       case (.slot(let slot, .memory), _):
-        return (BinomialRewind.upperStates(of: unvisited, slots: memorySlots - slot), .memory)
+        return (BinomialRewind.upperStates(of: unvisited, slots: firstOnDisk + memorySlots - slot), .memory)
       case (_, .memory(let passes)):
         defer { self.passes += 1 }
         return (passes.states(inPass: self.passes), .memory)
@@ -89,7 +92,8 @@ extension RewindSchedule {
         decided.append(.start)
         begin = 0
       case (nil, .slot(let slot, let tier)):
-        decided.append(.load(slot: slot, tier: tier))
+        let slot = located(slot, tier)
+        decided.append(.load(slot: slot.number, tier: slot.tier))
         begin = root.unvisited.lowerBound
       }
       if begin < target { decided.append(.advance(begin..<target)) }
@@ -107,8 +111,16 @@ extension RewindSchedule {
         slot = diskUsed
         diskUsed += 1
       }
-      decided.append(.save(slot: slot, tier: tier))
+      let place = located(slot, tier)
+      decided.append(.save(slot: place.number, tier: place.tier))
       return .slot(slot, tier)
+    }
+
+    /// Where a slot is. The first ones hold the lowest states, which are needed least often: those are on disk.
+    private func located(_ slot: Int, _ tier: SlotTier) -> Slot {
+      guard tier == .memory else { return Slot(tier: tier, number: slot) }
+      return slot < firstOnDisk
+        ? Slot(tier: .disk, number: slot) : Slot(tier: .memory, number: slot - firstOnDisk)
     }
 
     private mutating func release(_ place: Place, _ decided: inout [RewindInstruction]) {
@@ -117,7 +129,8 @@ extension RewindSchedule {
       case .memory: memoryUsed -= 1
       case .disk: diskUsed -= 1
       }
-      decided.append(.release(slot: slot, tier: tier))
+      let released = located(slot, tier)
+      decided.append(.release(slot: released.number, tier: released.tier))
     }
   }
 }

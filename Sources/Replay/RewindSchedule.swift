@@ -71,8 +71,28 @@ public struct RewindSchedule: Sendable {
     }
     let levels = TwoLevelRewind(
       states: states, approach: approach, memorySlots: slots, diskSlots: Swift.min(diskSlots, usefulSlots), costs: costs)
-    let onBothLevels = RewindSchedule(positions: positions, memorySlots: slots, levels: levels, costs: costs)
+    let onBothLevels = RewindSchedule(
+      positions: positions, memorySlots: slots, diskSlots: levels.diskSlots, method: .twoLevels(levels), costs: costs)
     self = onBothLevels.seconds < inMemory.seconds ? onBothLevels : inMemory
+  }
+
+  /// The schedule with the fewest updates that so many slots allow, whatever writing and reading take: the binomial one for
+  /// all of them together. The states that wait longest are on disk.
+  /// - Throws: as `init` does.
+  /// - Complexity: O(`updates`) with disk slots, whose writes and reads are counted by going through it.
+  public static func fewestUpdates(
+    visiting positions: Range<Int>, memorySlots: Int, diskSlots: Int = 0
+  ) throws(RewindError) -> RewindSchedule {
+    guard memorySlots >= 0, diskSlots >= 0 else { throw .negativeSlots(memory: memorySlots, disk: diskSlots) }
+    // More than there are states are of no use, and their sum could overflow.
+    let limit = Self.stateLimit
+    let onDisk = Swift.min(diskSlots, limit)
+    let all = try RewindSchedule(visiting: positions, memorySlots: Swift.min(memorySlots, limit) + onDisk)
+    guard onDisk > 0, case .memory = all.method else { return all }
+    let inMemory = Swift.min(memorySlots, all.memorySlots)
+    return RewindSchedule(
+      positions: positions, memorySlots: inMemory, diskSlots: all.memorySlots - inMemory, method: all.method,
+      costs: SlotCosts(step: 1))
   }
 
   private init(
@@ -90,11 +110,12 @@ public struct RewindSchedule: Sendable {
   }
 
   /// Counts what the schedule does by going through it.
-  private init(positions: Range<Int>, memorySlots: Int, levels: TwoLevelRewind, costs: SlotCosts) {
+  private init(positions: Range<Int>, memorySlots: Int, diskSlots: Int, method: Method, costs: SlotCosts) {
     var updates = 0
     var writes = 0
     var reads = 0
-    let instructions = Instructions(positions: positions, memorySlots: memorySlots, method: .twoLevels(levels))
+    let instructions = Instructions(
+      positions: positions, memorySlots: memorySlots, firstOnDisk: diskSlots, method: method)
     for instruction in IteratorSequence(instructions) {
       switch instruction {
       case .advance(let positions): updates += positions.count
@@ -104,16 +125,16 @@ public struct RewindSchedule: Sendable {
       }
     }
     self.init(
-      positions: positions, memorySlots: memorySlots, diskSlots: levels.diskSlots, updates: updates,
+      positions: positions, memorySlots: memorySlots, diskSlots: diskSlots, updates: updates,
       diskWrites: writes, diskReads: reads,
       seconds: Double(updates) * costs.step + Double(writes) * costs.write + Double(reads) * costs.read,
-      method: .twoLevels(levels))
+      method: method)
   }
 }
 
 extension RewindSchedule: Sequence {
   public func makeIterator() -> Instructions {
-    Instructions(positions: positions, memorySlots: memorySlots, method: method)
+    Instructions(positions: positions, memorySlots: memorySlots, firstOnDisk: diskSlots, method: method)
   }
 }
 

@@ -8,7 +8,8 @@ import Tensors
 ///     }
 ///
 /// All memory is taken at the beginning: the working state and the schedule's memory slots. States have the same bits
-/// as in a replay that runs through the sequence once.
+/// as in a replay that runs through the sequence once, unless slots were given that round them: then a state is as the
+/// updates make it from the last rounded one on its way.
 public struct Rewinder<Map: UpdateMap>: ~Copyable {
   /// The working state; after `next()` has returned a position, the state there.
   public private(set) var state: TrainingState
@@ -20,18 +21,19 @@ public struct Rewinder<Map: UpdateMap>: ~Copyable {
   private var workspace: Map.Workspace
   private let sequence: BatchSequence
   private let initialState: StoredState
-  private let slots: [StoredState]
+  private let memory: any SlotStorage
   private let storage: (any SlotStorage)?
   private var instructions: RewindSchedule.Instructions
 
   /// - Parameters:
   ///   - initialState: state 0, as long as the map's states.
   ///   - storage: where states on disk are kept; needed when the schedule has disk slots.
+  ///   - memory: where states in memory are kept; nil for `MemorySlots`.
   /// - Throws: `RewindError.sequenceTooShort`, `RewindError.storageMissing`, `TensorError.outOfMemory`, and what the
   ///   map's workspace throws.
   public init(
     _ map: Map, along sequence: BatchSequence, from initialState: StoredState, schedule: RewindSchedule,
-    storage: (any SlotStorage)? = nil
+    storage: (any SlotStorage)? = nil, memory: (any SlotStorage)? = nil
   ) throws {
     guard schedule.positions.upperBound - 1 <= sequence.count else {
       throw RewindError.sequenceTooShort(updates: sequence.count, needed: schedule.positions.upperBound - 1)
@@ -40,7 +42,7 @@ public struct Rewinder<Map: UpdateMap>: ~Copyable {
     // What can fail comes first: a type that can't be copied is made whole or not at all.
     let workspace = try map.makeWorkspace()
     let values = try StateBuffer(count: map.stateCount)
-    slots = try (0..<schedule.memorySlots).map { _ in try StoredState(count: map.stateCount) }
+    self.memory = try memory ?? MemorySlots(count: schedule.memorySlots, stateCount: map.stateCount)
     self.map = map
     self.workspace = workspace
     self.sequence = sequence
@@ -54,15 +56,13 @@ public struct Rewinder<Map: UpdateMap>: ~Copyable {
   /// - Throws: what the storage throws, and `CancellationError` if the surrounding task was cancelled. The rewinder
   ///   is then of no more use.
   public mutating func next() throws -> Int? {
+    try Task.checkCancellation()
     while let instruction = instructions.next() {
       switch instruction {
       case .start: initialState.read { state.copy(from: $0) }
-      case .load(let slot, .memory): slots[slot].read { state.copy(from: $0) }
-      case .load(let slot, .disk): try storage?.load(slot: slot, into: &state)
-      case .save(let slot, .memory): slots[slot].write { $0.copy(from: state) }
-      case .save(let slot, .disk): try storage?.save(state, slot: slot)
-      case .release(_, .memory): break
-      case .release(let slot, .disk): try storage?.release(slot: slot)
+      case .load(let slot, let tier): try slots(tier)?.load(slot: slot, into: &state)
+      case .save(let slot, let tier): try slots(tier)?.save(state, slot: slot)
+      case .release(let slot, let tier): try slots(tier)?.release(slot: slot)
       case .advance(let positions): try advance(over: positions)
       case .visit(let position):
         visited = position
@@ -90,6 +90,8 @@ public struct Rewinder<Map: UpdateMap>: ~Copyable {
     map.apply(batch: sequence[visited], position: other.updateCount, to: &other.values, workspace: &workspace)
     other.updateCount += 1
   }
+
+  private func slots(_ tier: SlotTier) -> (any SlotStorage)? { tier == .memory ? memory : storage }
 
   private mutating func advance(over positions: Range<Int>) throws {
     for run in sequence.runs(in: positions) {

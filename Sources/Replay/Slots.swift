@@ -10,12 +10,13 @@ struct Slot: Hashable, Sendable {
   let number: Int
 }
 
-/// Keeps the states that are saved on disk. A replay calls it from all its lanes.
+/// Keeps the states that are saved in one tier. A replay calls it from all its lanes.
 public protocol SlotStorage: Sendable {
   /// Keeps a copy of `state` under this number, 0, 1, …, in place of what the slot held.
   func save(_ state: borrowing TrainingState, slot: Int) throws
 
-  /// Overwrites `state`, which is as long as the saved one, with what the slot holds: the same bits.
+  /// Overwrites `state`, which is as long as the saved one, with what the slot holds: the same bits, except where a user
+  /// chose slots that round.
   func load(slot: Int, into state: inout TrainingState) throws
 
   /// What the slot holds is needed no more.

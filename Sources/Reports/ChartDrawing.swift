@@ -229,7 +229,9 @@ struct ChartDrawing {
     for point in series.points {
       guard let label = point.label, let at = place(point) else { continue }
       let length = Self.smallLetter * Double(label.count)
-      let choices = [(at.x + 9, at.y - 6), (at.x + 9, at.y + 14), (at.x - 9 - length, at.y - 6), (at.x - 9 - length, at.y + 14)]
+      let beside = [(at.x + 9, at.y - 6), (at.x + 9, at.y + 14), (at.x - 9 - length, at.y - 6), (at.x - 9 - length, at.y + 14)]
+      // A line that rises or falls runs through what stands beside its points.
+      let choices = series.style == .line ? [(at.x - length / 2, at.y - 10)] + beside : beside
       let free = choices.first { choice in
         choice.0 > left && choice.0 + length < right && choice.1 < bottom && choice.1 > top + 10
           && !taken.contains { abs($0.y - choice.1) < 12 && $0.x < choice.0 + length && choice.0 < $0.x + $0.width }

@@ -25,7 +25,7 @@ struct CheckpointWriting: @unchecked Sendable {
   }
 
   func write(to path: String) throws(StorageError) -> CheckpointHeader {
-    try PositionedFile.replace(path) { file throws(StorageError) in
+    try PositionedFile.replace(path, isSynced: options.isSynced) { file throws(StorageError) in
       var entries: [CheckpointTable.Entry] = []
       // The table's size is known before its contents, so that it can stand first and be written last.
       var offset = CheckpointTable.size(sections: sections.count, frames: frames.count)

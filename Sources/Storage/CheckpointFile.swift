@@ -8,15 +8,19 @@ public struct CheckpointOptions: Sendable {
   public var sections: [CheckpointSection]
   /// How many frames are encoded at once. The file is the same for any number.
   public var threads: Int
+  /// Whether writing waits until the file is on the disk itself. What is of no use to a later process need not survive a
+  /// power cut.
+  public var isSynced: Bool
 
   public static let levels = 1...19
 
-  public init(level: Int = 1, sections: [CheckpointSection] = [], threads: Int = 1) {
+  public init(level: Int = 1, sections: [CheckpointSection] = [], threads: Int = 1, isSynced: Bool = true) {
     precondition(Self.levels.contains(level), "zstd's levels are 1 ... 19")
     precondition(threads > 0, "it takes a thread")
     self.level = level
     self.sections = sections
     self.threads = threads
+    self.isSynced = isSynced
   }
 }
 

@@ -105,15 +105,16 @@ final class PositionedFile: Sendable {
   /// which is synced and renamed over `path`. What was at `path` stays there until then.
   ///
   /// A process killed in between leaves a file `NAME.UUID.partial`, which nothing reads.
+  /// - Parameter isSynced: without it, the file is whole for this process and those beside it, but not after a power cut.
   static func replace<Result>(
-    _ path: String, body: (PositionedFile) throws(StorageError) -> Result
+    _ path: String, isSynced: Bool = true, body: (PositionedFile) throws(StorageError) -> Result
   ) throws(StorageError) -> Result {
     let temporary = "\(path).\(UUID().uuidString).partial"
     do {
       let file = try create(temporary)
       let result = try body(file)
-      try file.sync()
-      try rename(temporary, to: path)
+      if isSynced { try file.sync() }
+      try rename(temporary, to: path, isSynced: isSynced)
       return result
     } catch {
       // It may never have come to be: what stopped the writing is the error to tell of.
@@ -123,8 +124,9 @@ final class PositionedFile: Sendable {
   }
 
   /// Gives a file its name, over what may be there, so that the name survives a power cut.
-  static func rename(_ old: String, to path: String) throws(StorageError) {
+  static func rename(_ old: String, to path: String, isSynced: Bool = true) throws(StorageError) {
     guard Foundation.rename(old, path) == 0 else { throw SystemFailure(code: errno).storageError(path: path) }
+    guard isSynced else { return }
     try open(URL(fileURLWithPath: path).deletingLastPathComponent().path).sync()
   }
 

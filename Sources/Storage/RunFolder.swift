@@ -11,6 +11,7 @@ import Foundation
 ///     calibration.json      measured times, where they were asked for
 ///     initial.safetensors   the initial state, where it did not come from the seed
 ///     lock            held by the process that trains
+///     slots-UUID/     states of a rewind, while it goes on
 public struct RunFolder: Sendable {
   public let path: String
 
@@ -127,6 +128,8 @@ func reason(_ error: any Error) -> String {
 public enum StorageError: Error, Equatable, CustomStringConvertible {
   case exists(path: String)
   case cannotCreate(path: String, reason: String)
+  /// A rewind can't keep states on disk.
+  case noSlotFiles(path: String, reason: String)
   case notARun(path: String)
   case damaged(path: String, reason: String)
   case failed(path: String, reason: String)
@@ -138,6 +141,8 @@ public enum StorageError: Error, Equatable, CustomStringConvertible {
     switch self {
     case .exists(let path): "\(path) exists already; name a new folder with --out, or remove it first"
     case .cannotCreate(let path, let reason): "can't create \(path): \(reason); name another folder with --out"
+    case .noSlotFiles(let path, let reason):
+      "can't create \(path): \(reason); disk slots are kept in the run's folder: make it writable, or use slots in memory alone"
     case .notARun(let path): "\(path) is not a run folder (it has no run.sqlite); 'backtrail runs list' shows the runs"
     case .damaged(let path, let reason): "\(path) is damaged: \(reason); 'backtrail verify RUN --repair' makes anew what can be"
     case .mismatch(let path, let reason): "\(path) does not fit: \(reason)"

@@ -2,31 +2,64 @@ import Foundation
 import Replay
 
 /// The disk slots of a replay or a rewind: checkpoint files in a folder of their own, which goes when it ends.
+///
+/// They are of use to one process only, so that writing them does not wait for the disk.
 public struct SlotFiles: SlotStorage {
   private let path: String
+  /// Floats of a state that are rounded, the first ones, and to what.
+  private let rounded: CheckpointSection?
+  /// Held by a reader, so that others see that its folder is in use.
+  private let claim: FolderClaim?
+
+  private static let trainingName = "slots"
+  private static let readerPrefix = "slots-"
 
   /// Slots of the run's training, of which there is one at a time: what an interrupted one left goes.
   /// - Throws: `StorageError.cannotCreate`.
   public static func ofTraining(_ folder: RunFolder) throws(StorageError) -> SlotFiles {
-    let slots = SlotFiles(path: "\(folder.path)/slots")
+    let slots = SlotFiles(path: "\(folder.path)/\(trainingName)", rounded: nil, claim: nil)
     slots.removeAll()
-    try slots.create()
+    try create(slots.path)
     return slots
   }
 
-  /// Slots of a reader of the run, of whom there may be several.
-  /// - Throws: `StorageError.cannotCreate`.
-  public static func ofReader(_ folder: RunFolder) throws(StorageError) -> SlotFiles {
-    let slots = SlotFiles(path: "\(folder.path)/slots-\(UUID().uuidString)")
-    try slots.create()
-    return slots
+  /// Slots of a reader of the run, of whom there may be several. What readers left that were killed goes.
+  /// - Parameter rounded: how many floats of a state, the first ones, are rounded, and to what.
+  /// - Throws: `StorageError.noSlotFiles`.
+  public static func ofReader(
+    _ folder: RunFolder, rounded: CheckpointSection? = nil
+  ) throws(StorageError) -> SlotFiles {
+    removeAbandoned(in: folder)
+    while true {
+      let path = "\(folder.path)/\(readerPrefix)\(UUID().uuidString)"
+      do { try create(path) } catch .cannotCreate(_, let reason) { throw .noSlotFiles(path: path, reason: reason) }
+      // Nil where a process that cleans up came between: it takes a folder without a claim for an abandoned one.
+      if let claim = FolderClaim(path, waits: true) {
+        return SlotFiles(path: path, rounded: rounded, claim: claim)
+      }
+    }
   }
 
-  private init(path: String) {
+  /// Removes what readers of the run left that no longer live.
+  /// - Parameter isAlone: whether no training of the run can be under way, as for whoever holds its lock: what one left goes
+  ///   too.
+  public static func removeAbandoned(in folder: RunFolder, isAlone: Bool = false) {
+    for name in (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? [] {
+      let path = "\(folder.path)/\(name)"
+      if name == trainingName, isAlone { try? FileManager.default.removeItem(atPath: path) }
+      guard name.hasPrefix(readerPrefix), let claim = FolderClaim(path, waits: false) else { continue }
+      try? FileManager.default.removeItem(atPath: path)
+      claim.hold()
+    }
+  }
+
+  private init(path: String, rounded: CheckpointSection?, claim: FolderClaim?) {
     self.path = path
+    self.rounded = rounded
+    self.claim = claim
   }
 
-  private func create() throws(StorageError) {
+  private static func create(_ path: String) throws(StorageError) {
     guard mkdir(path, 0o777) == 0 else {
       throw .cannotCreate(path: path, reason: String(cString: strerror(errno)))
     }
@@ -35,7 +68,11 @@ public struct SlotFiles: SlotStorage {
   private func file(_ slot: Int) -> String { "\(path)/\(slot).ckpt" }
 
   public func save(_ state: borrowing TrainingState, slot: Int) throws {
-    _ = try CheckpointFile.write(state.values, updateCount: state.updateCount, to: file(slot))
+    let rest = state.values.count - (rounded?.count ?? 0)
+    let sections = rounded.map { [$0, CheckpointSection(count: rest, precision: .float32)] } ?? []
+    _ = try CheckpointFile.write(
+      state.values, updateCount: state.updateCount,
+      options: CheckpointOptions(sections: sections, isSynced: false), to: file(slot))
   }
 
   public func load(slot: Int, into state: inout TrainingState) throws {
@@ -46,7 +83,33 @@ public struct SlotFiles: SlotStorage {
     unlink(file(slot))
   }
 
+  /// Size of the slot's file.
+  public func bytes(slot: Int) throws(StorageError) -> Int { try PositionedFile.open(file(slot)).size() }
+
   public func removeAll() {
     try? FileManager.default.removeItem(atPath: path)
   }
+}
+
+/// A folder that is in use for as long as this lives: the system lets go of it when the process ends, however it ends.
+private final class FolderClaim: Sendable {
+  private let descriptor: Int32
+
+  /// - Parameter waits: whether to wait for another process that holds it.
+  /// - Returns: nil where another process holds it, or has removed it.
+  init?(_ path: String, waits: Bool) {
+    descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    guard descriptor >= 0 else { return nil }
+    var status = stat()
+    var named = stat()
+    guard
+      flock(descriptor, waits ? LOCK_EX : LOCK_EX | LOCK_NB) == 0, fstat(descriptor, &status) == 0,
+      stat(path, &named) == 0, named.st_ino == status.st_ino
+    else { return nil }
+  }
+
+  /// Does nothing: said at the end of what the claim guards, it keeps it until then.
+  func hold() {}
+
+  deinit { close(descriptor) }
 }

@@ -78,10 +78,13 @@ public struct FloatBuffer: ~Copyable, @unchecked Sendable {
   }
 
   /// The Euclidean distance to `other`, of the same length, summed in double precision from first to last.
-  public func distance(to other: borrowing FloatBuffer) -> Double {
+  /// - Parameter length: how many floats, the first ones, are looked at; nil for all.
+  public func distance(to other: borrowing FloatBuffer, first length: Int? = nil) -> Double {
     precondition(count == other.count, "buffers differ in length")
+    let length = length ?? count
+    precondition((0...count).contains(length), "a buffer has no more floats than it is long")
     var squares = 0.0
-    for i in 0..<count {
+    for i in 0..<length {
       let difference = Double(base[i]) - Double(other.base[i])
       squares += difference * difference
     }

@@ -171,6 +171,29 @@ private func leastUpdates(upTo l: Int, slots s: Int) -> [[Int]] {
     }
   }
 
+  @Test func theFewestUpdatesAreThoseOfAllSlotsTogether() throws {
+    for positions in [0..<1, 0..<2, 0..<60, 7..<60, 0..<1000] {
+      for slots in [0, 1, 2, 5, 58, Int.max] {
+        for disk in [0, 1, 3, 8, 2000, Int.max] {
+          let schedule = try RewindSchedule.fewestUpdates(visiting: positions, memorySlots: slots, diskSlots: disk)
+          let all = min(slots, 5000) + min(disk, 5000)
+          #expect(schedule.updates == (try RewindSchedule(visiting: positions, memorySlots: all).updates))
+          let checker = try RewindChecker(schedule)
+          #expect(checker.updates == schedule.updates && checker.diskWrites == schedule.diskWrites)
+          #expect(checker.diskReads == schedule.diskReads)
+          #expect(schedule.memorySlots <= slots && schedule.diskSlots <= disk)
+          if all > 1000 { #expect(schedule.updates == positions.upperBound - 1) }
+        }
+      }
+    }
+    // The slots filled first wait longest: they are the ones on disk.
+    let schedule = try RewindSchedule.fewestUpdates(visiting: 0..<1000, memorySlots: 8, diskSlots: 8)
+    #expect(schedule.diskWrites * 4 < (try RewindChecker(schedule).saves))
+    #expect(throws: RewindError.negativeSlots(memory: 3, disk: -1)) {
+      try RewindSchedule.fewestUpdates(visiting: 0..<9, memorySlots: 3, diskSlots: -1)
+    }
+  }
+
   /// Many states are planned in cells.
   @Test func longTwoLevelSchedules() throws {
     let costs = SlotCosts(step: 0.001, write: 0.05, read: 0.02)

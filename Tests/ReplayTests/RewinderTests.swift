@@ -61,6 +61,26 @@ private struct TwistMap: UpdateMap {
     }
   }
 
+  /// What meters count is what the schedule says, and slots in use at once are as many as it has.
+  @Test func metersCountWhatIsHeld() throws {
+    let sequence = CompositionOrder.backward.sequence(80)
+    let expected = try straightReplay(SpelledOut.batches(.backward, 80))
+    for (slots, diskSlots) in [(0, 0), (1, 0), (0, 1), (3, 0), (0, 3), (2, 4), (100, 0), (0, 100), (30, 100)] {
+      let schedule = try RewindSchedule.fewestUpdates(visiting: 0..<81, memorySlots: slots, diskSlots: diskSlots)
+      let memory = SlotMeter(try MemorySlots(count: schedule.memorySlots, stateCount: 2)) { _ in 8 }
+      let disk = SlotMeter(FakeDisk()) { slot in 100 + slot }
+      var rewinder = try Rewinder(
+        TwistMap(), along: sequence, from: try initialState(), schedule: schedule, storage: disk, memory: memory)
+      try rewinder.forEach { position, state in #expect(state.digest == expected[position]) }
+      #expect(rewinder.updates == schedule.updates)
+      #expect(memory.use.peakSlots == schedule.memorySlots && memory.use.peakBytes == 8 * schedule.memorySlots)
+      #expect(disk.use.saves == schedule.diskWrites && disk.use.loads == schedule.diskReads)
+      #expect(disk.use.peakSlots == schedule.diskSlots)
+      #expect(disk.use.peakBytes == (0..<schedule.diskSlots).reduce(0) { $0 + 100 + $1 })
+      #expect(schedule.updates == 80 || slots + diskSlots < 79)
+    }
+  }
+
   @Test func theIterateItselfIsOneUpdateAhead() throws {
     let order = CompositionOrder.tail(4)
     let expected = try straightReplay(SpelledOut.batches(order, 20))

@@ -30,4 +30,16 @@ uint64_t ck_difference_apply(
 uint64_t ck_difference_apply_portable(
   const uint8_t *buckets, const uint8_t *offsets, uint64_t position, size_t count, int dropped, uint32_t *bits);
 
+/// Rounds floats to bfloat16, to nearest even, and stores 16 bits each. NaN stay NaN.
+void ck_pack_bfloat16(const float *x, size_t count, void *packed);
+
+/// The inverse of `ck_pack_bfloat16`.
+void ck_unpack_bfloat16(const void *packed, size_t count, float *x);
+
+/// Rounds floats to IEEE 754 binary16, to nearest even, and stores 16 bits each. Magnitudes from 65520 become infinite.
+void ck_pack_float16(const float *x, size_t count, void *packed);
+
+/// The inverse of `ck_pack_float16`.
+void ck_unpack_float16(const void *packed, size_t count, float *x);
+
 #endif
