@@ -47,12 +47,14 @@ extension TrainingRun {
             distance: order == .backward ? nil : distances[order.description]))
       }
     }
-    if let average = result.averages.first?.order, let forward = experiment.orders.firstIndex(of: .forward) {
+    if let forward = experiment.orders.firstIndex(of: .forward) {
       let points = experiment.points[forward]
-      candidates.append(
-        FrontierCandidate(
-          series: average, schedule: "\(points.count) points", points: Set(points),
-          cost: try cost(of: .forward, points: points, rates: result), distance: nil))
+      for average in averageNames {
+        candidates.append(
+          FrontierCandidate(
+            series: average, schedule: "\(points.count) points", points: Set(points),
+            cost: try cost(of: .forward, points: points, rates: result), distance: nil))
+      }
     }
     return comparison.frontier(candidates, run: folder.path)
   }
