@@ -12,7 +12,8 @@ struct BacktrailCommand: AsyncParsableCommand {
       75 interrupted and resumable, 78 configuration impossible.
       """,
     subcommands: [
-      TrainCommand.self, PlanCommand.self, FrontierCommand.self, ResumeCommand.self, ExportCommand.self, TextCommand.self, BatchesCommand.self,
+      TrainCommand.self, PlanCommand.self, FrontierCommand.self, ResumeCommand.self, ExportCommand.self,
+      AverageCommand.self, TextCommand.self, BatchesCommand.self,
       RewindCommand.self, RunsCommand.self, VerifyCommand.self, DataCommand.self,
     ])
 

@@ -23,10 +23,36 @@ func summaryTable(_ result: RunResult, configuration: RunConfiguration) -> Strin
   ]
   notes.insert(contentsOf: (result.findings ?? []).map { describe($0, configuration: configuration) }, at: notes.count - 1)
   if !result.averages.isEmpty {
-    notes.insert("The average is of all forward iterates, recent ones most; it costs no gradient evaluations.", at: 2)
+    notes.insert(
+      "Averages are of all forward iterates and cost no gradient evaluations; 'backtrail average RUN' makes others of them.",
+      at: 2)
   }
   let table = textTable(rows, alignment: [.left, .right, .right, .right, .right, .right])
   return table + "\n\n" + notes.joined(separator: "\n")
+}
+
+/// What `average` says.
+func averagesTable(_ document: ForwardAverages, seeds: Int) -> String {
+  var rows = [["average", "distance of weights", "test loss", "test accuracy"]]
+  for average in document.summary {
+    rows.append([
+      average.average, average.weightDistance == 0 ? "exact" : String(format: "%.2g", average.weightDistance),
+      number(average.testLoss, spread: average.testLossSpread), number(average.testAccuracy, spread: average.testAccuracySpread),
+    ])
+  }
+  var notes = [
+    "Of forward's iterates 1 to \(grouped(document.iterate))" + (seeds > 1 ? ", ± spread between \(seeds) seeds" : "")
+      + "; \(grouped(document.gradientEvaluations)) gradient evaluations. The row forward is the iterate itself."
+  ]
+  if document.summary.contains(where: { $0.weightDistance > 0 }) {
+    notes.append("Distance of weights: ‖w − v‖ / ‖w‖ between the weights w asked for and those made of stored averages, v.")
+  }
+  let far = document.summary.filter { $0.weightDistance > 0.1 }.map(\.average)
+  if !far.isEmpty {
+    let cost = "with \(grouped(document.iterate * seeds)) gradient evaluations"
+    notes.append("\(far.joined(separator: ", ")): not near; --exact makes any average, \(cost).")
+  }
+  return textTable(rows, alignment: [.left, .right, .right, .right]) + "\n\n" + notes.joined(separator: "\n")
 }
 
 /// What an automatic order or schedule came to.
@@ -168,6 +194,7 @@ func runDescription(_ run: StoredRun) -> String {
     ["batch size", configuration.batchSize.map(String.init) ?? "as the sampler's file says"],
     ["learning rate", describeLearningRate(configuration)],
     ["optimizer", describeOptimizer(configuration)],
+    ["averages of forward", configuration.averages.isEmpty ? "none" : configuration.averages.joined(separator: " ")],
     ["sampler", configuration.sampler],
     ["seeds", configuration.seedCount == 1 ? String(configuration.seed) : "\(configuration.seeds.lowerBound) to \(configuration.seeds.upperBound - 1)"],
     ["numerics", run.fingerprint],
