@@ -281,7 +281,7 @@ def measure_backtrail(name, binary, folders, lanes=2):
     with tempfile.TemporaryDirectory() as folder:
         command = [
             binary, "train", "--data", data, "--batch-size", str(work["batch"]), "--order", "backward", "--lanes", str(lanes),
-            "--evaluation-examples", "10", "--checkpoint-every", "0", "--average-decay", "0", "--json", "--out", f"{folder}/run",
+            "--evaluation-examples", "10", "--checkpoint-every", "0", "--average", "none", "--json", "--out", f"{folder}/run",
         ] + work["options"].split()
         finished = subprocess.run(command, capture_output=True, text=True)
     if finished.returncode:

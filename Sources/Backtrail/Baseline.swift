@@ -34,7 +34,7 @@ public enum Baseline: Hashable, Sendable {
   func configuration(_ compared: RunConfiguration, points: [Int]) throws(RunError) -> RunConfiguration {
     var changed = compared
     changed.orders = [CompositionOrder.forward.description]
-    changed.averageDecay = 0
+    changed.averages = []
     changed.checkpointEvery = 0
     (changed.costBudget, changed.diskBudget) = (nil, nil)
     switch self {

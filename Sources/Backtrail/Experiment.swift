@@ -18,6 +18,8 @@ public struct Experiment: Sendable {
   public internal(set) var maps: [NetworkUpdateMap]
   /// What the configuration's files held when it was read.
   public let inputs: InputDigests
+  /// The running averages of forward iterates.
+  public let averages: [AverageRule]
   /// What the configuration asks for; `orders` and `points` are what that comes to by now.
   let wishes: [ObservationWish]
   let evaluator: Evaluator
@@ -56,6 +58,7 @@ public struct Experiment: Sendable {
     let requests = configuration.orders.map { OrderRequest($0, otherwise: configuration.evaluate) }
     wishes = try requests.map { try ObservationWish($0, steps: configuration.steps) }
     (orders, points) = ([], [])
+    averages = try configuration.averages.map { try AverageRule($0) }
     initialTensors = initial
     let imported = try batches ?? filePath(in: configuration.sampler).map { try ImportedBatches.read(path: $0) }
     let method: BatchSampler.Method =
@@ -145,7 +148,7 @@ public struct Experiment: Sendable {
     var planner = ReplayPlanner(orders: orders, points: points)
     planner.replicas = progress.isEmpty ? Array(repeating: ReplicaProgress(), count: maps.count) : progress
     planner.lanes = configuration.lanes
-    planner.averagesForward = configuration.averageDecay > 0
+    planner.averageCount = averages.count
     planner.observationCost = observationCost
     planner.memorySlots = memorySlots
     planner.slotCosts = slotCosts
@@ -154,14 +157,15 @@ public struct Experiment: Sendable {
   }
 
   /// - Throws: `RunError.impossible` when the budget has no room for what an interrupted run goes on from: a state a
-  ///   lane, and forward's running average.
+  ///   lane, and forward's running averages.
   func checkDiskBudget() throws(RunError) {
-    let least = (configuration.lanes + 1) * (stateBytes + (1 << 16))
+    let least = (configuration.lanes + averages.count) * (stateBytes + (1 << 16))
     guard let budget = configuration.diskBudget, budget < least, configuration.checkpointEvery > 0 else { return }
     throw .impossible(
       """
-      --disk-budget is \(budget) bytes, but \(configuration.lanes) lanes need \(least) to be resumable; \
-      give so much, use fewer lanes, or give up checkpoints with --checkpoint-every 0
+      --disk-budget is \(budget) bytes, but \(configuration.lanes) lanes and \(averages.count) running \
+      averages need \(least) to be resumable; give so much, use fewer lanes or --average none, or give up checkpoints \
+      with --checkpoint-every 0
       """)
   }
 

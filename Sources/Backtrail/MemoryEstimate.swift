@@ -32,7 +32,7 @@ extension Experiment {
   ) -> MemoryEstimate {
     let lanes = min(lanes, max(1, plan.taskCount))
     let data = dataset.byteCount
-    let kept = plan.memorySlots + (keepsInitialStates ? maps.count : 0) + (plan.hasAverages ? maps.count : 0)
+    let kept = plan.memorySlots + (keepsInitialStates ? maps.count : 0) + plan.averagesKept * maps.count
     var terms = [
       MemoryEstimate.Term(name: "data set", bytes: data),
       MemoryEstimate.Term(name: "program and libraries", bytes: max(0, process.current - data)),

@@ -9,7 +9,8 @@ struct NetworkObserver: IterateObserver {
   let maps: [NetworkUpdateMap]
   let orders: [CompositionOrder]
   let seeds: Range<Int>
-  let averageName: String
+  /// By rule.
+  let averageNames: [String]
   let writer: ObservationWriter
 
   func observe(
@@ -21,9 +22,9 @@ struct NetworkObserver: IterateObserver {
   }
 
   func observeAverage(
-    n: Int, replica: Int, state: borrowing TrainingState, workspace: inout NetworkUpdateMap.Workspace
+    _ index: Int, n: Int, replica: Int, state: borrowing TrainingState, workspace: inout NetworkUpdateMap.Workspace
   ) throws {
-    try record([(averageName, n)], replica: replica, state: state, workspace: &workspace)
+    try record([(averageNames[index], n)], replica: replica, state: state, workspace: &workspace)
   }
 
   private func record(

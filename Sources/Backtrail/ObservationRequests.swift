@@ -126,7 +126,7 @@ struct ObservationRequests {
         sharing += 1
         continue
       }
-      paths += order == .forward && experiment.configuration.averageDecay > 0 ? 2 : 1
+      paths += 1 + (order == .forward ? Double(experiment.averages.count) : 0)
     }
     let isTimed = experiment.configuration.costBudget?.seconds != nil
     return sharing > 0 ? paths / sharing * Double(isTimed ? experiment.configuration.lanes : 1) : 0

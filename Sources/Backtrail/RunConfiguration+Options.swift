@@ -47,7 +47,7 @@ extension RunConfiguration {
     case .sampler: [sampler]
     case .seed: one(seed)
     case .seeds: one(seedCount)
-    case .averageDecay: one(averageDecay)
+    case .average: averages.isEmpty ? ["none"] : averages
     case .initial: one(initial)
     case .lanes: one(lanes)
     case .kernelThreads: one(kernelThreads)

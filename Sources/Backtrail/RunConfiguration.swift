@@ -40,8 +40,8 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
   /// The first seed; a run with several uses those that follow.
   public var seed: Int
   public var seedCount: Int
-  /// β of the running average of forward iterates.
-  public var averageDecay: Double
+  /// The running averages of forward iterates, as specifications.
+  public var averages: [String]
   /// Where the initial state comes from: a safetensors file, or RUN:ORDER:N for an iterate of another run; nil where
   /// the seed makes it.
   public var initial: String?
@@ -111,7 +111,7 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
     scheduleSteps = steps
     seed = try whole("seed", settings.seed, default: 0, in: 0...Int.max - 1_000_000)
     seedCount = try whole("seeds", settings.seeds, default: 1, in: 1...10_000)
-    averageDecay = settings.averageDecay ?? 0.99
+    averages = try Self.averages(settings.average ?? ["exponential:0.99", "polynomial:8"])
     initial = settings.initial
     lanes = try whole(
       "lanes", settings.lanes, default: ProcessInfo.processInfo.activeProcessorCount, in: 1...1024)
@@ -134,9 +134,6 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
     }
     guard learningRate.isFinite, learningRate > 0, Float(learningRate).isFinite else {
       throw .usage("--learning-rate is \(learningRate), but must be a positive number")
-    }
-    guard (0..<1).contains(averageDecay) else {
-      throw .usage("--average-decay is \(averageDecay), but must be at least 0 and below 1")
     }
     guard !orders.isEmpty else { throw .usage("no composition order is given; add --order, such as --order backward") }
     let names = requests.map { absoluteFile($0.order) }
@@ -172,6 +169,22 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
 }
 
 extension RunConfiguration {
+  /// Running averages as flags give them, in their own words.
+  private static func averages(_ texts: [String]) throws(RunError) -> [String] {
+    if texts == ["none"] { return [] }
+    var names: [String] = []
+    for text in texts {
+      guard text != "none" else { throw .usage("--average none can't be given with other averages; leave out one or the other") }
+      do throws(AverageError) {
+        names.append(try AverageRule(text).description)
+      } catch {
+        throw .usage("--average: \(error), none")
+      }
+      if names.dropLast().contains(names[names.count - 1]) { throw .usage("--average \(text) is given twice; give it once") }
+    }
+    return names
+  }
+
   /// A budget as a flag gives it, in bytes.
   static func bytes(_ flag: String, _ text: String?) throws(RunError) -> Int? {
     guard let text else { return nil }

@@ -19,7 +19,7 @@ public struct RunSettings: Codable, Equatable, Sendable {
   public var sampler: String?
   public var seed: Int?
   public var seeds: Int?
-  public var averageDecay: Double?
+  public var average: [String]?
   public var initial: String?
   public var lanes: Int?
   public var kernelThreads: Int?
@@ -47,9 +47,7 @@ public struct RunSettings: Codable, Equatable, Sendable {
     case schedule
     case warmUp = "warm-up"
     case scheduleIndex = "schedule-index"
-    case sampler, seed, seeds
-    case averageDecay = "average-decay"
-    case initial, lanes
+    case sampler, seed, seeds, average, initial, lanes
     case kernelThreads = "kernel-threads"
     case checkpointEvery = "checkpoint-every"
     case memoryBudget = "memory-budget"
@@ -83,7 +81,7 @@ public struct RunSettings: Codable, Equatable, Sendable {
     settings.sampler = sampler ?? others.sampler
     settings.seed = seed ?? others.seed
     settings.seeds = seeds ?? others.seeds
-    settings.averageDecay = averageDecay ?? others.averageDecay
+    settings.average = average ?? others.average
     settings.initial = initial ?? others.initial
     settings.lanes = lanes ?? others.lanes
     settings.kernelThreads = kernelThreads ?? others.kernelThreads

@@ -34,7 +34,7 @@ extension TrainingRun {
       for (order, estimate) in try await parameterDistances(at: final) { distances[order] = estimate }
     }
     let files = try database.checkpoints().reduce((count: 0, bytes: 0)) {
-      ($0.count + ($1.averageFile == nil ? 1 : 2), $0.bytes + $1.bytes)
+      ($0.count + 1 + $1.averages.count, $0.bytes + $1.bytes)
     }
     let bytesPerState = files.bytes / max(1, files.count)
     var candidates: [FrontierCandidate] = []
@@ -55,12 +55,14 @@ extension TrainingRun {
           series: CompositionOrder.backward.description, schedule: schedule, points: Set(points),
           cost: try cost(of: .backward, points: points, rates: result, bytesPerState: bytesPerState), distance: nil))
     }
-    if let average = result.averages.first?.order, let forward = experiment.orders.firstIndex(of: .forward) {
+    if let forward = experiment.orders.firstIndex(of: .forward) {
       let points = experiment.points[forward]
-      candidates.append(
-        FrontierCandidate(
-          series: average, schedule: "\(points.count) points", points: Set(points),
-          cost: try cost(of: .forward, points: points, rates: result, bytesPerState: bytesPerState), distance: nil))
+      for average in averageNames {
+        candidates.append(
+          FrontierCandidate(
+            series: average, schedule: "\(points.count) points", points: Set(points),
+            cost: try cost(of: .forward, points: points, rates: result, bytesPerState: bytesPerState), distance: nil))
+      }
     }
     var frontier = comparison.frontier(candidates, run: folder.path)
     frontier.comparison = result.summary

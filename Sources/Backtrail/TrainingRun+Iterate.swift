@@ -29,16 +29,21 @@ extension TrainingRun {
     order: CompositionOrder, n: Int, seed: Int, progress: ReplayProgress = ReplayProgress()
   ) async throws -> ReplayedIterate {
     let iterate = try await replayedIterate(order: order, n: n, seed: seed, progress: progress)
-    let observed = try database.observation(seed: seed, series: order.description, n: n)
-    if let observed, observed.digest != iterate.digest, NumericsFingerprint.current() == fingerprint {
+    try check(iterate.digest, observedAs: order.description, n: n, seed: seed)
+    return iterate
+  }
+
+  /// - Throws: `RunError.damaged` if the run observed an iterate of a series with another digest than it has now.
+  func check(_ digest: Digest, observedAs series: String, n: Int, seed: Int) throws {
+    let observed = try database.observation(seed: seed, series: series, n: n)
+    if let observed, observed.digest != digest, NumericsFingerprint.current() == fingerprint {
       throw RunError.damaged(
         """
-        iterate \(n) of \(order) was observed with the digest \(observed.digest), but its replay has \
-        \(iterate.digest): \(folder.databasePath) is damaged, or this machine's memory or processor is; \
+        iterate \(n) of \(series) was observed with the digest \(observed.digest), but its replay has \
+        \(digest): \(folder.databasePath) is damaged, or this machine's memory or processor is; \
         'backtrail verify' tells more
         """)
     }
-    return iterate
   }
 
   func replayedIterate(

@@ -16,7 +16,10 @@ extension TrainingRun {
     public init() {}
   }
 
-  private var averageName: String { "forward average \(experiment.configuration.averageDecay)" }
+  /// What the series of running averages are called, by rule.
+  var averageNames: [String] { experiment.averages.map(Self.averageName) }
+
+  static func averageName(_ rule: AverageRule) -> String { "forward average \(rule)" }
 
   /// Trains all orders, observing their iterates. What was observed before is not computed again, and what is left
   /// begins at the checkpoints that are there; so it makes no difference how often a run was interrupted.
@@ -96,8 +99,8 @@ extension TrainingRun {
         initialStates: try experiment.replayStarts(),
         observer: NetworkObserver(
           maps: experiment.maps, orders: experiment.orders, seeds: experiment.configuration.seeds,
-          averageName: averageName, writer: writer),
-        averageDecay: experiment.configuration.averageDecay, checkpoints: checkpoints, diskSlots: diskSlots)
+          averageNames: averageNames, writer: writer),
+        averages: experiment.averages, checkpoints: checkpoints, diskSlots: diskSlots)
       done.replay =
         done.replay + (try await engine.run(plan, lanes: experiment.configuration.lanes, progress: progress))
       try await writer.finish()
@@ -131,7 +134,8 @@ extension TrainingRun {
       if found.isEmpty {
         let checkpoints = try RunCheckpoints(
           folder, database, seeds: Array(experiment.configuration.seeds), series: experiment.orders.map(\.description),
-          stored: records, needed: needed, budget: experiment.configuration.diskBudget,
+          averages: experiment.averages.map(\.description), stored: records, needed: needed,
+          budget: experiment.configuration.diskBudget,
           chainLength: experiment.configuration.checkpointChain, level: experiment.configuration.checkpointLevel)
         return (plan, checkpoints)
       }
@@ -153,12 +157,10 @@ extension TrainingRun {
     return zip(experiment.configuration.seeds, records).map { seed, records in
       var progress = ReplicaProgress()
       for observation in observations[seed] ?? [] {
-        if let order = orders[observation.series] {
-          progress.observed.insert(Iterate(order: order, n: observation.n))
-        } else if observation.series == averageName {
-          progress.averagesObserved.insert(observation.n)
-        }
+        if let order = orders[observation.series] { progress.observed.insert(Iterate(order: order, n: observation.n)) }
       }
+      let averaged = averageNames.map { name in Set((observations[seed] ?? []).filter { $0.series == name }.map(\.n)) }
+      progress.averagesObserved = averaged.dropFirst().reduce(averaged.first ?? []) { $0.intersection($1) }
       progress.stored = records.map { $0.point(order: orders[$0.series] ?? 0) }
       return progress
     }
@@ -174,12 +176,10 @@ extension TrainingRun {
       series(
         order.description, of: observations, cost: ReplayPlanner.gradientEvaluations(of: order, points: points))
     }
-    let isAveraged = experiment.orders.contains(.forward) && configuration.averageDecay > 0
-    let averages = isAveraged ? series(averageName, of: observations, cost: 0) : []
+    let averageNames = experiment.orders.contains(.forward) ? averageNames : []
+    let averages = averageNames.flatMap { series($0, of: observations, cost: 0) }
     let bySeries = Dictionary(grouping: orders + averages, by: \.order)
-    let names = experiment.orders.flatMap {
-      $0 == .forward && isAveraged ? [$0.description, averageName] : [$0.description]
-    }
+    let names = experiment.orders.flatMap { [$0.description] + ($0 == .forward ? averageNames : []) }
     let perUpdate = replay.gradientEvaluations > 0 ? replay.updateSeconds / Double(replay.gradientEvaluations) : nil
     let perObservation = replay.observations > 0 ? replay.observationSeconds / Double(replay.observations) : nil
     return RunResult(

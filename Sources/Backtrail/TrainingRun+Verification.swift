@@ -61,11 +61,9 @@ extension TrainingRun {
     for record in records {
       report.checkpoints += 1
       do {
-        let state = try StoredState(count: experiment.stateCount)
-        let average = try StoredState(count: experiment.stateCount)
-        try state.write { state throws(StorageError) in 
-          try folder.restore(record, among: records, into: &state, average: average)
-        }
+        var state = TrainingState(values: try StateBuffer(count: experiment.stateCount))
+        try folder.restore(record, among: records, into: &state)
+        for average in record.averages { try folder.restore(average, of: record, into: &state) }
       } catch let error as StorageError {
         report.damaged.append("\(error)")
         if repairs { try await repair(record, &report) }
@@ -73,24 +71,30 @@ extension TrainingRun {
     }
   }
 
-  /// Computes a checkpoint's state again and writes it anew.
+  /// Computes a checkpoint's state, and its running averages, again and writes them anew.
   private func repair(_ record: CheckpointRecord, _ report: inout VerificationReport) async throws {
-    guard record.averageFile == nil else {
-      // The average needs the whole path: the checkpoint goes, and a resumed run begins at one before it.
-      try database.delete(record)
-      try folder.removeFiles(of: record)
-      report.repaired.append("\(record.file): removed; a resumed run begins at an earlier state")
-      return
-    }
-    let (state, evaluations) = try await state(at: record)
-    report.gradientEvaluations += evaluations
-    try state.read { state throws in
-      guard state.digest == record.digest else {
-        throw RunError.damaged(
-          "\(record.file) can't be repaired: its replay has the digest \(state.digest), not \(record.digest)")
+    @Sendable func write(_ state: borrowing TrainingState, to file: String, digest: Digest) throws {
+      guard state.digest == digest else {
+        throw RunError.damaged("\(file) can't be repaired: its replay has the digest \(state.digest), not \(digest)")
       }
-      try folder.write(state, of: record)
+      try folder.write(state, to: file)
     }
+    let evaluations: Int
+    if record.averages.isEmpty {
+      let (state, updates) = try await state(at: record)
+      try state.read { state throws in try write(state, to: record.file, digest: record.digest) }
+      evaluations = updates
+    } else {
+      // Averages are kept along forward's path alone.
+      let replica = try replica(ofSeed: record.seed)
+      evaluations = try await followForward(
+        to: record.position, replica: replica, averages: experiment.averages, records: try whole(besides: record)
+      ) { average, state, _ in
+        let stored = average.map { record.averages[$0] }
+        try write(state, to: stored?.file ?? record.file, digest: stored?.digest ?? record.digest)
+      }
+    }
+    report.gradientEvaluations += evaluations
     report.repaired.append("\(record.file): computed again with \(evaluations) gradient evaluations")
   }
 
@@ -130,11 +134,15 @@ extension TrainingRun {
       throw RunError.damaged("\(record.file) belongs to \(record.series), which the run does not have")
     }
     let path = order.sequence(record.n).prefix(record.position)
-    let replica = try replica(ofSeed: record.seed)
-    let all = try storedStates()[replica]
-    let others = all.filter { $0 != record && $0.parent != record.position && (try? folder.verify($0, among: all)) != nil }
     let (state, evaluations, _) = try await bringBack(
-      .listed(ListedOrder(name: record.file, sequences: [path])), n: 1, replica: replica, records: others)
+      .listed(ListedOrder(name: record.file, sequences: [path])), n: 1, replica: try replica(ofSeed: record.seed),
+      records: try whole(besides: record))
     return (state, evaluations)
+  }
+
+  /// Checkpoints of a record's seed that a replay to it may begin at.
+  private func whole(besides record: CheckpointRecord) throws -> [CheckpointRecord] {
+    let all = try storedStates()[try replica(ofSeed: record.seed)]
+    return all.filter { $0 != record && $0.parent != record.position && (try? folder.verify($0, among: all)) != nil }
   }
 }

@@ -12,8 +12,9 @@ struct BacktrailCommand: AsyncParsableCommand {
       75 interrupted and resumable, 78 configuration impossible.
       """,
     subcommands: [
-      TrainCommand.self, PlanCommand.self, FrontierCommand.self, ResumeCommand.self, ExportCommand.self, TextCommand.self, BatchesCommand.self,
-      RewindCommand.self, ReportCommand.self, RunsCommand.self, VerifyCommand.self, DataCommand.self,
+      TrainCommand.self, PlanCommand.self, FrontierCommand.self, ResumeCommand.self, RewindCommand.self, ReportCommand.self,
+      ExportCommand.self, AverageCommand.self, TextCommand.self, BatchesCommand.self, RunsCommand.self, VerifyCommand.self,
+      DataCommand.self,
     ])
 
   static func main() async {

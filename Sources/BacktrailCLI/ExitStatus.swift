@@ -55,7 +55,7 @@ enum ExitStatus: Int32 {
         case .noStates, .negativeSlots: .usage
         case .tooManyStates, .memorySlotNeeded, .storageMissing, .sequenceTooShort: .impossible
         }
-    case is ScheduleError:
+    case is ScheduleError, is AverageError:
       self = .usage
     case let error as StorageError:
       self =

@@ -11,7 +11,7 @@ struct FrontierCommand: AsyncParsableCommand {
       Trains exact backward and the given orders on the same batches in one run, shares what they share, and compares each \
       order, by its whole schedule and by sparser ones, with the exact curve. An order can have a schedule of its own: \
       --order tail:50@every:20. Takes the options of 'train'; --seeds K gives intervals. Without --order it compares \
-      tails, a window, sliding windows, forward and its average, each observed a hundred times.
+      tails, a window, sliding windows, forward and its averages, each observed a hundred times.
       """)
 
   @OptionGroup var options: RunOptions

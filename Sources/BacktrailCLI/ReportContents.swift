@@ -125,7 +125,7 @@ struct ReportContents {
     for (order, points) in zip(experiment.orders, experiment.points) {
       let count = points.count * configuration.seedCount
       counts[order.description] = count
-      if order == .forward { counts["forward average \(configuration.averageDecay)"] = count }
+      for average in order == .forward ? configuration.averages : [] { counts["forward average \(average)"] = count }
     }
     return counts
   }

@@ -1,5 +1,6 @@
 import Backtrail
 import Foundation
+import Reports
 
 /// What one rewind took.
 func rewindSummary(_ result: RewindResult) -> String {
@@ -64,7 +65,7 @@ func sweepTable(_ sweep: RewindSweep) -> String {
       error: |difference of the training loss|, nats; both means over all states visited.
       """)
   }
-  let alignment: [ColumnAlignment] = [.left, .left] + Array(repeating: .right, count: 12)
+  let alignment: [Table.Alignment] = [.left, .left] + Array(repeating: .right, count: 12)
   return textTable(rows, alignment: alignment) + "\n\n" + notes.joined(separator: "\n")
 }
 

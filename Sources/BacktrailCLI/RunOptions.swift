@@ -93,8 +93,13 @@ struct RunOptions: ParsableArguments {
   @Option(help: "Repeat everything with K seeds, and show the spread between them. (default: 1)")
   var seeds: Int?
 
-  @Option(help: "β of the exponential average of forward iterates; 0 for none, which saves a state. (default: 0.99)")
-  var averageDecay: Double?
+  @Option(
+    help: """
+      A running average of forward iterates, observed with them at no gradient evaluations; repeat for several: \
+      \(AverageRule.forms), or none, which saves their states. 'backtrail average' makes others of them afterwards. \
+      (default: exponential:0.99, polynomial:8)
+      """)
+  var average: [String] = []
 
   @Option(
     help: """
@@ -171,7 +176,7 @@ struct RunOptions: ParsableArguments {
     settings.sampler = sampler
     settings.seed = seed
     settings.seeds = seeds
-    settings.averageDecay = averageDecay
+    settings.average = average.isEmpty ? nil : average
     settings.initial = initial
     settings.lanes = lanes
     settings.kernelThreads = kernelThreads

@@ -38,7 +38,7 @@ func summaryNotes(_ result: RunResult, configuration: RunConfiguration) -> [Stri
     "Neighbour noise: standard deviation of the loss's change from one observed iterate to the next, last half of the run; - at uneven distances.",
   ]
   if !result.averages.isEmpty {
-    notes.append("The average is of all forward iterates, recent ones most; it costs no gradient evaluations.")
+    notes.append("Averages are of all forward iterates and cost no gradient evaluations; 'backtrail average RUN' makes others of them.")
   }
   return notes
 }
@@ -46,6 +46,30 @@ func summaryNotes(_ result: RunResult, configuration: RunConfiguration) -> [Stri
 /// What automatic orders and schedules came to, a sentence each.
 func findings(_ result: RunResult, configuration: RunConfiguration) -> [String] {
   (result.findings ?? []).map { describe($0, configuration: configuration) }
+}
+
+/// What `average` says.
+func averagesTable(_ document: ForwardAverages, seeds: Int) -> String {
+  var rows = [["average", "distance of weights", "test loss", "test accuracy"]]
+  for average in document.summary {
+    rows.append([
+      average.average, average.weightDistance == 0 ? "exact" : String(format: "%.2g", average.weightDistance),
+      number(average.testLoss, spread: average.testLossSpread), number(average.testAccuracy, spread: average.testAccuracySpread),
+    ])
+  }
+  var notes = [
+    "Of forward's iterates 1 to \(grouped(document.iterate))" + (seeds > 1 ? ", ± spread between \(seeds) seeds" : "")
+      + "; \(grouped(document.gradientEvaluations)) gradient evaluations. The row forward is the iterate itself."
+  ]
+  if document.summary.contains(where: { $0.weightDistance > 0 }) {
+    notes.append("Distance of weights: ‖w − v‖ / ‖w‖ between the weights w asked for and those made of stored averages, v.")
+  }
+  let far = document.summary.filter { $0.weightDistance > 0.1 }.map(\.average)
+  if !far.isEmpty {
+    let cost = "with \(grouped(document.iterate * seeds)) gradient evaluations"
+    notes.append("\(far.joined(separator: ", ")): not near; --exact makes any average, \(cost).")
+  }
+  return textTable(rows, alignment: [.left, .right, .right, .right]) + "\n\n" + notes.joined(separator: "\n")
 }
 
 /// What an automatic order or schedule came to.
@@ -234,6 +258,7 @@ func facts(_ run: StoredRun) -> Table {
     ["batch size", configuration.batchSize.map(String.init) ?? "as the sampler's file says"],
     ["learning rate", describeLearningRate(configuration)],
     ["optimizer", describeOptimizer(configuration)],
+    ["averages of forward", configuration.averages.isEmpty ? "none" : configuration.averages.joined(separator: " ")],
     ["sampler", configuration.sampler],
     ["seeds", configuration.seedCount == 1 ? String(configuration.seed) : "\(configuration.seeds.lowerBound) to \(configuration.seeds.upperBound - 1)"],
     ["numerics", run.fingerprint],

@@ -36,19 +36,19 @@ public struct ReplayEngine<Map: UpdateMap, Observer: IterateObserver>: Sendable 
   let checkpoints: (any CheckpointStore)?
   /// Where states are kept that have no slot in memory; nil for plans that keep none.
   let diskSlots: (any SlotStorage)?
-  /// The decay β of running averages: after n updates, iterate i has the weight (1 − β) β^(n−i) / (1 − βⁿ).
-  let averageDecay: Double
+  /// What running averages forward's iterates enter, as many as plans were made for.
+  let averages: [AverageRule]
 
   /// - Parameter initialStates: one for each of `maps`, as long as their states.
   public init(
-    maps: [Map], initialStates: [InitialState], observer: Observer, averageDecay: Double = 0,
+    maps: [Map], initialStates: [InitialState], observer: Observer, averages: [AverageRule] = [],
     checkpoints: (any CheckpointStore)? = nil, diskSlots: (any SlotStorage)? = nil
   ) {
     precondition(maps.count == initialStates.count && !maps.isEmpty, "one initial state a map")
     self.maps = maps
     self.initialStates = initialStates
     self.observer = observer
-    self.averageDecay = averageDecay
+    self.averages = averages
     self.checkpoints = checkpoints
     self.diskSlots = diskSlots
   }
@@ -60,11 +60,14 @@ public struct ReplayEngine<Map: UpdateMap, Observer: IterateObserver>: Sendable 
     _ plan: ReplayPlan, lanes: Int, progress: ReplayProgress = ReplayProgress()
   ) async throws -> ReplaySummary {
     precondition(plan.replicas == maps.count, "the plan is for \(plan.replicas) replicas, not \(maps.count)")
+    precondition(plan.averagesKept == 0 || plan.averagesKept == averages.count, "the plan is for \(plan.averagesKept) averages")
     precondition(plan.diskSlots == 0 || diskSlots != nil, "the plan keeps states on disk")
     let stateCount = maps[0].stateCount
     let shared = SharedStates(
       slots: try (0..<plan.memorySlots).map { _ in try StoredState(count: stateCount) },
-      averages: try plan.hasAverages ? maps.map { _ in try RunningAverage(count: stateCount) } : [])
+      averages: try maps.map { _ in
+        try averages.prefix(plan.averagesKept).map { try RunningAverage($0, count: stateCount) }
+      })
     let board = TaskBoard(plan)
     progress.begin(plan)
     return try await withThrowingTaskGroup(of: ReplaySummary.self) { group in
@@ -114,7 +117,7 @@ public struct ReplayEngine<Map: UpdateMap, Observer: IterateObserver>: Sendable 
       try initialStates[replica].write(to: &lane.state)
     case .restore(let replica, let stored):
       try checkpoints?.restore(
-        stored, replica: replica, into: &lane.state, average: shared.averages.isEmpty ? nil : shared.averages[replica].state)
+        stored, replica: replica, into: &lane.state, averages: shared.averages[replica].map(\.state))
     case .load(let slot, .memory):
       shared.slots[slot].read { lane.state.copy(from: $0) }
     case .load(let slot, .disk):
@@ -135,23 +138,26 @@ public struct ReplayEngine<Map: UpdateMap, Observer: IterateObserver>: Sendable 
     case .applyAveraging(let run):
       lane.isAveraging = true
       try lane.apply(
-        run, map: maps[lane.replica], progress: progress, average: shared.averages[lane.replica], decay: averageDecay)
+        run, map: maps[lane.replica], progress: progress, averages: shared.averages[lane.replica])
       lane.summary.updateSeconds += (.now - begin) / .seconds(1)
     case .observe(let iterates):
       try observer.observe(iterates, replica: lane.replica, state: lane.state, workspace: &lane.workspace)
       lane.finishObservation(since: begin, progress: progress)
-    case .observeAverage(let n):
-      try shared.averages[lane.replica].state.read { state throws in
-        try observer.observeAverage(n: n, replica: lane.replica, state: state, workspace: &lane.workspace)
+    case .observeAverages(let n):
+      for (index, average) in shared.averages[lane.replica].enumerated() {
+        let begin = ContinuousClock.now
+        try average.state.read { state throws in
+          try observer.observeAverage(index, n: n, replica: lane.replica, state: state, workspace: &lane.workspace)
+        }
+        lane.finishObservation(since: begin, progress: progress)
       }
-      lane.finishObservation(since: begin, progress: progress)
     }
   }
 
   private func checkpoint(_ lane: inout Lane<Map>, shared: SharedStates) throws {
     guard let checkpoints, lane.state.updateCount > 0 else { return }
     try checkpoints.save(
-      lane.state, average: lane.isAveraging ? shared.averages[lane.replica].state : nil, replica: lane.replica,
+      lane.state, averages: lane.isAveraging ? shared.averages[lane.replica].map(\.state) : [], replica: lane.replica,
       at: PathPoint(lane.path, position: lane.state.updateCount))
   }
 }
@@ -164,7 +170,7 @@ private struct Lane<Map: UpdateMap>: ~Copyable {
   /// What the task at hand is about.
   var replica = 0
   var path = Iterate(order: 0, n: 0)
-  /// Whether the state's last update entered the running average.
+  /// Whether the state's last update entered the running averages.
   var isAveraging = false
 
   init(state: consuming TrainingState, workspace: consuming Map.Workspace) {
@@ -186,13 +192,13 @@ private struct Lane<Map: UpdateMap>: ~Copyable {
   }
 
   mutating func apply(
-    _ run: BatchRun, map: Map, progress: ReplayProgress, average: RunningAverage? = nil, decay: Double = 0
+    _ run: BatchRun, map: Map, progress: ReplayProgress, averages: [RunningAverage] = []
   ) throws {
     for index in 0..<run.count {
       try Task.checkCancellation()
       map.apply(batch: run[index], position: state.updateCount, to: &state.values, workspace: &workspace)
       state.updateCount += 1
-      average?.add(state, decay: decay)
+      for average in averages { average.add(state) }
       summary.gradientEvaluations += 1
       progress.addUpdate()
     }

@@ -2,24 +2,24 @@
 public enum ReplayInstruction: Hashable, Sendable {
   /// The lane's state becomes the replica's initial state.
   case start(replica: Int)
-  /// The lane's state becomes the stored one, and so does the replica's running average if it was stored with it.
+  /// The lane's state becomes the stored one, and so do the replica's running averages if they were stored with it.
   case restore(replica: Int, stored: Int)
   /// The lane's state becomes a copy of the slot's.
   case load(slot: Int, tier: SlotTier)
   /// Applies the run's batches to the lane's state, first to last.
   case apply(BatchRun)
-  /// `apply`, and after every single update the state enters the replica's running average.
+  /// `apply`, and after every single update the state enters the replica's running averages.
   case applyAveraging(BatchRun)
   /// The slot takes a copy of the lane's state. All readers of what it held have released it.
   case save(slot: Int, tier: SlotTier)
   /// This reader needs the slot no more.
   case release(slot: Int, tier: SlotTier)
-  /// The lane's state is stored, with the running average if the path has one.
+  /// The lane's state is stored, with the running averages if the path has them.
   case checkpoint
   /// The lane's state is these iterates.
   case observe([Iterate])
-  /// The replica's running average stands at iterate n of the averaged order.
-  case observeAverage(n: Int)
+  /// The replica's running averages stand at iterate n of the averaged order.
+  case observeAverages(n: Int)
 }
 
 extension ReplayInstruction: CustomStringConvertible {
@@ -34,7 +34,7 @@ extension ReplayInstruction: CustomStringConvertible {
     case .release(let slot, let tier): "release \(tier) \(slot)"
     case .checkpoint: "checkpoint"
     case .observe(let iterates): "observe " + iterates.map { "\($0.order):\($0.n)" }.joined(separator: " ")
-    case .observeAverage(let n): "observe-average \(n)"
+    case .observeAverages(let n): "observe-averages \(n)"
     }
   }
 }

@@ -24,6 +24,8 @@ public struct ReplayPlan: Sendable {
     let tree: PrefixTree
     /// For every node whether its edge belongs to the averaged order's path; empty without one.
     let averaged: [Bool]
+    /// The node at the end of that path, if it is reached.
+    let averagedEnd: Int?
     /// The averaged iterates that have been observed already.
     let averagesObserved: Set<Int>
   }
@@ -37,6 +39,8 @@ public struct ReplayPlan: Sendable {
   let slotCosts: SlotCosts
   /// Every so many updates of a path its state is stored; nil: never.
   public let checkpointInterval: Int?
+  /// How many running averages forward's iterates enter.
+  let averageCount: Int
   let works: [Work]
   /// Which of `works` is a replica's.
   let workOfReplica: [Int]
@@ -73,11 +77,11 @@ public struct ReplayPlan: Sendable {
 
   /// Observations of running averages.
   public var averageObservationCount: Int {
-    sum { work in work.tree.nodes.indices.count { observesAverage($0, in: work) } }
+    averageCount * sum { work in work.tree.nodes.indices.count { observesAverages($0, in: work) } }
   }
 
-  /// Whether running averages are kept.
-  public var hasAverages: Bool { works.contains { !$0.averaged.isEmpty } }
+  /// Running averages kept for each replica.
+  public var averagesKept: Int { works.contains { !$0.averaged.isEmpty } ? averageCount : 0 }
 
   private func sum(_ count: (Work) -> Int) -> Int {
     let counts = works.map(count)
@@ -99,16 +103,18 @@ public struct ReplayPlan: Sendable {
   /// Whether any state is stored on the way.
   public var storesStates: Bool { checkpointCounts.states > 0 }
 
-  /// How many states are stored on the way, and with how many of them a running average.
+  /// How many states are stored on the way, and how many running averages with them.
   public var checkpointCounts: (states: Int, averages: Int) {
     guard let interval = checkpointInterval else { return (0, 0) }
-    func stored(_ node: Int, in work: Work) -> Int {
-      guard node != PrefixTree.root, work.tree.isNeeded[node] else { return 0 }
-      return work.tree.nodes[node].depth / interval - work.tree.nodes[node].edgeStart / interval
+    func stored(_ index: Int, in work: Work) -> Int {
+      guard index != PrefixTree.root, work.tree.isNeeded[index] else { return 0 }
+      let node = work.tree.nodes[index]
+      let isStoredAtItsEnd = index == work.averagedEnd && node.depth > node.edgeStart && node.depth % interval != 0
+      return node.depth / interval - node.edgeStart / interval + (isStoredAtItsEnd ? 1 : 0)
     }
     return (
       sum { work in work.tree.nodes.indices.reduce(0) { $0 + stored($1, in: work) } },
-      sum { work in
+      averageCount * sum { work in
         work.averaged.isEmpty ? 0 : work.tree.nodes.indices.reduce(0) { $0 + (work.averaged[$1] ? stored($1, in: work) : 0) }
       }
     )
@@ -152,18 +158,19 @@ public struct ReplayPlan: Sendable {
           let stretch = run.count > untilCheckpoint ? run.prefix(untilCheckpoint) : run
           try body(isAveraged ? .applyAveraging(stretch) : .apply(stretch))
           position += stretch.count
-          if stretch.count == untilCheckpoint { try body(.checkpoint) }
+          let isEnd = checkpointInterval != nil && node == work.averagedEnd && position == work.tree.nodes[node].depth
+          if stretch.count == untilCheckpoint || isEnd { try body(.checkpoint) }
           rest = stretch.count < run.count ? run.suffix(from: stretch.count) : nil
         }
       }
       let wanted = work.tree.wanted(node)
       if !wanted.isEmpty { try body(.observe(wanted)) }
-      if observesAverage(node, in: work) { try body(.observeAverage(n: work.tree.nodes[node].depth)) }
+      if observesAverages(node, in: work) { try body(.observeAverages(n: work.tree.nodes[node].depth)) }
     }
     if let target = task.target { try body(.save(slot: target.number, tier: target.tier)) }
   }
 
-  private func observesAverage(_ node: Int, in work: Work) -> Bool {
+  private func observesAverages(_ node: Int, in work: Work) -> Bool {
     guard !work.averaged.isEmpty, work.averaged[node] else { return false }
     return work.tree.wanted(node).contains {
       orders[$0.order] == .forward && !work.averagesObserved.contains($0.n)

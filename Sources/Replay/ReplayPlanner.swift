@@ -3,17 +3,17 @@ public struct ReplicaProgress: Hashable, Sendable {
   /// A state that can be restored.
   public struct StoredPoint: Hashable, Sendable {
     public let point: PathPoint
-    /// Whether forward's running average was stored with it.
-    public let hasAverage: Bool
+    /// Whether forward's running averages were stored with it.
+    public let hasAverages: Bool
 
-    public init(_ point: PathPoint, hasAverage: Bool) {
+    public init(_ point: PathPoint, hasAverages: Bool) {
       self.point = point
-      self.hasAverage = hasAverage
+      self.hasAverages = hasAverages
     }
   }
 
   public var observed: Set<Iterate> = []
-  /// The n at which its running average was observed.
+  /// The n at which all its running averages were observed.
   public var averagesObserved: Set<Int> = []
   /// An instruction names a state by its index here.
   public var stored: [StoredPoint] = []
@@ -34,9 +34,10 @@ public struct ReplayPlanner: Sendable {
   public var lanes = 1
   /// What one observation costs, in updates. It decides which tasks come first, never what they do.
   public var observationCost = 0.0
-  /// Whether the iterates of `forward`, where it is among the orders, enter a running average.
-  public var averagesForward = false
-  /// Every so many updates of a path its state is stored; nil: never.
+  /// How many running averages the iterates of `forward` enter, where it is among the orders.
+  public var averageCount = 0
+  /// Every so many updates of a path its state is stored, and where there are averages also at the end of forward's path, so
+  /// that others can be made of them; nil: never.
   public var checkpointInterval: Int?
   /// How many branching states may be in memory at once; nil: as many as are of use. Others are kept on disk or replayed,
   /// so that it takes least time by `slotCosts`.
@@ -86,7 +87,8 @@ public struct ReplayPlanner: Sendable {
       }
       return ReplayPlan(
         orders: orders, memorySlots: builder.memorySlots.count, diskSlots: builder.diskSlots.count,
-        slotCosts: slotCosts, checkpointInterval: checkpointInterval, works: works, workOfReplica: workOfReplica, tasks: builder.tasks,
+        slotCosts: slotCosts, checkpointInterval: checkpointInterval, averageCount: averageCount, works: works,
+        workOfReplica: workOfReplica, tasks: builder.tasks,
         prerequisiteStarts: builder.prerequisiteStarts, prerequisiteList: builder.prerequisiteList)
     }
 
@@ -100,14 +102,14 @@ public struct ReplayPlanner: Sendable {
 
   private func work(_ progress: ReplicaProgress) -> ReplayPlan.Work {
     let wanted = observedOrders.flatMap { order in points[order].map { Iterate(order: order, n: $0) } }.filter {
-      let isAverageMissing = averagesForward && orders[$0.order] == .forward && !progress.averagesObserved.contains($0.n)
+      let isAverageMissing = averageCount > 0 && orders[$0.order] == .forward && !progress.averagesObserved.contains($0.n)
       return isAverageMissing || !progress.observed.contains($0)
     }
-    let lastAveraged = averagesForward ? wanted.filter { orders[$0.order] == .forward }.map(\.n).max() : nil
+    let lastAveraged = averageCount > 0 ? wanted.filter { orders[$0.order] == .forward }.map(\.n).max() : nil
     let averagedPath = lastAveraged.map { CompositionOrder.forward.sequence($0) }
-    // Averaging can't begin at a state whose average is lost.
+    // Averaging can't begin at a state whose averages are lost.
     let usable = progress.stored.enumerated().filter { _, stored in
-      guard let averagedPath, !stored.hasAverage else { return true }
+      guard let averagedPath, !stored.hasAverages else { return true }
       let sequence = orders[stored.point.iterate.order].sequence(stored.point.iterate.n)
       return sequence.commonPrefixCount(with: averagedPath) < stored.point.position
     }
@@ -115,6 +117,10 @@ public struct ReplayPlanner: Sendable {
     let averaged = averagedPath.map { path in
       tree.nodes.indices.map { $0 != PrefixTree.root && tree.isOnPath($0, to: path) }
     }
-    return ReplayPlan.Work(tree: tree, averaged: averaged ?? [], averagesObserved: progress.averagesObserved)
+    let end = observedOrders.first { orders[$0] == .forward }.flatMap { points[$0].max() }
+    return ReplayPlan.Work(
+      tree: tree, averaged: averaged ?? [],
+      averagedEnd: averaged.flatMap { averaged in tree.nodes.indices.first { averaged[$0] && tree.nodes[$0].depth == end } },
+      averagesObserved: progress.averagesObserved)
   }
 }

@@ -1,4 +1,3 @@
-import Foundation
 import Synchronization
 import Tensors
 
@@ -44,40 +43,19 @@ public enum InitialState: Sendable {
   }
 }
 
-/// The exponential average of the states along a path, each weighted by how recent it is.
-final class RunningAverage: Sendable {
-  let state: StoredState
-
-  init(count: Int) throws {
-    state = try StoredState(count: count)
-  }
-
-  /// Takes in the next state of the path. The weight (1 − β) / (1 − βⁿ) of the n-th makes this the exact weighted
-  /// mean of all n, with no pull towards zero at the beginning (the correction of Kingma and Ba 2015, section 3).
-  func add(_ state: borrowing TrainingState, decay: Double) {
-    self.state.write { average in
-      // The mean of one state is that state, whatever the average held before.
-      guard state.updateCount > 1 else { return average.copy(from: state) }
-      let weight = (1 - decay) / (1 - pow(decay, Double(state.updateCount)))
-      average.values.move(toward: state.values, by: Float(weight))
-      average.updateCount = state.updateCount
-    }
-  }
-}
-
 /// What lanes have in common during a replay.
 struct SharedStates: Sendable {
   let slots: [StoredState]
-  /// One a replica; empty where nothing is averaged.
-  let averages: [RunningAverage]
+  /// By replica, then by rule; empty where nothing is averaged.
+  let averages: [[RunningAverage]]
 }
 
 /// Keeps states beyond a replay's end. Called from all lanes.
 public protocol CheckpointStore: Sendable {
-  /// Stores a state, and the replica's running average with it if there is one. When it returns, both are safe.
-  func save(_ state: borrowing TrainingState, average: StoredState?, replica: Int, at point: PathPoint) throws
+  /// Stores a state, and with it the replica's running averages, by rule; empty for none. When it returns, all are safe.
+  func save(_ state: borrowing TrainingState, averages: [StoredState], replica: Int, at point: PathPoint) throws
 
   /// Brings back one of the states the plan was told of.
-  /// - Parameter average: takes the running average, if one was stored with the state.
-  func restore(_ stored: Int, replica: Int, into state: inout TrainingState, average: StoredState?) throws
+  /// - Parameter averages: take the running averages, if they were stored with the state; empty where none are wanted.
+  func restore(_ stored: Int, replica: Int, into state: inout TrainingState, averages: [StoredState]) throws
 }

@@ -5,7 +5,7 @@ struct TaskBuilder {
   private(set) var tasks: [ReplayPlan.Task] = []
   private(set) var prerequisiteStarts = [0]
   private(set) var prerequisiteList: [Int32] = []
-  /// The last task on the averaged path, by replica. There is one running average a replica, so these tasks follow
+  /// The last task on the averaged path, by replica. There is one set of running averages a replica, so these tasks follow
   /// each other.
   private var lastAveraging: [Int: Int] = [:]
 

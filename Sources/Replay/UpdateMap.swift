@@ -45,15 +45,15 @@ public protocol IterateObserver: Sendable {
   func observe(
     _ iterates: [Iterate], replica: Int, state: borrowing TrainingState, workspace: inout Workspace) throws
 
-  /// Called when a replica's running average stands at iterate n of the averaged order.
+  /// Called when a replica's running average by the rule `index` of the engine's stands at iterate n of the averaged order.
   func observeAverage(
-    n: Int, replica: Int, state: borrowing TrainingState, workspace: inout Workspace) throws
+    _ index: Int, n: Int, replica: Int, state: borrowing TrainingState, workspace: inout Workspace) throws
 }
 
 extension IterateObserver {
   /// Averages are of no interest.
   public func observeAverage(
-    n: Int, replica: Int, state: borrowing TrainingState, workspace: inout Workspace) throws {}
+    _ index: Int, n: Int, replica: Int, state: borrowing TrainingState, workspace: inout Workspace) throws {}
 }
 
 /// Parameters, optimizer slots and persistent buffers, with the number of updates they have had.

@@ -14,17 +14,27 @@ public struct CheckpointRecord: Codable, Hashable, Sendable, FetchableRecord, Pe
   public var position: Int
   /// Its file in `checkpoints/`.
   public var file: String
-  /// The file with forward's running average at this state; nil without one.
-  public var averageFile: String?
+  /// Forward's running averages at this state, by rule; empty without any.
+  public var averages: [StoredAverage]
   /// The checkpoint of the same path, by its position, that the state is stored as the difference to; nil for one that
   /// stands alone.
   public var parent: Int?
-  /// Of both files.
+  /// Of all its files.
   public var bytes: Int
   /// Of the training state and its update count.
   public var digest: Digest
 
   public static let databaseTableName = "checkpoint"
+
+  var files: [String] { [file] + averages.map(\.file) }
+}
+
+/// A running average that was stored with a state.
+public struct StoredAverage: Codable, Hashable, Sendable {
+  /// Its file in `checkpoints/`.
+  public var file: String
+  /// Of its floats and its update count.
+  public var digest: Digest
 }
 
 /// The checkpoints of a run: files that are on disk before the database names them, and thinned out where a budget says
@@ -34,6 +44,7 @@ public final class RunCheckpoints: CheckpointStore {
   private let database: RunDatabase
   private let seeds: [Int]
   private let series: [String]
+  private let averages: [String]
   /// By replica, as the plan was told of them.
   private let stored: [[CheckpointRecord]]
   private let budget: Int?
@@ -46,6 +57,7 @@ public final class RunCheckpoints: CheckpointStore {
   /// - Parameters:
   ///   - seeds: by replica.
   ///   - series: by order.
+  ///   - averages: what forward's running averages are called, by rule.
   ///   - stored: what the plan may restore, by replica.
   ///   - needed: which of `stored` will be restored, each as often as it is listed. They stay until then, even beyond the
   ///     budget.
@@ -53,13 +65,15 @@ public final class RunCheckpoints: CheckpointStore {
   ///   - chainLength: how many checkpoints of a path may be differences to the one before, in a row.
   ///   - level: zstd's.
   public init(
-    _ folder: RunFolder, _ database: RunDatabase, seeds: [Int], series: [String], stored: [[CheckpointRecord]],
+    _ folder: RunFolder, _ database: RunDatabase, seeds: [Int], series: [String], averages: [String],
+    stored: [[CheckpointRecord]],
     needed: [CheckpointRecord], budget: Int?, chainLength: Int, level: Int
   ) throws(StorageError) {
     self.folder = folder
     self.database = database
     self.seeds = seeds
     self.series = series
+    self.averages = averages
     self.stored = stored
     self.budget = budget
     self.chainLength = chainLength
@@ -71,13 +85,16 @@ public final class RunCheckpoints: CheckpointStore {
   }
 
   public func save(
-    _ state: borrowing TrainingState, average: StoredState?, replica: Int, at point: PathPoint
+    _ state: borrowing TrainingState, averages: [StoredState], replica: Int, at point: PathPoint
   ) throws {
     let name = "\(seeds[replica])-\(Self.slug(series[point.iterate.order]))-\(point.iterate.n)-\(point.position)"
     var record = CheckpointRecord(
       seed: seeds[replica], series: series[point.iterate.order], n: point.iterate.n, position: point.position,
-      file: "\(name).ckpt", averageFile: average.map { _ in "\(name)-average.ckpt" }, bytes: 0, digest: state.digest)
-    // A state that is there already has the same bits; one with its average is never replaced by one without.
+      file: "\(name).ckpt",
+      averages: zip(self.averages, averages).map { rule, average in
+        StoredAverage(file: "\(name)-\(Self.slug(rule)).ckpt", digest: average.read { $0.digest })
+      }, bytes: 0, digest: state.digest)
+    // A state that is there already has the same bits; one with its averages is never replaced by one without.
     guard !retention.withLock({ $0.index.contains(record) }) else { return }
     let chain = retention.withLock { $0.pinParent(of: record, longest: chainLength) }
     defer { retention.withLock { $0.unpin(chain?.last) } }
@@ -95,8 +112,8 @@ public final class RunCheckpoints: CheckpointStore {
         state.values, updateCount: state.updateCount, options: options, to: path
       ).byteCount
     }
-    if let average, let file = record.averageFile {
-      let path = folder.checkpointPath(file)
+    for (average, stored) in zip(averages, record.averages) {
+      let path = folder.checkpointPath(stored.file)
       record.bytes += try average.read { average throws(StorageError) in
         try CheckpointFile.write(
           average.values, updateCount: average.updateCount, options: options, to: path
@@ -107,11 +124,13 @@ public final class RunCheckpoints: CheckpointStore {
       try database.insert(record)
       for superfluous in retention.add(record, budget: budget) { try remove(superfluous) }
     }
+    // What the codec took lies between records, which stay: an allocator would go on behind them.
+    FloatBuffer.returnFreedMemory()
   }
 
-  public func restore(_ index: Int, replica: Int, into state: inout TrainingState, average: StoredState?) throws {
+  public func restore(_ index: Int, replica: Int, into state: inout TrainingState, averages: [StoredState]) throws {
     let record = stored[replica][index]
-    try folder.restore(record, among: stored[replica], into: &state, average: average)
+    try folder.restore(record, among: stored[replica], into: &state, averages: averages)
     retention.withLock { $0.unpin(record) }
   }
 
@@ -121,7 +140,7 @@ public final class RunCheckpoints: CheckpointStore {
     try folder.removeFiles(of: record)
   }
 
-  /// An order as part of a file's name; orders from files are told apart by a hash of their path.
+  /// An order or an average as part of a file's name; orders from files are told apart by a hash of their path.
   private static func slug(_ series: String) -> String {
     guard !series.hasPrefix("file:") else {
       return "file-" + Digest(of: Array(series.utf8).span.bytes).description.prefix(12)
@@ -141,50 +160,64 @@ public struct StoredStateReader: CheckpointStore {
   }
 
   public func save(
-    _ state: borrowing TrainingState, average: StoredState?, replica: Int, at point: PathPoint
+    _ state: borrowing TrainingState, averages: [StoredState], replica: Int, at point: PathPoint
   ) {}
 
-  public func restore(_ index: Int, replica: Int, into state: inout TrainingState, average: StoredState?) throws {
-    try folder.restore(records[index], among: records, into: &state, average: average)
+  public func restore(_ index: Int, replica: Int, into state: inout TrainingState, averages: [StoredState]) throws {
+    try folder.restore(records[index], among: records, into: &state, averages: averages)
   }
 }
 
 extension RunFolder {
-  /// Writes the state a record tells of, over what is there.
-  public func write(_ state: borrowing TrainingState, of record: CheckpointRecord) throws(StorageError) {
-    _ = try CheckpointFile.write(state.values, updateCount: state.updateCount, to: checkpointPath(record.file))
+  /// Writes the state in a checkpoint's file, the one of its own or one of an average, over what is there.
+  public func write(_ state: borrowing TrainingState, to file: String) throws(StorageError) {
+    _ = try CheckpointFile.write(state.values, updateCount: state.updateCount, to: checkpointPath(file))
   }
 
   /// Reads a checkpoint, with those it is a difference to, and checks that it is the one the record tells of.
-  /// - Parameter records: where its parents are found.
+  /// - Parameters:
+  ///   - records: where its parents are found.
+  ///   - averages: take its running averages, by rule; empty where none are wanted.
   public func restore(
     _ record: CheckpointRecord, among records: [CheckpointRecord], into state: inout TrainingState,
-    average: StoredState?
+    averages: [StoredState] = []
   ) throws(StorageError) {
     guard let chain = CheckpointIndex(records).chain(to: record) else {
       throw .damaged(path: checkpointPath(record.file), reason: "the checkpoint it is the difference to is missing")
     }
     try restore(chain, into: &state)
-    guard let average, let file = record.averageFile else { return }
-    try average.write { average throws(StorageError) in
-      average.updateCount = try CheckpointFile.read(checkpointPath(file), into: &average.values).updateCount
+    for (average, stored) in zip(averages, record.averages) {
+      try average.write { average throws(StorageError) in
+        try restore(stored, of: record, into: &average)
+      }
     }
+  }
+
+  /// Reads one of a checkpoint's running averages, and checks that it is the one the record tells of.
+  public func restore(
+    _ average: StoredAverage, of record: CheckpointRecord, into state: inout TrainingState
+  ) throws(StorageError) {
+    try restore(average.file, position: record.position, digest: average.digest, into: &state)
   }
 
   /// Reads a chain of checkpoints, each over the one before.
   func restore(_ chain: [CheckpointRecord], into state: inout TrainingState) throws(StorageError) {
-    for record in chain {
-      let path = checkpointPath(record.file)
-      let header = try CheckpointFile.read(path, into: &state.values)
-      state.updateCount = header.updateCount
-      guard header.updateCount == record.position, header.digest == record.digest else {
-        throw .damaged(
-          path: path,
-          reason: """
-            it holds a state after \(header.updateCount) updates with the digest \(header.digest), not the one after \
-            \(record.position) with \(record.digest)
-            """)
-      }
+    for record in chain { try restore(record.file, position: record.position, digest: record.digest, into: &state) }
+  }
+
+  private func restore(
+    _ file: String, position: Int, digest: Digest, into state: inout TrainingState
+  ) throws(StorageError) {
+    let path = checkpointPath(file)
+    let header = try CheckpointFile.read(path, into: &state.values)
+    state.updateCount = header.updateCount
+    guard header.updateCount == position, header.digest == digest else {
+      throw .damaged(
+        path: path,
+        reason: """
+          it holds a state after \(header.updateCount) updates with the digest \(header.digest), not the one after \
+          \(position) with \(digest)
+          """)
     }
   }
 
@@ -193,7 +226,7 @@ extension RunFolder {
     guard let chain = CheckpointIndex(records).chain(to: record) else {
       throw .damaged(path: checkpointPath(record.file), reason: "the checkpoint it is the difference to is missing")
     }
-    for file in chain.map(\.file) + [record.averageFile].compactMap({ $0 }) {
+    for file in chain.map(\.file) + record.averages.map(\.file) {
       try CheckpointFile.verify(checkpointPath(file))
     }
   }
@@ -203,7 +236,7 @@ extension CheckpointRecord {
   /// Where the state lies, for a planner.
   /// - Parameter order: the index of the record's series among the planner's orders.
   public func point(order: Int) -> ReplicaProgress.StoredPoint {
-    .init(PathPoint(Iterate(order: order, n: n), position: position), hasAverage: averageFile != nil)
+    .init(PathPoint(Iterate(order: order, n: n), position: position), hasAverages: !averages.isEmpty)
   }
 }
 

@@ -139,7 +139,7 @@ public final class RunDatabase: Sendable {
           table.column("position", .integer)
         }
         table.column("file", .text).notNull().unique()
-        table.column("averageFile", .text)
+        table.column("averages", .text).notNull()
         table.column("parent", .integer)
         table.column("bytes", .integer).notNull()
         table.column("digest", .text).notNull()

@@ -67,7 +67,7 @@ public struct RunFolder: Sendable {
   }
 
   public func removeFiles(of record: CheckpointRecord) throws(StorageError) {
-    for file in [record.file, record.averageFile].compactMap({ $0 }) { try remove(checkpointPath(file)) }
+    for file in record.files { try remove(checkpointPath(file)) }
   }
 
   public func removeJournal() throws(StorageError) {
@@ -82,7 +82,7 @@ public struct RunFolder: Sendable {
 
   /// Removes what an interrupted run left in `checkpoints/`: files that no record names.
   public func removeOrphans(besides records: [CheckpointRecord]) {
-    let named = Set(records.flatMap { [$0.file, $0.averageFile].compactMap { $0 } })
+    let named = Set(records.flatMap(\.files))
     for file in checkpointFiles where !named.contains(file) { unlink(checkpointPath(file)) }
   }
 

@@ -44,7 +44,7 @@ import Testing
   @Test func theTableComparesOrders() throws {
     let command = try backtrail("train \(small) --order forward --order backward --evaluate every:2 --out run")
     #expect(command.status == 0)
-    for words in ["forward average 0.99", "backward", "neighbour noise", "gradient evaluations", "110"] {
+    for words in ["forward average exponential:0.99", "forward average polynomial:8", "backward", "neighbour noise", "gradient evaluations", "110"] {
       #expect(command.output.contains(words), "\(words)")
     }
     #expect(command.errors.contains("20 steps"))
@@ -65,6 +65,44 @@ import Testing
     let again = try backtrail("train \(small) --order backward --sampler file:batches --out b --json")
     #expect(try again.text("orders") == trained.text("orders"))
     #expect(try backtrail("train \(small) --initial a.safetensors --out c --json").status == 0)
+  }
+
+  @Test func averagesAfterTheFact() throws {
+    let line = "train \(small) --order forward --evaluate every:5 --checkpoint-every 8 --seeds 2 --json"
+    let trained = try backtrail("\(line) --average exponential:0.9 --average uniform --average polynomial:4 --out run")
+    #expect(try trained.text("averages").contains("forward average polynomial:4"))
+    // What the run kept is loaded, at its end too, where there is no multiple of --checkpoint-every.
+    let kept = try backtrail("average run --json")
+    #expect(kept.status == 0, "\(kept.errors)")
+    let averages = try #require(kept.json["averages"] as? [[String: Any]])
+    #expect(averages.count == 4 * 2)
+    for average in averages {
+      #expect(average["weightDistance"] as? Double == 0)
+      let digest = try #require(average["digest"] as? String)
+      #expect(try trained.text(average["average"] as? String == "forward" ? "orders" : "averages").contains(digest))
+    }
+    #expect(kept.json["gradientEvaluations"] as? Int == 0)
+    let asked = "average run --average uniform:12 --average exponential:0.8 --average uniform:6"
+    let table = try backtrail(asked)
+    #expect(table.output.contains("uniform:6: not near; --exact") && table.output.contains("with 40 gradient evaluations"))
+    let exact = try backtrail("\(asked) --seed 1 --exact --json")
+    #expect(exact.json["gradientEvaluations"] as? Int == 20)
+    #expect((exact.json["summary"] as? [[String: Any]])?.count == 4)
+    #expect(try backtrail("average run --iterate 16").status == 0)
+
+    #expect(try backtrail("\(line) --average none --out without").status == 0)
+    for (line, status, word) in [
+      ("average run --iterate 10", 78, "the nearest are at 8, 16, 20"), ("average run --iterate 10", 78, "--exact"),
+      ("average run --average uniform:21", 64, "--iterate"), ("average run --average uniform:x", 64, "uniform:200"),
+      ("average run --average uniform:5 --average uniform:5", 64, "twice"), ("average run --seed 7", 78, "--seed"),
+      ("average run --iterate 0", 64, "--iterate"), ("average without", 64, "--average"),
+      ("average without --average uniform:5", 78, "--exact"),
+    ] as [(String, Int32, String)] {
+      let command = try backtrail(line)
+      #expect(command.status == status, "\(line): \(command.errors)")
+      #expect(command.errors.contains(word), "\(line): \(command.errors)")
+    }
+    #expect(try backtrail("average without --average uniform:5 --exact").status == 0)
   }
 
   @Test func aConfigurationFileStandsForFlags() throws {
@@ -130,6 +168,9 @@ import Testing
       ("train --memory-budget 1MiB", 78, "--memory-budget is 1MiB"), ("train --optimizer moon", 64, "moon"),
       ("train --optimizer adam:2", 64, "adam:2"), ("train --weight-decay x", 64, "weight decay 'x'"),
       ("train --schedule moon", 64, "moon"), ("train --warm-up -1", 64, "--warm-up"),
+      ("train --average moon", 64, "moon"), ("train --average exponential:1", 64, "β above 0 and below 1"),
+      ("train --average polynomial:-1", 64, "γ from 0"), ("train --average uniform:5", 64, "uniform:5"),
+      ("average nowhere", 66, "nowhere"), ("average nowhere --average moon", 64, "uniform:L"),
       ("train --schedule-index moon", 64, "--schedule-index"), ("train --recalibrate 2", 78, "--recalibrate"),
       ("train --augment moon", 64, "moon"), ("train --data synthetic --augment flip", 78, "flip"),
       ("train --data cifar10:empty", 66, "data_batch_1.bin"), ("train --data cifar100:empty", 66, "train.bin"),

@@ -10,7 +10,7 @@ import Testing
 
   private let options = """
     --model mlp:64 --steps 1500 --evaluate every:50 --evaluation-examples 100 --order forward --order backward \
-    --order tail:50 --order sliding:3 --checkpoint-every 200
+    --order tail:50 --order sliding:3 --average exponential:0.99 --average uniform --average polynomial:8 --checkpoint-every 200
     """.split(separator: " ").map(String.init)
 
   /// - Parameter extra: options; they replace those above.
@@ -64,6 +64,8 @@ import Testing
     #expect(stopped.errors.contains("backtrail resume"))
     let resumed = try resume("stopped")
     #expect(try resumed.text("orders") == undisturbed.text("orders"))
+    #expect(try resumed.text("averages") == undisturbed.text("averages"))
+    #expect((resumed.json["averages"] as? [[String: Any]])?.count == 3)
     let total = try #require(undisturbed.json["gradientEvaluations"] as? Int)
     let rest = try #require(resumed.json["gradientEvaluations"] as? Int)
     #expect(rest < total)
@@ -79,8 +81,8 @@ import Testing
     let extended = try Command(["resume", "run", "--steps", "60", "--json"], in: folder.path)
     #expect(try extended.text("orders") == long.text("orders"))
     #expect(try extended.text("averages") == long.text("averages"))
-    // Forward goes on at 35; tail's head at its end, after 35 of its batches, with two teeth of 5 updates.
-    #expect(extended.json["gradientEvaluations"] as? Int == 25 + 20 + 2 * 5)
+    // Forward goes on at its end, 40; tail's head at its end, after 35 of its batches, with two teeth of 5 updates.
+    #expect(extended.json["gradientEvaluations"] as? Int == 20 + 20 + 2 * 5)
     #expect(try Command(["resume", "run", "--steps", "50"], in: folder.path).status == 64)
   }
 
@@ -129,7 +131,7 @@ import Testing
 
   /// The checkpoints that a longer run begins at stay until it has, whatever comes in the meantime.
   @Test func aBudgetKeepsWhatIsStillNeeded() throws {
-    let options = ["--average-decay", "0", "--seeds", "6", "--steps", "200", "--evaluate", "every:100"]
+    let options = ["--average", "none", "--seeds", "6", "--steps", "200", "--evaluate", "every:100"]
     let train = ["train", "--out", "run", "--checkpoint-every", "50", "--disk-budget", "210KiB", "--lanes", "1"] + options
     #expect(try Command(train + ["--order", "forward"], in: folder.path).status == 0)
     let resumed = try Command(["resume", "run", "--steps", "400", "--json"], in: folder.path)
@@ -175,5 +177,6 @@ import Testing
     let resumed = try resume("run")
     #expect(resumed.errors.contains(".ckpt"))
     #expect(try resumed.text("orders") == undisturbed.text("orders"))
+    #expect(try resumed.text("averages") == undisturbed.text("averages"))
   }
 }

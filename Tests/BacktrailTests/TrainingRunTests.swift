@@ -43,7 +43,7 @@ private func digests(_ result: RunResult) -> [String: String] {
   /// Promise 1, for everything the command line can vary.
   @Test func bitsDependOnTheMathematicsAlone() async throws {
     let expected = digests(try await train(settings { $0.lanes = 1 }, in: folder, name: "one"))
-    #expect(expected.count == (9 + 1) * 4)
+    #expect(expected.count == (9 + 2) * 4)
     for lanes in [2, 3] {
       #expect(digests(try await train(settings { $0.lanes = lanes }, in: folder, name: "\(lanes)")) == expected)
     }
@@ -55,7 +55,7 @@ private func digests(_ result: RunResult) -> [String: String] {
       }
       let found = digests(try await train(alone, in: folder, name: "\(order) alone"))
       #expect(found.isSubset(of: expected), "\(order)")
-      #expect(found.count == (order == "forward" ? 4 : 2))
+      #expect(found.count == (order == "forward" ? 6 : 2))
     }
   }
 
@@ -172,7 +172,7 @@ private func digests(_ result: RunResult) -> [String: String] {
     let result = try await run.train(listener: listener)
     let stored = try StoredRun(path)
     #expect(stored.status == "finished")
-    #expect(stored.observations.count == 9 * 4)
+    #expect(stored.observations.count == 10 * 4)
     #expect(stored.result?.gradientEvaluations == result.gradientEvaluations)
     #expect(StoredRun.list(in: folder.path).map(\.run) == [path])
   }
@@ -275,7 +275,8 @@ private func digests(_ result: RunResult) -> [String: String] {
       ("--steps", { $0.steps = 0 }), ("--batch-size", { $0.batchSize = 0 }), ("--seeds", { $0.seeds = 0 }),
       ("--learning-rate", { $0.learningRate = -1 }), ("--learning-rate", { $0.learningRate = .nan }),
       ("--learning-rate", { $0.learningRate = 1e300 }), ("--lanes", { $0.lanes = 0 }), ("--seed", { $0.seed = -1 }),
-      ("--average-decay", { $0.averageDecay = 1 }), ("--evaluation-examples", { $0.evaluationExamples = 0 }),
+      ("--average", { $0.average = ["exponential:1"] }), ("twice", { $0.average = ["uniform", "polynomial:0"] }),
+      ("--average none", { $0.average = ["uniform", "none"] }), ("--evaluation-examples", { $0.evaluationExamples = 0 }),
       ("twice", { $0.order = ["forward", "forward"] }), ("sideways", { $0.order = ["sideways"] }),
       ("often", { $0.evaluate = "often" }), ("iterate 31", { $0.evaluate = "at:31" }), ("'best'", { $0.sampler = "best" }),
       ("file:", { $0.sampler = "file:" }),

@@ -40,9 +40,9 @@ private final class DigestRecorder: IterateObserver {
     }
   }
 
-  func observeAverage(n: Int, replica: Int, state: borrowing TrainingState, workspace: inout Void) {
+  func observeAverage(_ index: Int, n: Int, replica: Int, state: borrowing TrainingState, workspace: inout Void) {
     let digest = state.digest
-    digests.withLock { $0[Key(replica: replica, order: -1, n: n)] = digest }
+    digests.withLock { $0[Key(replica: replica, order: -1 - index, n: n)] = digest }
   }
 }
 
@@ -61,13 +61,13 @@ private final class DigestRecorder: IterateObserver {
     var planner = ReplayPlanner(orders: orders, points: points)
     planner.replicas = [ReplicaProgress(), ReplicaProgress()]
     planner.lanes = lanes
-    planner.averagesForward = true
+    planner.averageCount = 2
     planner.memorySlots = memorySlots
     planner.slotCosts = SlotCosts(step: 1, write: 3, read: 1)
     let recorder = DigestRecorder()
     let engine = ReplayEngine(
       maps: Self.maps, initialStates: [.kept(StoredState(try initial(0))), .kept(StoredState(try initial(1)))], observer: recorder,
-      averageDecay: 0.75, diskSlots: FakeDisk())
+      averages: [.exponential(0.75), .uniform], diskSlots: FakeDisk())
     let plan = planner.plan()
     let progress = ReplayProgress()
     let summary = try await engine.run(plan, lanes: lanes, progress: progress)
@@ -115,6 +115,7 @@ private final class DigestRecorder: IterateObserver {
     for replica in 0..<2 {
       var state = try initial(replica)
       var average = TrainingState(values: try StateBuffer(count: 3))
+      var mean = TrainingState(values: try StateBuffer(count: 3))
       var nothing: Void = ()
       for n in 1...9 {
         Self.maps[replica].apply(batch: n, position: n - 1, to: &state.values, workspace: &nothing)
@@ -122,8 +123,11 @@ private final class DigestRecorder: IterateObserver {
         for _ in 0..<n { power *= 0.75 }
         average.values.move(toward: state.values, by: Float(0.25 / (1 - power)))
         average.updateCount = n
+        mean.values.move(toward: state.values, by: Float(1 / Double(n)))
+        mean.updateCount = n
         if [1, 4, 9].contains(n) {
           #expect(digests[.init(replica: replica, order: -1, n: n)] == average.digest)
+          #expect(digests[.init(replica: replica, order: -2, n: n)] == mean.digest)
         }
       }
     }

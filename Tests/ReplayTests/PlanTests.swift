@@ -41,9 +41,10 @@ struct PlanChecker {
       let order = plan.orders[point.point.iterate.order]
       let sequence = SpelledOut.batches(order, point.point.iterate.n).prefix(point.point.position)
       lane = Lane(replica: replica, sequence: Array(sequence))
-      if point.hasAverage { averages[replica] = lane.sequence }
+      if point.hasAverages { averages[replica] = lane.sequence }
     case .checkpoint:
-      guard let interval = plan.checkpointInterval, lane.sequence.count % interval == 0 else {
+      let isAveraged = averages[lane.replica] == lane.sequence
+      guard let interval = plan.checkpointInterval, lane.sequence.count % interval == 0 || isAveraged else {
         throw Failure.checkpointAt(lane.sequence.count)
       }
       checkpoints.append(lane.sequence)
@@ -75,7 +76,7 @@ struct PlanChecker {
         }
         observed[iterate, default: 0] += 1
       }
-    case .observeAverage(let n):
+    case .observeAverages(let n):
       guard averages[lane.replica] == Array(1...n), lane.sequence == Array(1...n) else {
         throw Failure.wrongAverage(n)
       }
@@ -148,7 +149,7 @@ private func leastUpdates(_ orders: [CompositionOrder], _ points: [Int]) -> Int 
     planner.replicas = Array(repeating: ReplicaProgress(), count: replicas)
     planner.lanes = lanes
     planner.observationCost = 2
-    planner.averagesForward = averages
+    planner.averageCount = averages ? 2 : 0
     planner.memorySlots = memorySlots
     planner.slotCosts = SlotCosts(step: 1, write: 3, read: 1)
     return planner.plan()
@@ -162,6 +163,7 @@ private func leastUpdates(_ orders: [CompositionOrder], _ points: [Int]) -> Int 
     #expect(checker.observed.count == plan.orders.count * points.count)
     if plan.orders.contains(.forward) && plan.averageObservationCount > 0 {
       #expect(checker.averagesObserved == Dictionary(uniqueKeysWithValues: points.map { ($0, plan.replicas) }))
+      #expect(plan.averageObservationCount == 2 * points.count * plan.replicas)
     }
   }
 
@@ -217,14 +219,14 @@ private func leastUpdates(_ orders: [CompositionOrder], _ points: [Int]) -> Int 
           progress.stored.append(
             .init(
               PathPoint(iterate, position: Int.random(in: 1...count, using: &random)),
-              hasAverage: chosen[iterate.order] == .forward && Bool.random(using: &random)))
+              hasAverages: chosen[iterate.order] == .forward && Bool.random(using: &random)))
         }
         return progress
       }
       var planner = ReplayPlanner(orders: chosen, points: points)
       planner.replicas = replicas
       planner.lanes = Int.random(in: 1...3, using: &random)
-      planner.averagesForward = true
+      planner.averageCount = 3
       if Bool.random(using: &random) {
         planner.memorySlots = Int.random(in: 0...1, using: &random)
         planner.slotCosts = SlotCosts(step: 1, write: 4, read: 2, start: 1)
@@ -248,7 +250,7 @@ private func leastUpdates(_ orders: [CompositionOrder], _ points: [Int]) -> Int 
             let point = stored.point
             let batches = Array(SpelledOut.batches(chosen[point.iterate.order], point.iterate.n).prefix(point.position))
             let isAveraged = batches.count <= lastForward && batches == Array(1...batches.count)
-            return isAveraged && !stored.hasAverage ? nil : batches
+            return isAveraged && !stored.hasAverages ? nil : batches
           })
         var made: Set<[Int]> = []
         for iterate in missing {
@@ -272,6 +274,35 @@ private func leastUpdates(_ orders: [CompositionOrder], _ points: [Int]) -> Int 
         #expect(checker.observed.values.reduce(0, +) >= plan.observationCount)
       }
     }
+  }
+
+  /// Averages are stored at the end of forward's path too, unless nothing is stored or they are there.
+  @Test func averagesAreStoredWhereForwardEnds() throws {
+    for (interval, averages, stored, expected) in [
+      (4, 2, nil, [4, 8, 11]), (4, 0, nil, [4, 8]), (11, 2, nil, [11]), (100, 1, nil, [11]), (nil, 2, nil, []),
+      (4, 2, 8, [11]), (4, 2, 11, []),
+    ] as [(Int?, Int, Int?, [Int])] {
+      var planner = ReplayPlanner(orders: [.forward, .window(3)], points: [5, 11])
+      planner.observedOrders = 0..<1
+      planner.averageCount = averages
+      planner.checkpointInterval = interval
+      planner.replicas[0].stored = stored.map {
+        [.init(PathPoint(Iterate(order: 0, n: 11), position: $0), hasAverages: true)]
+      } ?? []
+      if stored != nil { planner.replicas[0].observed = [Iterate(order: 0, n: 5), Iterate(order: 0, n: 11)] }
+      if stored != nil { planner.replicas[0].averagesObserved = [5] }
+      let plan = planner.plan()
+      let checker = try PlanChecker.followInOrder(plan, stored: planner.replicas.map(\.stored))
+      #expect(checker.checkpoints.map(\.count) == expected, "\(String(describing: interval)) \(averages)")
+      #expect(plan.storesStates == !expected.isEmpty)
+    }
+    // A plan for what is missing before the end stores nothing there.
+    var planner = ReplayPlanner(orders: [.forward], points: [5, 11])
+    planner.averageCount = 1
+    planner.checkpointInterval = 100
+    planner.replicas[0].observed = [Iterate(order: 0, n: 11)]
+    planner.replicas[0].averagesObserved = [11]
+    #expect(!planner.plan().storesStates)
   }
 
   @Test func knownCosts() {
