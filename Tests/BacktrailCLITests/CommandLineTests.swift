@@ -41,6 +41,55 @@ import Testing
     #expect(shown["status"] as? String == "finished")
   }
 
+  @Test func planShowsWhatElseWouldCost() throws {
+    let line = "plan \(small) --order forward --order tail:5 --evaluate every:5 --lanes 2"
+    let plan = try backtrail(line + " --json").json
+    let neighbours = try #require(plan["neighbours"] as? [[String: Any]])
+    func cost(_ change: String, _ key: String) throws -> Double {
+      let found = try #require(neighbours.first { $0["change"] as? String == change }, "\(change)")
+      return try #require((found["cost"] as? [String: Any])?[key] as? Double)
+    }
+    #expect(try cost("--order forward alone", "gradientEvaluations") == 20)
+    // A lane has its own state and workspace.
+    #expect(try cost("--lanes 1", "peakBytes") < (try #require(plan["predictedPeakBytes"] as? Double)))
+    #expect(try cost("--evaluate every:2", "diskBytes") > (try #require(plan["predictedDiskBytes"] as? Double)))
+    let table = try backtrail(line)
+    for words in ["instead", "--order tail:10 for tail:5", "--checkpoint-every 0", "measured here", "to encode"] {
+      #expect(table.output.contains(words), "\(words)")
+    }
+  }
+
+  @Test func frontierComparesAndDraws() throws {
+    let options = "--model mlp:8 --steps 60 --evaluation-examples 40 --batch-size 16 --evaluate every:5 --seeds 3"
+    let command = try backtrail(
+      "frontier \(options) --order backward --order tail:5 --order splice:5 --baseline cosine --baseline batch:4 "
+        + "--sweep checkpoint-every=0,20 --out run --csv points.csv --chart front.svg --curves curves.svg --json")
+    #expect(command.status == 0, "\(command.errors)")
+    let points = try #require(command.json["points"] as? [[String: Any]])
+    #expect(Set(points.compactMap { $0["series"] as? String }).isSuperset(of: ["forward", "backward", "tail:5", "splice:5"]))
+    let comparison = try #require(command.json["comparison"] as? [[String: Any]])
+    #expect(comparison.compactMap { $0["series"] as? String }.suffix(2) == ["forward, cosine", "forward, batch × 4, η × 4"])
+    #expect((command.json["knobs"] as? [[String: Any]])?.count == 3)
+    let csv = try String(contentsOfFile: folder("points.csv"), encoding: .utf8).split(separator: "\n")
+    #expect(csv.count == points.count + 1)
+    #expect(csv.allSatisfy { $0.split(separator: ",", omittingEmptySubsequences: false).count == 19 })
+    for chart in ["front.svg", "curves.svg"] {
+      #expect(try String(contentsOfFile: folder(chart), encoding: .utf8).hasPrefix("<svg"))
+    }
+    let again = try backtrail("frontier --run run --no-distance --all-points")
+    #expect(again.status == 0)
+    for words in ["loss error", "splice:5", "Skill", "exact"] { #expect(again.output.contains(words), "\(words)") }
+  }
+
+  @Test(arguments: [
+    ("--sweep depth=3", 64), ("--baseline sgd", 64), ("--chart a.png", 64), ("--run nowhere", 66), ("--run nowhere --sweep all", 64),
+    ("--model mlp:8 --steps 20 --chart nowhere/a.svg", 73),
+  ]) func frontierRefuses(options: String, status: Int32) throws {
+    let command = try backtrail("frontier \(options)")
+    #expect(command.status == status, "\(command.errors)")
+    #expect(!command.errors.isEmpty)
+  }
+
   @Test func theTableComparesOrders() throws {
     let command = try backtrail("train \(small) --order forward --order backward --evaluate every:2 --out run")
     #expect(command.status == 0)

@@ -71,7 +71,7 @@ import Testing
       """
       train \(small) --order backward --order tail:5@every:3 --evaluate at:7,40 --seed 3 --seeds 2 --sampler replacement --batch-size 8 \
       --learning-rate 0.003 --optimizer adamw:0.8,0.95 --weight-decay 0.2 --schedule cosine:0.1 --warm-up 4 \
-      --schedule-index batch --average-decay 0.5 --evaluation-batch-size 7 --lanes 1 --kernel-threads 2 --checkpoint-every 9 \
+      --schedule-index batch --average exponential:0.5 --average uniform --evaluation-batch-size 7 --lanes 1 --kernel-threads 2 --checkpoint-every 9 \
       --checkpoint-chain 1 --checkpoint-level 2 --memory-budget 200MiB --disk-budget 1234567 --tolerance 0.01 \
       --initial start.safetensors --out run
       """.split(separator: " ").map(String.init) + ["--order", "file:it's an order $HOME.txt"]

@@ -136,8 +136,11 @@ import Testing
     for options in ["--slots 0 --disk-slots 5 --least updates", "--disk-slots 1", "--sweep --tiers disk"] {
       let full = try shell("ulimit -f 40; $B rewind wide --order backward --from 60 \(options)")
       #expect(full.status == 74, "\(options): \(full.errors)")
-      #expect(full.errors.contains("slots-"), "\(options): \(full.errors)")
-      #expect(try FileManager.default.contentsOfDirectory(atPath: folder("wide")).allSatisfy { !$0.hasPrefix("slots") })
+      // Times are measured where they decide, and that writes a state too.
+      #expect(full.errors.contains("slots-") || full.errors.contains(".calibration-"), "\(options): \(full.errors)")
+      #expect(try FileManager.default.contentsOfDirectory(atPath: folder("wide")).allSatisfy {
+        !$0.hasPrefix("slots") && !$0.hasPrefix(".calibration")
+      })
     }
     // More than a pipe takes in.
     let closed = try shell(

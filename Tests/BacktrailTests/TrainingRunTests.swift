@@ -172,7 +172,7 @@ private func digests(_ result: RunResult) -> [String: String] {
     let result = try await run.train(listener: listener)
     let stored = try StoredRun(path)
     #expect(stored.status == "finished")
-    #expect(stored.observations.count == 10 * 4)
+    #expect(stored.observations.count == (9 + 2) * 4)
     #expect(stored.result?.gradientEvaluations == result.gradientEvaluations)
     #expect(StoredRun.list(in: folder.path).map(\.run) == [path])
   }
