@@ -197,11 +197,26 @@ public struct Experiment: Sendable {
 
   /// Where replays of all seeds start: from states in memory, or from ones made anew where the budget has no room.
   func replayStarts() throws -> [InitialState] {
-    try maps.indices.map { replica in
-      keepsInitialStates
-        ? .kept(StoredState(try initialState(replica: replica)))
-        : .made { try writeInitialState(replica: replica, to: &$0) }
+    guard keepsInitialStates else {
+      return maps.indices.map { replica in .made { try writeInitialState(replica: replica, to: &$0) } }
     }
+    guard startPrecision != .float32 else {
+      return try maps.indices.map { .kept(StoredState(try initialState(replica: $0))) }
+    }
+    let slots = try PackedSlots(
+      count: maps.count, stateCount: stateCount, roundedCount: stateCount, precision: startPrecision)
+    var state = TrainingState(values: try StateBuffer(count: stateCount))
+    for replica in maps.indices {
+      try writeInitialState(replica: replica, to: &state.values)
+      slots.save(state, slot: replica)
+    }
+    return maps.indices.map { .slot(slots, $0) }
+  }
+
+  /// Of the initial states that replays start from.
+  var keptStartBytes: Int {
+    guard keepsInitialStates else { return 0 }
+    return maps.count * (startPrecision == .float32 ? stateBytes : stateBytes / 2)
   }
 }
 

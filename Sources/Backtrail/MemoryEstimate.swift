@@ -32,12 +32,12 @@ extension Experiment {
   ) -> MemoryEstimate {
     let lanes = min(lanes, max(1, plan.taskCount))
     let data = dataset.byteCount
-    let kept = plan.memorySlots + (keepsInitialStates ? maps.count : 0) + plan.averagesKept * maps.count
+    let kept = plan.memorySlots + plan.averagesKept * maps.count
     var terms = [
       MemoryEstimate.Term(name: "data set", bytes: data),
       MemoryEstimate.Term(name: "program and libraries", bytes: max(0, process.current - data)),
       MemoryEstimate.Term(name: "states of lanes", bytes: lanes * stateBytes),
-      MemoryEstimate.Term(name: "initial states, slots and averages", bytes: kept * stateBytes),
+      MemoryEstimate.Term(name: "initial states, slots and averages", bytes: keptStartBytes + kept * stateBytes),
       MemoryEstimate.Term(
         name: "activations", bytes: lanes * maps[0].workspaceBytes(arenaCount: arenaCount)),
       MemoryEstimate.Term(
@@ -45,7 +45,7 @@ extension Experiment {
         bytes: lanes * Self.laneOverhead + Self.runOverhead + (isOpen ? 0 : Self.databaseOverhead)),
     ]
     if plan.storesStates || plan.diskSlots > 0 {
-      var bytes = min(Self.codecOverhead, 10 * stateBytes)
+      var bytes = min(Self.codecOverhead, 5 * stateBytes)
       // A difference needs its parent, and what an allocator keeps of the one before.
       if configuration.checkpointChain > 0 { bytes += 2 * stateBytes }
       terms.append(MemoryEstimate.Term(name: "checkpoint codec", bytes: lanes * bytes))
@@ -61,7 +61,7 @@ extension Experiment {
   /// What products arrange on a lane's thread, with its stack, what encoding a checkpoint takes, what observations
   /// take on their way to the database, and what opening it takes: measured.
   private static let laneOverhead = 1 << 20
-  private static let codecOverhead = 12 << 20
+  private static let codecOverhead = 6 << 20
   private static let runOverhead = 1 << 19
   private static let databaseOverhead = 10 << 20
 }

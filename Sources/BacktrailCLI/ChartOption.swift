@@ -14,6 +14,11 @@ struct ChartOption: ParsableArguments {
     return text
   }
 
+  /// Says before any work is done that the chart can't be written.
+  func check() throws {
+    if let chart { try checkFolder(of: chart) }
+  }
+
   func write(_ make: () -> Chart) throws {
     if let chart { try writeFile(make().svg(), to: chart) }
   }

@@ -65,6 +65,7 @@ struct FrontierCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
+    for path in [csv, curves, chart.chart].compactMap({ $0 }) { try checkFolder(of: path) }
     let training = if let run { try TrainingRun.open(run) } else { try await train() }
     var frontier = try await training.frontier(from: compareFrom, measuresDistance: distance)
     var baselines: [BaselineResult] = []

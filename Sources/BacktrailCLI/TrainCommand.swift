@@ -21,6 +21,7 @@ struct TrainCommand: AsyncParsableCommand {
   var json = false
 
   func run() async throws {
+    try chart.check()
     let configuration = try options.configuration()
     let experiment = try Experiment(configuration, initial: try await InitialTensors.read(configuration.initial))
     let run = try TrainingRun.create(experiment, at: out ?? RunNames.new())
@@ -60,6 +61,7 @@ struct ResumeCommand: AsyncParsableCommand {
   var json = false
 
   func run() async throws {
+    try chart.check()
     let run = try TrainingRun.open(
       runFolder, steps: steps, lanes: lanes, memoryBudget: memoryBudget, allowNumericsChange: allowNumericsChange)
     let result = try await follow(run, isQuiet: json)

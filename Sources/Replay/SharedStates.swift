@@ -29,6 +29,8 @@ public final class StoredState: Sendable {
 public enum InitialState: Sendable {
   /// In memory.
   case kept(StoredState)
+  /// In a slot that holds fewer bits than a state has: what it gives back is the start.
+  case slot(any SlotStorage, Int)
   /// Made whenever it is wanted, where memory is scarce: the same values each time.
   case made(@Sendable (inout StateBuffer) throws -> Void)
 
@@ -36,6 +38,8 @@ public enum InitialState: Sendable {
     switch self {
     case .kept(let stored):
       stored.read { state.copy(from: $0) }
+    case .slot(let storage, let slot):
+      try storage.load(slot: slot, into: &state)
     case .made(let make):
       try make(&state.values)
       state.updateCount = 0
