@@ -66,7 +66,6 @@ package struct AdaptiveObservation {
         outcome.isComplete = true
         return outcome
       }
-      let before = outcome.estimatedError
       outcome.points = (outcome.points + affordable).sorted()
       guard isObserved(outcome.points) else { return outcome }
       if isChecked {
@@ -78,7 +77,9 @@ package struct AdaptiveObservation {
           outcome.isComplete = true
           return outcome
         }
-        if before > 0, before.isFinite { shortfall *= max(1, found / before) }
+        // Held against what was expected just there: cheap n are checked first, and curves bend most where n is small.
+        let expected = shortfall * mean(affordable.map(refiner.error(at:)))
+        if expected > 0, expected.isFinite { shortfall *= max(1, found / expected) }
       }
     }
   }

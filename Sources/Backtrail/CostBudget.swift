@@ -65,15 +65,18 @@ extension Experiment {
       }
       within.configuration.costBudget = budget.calibrated(calibration, lanes: within.configuration.lanes)
     }
-    let adapted = within.adapted(to: []).experiment
-    let least = zip(adapted.orders, adapted.points).reduce(0) { sum, part in
-      sum + ReplayPlanner.gradientEvaluations(of: part.0, points: part.1)
-    } * maps.count
-    guard let updates = within.configuration.costBudget?.updates, Double(least) <= updates else {
+    var least = within.adapted(to: []).experiment
+    for case .fixed(let order) in wishes.map(\.order) where order != .backward && !least.orders.contains(order) {
+      // It is observed where the others turn out to be, the last n at least.
+      least.orders.append(order)
+      least.points.append([configuration.steps])
+    }
+    let evaluations = least.plan().gradientEvaluations
+    guard let updates = within.configuration.costBudget?.updates, Double(evaluations) <= updates else {
       throw RunError.impossible(
         """
         --cost-budget \(budget) is \(Int(within.configuration.costBudget?.updates ?? 0)) gradient evaluations, but the least \
-        these orders need is \(least); give more, or take fewer --steps, --order or --seeds
+        these orders need is \(evaluations); give more, or take fewer --steps, --order or --seeds
         """)
     }
     return within

@@ -63,6 +63,12 @@ struct ObservationRefiner {
     return points.indices.dropLast().reduce(0) { $0 + error(after: $1) * Double(gap(after: $1)) } / Double(last)
   }
 
+  /// The mean absolute error of the line at n.
+  func error(at n: Int) -> Double {
+    guard let above = points.firstIndex(where: { $0 >= n }), above > 0, points[above] > n else { return 0 }
+    return error(after: above - 1)
+  }
+
   /// One n in each gap, first those that lower the error most for what they cost.
   /// - Parameter cost: of observing an n.
   func next(cost: (Int) -> Double) -> [Int] {

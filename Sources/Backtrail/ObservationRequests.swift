@@ -107,7 +107,14 @@ struct ObservationRequests {
     let charge = (experiment.configuration.costBudget?.observationCharge ?? 0) * (1 + sharedObservations)
     guard budget < Double(points.reduce(0, +)) + charge * Double(points.count) else { return nil }
     let left = budget - charge * Double(points.count)
-    func cost(_ size: Int) -> Double { Double(ReplayPlanner.gradientEvaluations(of: .splice(size), points: points)) }
+    // Its head is forward's own path, and there already where forward is asked for.
+    let isForwardWanted = experiment.wishes.contains { if case .fixed(.forward) = $0.order { true } else { false } }
+    let orders: [CompositionOrder] = isForwardWanted ? [.forward] : []
+    func cost(_ size: Int) -> Double {
+      let planned = [[steps]].prefix(orders.count) + [points]
+      let plan = ReplayPlanner(orders: orders + [.splice(size)], points: Array(planned)).plan()
+      return Double(plan.gradientEvaluations - (isForwardWanted ? steps : 0))
+    }
     var (fits, tooMuch) = (1, steps)
     while tooMuch - fits > 1 {
       let middle = (fits + tooMuch) / 2
