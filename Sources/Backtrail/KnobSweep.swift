@@ -1,4 +1,3 @@
-import Datasets
 import Foundation
 import Replay
 import Storage
@@ -54,15 +53,18 @@ public struct KnobPoint: Codable, Sendable {
 
 /// Trains a small run for each value of some knobs, one after the other.
 public struct KnobSweep: Sendable {
+  /// Trains a run with these settings in a new folder. In a process of its own, or its memory is that of everything before it too.
+  public typealias Training = @Sendable (_ settings: RunSettings, _ path: String) async throws -> RunResult
+
   private let settings: RunSettings
-  private let dataset: Dataset
+  private let train: Training
   /// Where runs are kept while they are measured.
   private let folder: String
 
   /// - Parameters:
   ///   - settings: of the run that is varied; its orders and schedule are replaced by smaller ones.
   ///   - run: its folder takes the small runs while they last.
-  public init(_ settings: RunSettings, beside run: TrainingRun) throws {
+  public init(_ settings: RunSettings, beside run: TrainingRun, train: @escaping Training) {
     var small = settings
     let steps = run.experiment.configuration.steps
     small.order = [CompositionOrder.forward, .backward].map(\.description)
@@ -70,7 +72,7 @@ public struct KnobSweep: Sendable {
     small.evaluate = EvaluationSchedule.every(max(1, steps / 10)).description
     small.costBudget = nil
     self.settings = small
-    dataset = run.experiment.dataset
+    self.train = train
     folder = run.folder.sweepPath
   }
 
@@ -78,6 +80,7 @@ public struct KnobSweep: Sendable {
   /// - Returns: the run as asked first.
   public func measure(_ knobs: [Knob], didRefuse: (String) -> Void) async throws -> [KnobPoint] {
     try? FileManager.default.removeItem(atPath: folder)
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(atPath: folder) }
     let asked = try await measure(settings, knob: "", value: "", against: nil)
     var points = [asked.point]
@@ -104,7 +107,7 @@ public struct KnobSweep: Sendable {
     case "checkpoint-level": return ["1", "9"]
     case "checkpoint-chain": return ["0", "8"]
     case "disk-budget": return parts(asked.storedBytes, [0.5, 0.25])
-    case "memory-budget": return parts(asked.peakBytes, [1.05, 0.95, 0.85])
+    case "memory-budget": return parts(asked.peakBytes, [1.2, 1, 0.85, 0.7])
     case "start-precision": return CheckpointPrecision.allCases.map(\.description)
     default: return Set([1, ProcessInfo.processInfo.activeProcessorCount]).sorted().map(String.init)
     }
@@ -113,14 +116,12 @@ public struct KnobSweep: Sendable {
   private func measure(
     _ settings: RunSettings, knob: String, value: String, against asked: RunResult?
   ) async throws -> (point: KnobPoint, result: RunResult) {
-    let configuration = try RunConfiguration(settings)
-    let initial = try await InitialTensors.read(configuration.initial)
-    FloatBuffer.returnFreedMemory()
-    ResidentMemory.resetPeak()
+    // What can't be understood is said before a run is made for it.
+    _ = try RunConfiguration(settings)
     let path = "\(folder)/\(knob)-\(value)"
-    let run = try TrainingRun.create(try Experiment(configuration, initial: initial, dataset: dataset), at: path)
-    let result = try await run.train()
     defer { try? FileManager.default.removeItem(atPath: path) }
+    let result = try await train(settings, path)
+    let run = try TrainingRun.open(path)
     let point = KnobPoint(
       knob: knob, value: value, gradientEvaluations: result.gradientEvaluations, seconds: result.wallSeconds,
       peakBytes: result.peakResidentBytes, storedBytes: run.folder.byteCount, recallEvaluations: try run.meanRecallEvaluations(),

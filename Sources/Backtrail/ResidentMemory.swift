@@ -23,13 +23,6 @@ public enum ResidentMemory {
     #endif
   }
 
-  /// Lets `peakBytes` begin anew at what is resident now, where the system can do that.
-  static func resetPeak() {
-    #if os(Linux)
-      try? "5".write(toFile: "/proc/self/clear_refs", atomically: false, encoding: .utf8)
-    #endif
-  }
-
   /// Both at one time.
   struct Sizes: Sendable {
     let current = currentBytes

@@ -12,7 +12,7 @@ func curveChart(
   let possible = quantity == .testLoss ? 0...Double.infinity : 0...1
   let series = observed.map { series in
     Chart.Series(
-      series.name,
+      legendName(series.name),
       points: series.curve(quantity).filter { $0.n >= first }.map { n, estimate in
         let interval = isBanded && estimate.halfWidth != nil ? estimate.interval.clamped(to: possible) : nil
         return Chart.Point(x: Double(n), y: estimate.mean, interval: interval)
@@ -30,7 +30,7 @@ func curveChart(
 /// The neighbour noise along each curve; nil where none is observed evenly and often.
 func noiseChart(_ observed: [ObservedSeries], of configuration: RunConfiguration) -> Chart? {
   let series = observed.map { series in
-    Chart.Series(series.name, points: series.noise().map { Chart.Point(x: Double($0.n), y: $0.noise) })
+    Chart.Series(legendName(series.name), points: series.noise().map { Chart.Point(x: Double($0.n), y: $0.noise) })
   }
   guard series.contains(where: { $0.points.count > 1 }) else { return nil }
   return Chart(
@@ -75,7 +75,7 @@ func frontierChart(_ frontier: Frontier, of configuration: RunConfiguration) -> 
         "best free guess", style: .reference,
         points: [first, last].map { Chart.Point(x: Double($0.gradientEvaluations), y: guess.lossError.mean) }))
   }
-  series += families.map { name in Chart.Series(name, style: .marks, points: shown.filter { $0.series == name }.map(point)) }
+  series += families.map { name in Chart.Series(legendName(name), style: .marks, points: shown.filter { $0.series == name }.map(point)) }
   return Chart(
     title: title(configuration), note: over(frontier.seeds, intervals: "Bars"),
     x: Chart.Axis("gradient evaluations", isLogarithmic: true),
@@ -86,6 +86,11 @@ func frontierChart(_ frontier: Frontier, of configuration: RunConfiguration) -> 
 func title(_ configuration: RunConfiguration) -> String {
   let batch = configuration.batchSize.map { ", batch \($0)" } ?? ""
   return "\(configuration.model) on \(dataName(configuration))\(batch), learning rate \(configuration.learningRate)"
+}
+
+/// A series' name where there is little room: averages are all of forward.
+private func legendName(_ series: String) -> String {
+  series.hasPrefix("forward average ") ? String(series.dropFirst("forward ".count)) : series
 }
 
 /// A data set's name without a path or a long list of options.

@@ -76,7 +76,7 @@ struct FrontierCommand: AsyncParsableCommand {
     frontier.comparison += baselines.map(\.summary)
     if !sweep.isEmpty {
       note("sweep")
-      frontier.knobs = try await KnobSweep(try options.settings(), beside: training).measure(sweep.flatMap { $0 }) { note($0) }
+      frontier.knobs = try await KnobSweep(try options.settings(), beside: training, train: trainInAnotherProcess).measure(sweep.flatMap { $0 }) { note($0) }
     }
     if json {
       try printJSON(frontier)

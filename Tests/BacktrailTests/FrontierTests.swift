@@ -71,10 +71,10 @@ import Testing
     // An order is never better than a guess by being one: forward's own curve has no skill.
     #expect(frontier.points.first { $0.series == "forward" && $0.schedule == "every:1" }?.hasSkill == false)
     // What automatic schedules would have seen costs more the less they may err.
-    let costs = [0.02, 0.005, 0.001].compactMap { error in
+    let costs = [0.02, 0.01, 0.005, 0.002, 0.001, 0.0005].compactMap { error in
       frontier.points.first { $0.schedule == "auto:\(error)" }?.gradientEvaluations
     }
-    #expect(costs.count == 3 && costs == costs.sorted())
+    #expect(costs.count > 2 && costs == costs.sorted())
   }
 
   @Test func whatCanNotBeComparedIsSaid() async throws {
@@ -113,7 +113,10 @@ import Testing
     let run = try await trained("run") { $0.evaluate = "every:40" }
     let knobs = try [Knob("checkpoint-every=0,20"), Knob("lanes=1"), Knob("start-precision=bfloat16"), Knob("memory-budget=1MiB")]
     var refused: [String] = []
-    let points = try await KnobSweep(settings { $0.evaluate = "every:40" }, beside: run).measure(knobs) { refused.append($0) }
+    let sweep = KnobSweep(settings { $0.evaluate = "every:40" }, beside: run) { settings, path in
+      try await TrainingRun.create(try Experiment(RunConfiguration(settings)), at: path).train()
+    }
+    let points = try await sweep.measure(knobs) { refused.append($0) }
     #expect(points.map(\.knob) == ["", "checkpoint-every", "checkpoint-every", "lanes", "start-precision"])
     #expect(points.map(\.hasSameBits) == [true, true, true, true, false])
     #expect(points[1].storedBytes < points[2].storedBytes)
