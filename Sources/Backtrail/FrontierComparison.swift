@@ -3,17 +3,10 @@ import Storage
 
 /// A way to approximate a curve, before it is compared.
 struct FrontierCandidate {
-  struct Cost {
-    let evaluations: Int
-    let seconds: Double
-    let peakBytes: Int
-    let storedBytes: Int
-  }
-
   let series: String
   let schedule: String
   let points: Set<Int>
-  let cost: Cost
+  let cost: RunCost
   let distance: Estimate?
 }
 
@@ -39,7 +32,7 @@ struct FrontierComparison {
     let losses = curves(Self.exact, \.testLoss), accuracies = curves(Self.exact, \.testAccuracy)
     let guesses = guesses(losses)
     let best = guesses.min { mean($0.errors) < mean($1.errors) }
-    let exactCost = candidates.first { $0.series == Self.exact }?.cost.evaluations ?? 1
+    let exactCost = candidates.first { $0.series == Self.exact }?.cost.gradientEvaluations ?? 1
 
     func point(_ candidate: FrontierCandidate, dominated: (Double) -> Bool) -> Frontier.Point {
       let seen = curves(candidate.series, \.testLoss).map { $0.restricted(to: candidate.points) }
@@ -52,9 +45,9 @@ struct FrontierComparison {
         Estimate(zip(lossErrors, best.errors).map { $1 > 0 ? 1 - mean($0) / $1 : 0 })
       }
       return Frontier.Point(
-        series: candidate.series, schedule: candidate.schedule, gradientEvaluations: candidate.cost.evaluations,
-        costFraction: Double(candidate.cost.evaluations) / Double(exactCost), seconds: candidate.cost.seconds,
-        peakBytes: candidate.cost.peakBytes, storedBytes: candidate.cost.storedBytes, lossError: lossError,
+        series: candidate.series, schedule: candidate.schedule, gradientEvaluations: candidate.cost.gradientEvaluations,
+        costFraction: Double(candidate.cost.gradientEvaluations) / Double(exactCost), seconds: candidate.cost.seconds,
+        peakBytes: candidate.cost.peakBytes, storedBytes: candidate.cost.diskBytes, lossError: lossError,
         worstLossError: Estimate(lossErrors.map { $0.max() ?? 0 }), accuracyError: Estimate(accuracyErrors.map(mean)),
         worstAccuracyError: Estimate(accuracyErrors.map { $0.max() ?? 0 }),
         testLoss: Estimate(zip(seen, losses).map { curve, exact in
@@ -71,9 +64,9 @@ struct FrontierComparison {
     let points = candidates.map { candidate in
       point(candidate) { error in
         zip(candidates, errors).contains { other, otherError in
-          let cost = other.cost.evaluations
-          return cost <= candidate.cost.evaluations && otherError <= error
-            && (cost < candidate.cost.evaluations || otherError < error)
+          let cost = other.cost.gradientEvaluations
+          return cost <= candidate.cost.gradientEvaluations && otherError <= error
+            && (cost < candidate.cost.gradientEvaluations || otherError < error)
         }
       }
     }.sorted { ($0.gradientEvaluations, $0.lossError.mean) < ($1.gradientEvaluations, $1.lossError.mean) }

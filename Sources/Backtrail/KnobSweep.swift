@@ -21,7 +21,10 @@ public struct Knob: Sendable {
     values = parts.count == 2 ? parts[1].split(separator: ",", omittingEmptySubsequences: false).map(String.init) : []
     guard Self.names.contains(name), !values.contains("") else {
       throw .usage(
-        "--sweep \(specification) is no knob with values; write one such as checkpoint-every=100,1000, a name alone or all; there are \(Self.names.joined(separator: ", "))")
+        """
+        --sweep \(specification) is no knob with values; write one such as checkpoint-every=100,1000, a name alone, or all; there \
+        are \(Self.names.joined(separator: ", "))
+        """)
     }
   }
 

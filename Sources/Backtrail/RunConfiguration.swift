@@ -126,7 +126,7 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
 
     startPrecision = settings.startPrecision ?? CheckpointPrecision.float32.description
     guard CheckpointPrecision(name: startPrecision) != nil else {
-      throw .usage("--start-precision is '\(startPrecision)', but must be one of \(CheckpointPrecision.allCases.map(\.description).joined(separator: ", "))")
+      throw .usage("--start-precision is '\(startPrecision)', but must be float32, bfloat16 or float16")
     }
     tolerance = settings.tolerance ?? 0.005
     guard tolerance.isFinite, tolerance > 0 else {

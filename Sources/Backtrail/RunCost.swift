@@ -84,7 +84,8 @@ extension Experiment {
       }
     }
     for (index, order) in orders.enumerated() {
-      for other in order.resized where !orders.contains(other) && other.sequence(configuration.steps) != order.sequence(configuration.steps) {
+      let last = order.sequence(configuration.steps)
+      for other in order.resized where !orders.contains(other) && other.sequence(configuration.steps) != last {
         add("--order \(other) for \(order)") { $0.orders[index] = other }
       }
     }

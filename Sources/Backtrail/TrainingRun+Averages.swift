@@ -112,20 +112,13 @@ extension TrainingRun {
     progress: ReplayProgress = ReplayProgress(), visit: @escaping ForwardVisitor.Visit
   ) async throws -> Int {
     _ = try experiment.sequence(of: .forward, n)
-    let orders = [CompositionOrder.forward] + experiment.orders
-    let indices = Dictionary(orders.enumerated().map { ($1.description, $0) }) { first, _ in first }
-    var stored = ReplicaProgress()
-    stored.stored = records.map { $0.point(order: indices[$0.series] ?? 0) }
-    var planner = ReplayPlanner(orders: orders, points: [n])
-    planner.observedOrders = 0..<1
-    planner.replicas = [stored]
-    planner.averageCount = rules.count
+    let plan = recallPlan(.forward, n: n, records: records, averageCount: rules.count)
     let engine = ReplayEngine(
       maps: [experiment.maps[replica]],
       initialStates: [.kept(StoredState(try experiment.initialState(replica: replica)))],
       observer: ForwardVisitor(visit: visit), averages: rules,
       checkpoints: StoredStateReader(folder: folder, records: records))
-    return try await engine.run(planner.plan(), lanes: 1, progress: progress).gradientEvaluations
+    return try await engine.run(plan, lanes: 1, progress: progress).gradientEvaluations
   }
 
   /// Something that checkpoints hold of forward's path.

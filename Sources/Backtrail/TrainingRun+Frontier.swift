@@ -24,7 +24,9 @@ extension TrainingRun {
         observe it more often with --evaluate, or compare from a smaller --compare-from
         """)
     }
-    guard try database.record().status == .finished, let result = try result() else { throw RunError.impossible("\(folder.path) is not finished; go on with 'backtrail resume \(folder.path)'") }
+    guard try database.record().status == .finished, let result = try result() else {
+      throw RunError.impossible("\(folder.path) is not finished; go on with 'backtrail resume \(folder.path)'")
+    }
     let observations = Dictionary(grouping: try database.observations(), by: \.series)
     let comparison = FrontierComparison(
       seeds: Array(experiment.configuration.seeds), observations: observations, range: first...final)
@@ -42,7 +44,7 @@ extension TrainingRun {
       for (schedule, points) in Self.schedules(points, steps: last, range: first...final) {
         let cost = try cost(of: order, points: points, rates: result, bytesPerState: bytesPerState)
         // Along one path observing more seldom saves nothing.
-        if let before = candidates.last, before.series == order.description, before.cost.evaluations == cost.evaluations { continue }
+        if let before = candidates.last, before.series == order.description, before.cost.gradientEvaluations == cost.gradientEvaluations { continue }
         candidates.append(
           FrontierCandidate(
             series: order.description, schedule: schedule, points: Set(points), cost: cost,
@@ -113,7 +115,7 @@ extension TrainingRun {
 
   private func cost(
     of order: CompositionOrder, points: [Int], rates: RunResult, bytesPerState: Int
-  ) throws -> FrontierCandidate.Cost {
+  ) throws -> RunCost {
     var alone = experiment
     alone.orders = [order]
     alone.points = [points]
@@ -122,11 +124,11 @@ extension TrainingRun {
     let update = rates.secondsPerUpdate ?? 0
     let observation = update > 0 ? (rates.secondsPerObservation ?? 0) / update : 0
     let checkpoints = plan.checkpointCounts
-    return FrontierCandidate.Cost(
-      evaluations: plan.gradientEvaluations,
+    return RunCost(
+      gradientEvaluations: plan.gradientEvaluations,
       seconds: update * plan.duration(lanes: experiment.configuration.lanes, observationCost: observation),
       peakBytes: alone.peakBytes(of: plan),
-      storedBytes: alone.diskBytes(of: plan, stateBytes: (checkpoints.states + checkpoints.averages) * bytesPerState))
+      diskBytes: alone.diskBytes(of: plan, stateBytes: (checkpoints.states + checkpoints.averages) * bytesPerState))
   }
 
   /// How far the parameters of each order's iterate n are from backward's, in units of backward's way from the start.

@@ -88,7 +88,10 @@ extension TrainingRun {
   }
 
   /// How one iterate is brought back from the nearest of the initial state and `records`.
-  func recallPlan(_ order: CompositionOrder, n: Int, records: [CheckpointRecord]) -> ReplayPlan {
+  /// - Parameter averageCount: how many running averages come with it, of forward order.
+  func recallPlan(
+    _ order: CompositionOrder, n: Int, records: [CheckpointRecord], averageCount: Int = 0
+  ) -> ReplayPlan {
     // The iterate's order comes first; the run's own follow for the checkpoints on their paths.
     let orders = [order] + experiment.orders
     let indices = Dictionary(orders.enumerated().map { ($1.description, $0) }) { first, _ in first }
@@ -97,6 +100,7 @@ extension TrainingRun {
     var planner = ReplayPlanner(orders: orders, points: [n])
     planner.observedOrders = 0..<1
     planner.replicas = [stored]
+    planner.averageCount = averageCount
     return planner.plan()
   }
 }

@@ -192,7 +192,8 @@ extension TrainingRun {
       gradientEvaluations: replay.gradientEvaluations, predictedGradientEvaluations: work.predictedGradientEvaluations,
       wallSeconds: wallSeconds, secondsPerUpdate: perUpdate, secondsPerObservation: perObservation,
       peakResidentBytes: ResidentMemory.peakBytes, predictedPeakBytes: work.predictedPeakBytes,
-      findings: findings.isEmpty ? nil : findings, checkpointBytes: folder.checkpointBytes, stateBytes: experiment.stateBytes, lanes: configuration.lanes,
+      findings: findings.isEmpty ? nil : findings, checkpointBytes: folder.checkpointBytes, stateBytes: experiment.stateBytes,
+      lanes: configuration.lanes,
       fingerprint: fingerprint)
   }
 

@@ -44,7 +44,8 @@ struct FrontierCommand: AsyncParsableCommand {
 
   @Option(
     help: """
-      Measure what a setting costs that changes no order and no schedule; repeat for several: KNOB=V1,V2,…, KNOB with values that fit the run, or all: \
+      Measure what a setting costs that changes no order and no schedule; repeat for several: KNOB=V1,V2,…, \
+      KNOB with values that fit the run, or all: \
       \(Knob.names.joined(separator: ", ")).
       """,
     transform: { $0 == "all" ? Knob.all : [try Knob($0)] })
@@ -76,7 +77,8 @@ struct FrontierCommand: AsyncParsableCommand {
     frontier.comparison += baselines.map(\.summary)
     if !sweep.isEmpty {
       note("sweep")
-      frontier.knobs = try await KnobSweep(try options.settings(), beside: training, train: trainInAnotherProcess).measure(sweep.flatMap { $0 }) { note($0) }
+      let knobs = KnobSweep(try options.settings(), beside: training, train: trainInAnotherProcess)
+      frontier.knobs = try await knobs.measure(sweep.flatMap { $0 }, didRefuse: note)
     }
     if json {
       try printJSON(frontier)

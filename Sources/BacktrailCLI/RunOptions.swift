@@ -17,8 +17,8 @@ struct RunOptions: ParsableArguments {
 
   @Option(
     help: """
-      A composition order; repeat for several: \(CompositionOrder.forms), or tail:auto and splice:auto, which find a τ. With an @ it gets a schedule of its own: \
-      tail:50@every:20. (default: forward, backward)
+      A composition order; repeat for several: \(CompositionOrder.forms), or tail:auto and splice:auto, which \
+      find a τ. With an @ it gets a schedule of its own: tail:50@every:20. (default: forward, backward)
       """)
   var order: [String] = []
 

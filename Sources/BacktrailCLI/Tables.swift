@@ -35,7 +35,10 @@ func summaryNotes(_ result: RunResult, configuration: RunConfiguration) -> [Stri
   var notes = [
     "Loss and accuracy: mean over the last quarter of the run, observations joined by lines in log n"
       + (configuration.seedCount > 1 ? " ± spread between \(configuration.seedCount) seeds." : "."),
-    "Neighbour noise: standard deviation of the loss's change from one observed iterate to the next, last half of the run; - at uneven distances.",
+    """
+    Neighbour noise: standard deviation of the loss's change from one observed iterate to the next, last half of the run; - at \
+    uneven distances.
+    """,
   ]
   if !result.averages.isEmpty {
     notes.append("Averages are of all forward iterates and cost no gradient evaluations; 'backtrail average RUN' makes others of them.")
@@ -87,13 +90,19 @@ private func describe(_ finding: AdaptiveFinding, configuration: RunConfiguratio
   }
   if let approximation = finding.approximation {
     parts.append(
-      "the cost budget has no room for exact iterates, so \(approximation) stands for it at \(grouped(finding.observed)) n; how far it is off was not measured")
+      """
+      the cost budget has no room for exact iterates, so \(approximation) stands for it at \(grouped(finding.observed)) n; how far \
+      it is off was not measured
+      """)
   }
   if let error = finding.estimatedError {
     let checked = finding.checkedError.map { String(format: ", %.2g at n chosen beforehand to check it", $0) } ?? ""
     let reason = finding.isBudgetSpent ? ", as many as the cost budget allows" : ""
     parts.append(
-      "observed at \(grouped(finding.observed)) n\(reason); the curve between them is known to about \(String(format: "%.2g", error)) of test loss\(checked)")
+      """
+      observed at \(grouped(finding.observed)) n\(reason); the curve between them is known to about \
+      \(String(format: "%.2g", error)) of test loss\(checked)
+      """)
   }
   return "\(finding.order): " + parts.joined(separator: "; ") + "."
 }
@@ -106,7 +115,8 @@ private func describe(_ estimate: Estimate) -> String {
 func describe(_ budget: CostBudget) -> String {
   let updates = budget.updates.map { "\(grouped(Int($0))) gradient evaluations" } ?? "any number of gradient evaluations"
   return budget.seconds == nil
-    ? "cost budget: \(updates)" : "cost budget: \(budget), about \(updates), an observation counted as \(String(format: "%.1f", budget.observationCharge))"
+    ? "cost budget: \(updates)"
+    : "cost budget: \(budget), about \(updates), an observation counted as \(String(format: "%.1f", budget.observationCharge))"
 }
 
 private func number(_ value: Double, spread: Double?) -> String {

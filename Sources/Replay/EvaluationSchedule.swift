@@ -75,7 +75,10 @@ public enum ScheduleError: Error, Equatable, CustomStringConvertible {
   public var description: String {
     switch self {
     case .unreadable(let text):
-      "'\(text)' is not an evaluation schedule; write every:K, log:K (K up to 1000000), at:1,5,10, or auto:ERROR with an error of the test loss such as 0.001"
+      """
+      '\(text)' is not an evaluation schedule; write every:K, log:K (K up to 1000000), at:1,5,10, or auto:ERROR with an error of \
+      the test loss such as 0.001
+      """
     case .outside(let n, let steps):
       "the evaluation schedule asks for iterate \(n), but the run has iterates 1 to \(steps)"
     }
