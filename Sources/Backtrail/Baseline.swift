@@ -1,5 +1,6 @@
 import Foundation
 import Replay
+import Storage
 
 /// Another way to spend the same examples, to hold orders against: forward SGD that is quieter for a reason of its own.
 public enum Baseline: Hashable, Sendable {
@@ -94,7 +95,7 @@ extension TrainingRun {
   ) async throws -> BaselineResult {
     let points = zip(experiment.orders, experiment.points).first { $0.0 == .forward }?.1 ?? experiment.points[0]
     let configuration = try baseline.configuration(experiment.configuration, points: points)
-    let path = folder.baselinePath(baseline.description.replacing(":", with: "-"))
+    let path = folder.baselinesPath + "/" + baseline.description.replacing(":", with: "-")
     let result: RunResult
     if let stored = try? StoredRun(path), stored.configuration == configuration, let known = stored.result {
       result = known
@@ -103,6 +104,23 @@ extension TrainingRun {
       let own = try Experiment(configuration, initial: experiment.initialTensors, dataset: experiment.dataset)
       result = try await TrainingRun.create(own, at: path).train(progress: progress, listener: listener)
     }
+    return BaselineResult(baseline, result)
+  }
+}
+
+extension StoredRun {
+  /// The baselines that were trained beside this run and have finished.
+  public var baselines: [BaselineResult] {
+    StoredRun.list(in: RunFolder(path: run).baselinesPath).compactMap { stored in
+      let name = URL(fileURLWithPath: stored.run).lastPathComponent
+      guard let baseline = try? Baseline(name.replacing("-", with: ":")), let result = stored.result else { return nil }
+      return BaselineResult(baseline, result)
+    }
+  }
+}
+
+extension BaselineResult {
+  init(_ baseline: Baseline, _ result: RunResult) {
     let series = result.orders.map { series in
       RunResult.Series(
         order: baseline.name, seed: series.seed, gradientEvaluations: series.gradientEvaluations,
@@ -111,7 +129,7 @@ extension TrainingRun {
             n: $0.n * baseline.stretch, testLoss: $0.testLoss, testAccuracy: $0.testAccuracy, digest: $0.digest)
         })
     }
-    return BaselineResult(
+    self.init(
       baseline: baseline, series: series,
       summary: SeriesSummary(
         baseline.name, seeds: series, secondsPerUpdate: result.secondsPerUpdate ?? 0,

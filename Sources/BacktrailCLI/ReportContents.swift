@@ -45,7 +45,7 @@ struct ReportContents {
   private var results: ReportPage.Section {
     guard let result = stored.result else { return progress }
     let found = findings(result, configuration: configuration)
-    var blocks: [ReportPage.Block] = [.table(comparison(result.summary))]
+    var blocks: [ReportPage.Block] = [.table(comparison(result.summary + stored.baselines.map(\.summary)))]
     blocks += reading(result).map { .paragraph($0) }
     blocks.append(.list(summaryNotes(result, configuration: configuration)))
     if !found.isEmpty { blocks += [.paragraph("What automatic orders and schedules came to:"), .list(found)] }
@@ -133,7 +133,7 @@ struct ReportContents {
   // MARK: Charts
 
   private var curves: ReportPage.Section? {
-    let observed = stored.observed
+    let observed = stored.observed + stored.baselines.map(\.observed)
     guard observed.contains(where: { $0.curve(.testLoss).count > 1 }) else { return nil }
     var loss = curveChart(observed, of: configuration)
     var accuracy = curveChart(observed, .testAccuracy, of: configuration)

@@ -23,8 +23,8 @@ public struct RunFolder: Sendable {
 
   public var journalPath: String { path + "/batches.zst" }
 
-  /// The run of one baseline.
-  public func baselinePath(_ name: String) -> String { "\(path)/baselines/\(name)" }
+  /// The runs of baselines.
+  public var baselinesPath: String { path + "/baselines" }
 
   public var sweepPath: String { path + "/sweep" }
 

@@ -100,6 +100,9 @@ import Testing
     let again = try await run.train(Baseline("batch:4"))
     #expect(again.series.map { $0.iterates.map(\.digest) } == large.series.map { $0.iterates.map(\.digest) })
     #expect(.now - begin < .seconds(1))
+    let stored = try StoredRun(folder("run")).baselines
+    #expect(stored.map(\.baseline) == [.largerBatch(size: 4, rate: 4), .cosine])
+    #expect(stored[0].series.map { $0.iterates.map(\.n) } == large.series.map { $0.iterates.map(\.n) })
     // Rows of the run itself are what they were.
     #expect(try StoredRun(folder("run")).result?.summary.map(\.series).contains("forward") == true)
   }
