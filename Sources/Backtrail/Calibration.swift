@@ -48,11 +48,8 @@ public struct Calibration: Codable, Sendable {
   /// Runs trial updates of `experiment`, which is left as it is.
   /// - Parameter folder: where a state is written and read for a moment: what a disk takes is measured there.
   public init(_ experiment: Experiment, in folder: String) throws {
-    MatrixKernels.threads = experiment.configuration.kernelThreads
     fingerprint = NumericsFingerprint.current()
-    let cores = ProcessInfo.processInfo.activeProcessorCount
-    let counts = Set([1, min(experiment.configuration.lanes, cores)] + sequence(first: 2) { 2 * $0 }.prefix { $0 <= cores })
-    rates = try counts.sorted().map { try Self.rate(experiment, lanes: $0) }
+    rates = try Self.rates(experiment, lanes: ProcessInfo.processInfo.activeProcessorCount)
     recomputation = try Self.levels(experiment)
     storage = try Self.storage(experiment, in: folder)
   }
@@ -73,8 +70,20 @@ public struct Calibration: Codable, Sendable {
     }
   }
 
+  /// Measures 1, 2, 4, … lanes at work at once, `lanes` at most and no more than there are cores.
+  static func rates(_ experiment: Experiment, lanes: Int) throws -> [Rate] {
+    MatrixKernels.threads = experiment.configuration.kernelThreads
+    let most = min(lanes, ProcessInfo.processInfo.activeProcessorCount)
+    let counts = Set([1, min(experiment.configuration.lanes, most)] + sequence(first: 2) { 2 * $0 }.prefix { $0 <= most })
+    return try counts.sorted().map { try rate(experiment, lanes: $0) }
+  }
+
   /// A lane's rate where `busy` are at work on average, between those measured.
   public func rate(busy: Double) -> (secondsPerUpdate: Double, secondsPerObservation: Double) {
+    Self.rate(busy: busy, among: rates)
+  }
+
+  static func rate(busy: Double, among rates: [Rate]) -> (secondsPerUpdate: Double, secondsPerObservation: Double) {
     let above = rates.firstIndex { Double($0.lanes) >= busy } ?? rates.count - 1
     let (a, b) = (rates[max(0, above - 1)], rates[above])
     let width = Double(b.lanes - a.lanes)

@@ -53,6 +53,16 @@ extension Experiment {
     }
   }
 
+  /// With the orders that are observed where others turn out to be, the last n at least, and so are not among `orders` yet.
+  var withOrdersToCome: Experiment {
+    var whole = self
+    for case .fixed(let order) in wishes.map(\.order) where order != .backward && !orders.contains(order) {
+      whole.orders.append(order)
+      whole.points.append([configuration.steps])
+    }
+    return whole
+  }
+
   /// The experiment with the orders and points its automatic orders and schedules ask for, as far as `observations` decide
   /// them.
   /// - Returns: also what was found so far, and whether nothing more will be asked for once this is observed.

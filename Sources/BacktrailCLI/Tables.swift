@@ -104,7 +104,7 @@ private func describe(_ estimate: Estimate) -> String {
 
 /// What a cost budget comes to.
 func describe(_ budget: CostBudget) -> String {
-  let updates = budget.updates.map { "\(grouped(Int($0))) gradient evaluations" } ?? "any number of gradient evaluations"
+  let updates = budget.updates.map { "\(grouped(Int(min($0, 1e18)))) gradient evaluations" } ?? "any number of gradient evaluations"
   return budget.seconds == nil
     ? "cost budget: \(updates)" : "cost budget: \(budget), about \(updates), an observation counted as \(String(format: "%.1f", budget.observationCharge))"
 }
