@@ -132,7 +132,7 @@ extension EvaluationSchedule {
   /// Half and twice as many points.
   fileprivate var neighbours: [EvaluationSchedule] {
     switch self {
-    case .every(let stride): Set([max(1, stride / 2), stride * 2]).subtracting([stride]).sorted().map(EvaluationSchedule.every)
+    case .every(let stride): Set([max(1, stride / 2), 2 * min(stride, Int.max / 2)]).subtracting([stride]).sorted().map(EvaluationSchedule.every)
     case .logarithmic(let count): [max(1, count / 2), count * 2].map(EvaluationSchedule.logarithmic)
     case .at, .automatic: []
     }
