@@ -5,8 +5,7 @@ import Storage
 import Synchronization
 import Tensors
 
-/// Measured times of what a run does, on this machine and with these numerics. Takes a few seconds; a run keeps it in its
-/// folder.
+/// Measured times of what a run does, on this machine and with these numerics. Takes a few seconds.
 public struct Calibration: Codable, Sendable {
   /// Of each lane, while so many are at work.
   public struct Rate: Codable, Sendable {
@@ -54,22 +53,6 @@ public struct Calibration: Codable, Sendable {
     storage = try Self.storage(experiment, in: folder)
   }
 
-  /// What the run's folder holds; nil where that is nothing, or can't be read: it is measured anew then.
-  init?(in folder: RunFolder) {
-    guard let data = FileManager.default.contents(atPath: folder.calibrationPath),
-      let read = try? JSONDecoder().decode(Calibration.self, from: data), !read.rates.isEmpty
-    else { return nil }
-    self = read
-  }
-
-  func write(to folder: RunFolder) throws(StorageError) {
-    do {
-      try Data(try encodeJSON(self).utf8).write(to: URL(fileURLWithPath: folder.calibrationPath), options: .atomic)
-    } catch {
-      throw .failed(path: folder.calibrationPath, reason: error.localizedDescription)
-    }
-  }
-
   /// Measures 1, 2, 4, … lanes at work at once, `lanes` at most and no more than there are cores.
   static func rates(_ experiment: Experiment, lanes: Int) throws -> [Rate] {
     MatrixKernels.threads = experiment.configuration.kernelThreads
@@ -105,15 +88,12 @@ public struct Calibration: Codable, Sendable {
       Thread.detachNewThread {
         defer { group.leave() }
         do {
-          let map = experiment.maps[0]
-          var trial = try TrialLane(experiment, map)
-          _ = trial.secondsPerUpdate(for: 0.05)
-          ready.add(1, ordering: .relaxed)
-          // All lanes at once, or they would not slow each other down as they do in a run.
-          while ready.load(ordering: .relaxed) < lanes { usleep(100) }
-          let updates = (0..<5).map { _ in trial.secondsPerUpdate(for: 0.08) }.sorted()
-          let observation = map.timeEvaluation(trial.state, workspace: &trial.workspace, atMost: 0.2)
-          measured.withLock { $0.append((updates[2], observation)) }
+          let times = try time(experiment) {
+            ready.add(1, ordering: .relaxed)
+            // All lanes at once, or they would not slow each other down as they do in a run.
+            while ready.load(ordering: .relaxed) < lanes { usleep(100) }
+          }
+          measured.withLock { $0.append(times) }
         } catch {
           ready.add(1, ordering: .relaxed)
           failure.withLock { $0 = error }
@@ -122,9 +102,21 @@ public struct Calibration: Codable, Sendable {
     }
     group.wait()
     if let error = failure.withLock({ $0 }) { throw error }
+    FloatBuffer.returnFreedMemory()
     let all = measured.withLock { $0 }
     return Rate(
       lanes: lanes, secondsPerUpdate: mean(all.map(\.update)), secondsPerObservation: mean(all.map(\.observation)))
+  }
+
+  /// One lane's times. Its memory is free again when it returns.
+  @inline(never)
+  private static func time(_ experiment: Experiment, whenReady wait: () -> Void) throws -> (update: Double, observation: Double) {
+    let map = experiment.maps[0]
+    var trial = try TrialLane(experiment, map)
+    _ = trial.secondsPerUpdate(for: 0.05)
+    wait()
+    let updates = (0..<5).map { _ in trial.secondsPerUpdate(for: 0.08) }.sorted()
+    return (updates[2], map.timeEvaluation(trial.state, workspace: &trial.workspace, atMost: 0.2))
   }
 
   private static func levels(_ experiment: Experiment) throws -> [RecomputationLevel] {

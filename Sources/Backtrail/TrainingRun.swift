@@ -92,15 +92,6 @@ public struct TrainingRun: Sendable {
     try database.record().result.map { try decodeJSON(RunResult.self, from: $0, in: folder) }
   }
 
-  /// The times of this machine: measured once, as long as its numerics stay what they are, and kept in the run's folder.
-  public func calibration() throws -> Calibration {
-    if let known = Calibration(in: folder), known.fingerprint == NumericsFingerprint.current() { return known }
-    let measured = try Calibration(experiment, in: folder.path)
-    // Of a run that may only be read it is measured each time.
-    try? measured.write(to: folder)
-    return measured
-  }
-
   /// Where the seed stands among the run's.
   func replica(ofSeed seed: Int) throws(RunError) -> Int {
     let seeds = experiment.configuration.seeds
