@@ -56,9 +56,10 @@ extension Experiment {
   /// With the orders that are observed where others turn out to be, the last n at least, and so are not among `orders` yet.
   var withOrdersToCome: Experiment {
     var whole = self
-    for case .fixed(let order) in wishes.map(\.order) where order != .backward && !orders.contains(order) {
-      whole.orders.append(order)
-      whole.points.append([configuration.steps])
+    for (place, wish) in wishes.enumerated() {
+      guard case .fixed(let order) = wish.order, order != .backward, !orders.contains(order) else { continue }
+      whole.orders.insert(order, at: min(place, whole.orders.count))
+      whole.points.insert([configuration.steps], at: min(place, whole.points.count))
     }
     return whole
   }

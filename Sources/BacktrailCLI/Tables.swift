@@ -142,11 +142,12 @@ func planTable(_ prediction: CostPrediction, experiment: Experiment) -> String {
     ["numerics", prediction.fingerprint],
   ]
   let memory = prediction.memory.map { [$0.name, size($0.bytes)] }
-  return [
+  let automatic = experiment.isAdaptive ? ["Automatic orders and schedules begin with this; what follows depends on what they find."] : []
+  return ([
     textTable(rows, alignment: [.left, .right, .right]), textTable(totals, alignment: [.left, .left]),
     textTable([["memory", "at its peak"]] + memory, alignment: [.left, .right]), memoryCurve(prediction.memoryChoice),
     measuredTimes(prediction.calibration), neighbourTable(prediction),
-  ].joined(separator: "\n\n")
+  ] + automatic).joined(separator: "\n\n")
 }
 
 /// What the prediction was made from.
