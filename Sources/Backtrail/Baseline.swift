@@ -1,3 +1,4 @@
+import Datasets
 import Foundation
 import Replay
 import Storage
@@ -28,6 +29,13 @@ public enum Baseline: Hashable, Sendable {
   /// Updates of the compared runs for one of its own.
   var stretch: Int {
     if case .largerBatch(let size, _) = self { size } else { 1 }
+  }
+
+  /// - Throws: why the run can't be trained beside `compared`.
+  public func check(_ compared: Experiment) throws {
+    let changed = try configuration(compared.configuration, points: [])
+    _ = try BatchSampler(
+      method: .shuffle, seed: 0, exampleCount: compared.dataset.training.count, batchSize: changed.batchSize ?? compared.batchSize)
   }
 
   /// The compared run's configuration with what the baseline changes, observed at the same numbers of examples.

@@ -5,8 +5,7 @@ import Storage
 import Synchronization
 import Tensors
 
-/// Measured times of what a run does, on this machine and with these numerics. Takes a few seconds; a run keeps it in its
-/// folder.
+/// Measured times of what a run does, on this machine and with these numerics. Takes a few seconds.
 public struct Calibration: Codable, Sendable {
   /// Of each lane, while so many are at work.
   public struct Rate: Codable, Sendable {
@@ -48,33 +47,26 @@ public struct Calibration: Codable, Sendable {
   /// Runs trial updates of `experiment`, which is left as it is.
   /// - Parameter folder: where a state is written and read for a moment: what a disk takes is measured there.
   public init(_ experiment: Experiment, in folder: String) throws {
-    MatrixKernels.threads = experiment.configuration.kernelThreads
     fingerprint = NumericsFingerprint.current()
-    let cores = ProcessInfo.processInfo.activeProcessorCount
-    let counts = Set([1, min(experiment.configuration.lanes, cores)] + sequence(first: 2) { 2 * $0 }.prefix { $0 <= cores })
-    rates = try counts.sorted().map { try Self.rate(experiment, lanes: $0) }
+    rates = try Self.rates(experiment, lanes: ProcessInfo.processInfo.activeProcessorCount)
     recomputation = try Self.levels(experiment)
     storage = try Self.storage(experiment, in: folder)
   }
 
-  /// What the run's folder holds; nil where that is nothing, or can't be read: it is measured anew then.
-  init?(in folder: RunFolder) {
-    guard let data = FileManager.default.contents(atPath: folder.calibrationPath),
-      let read = try? JSONDecoder().decode(Calibration.self, from: data), !read.rates.isEmpty
-    else { return nil }
-    self = read
-  }
-
-  func write(to folder: RunFolder) throws(StorageError) {
-    do {
-      try Data(try encodeJSON(self).utf8).write(to: URL(fileURLWithPath: folder.calibrationPath), options: .atomic)
-    } catch {
-      throw .failed(path: folder.calibrationPath, reason: error.localizedDescription)
-    }
+  /// Measures 1, 2, 4, … lanes at work at once, `lanes` at most and no more than there are cores.
+  static func rates(_ experiment: Experiment, lanes: Int) throws -> [Rate] {
+    MatrixKernels.threads = experiment.configuration.kernelThreads
+    let most = min(lanes, ProcessInfo.processInfo.activeProcessorCount)
+    let counts = Set([1, min(experiment.configuration.lanes, most)] + sequence(first: 2) { 2 * $0 }.prefix { $0 <= most })
+    return try counts.sorted().map { try rate(experiment, lanes: $0) }
   }
 
   /// A lane's rate where `busy` are at work on average, between those measured.
   public func rate(busy: Double) -> (secondsPerUpdate: Double, secondsPerObservation: Double) {
+    Self.rate(busy: busy, among: rates)
+  }
+
+  static func rate(busy: Double, among rates: [Rate]) -> (secondsPerUpdate: Double, secondsPerObservation: Double) {
     let above = rates.firstIndex { Double($0.lanes) >= busy } ?? rates.count - 1
     let (a, b) = (rates[max(0, above - 1)], rates[above])
     let width = Double(b.lanes - a.lanes)
@@ -96,15 +88,12 @@ public struct Calibration: Codable, Sendable {
       Thread.detachNewThread {
         defer { group.leave() }
         do {
-          let map = experiment.maps[0]
-          var trial = try TrialLane(experiment, map)
-          _ = trial.secondsPerUpdate(for: 0.05)
-          ready.add(1, ordering: .relaxed)
-          // All lanes at once, or they would not slow each other down as they do in a run.
-          while ready.load(ordering: .relaxed) < lanes { usleep(100) }
-          let updates = (0..<5).map { _ in trial.secondsPerUpdate(for: 0.08) }.sorted()
-          let observation = map.timeEvaluation(trial.state, workspace: &trial.workspace, atMost: 0.2)
-          measured.withLock { $0.append((updates[2], observation)) }
+          let times = try time(experiment) {
+            ready.add(1, ordering: .relaxed)
+            // All lanes at once, or they would not slow each other down as they do in a run.
+            while ready.load(ordering: .relaxed) < lanes { usleep(100) }
+          }
+          measured.withLock { $0.append(times) }
         } catch {
           ready.add(1, ordering: .relaxed)
           failure.withLock { $0 = error }
@@ -113,9 +102,21 @@ public struct Calibration: Codable, Sendable {
     }
     group.wait()
     if let error = failure.withLock({ $0 }) { throw error }
+    FloatBuffer.returnFreedMemory()
     let all = measured.withLock { $0 }
     return Rate(
       lanes: lanes, secondsPerUpdate: mean(all.map(\.update)), secondsPerObservation: mean(all.map(\.observation)))
+  }
+
+  /// One lane's times. Its memory is free again when it returns.
+  @inline(never)
+  private static func time(_ experiment: Experiment, whenReady wait: () -> Void) throws -> (update: Double, observation: Double) {
+    let map = experiment.maps[0]
+    var trial = try TrialLane(experiment, map)
+    _ = trial.secondsPerUpdate(for: 0.05)
+    wait()
+    let updates = (0..<5).map { _ in trial.secondsPerUpdate(for: 0.08) }.sorted()
+    return (updates[2], map.timeEvaluation(trial.state, workspace: &trial.workspace, atMost: 0.2))
   }
 
   private static func levels(_ experiment: Experiment) throws -> [RecomputationLevel] {

@@ -16,7 +16,7 @@ public struct CostBudget: Codable, Equatable, Sendable, CustomStringConvertible 
     observationCharge = 0
     let units = ["s": 1.0, "m": 60.0, "h": 3600.0]
     let unit = text.last.flatMap { units[String($0)] }
-    guard let number = Double(unit == nil ? text[...] : text.dropLast()), number > 0, number.isFinite else {
+    guard let number = Double(unit == nil ? text[...] : text.dropLast()), number > 0, number <= 1e15 else {
       throw .usage(
         "--cost-budget is '\(text)', but must be a time such as 90s, 5m or 2h, or a number of gradient evaluations")
     }
@@ -25,10 +25,10 @@ public struct CostBudget: Codable, Equatable, Sendable, CustomStringConvertible 
   }
 
   /// With a time turned into updates on `lanes` lanes.
-  func calibrated(_ calibration: Calibration, lanes: Int) -> CostBudget {
+  func calibrated(_ rates: [Calibration.Rate], lanes: Int) -> CostBudget {
     guard let seconds, updates == nil else { return self }
     var calibrated = self
-    let rate = calibration.rate(busy: Double(lanes))
+    let rate = Calibration.rate(busy: Double(lanes), among: rates)
     calibrated.updates = seconds * Double(lanes) / rate.secondsPerUpdate
     calibrated.observationCharge = rate.secondsPerObservation / rate.secondsPerUpdate
     return calibrated
@@ -49,33 +49,26 @@ public struct CostBudget: Codable, Equatable, Sendable, CustomStringConvertible 
 
 extension Experiment {
   /// The experiment with its cost budget in updates, and with the lanes that do most of them in a given time.
-  /// - Parameter calibration: asked for where the budget is a time.
   /// - Throws: `RunError.impossible` where not even the last iterates fit.
-  func withinCostBudget(_ calibration: () throws -> Calibration) throws -> Experiment {
+  func withinCostBudget() throws -> Experiment {
     guard let budget = configuration.costBudget else { return self }
     guard wishes.contains(where: { $0.isAdaptive }) else {
       throw RunError.usage("--cost-budget \(budget) decides when iterates are observed, but every --order has a schedule of its own")
     }
     var within = self
     if budget.updates == nil {
-      let calibration = try calibration()
-      let lanes = configuration.lanes
-      if memoryChoice == nil, let best = calibration.rates.filter({ $0.lanes <= lanes }).max(by: { $0.throughput < $1.throughput }) {
+      // No more lanes than the run may have: its memory budget has room for those.
+      let rates = try Calibration.rates(self, lanes: configuration.lanes)
+      if memoryChoice == nil, let best = rates.max(by: { $0.throughput < $1.throughput }) {
         within.configuration.lanes = best.lanes
       }
-      within.configuration.costBudget = budget.calibrated(calibration, lanes: within.configuration.lanes)
+      within.configuration.costBudget = budget.calibrated(rates, lanes: within.configuration.lanes)
     }
-    var least = within.adapted(to: []).experiment
-    for case .fixed(let order) in wishes.map(\.order) where order != .backward && !least.orders.contains(order) {
-      // It is observed where the others turn out to be, the last n at least.
-      least.orders.append(order)
-      least.points.append([configuration.steps])
-    }
-    let evaluations = least.plan().gradientEvaluations
+    let evaluations = within.adapted(to: []).experiment.withOrdersToCome.plan().gradientEvaluations
     guard let updates = within.configuration.costBudget?.updates, Double(evaluations) <= updates else {
       throw RunError.impossible(
         """
-        --cost-budget \(budget) is \(Int(within.configuration.costBudget?.updates ?? 0)) gradient evaluations, but the least \
+        --cost-budget \(budget) is \(Int(min(within.configuration.costBudget?.updates ?? 0, 1e18))) gradient evaluations, but the least \
         these orders need is \(evaluations); give more, or take fewer --steps, --order or --seeds
         """)
     }

@@ -38,7 +38,7 @@ public struct CostPrediction: Codable, Sendable {
   /// Plans the run, and measures its times with trial updates for a few seconds.
   /// - Parameter folder: where a state is written for a moment.
   public init(_ experiment: Experiment, in folder: String) throws {
-    let experiment = try experiment.fitted()
+    let experiment = try experiment.fitted().withinCostBudget().withOrdersToCome
     let plan = experiment.plan()
     orders = zip(experiment.orders, experiment.points).map { order, points in
       Order(

@@ -115,9 +115,15 @@ public struct Experiment: Sendable {
       }
     }
     processBefore = ResidentMemory.Sizes()
+    // Before any of it is planned; an automatic schedule may come to any n.
+    for case (.fixed(let order), let wish) in wishes.map({ ($0.order, $0) }) where order.lastIterate != nil {
+      for n in wish.isAdaptive ? Array(1...min(configuration.steps, order.lastIterate.map { $0 + 1 } ?? 1)) : wish.points {
+        _ = try sequence(of: order, n)
+      }
+    }
     let beginning = adapted(to: []).experiment
     (orders, points) = (beginning.orders, beginning.points)
-    if maps[0].sampler.batchCount != nil || orders.contains(where: { $0.lastIterate != nil }) {
+    if maps[0].sampler.batchCount != nil {
       for (order, points) in zip(orders, points) {
         for n in points { _ = try sequence(of: order, n) }
       }
@@ -130,6 +136,8 @@ public struct Experiment: Sendable {
       throw .impossible(
         "\(order) has \(last) lines, an iterate each, so it has no iterate \(n); ask for fewer with --steps or --evaluate")
     }
+    // As many as a run can have; far beyond, batch numbers would overflow.
+    guard n <= 1_000_000_000 else { throw .impossible("there is no iterate \(n) of \(order): n is at most 1000000000") }
     let sequence = order.sequence(n)
     if let count = maps[0].sampler.batchCount {
       // Only imported batches end; their orders are short enough to look at every run.

@@ -79,6 +79,13 @@ public struct KnobSweep: Sendable {
     folder = run.folder.sweepPath
   }
 
+  /// - Throws: `RunError.usage` where a value is none that the knob's option takes.
+  public static func check(_ knobs: [Knob], of settings: RunSettings) throws {
+    for knob in knobs {
+      for value in knob.values { _ = try RunConfiguration(settings.with(knob.name, value)) }
+    }
+  }
+
   /// - Parameter didRefuse: told of values that the run can't be made with.
   /// - Returns: the run as asked first.
   public func measure(_ knobs: [Knob], didRefuse: (String) -> Void) async throws -> [KnobPoint] {

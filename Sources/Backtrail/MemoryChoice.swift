@@ -29,7 +29,12 @@ extension Experiment {
   public func fitted(isOpen: Bool = false) throws -> Experiment {
     FloatBuffer.returnFreedMemory()
     guard let given = configuration.memoryBudget, memoryChoice == nil else { return self }
-    let budget = given - Self.margin(given)
+    var fitted = try withOrdersToCome.fitted(to: given - Self.margin(given), isOpen: isOpen)
+    (fitted.orders, fitted.points) = (orders, points)
+    return fitted
+  }
+
+  private func fitted(to budget: Int, isOpen: Bool) throws -> Experiment {
     let curve = MemoryCurve(maps[0].network, costs: try measuredCosts(budget: budget, isOpen: isOpen))
     FloatBuffer.returnFreedMemory()
     var best: (seconds: Double, point: MemoryCurve.Point, experiment: Experiment)?

@@ -33,11 +33,22 @@ struct ObservationRequests {
     return ReplayPlanner.gradientEvaluations(of: order, points: [half, steps]) == whole
   }
 
+  /// Whether the wish's schedule is automatic and follows no other: orders on one path are observed where others are.
+  func choosesPoints(_ wish: ObservationWish) -> Bool {
+    guard wish.isAdaptive else { return false }
+    return !followsOthers(wish) || !experiment.wishes.contains { $0.isAdaptive && !followsOthers($0) }
+  }
+
+  private func followsOthers(_ wish: ObservationWish) -> Bool {
+    if case .fixed(let order) = wish.order { isOnePath(order) } else { false }
+  }
+
   private func losses(of order: CompositionOrder) -> [[Int: Double]] {
     losses[order.description] ?? Array(repeating: [:], count: experiment.maps.count)
   }
 
   mutating func add(_ order: CompositionOrder, _ n: [Int]) {
+    guard !n.isEmpty else { return }
     if points[order] == nil { orders.append(order) }
     points[order, default: []].formUnion(n)
   }
@@ -48,7 +59,8 @@ struct ObservationRequests {
     case .fixed(let order):
       observe(order, wish, finding: AdaptiveFinding(order: order.description, observed: 0))
     case .automatic(let family):
-      let search = TailSearch(family: family, steps: steps, tolerance: experiment.configuration.tolerance)
+      let search = TailSearch(
+        family: family, steps: steps, tolerance: experiment.configuration.tolerance, budget: budget() ?? .infinity)
       let outcome = search.outcome(losses: losses(of:))
       for (order, n) in outcome.requests { add(order, n) }
       guard let tail = outcome.tail else {
@@ -61,18 +73,20 @@ struct ObservationRequests {
       finding.tailError = outcome.error
       finding.exactPoints = outcome.exactPoints
       if !outcome.isComplete { isComplete = false }
-      observe(tail >= steps ? .backward : family.order(tail), wish, finding: finding)
+      observe(tail >= steps ? .backward : family.order(tail), wish, spent: outcome.spent, finding: finding)
     }
   }
 
   /// Adds the points of one order, chosen or given.
-  private mutating func observe(_ order: CompositionOrder, _ wish: ObservationWish, finding: AdaptiveFinding) {
+  /// - Parameter spent: what looking for it has taken of its budget.
+  private mutating func observe(_ order: CompositionOrder, _ wish: ObservationWish, spent: Double = 0, finding: AdaptiveFinding) {
     guard case .automatic(let error) = wish.schedule else {
       add(order, wish.points)
       findings.append(finding.observing(wish.points.count))
       return
     }
-    if order == .backward, let (substitute, points) = substitute() {
+    let budget = budget().map { $0 - spent }
+    if order == .backward, let (substitute, points) = substitute(budget) {
       add(substitute, points)
       chosenPoints = Set(chosenPoints + points).sorted()
       var finding = finding.observing(points.count)
@@ -81,13 +95,20 @@ struct ObservationRequests {
       return
     }
     let charge = experiment.configuration.costBudget?.observationCharge ?? 0
-    let sharedCharge = charge * sharedObservations
-    let isOnePath = isOnePath(order)
-    let ownCost = experiment.observationCost
-    let observation = AdaptiveObservation(
-      steps: steps, error: error, budget: isOnePath ? nil : budget(),
-      roundCost: Double(order.ownLength(steps) < steps && !isOnePath ? steps : 0),
-      cost: { n in isOnePath ? ownCost : Double(order.ownLength(n)) + charge + sharedCharge })
+    let observation: AdaptiveObservation
+    if isOnePath(order) {
+      // Every round walks the path again, and looks at averages too. An n that cost nothing would be worth any error.
+      let looks = order == .forward ? 1 + experiment.averages.count : 1
+      let cost = max(charge * Double(looks) * pathWeight, 1e-3)
+      observation = AdaptiveObservation(
+        steps: steps, error: error, budget: budget,
+        roundCost: Double(ReplayPlanner.gradientEvaluations(of: order, points: [steps])) * pathWeight, cost: { _ in cost })
+    } else {
+      let observed = charge * (1 + sharedObservations)
+      observation = AdaptiveObservation(
+        steps: steps, error: error, budget: budget, roundCost: Double(order.ownLength(steps) < steps ? steps : 0),
+        cost: { n in Double(order.ownLength(n)) + observed })
+    }
     let outcome = observation.outcome(losses: losses(of: order))
     add(order, outcome.points)
     chosenPoints = Set(chosenPoints + outcome.points).sorted()
@@ -95,15 +116,15 @@ struct ObservationRequests {
     var finding = finding.observing(outcome.points.count)
     finding.estimatedError = outcome.estimatedError.isFinite ? outcome.estimatedError : nil
     finding.checkedError = outcome.checkedError
-    finding.isBudgetSpent = outcome.isComplete && outcome.estimatedError > error
+    finding.isBudgetSpent = outcome.isComplete && outcome.estimatedError > error && outcome.points.count < steps
     findings.append(finding)
   }
 
   /// What stands for exact backward where the budget has no room for its iterates at N and at powers of two below, some 2N updates:
   /// a splice with the longest τ it allows, at the same n. From 2N on, exact iterates at few n err less than splices or tails at
   /// many do (Docs/TradeOffs.md).
-  private func substitute() -> (CompositionOrder, [Int])? {
-    guard let budget = budget(), let points = try? EvaluationSchedule.automatic(error: 0).points(steps: steps) else { return nil }
+  private func substitute(_ budget: Double?) -> (CompositionOrder, [Int])? {
+    guard let budget, let points = try? EvaluationSchedule.automatic(error: 0).points(steps: steps) else { return nil }
     let charge = (experiment.configuration.costBudget?.observationCharge ?? 0) * (1 + sharedObservations)
     guard budget < Double(points.reduce(0, +)) + charge * Double(points.count) else { return nil }
     let left = budget - charge * Double(points.count)
@@ -123,8 +144,12 @@ struct ObservationRequests {
     return (.splice(fits), points)
   }
 
-  /// How many observations orders on one path add to each n that an automatic schedule chooses, for its share of them. One lane
-  /// makes them all, so where time counts they weigh as much as so many lanes' work.
+  /// One lane walks a path, so where time counts what it does weighs as much as so many lanes' work.
+  private var pathWeight: Double {
+    experiment.configuration.costBudget?.seconds == nil ? 1 : Double(experiment.configuration.lanes)
+  }
+
+  /// How many observations orders on one path add to each n that an automatic schedule chooses, for its share of them.
   private var sharedObservations: Double {
     var paths = 0.0
     var sharing = 0.0
@@ -135,8 +160,7 @@ struct ObservationRequests {
       }
       paths += 1 + (order == .forward ? Double(experiment.averages.count) : 0)
     }
-    let isTimed = experiment.configuration.costBudget?.seconds != nil
-    return sharing > 0 ? paths / sharing * Double(isTimed ? experiment.configuration.lanes : 1) : 0
+    return sharing > 0 ? paths / sharing * pathWeight : 0
   }
 
   /// What one automatic schedule may cost one seed; nil for any.
@@ -146,14 +170,12 @@ struct ObservationRequests {
     var fixed = 0.0
     var sharing = 0.0
     for wish in experiment.wishes {
-      guard case .fixed(let order) = wish.order else {
+      if choosesPoints(wish) {
         sharing += 1
-        continue
-      }
-      if wish.isAdaptive && !isOnePath(order) {
-        sharing += 1
-      } else {
+      } else if case .fixed(let order) = wish.order {
         fixed += Double(ReplayPlanner.gradientEvaluations(of: order, points: wish.points)) + charge * Double(wish.points.count)
+      } else {
+        sharing += 1
       }
     }
     return (budget / Double(experiment.maps.count) - fixed) / sharing

@@ -53,6 +53,17 @@ extension Experiment {
     }
   }
 
+  /// With the orders that are observed where others turn out to be, the last n at least, and so are not among `orders` yet.
+  var withOrdersToCome: Experiment {
+    var whole = self
+    for (place, wish) in wishes.enumerated() {
+      guard case .fixed(let order) = wish.order, order != .backward, !orders.contains(order) else { continue }
+      whole.orders.insert(order, at: min(place, whole.orders.count))
+      whole.points.insert([configuration.steps], at: min(place, whole.points.count))
+    }
+    return whole
+  }
+
   /// The experiment with the orders and points its automatic orders and schedules ask for, as far as `observations` decide
   /// them.
   /// - Returns: also what was found so far, and whether nothing more will be asked for once this is observed.
@@ -61,21 +72,17 @@ extension Experiment {
   ) -> (experiment: Experiment, findings: [AdaptiveFinding], isComplete: Bool) {
     var requests = ObservationRequests(self, observations)
     for wish in wishes {
-      if case .fixed(let order) = wish.order, !wish.isAdaptive || requests.isOnePath(order) { continue }
-      requests.add(wish)
+      switch wish.order {
+      case .fixed(let order) where !wish.isAdaptive: requests.add(order, wish.points)
+      case .fixed where !requests.choosesPoints(wish): break
+      default: requests.add(wish)
+      }
     }
     // Orders whose iterates all lie on one path are observed where the others are, and so not before that is known: walking
     // the path again for every new n would cost its length each time.
-    let chosen = requests.chosenPoints
-    for wish in wishes {
-      guard case .fixed(let order) = wish.order, !wish.isAdaptive || requests.isOnePath(order) else { continue }
-      if !wish.isAdaptive {
-        requests.add(order, wish.points)
-      } else if chosen.isEmpty {
-        requests.add(wish)
-      } else if requests.isComplete {
-        requests.add(order, chosen)
-      }
+    for case (.fixed(let order), let wish) in wishes.map({ ($0.order, $0) })
+    where requests.isComplete && wish.isAdaptive && !requests.choosesPoints(wish) {
+      requests.add(order, requests.chosenPoints)
     }
     var adapted = self
     (adapted.orders, adapted.points) = requests.inOrder(of: wishes)

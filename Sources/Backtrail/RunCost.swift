@@ -92,10 +92,13 @@ extension Experiment {
     if let schedule = try? EvaluationSchedule(configuration.evaluate) {
       for other in schedule.neighbours {
         guard let points = try? other.points(steps: configuration.steps) else { continue }
-        let follows = wishes.map { $0.schedule == schedule }
-        guard follows.count == orders.count else { continue }
+        let following = wishes.filter { $0.schedule == schedule }.map { wish -> CompositionOrder? in
+          if case .fixed(let order) = wish.order { order } else { nil }
+        }
+        // Which order an automatic one comes to is not known.
+        guard !following.isEmpty, !following.contains(nil) else { continue }
         add("--evaluate \(other)") { varied in
-          for index in follows.indices where follows[index] { varied.points[index] = points }
+          for index in varied.orders.indices where following.contains(varied.orders[index]) { varied.points[index] = points }
         }
       }
     }
@@ -133,7 +136,7 @@ extension EvaluationSchedule {
   /// Half and twice as many points.
   fileprivate var neighbours: [EvaluationSchedule] {
     switch self {
-    case .every(let stride): Set([max(1, stride / 2), stride * 2]).subtracting([stride]).sorted().map(EvaluationSchedule.every)
+    case .every(let stride): Set([max(1, stride / 2), 2 * min(stride, Int.max / 2)]).subtracting([stride]).sorted().map(EvaluationSchedule.every)
     case .logarithmic(let count): [max(1, count / 2), count * 2].map(EvaluationSchedule.logarithmic)
     case .at, .automatic: []
     }

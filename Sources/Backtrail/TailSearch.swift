@@ -25,6 +25,8 @@ struct TailSearch {
   let family: TailFamily
   let steps: Int
   let tolerance: Double
+  /// What may be spent on it and on the tail's observations; no error is measured that it has no room for.
+  let budget: Double
 
   struct Outcome {
     /// What is wanted so far.
@@ -34,6 +36,8 @@ struct TailSearch {
     var change: Estimate?
     var error: Estimate?
     var exactPoints: [Int]?
+    /// On all of it, in updates.
+    var spent = 0.0
     var isComplete = false
   }
 
@@ -74,6 +78,7 @@ struct TailSearch {
       tail *= 2
     }
     outcome.tail = steps
+    outcome.spent = Double(spent)
     outcome.isComplete = true
     return outcome
   }
@@ -82,14 +87,16 @@ struct TailSearch {
   private func measureError(
     of order: CompositionOrder, size: Int, spent: Int, losses: (CompositionOrder) -> [[Int: Double]], _ outcome: inout Outcome
   ) {
-    var left = spent
+    // The head and the last iterate are needed in any case.
+    var left = min(Double(spent), budget - Double(spent + steps + size))
     let affordable = pilots.filter { n in
-      guard n > size, n <= left else { return false }
-      left -= n
+      guard n > size, Double(n) <= left else { return false }
+      left -= Double(n)
       return true
     }
     outcome.requests.append((.backward, affordable))
     outcome.exactPoints = affordable
+    outcome.spent = Double(spent + affordable.reduce(0, +))
     let exact = losses(.backward), own = losses(order)
     let errors = zip(exact, own).flatMap { exact, own in
       affordable.compactMap { n in exact[n].flatMap { value in own[n].map { abs($0 - value) } } }

@@ -118,7 +118,7 @@ extension TrainingRun {
   /// Measures an update, and a write and a read of a state: the fastest of several, since first ones take new memory and a
   /// busy machine disturbs others.
   func costs(initial: StoredState, files: SlotFiles) throws -> SlotCosts {
-    let step = try calibration().rates[0].secondsPerUpdate
+    let step = try Calibration.rates(experiment, lanes: 1)[0].secondsPerUpdate
     var state = TrainingState(values: try StateBuffer(count: experiment.stateCount))
     initial.read { state.copy(from: $0) }
     var costs = SlotCosts(step: step, write: .greatestFiniteMagnitude, read: .greatestFiniteMagnitude)

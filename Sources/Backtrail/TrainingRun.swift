@@ -16,13 +16,7 @@ public struct TrainingRun: Sendable {
   /// Makes the folder of a new run. Nothing is trained yet.
   public static func create(_ experiment: Experiment, at path: String) throws -> TrainingRun {
     // What can be refused is refused before there is a folder.
-    var calibration: Calibration?
-    let fitted = try experiment.fitted()
-    let experiment = try fitted.withinCostBudget {
-      let measured = try Calibration(fitted, in: FileManager.default.temporaryDirectory.path)
-      calibration = measured
-      return measured
-    }
+    let experiment = try experiment.fitted().withinCostBudget()
     _ = try experiment.initialState(replica: 0)
     try experiment.checkDiskBudget()
     let folder = try RunFolder.create(at: path)
@@ -31,7 +25,6 @@ public struct TrainingRun: Sendable {
       try Safetensors.write(tensors, metadata: [:], to: folder.initialStatePath)
     }
     try RunJournal.write(experiment, in: folder)
-    if let calibration { try calibration.write(to: folder) }
     let record = RunRecord(
       configuration: try encodeJSON(StoredConfiguration(experiment)), fingerprint: NumericsFingerprint.current(),
       createdAt: Date())
@@ -97,15 +90,6 @@ public struct TrainingRun: Sendable {
   /// What the run came to when it finished; nil before.
   public func result() throws -> RunResult? {
     try database.record().result.map { try decodeJSON(RunResult.self, from: $0, in: folder) }
-  }
-
-  /// The times of this machine: measured once, as long as its numerics stay what they are, and kept in the run's folder.
-  public func calibration() throws -> Calibration {
-    if let known = Calibration(in: folder), known.fingerprint == NumericsFingerprint.current() { return known }
-    let measured = try Calibration(experiment, in: folder.path)
-    // Of a run that may only be read it is measured each time.
-    try? measured.write(to: folder)
-    return measured
   }
 
   /// Where the seed stands among the run's.

@@ -30,7 +30,9 @@ struct AverageCommand: AsyncParsableCommand {
   var json = false
 
   func validate() throws {
-    if let iterate, iterate < 1 { throw ValidationError("--iterate is \(iterate), but must be 1 or more") }
+    if let iterate, !(1...1_000_000_000).contains(iterate) {
+      throw ValidationError("--iterate is \(iterate), but must be a whole number from 1 to 1000000000")
+    }
   }
 
   func run() async throws {

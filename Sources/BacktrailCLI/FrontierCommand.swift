@@ -51,6 +51,9 @@ struct FrontierCommand: AsyncParsableCommand {
     transform: { $0 == "all" ? Knob.all : [try Knob($0)] })
   var sweep: [[Knob]] = []
 
+  @Flag(help: "With --run: compare parameters of last iterates replayed with other numerics than the run's.")
+  var allowNumericsChange = false
+
   @OptionGroup var chart: ChartOption
 
   @Option(help: "Draw the test loss by n of all orders, averages and baselines.", transform: ChartOption.path)
@@ -62,15 +65,22 @@ struct FrontierCommand: AsyncParsableCommand {
   func validate() throws {
     if run != nil && out != nil { throw ValidationError("--run compares a run that is there, so --out can't be given with it") }
     if run != nil && !sweep.isEmpty { throw ValidationError("--sweep trains, so it needs the options of a run instead of --run") }
+    if run == nil && allowNumericsChange {
+      throw ValidationError("--allow-numerics-change is for a run that is there; give it with --run, or leave it out")
+    }
     if let compareFrom, compareFrom < 1 { throw ValidationError("--compare-from is \(compareFrom), but must be 1 or more") }
   }
 
   func run() async throws {
     for path in [csv, curves, chart.chart].compactMap({ $0 }) { try checkFolder(of: path) }
-    let training = if let run { try TrainingRun.open(run) } else { try await train() }
+    let training = if let run { try TrainingRun.open(run, allowNumericsChange: allowNumericsChange) } else { try await train() }
+    if run != nil { try checkBaselines(training.experiment) }
     var frontier = try await training.frontier(from: compareFrom, measuresDistance: distance)
     var baselines: [BaselineResult] = []
-    for baseline in baseline.isEmpty && run == nil && options.order.isEmpty ? [.cosine, .largerBatch(size: 8, rate: 8)] : baseline {
+    let usual: [Baseline] =
+      baseline.isEmpty && run == nil && options.order.isEmpty ? [.cosine, .largerBatch(size: 8, rate: 8)] : []
+    // What nobody asked for is left out where the run has no such baseline.
+    for baseline in baseline + usual.filter({ (try? $0.check(training.experiment)) != nil }) {
       note("baseline \(baseline)")
       baselines.append(try await training.train(baseline))
     }
@@ -97,8 +107,21 @@ struct FrontierCommand: AsyncParsableCommand {
     if !json { printToStandardError("frontier: \(text)") }
   }
 
+  /// Refuses baselines before anything is trained for them to be compared with.
+  private func checkBaselines(_ experiment: Experiment) throws {
+    for baseline in baseline { try baseline.check(experiment) }
+  }
+
   private func train() async throws -> TrainingRun {
     var settings = try options.settings()
+    guard settings.costBudget == nil else {
+      throw RunError.usage(
+        """
+        frontier compares with exact backward iterates, which a --cost-budget may have no room for; leave it out, and choose them \
+        with --evaluate, such as auto:0.001
+        """)
+    }
+    try KnobSweep.check(sweep.flatMap { $0 }, of: settings)
     let steps = try RunConfiguration(settings).steps
     var orders = settings.order ?? Frontier.orders(steps: steps)
     for needed in ["forward", "backward"] where !orders.contains(where: { $0 == needed || $0.hasPrefix(needed + "@") }) {
@@ -108,6 +131,7 @@ struct FrontierCommand: AsyncParsableCommand {
     settings.evaluate = settings.evaluate ?? Frontier.schedule(steps: steps)
     let configuration = try RunConfiguration(settings)
     let experiment = try Experiment(configuration, initial: try await InitialTensors.read(configuration.initial))
+    try checkBaselines(experiment)
     let run = try TrainingRun.create(experiment, at: out ?? RunNames.new())
     _ = try await follow(run, isQuiet: json)
     return run

@@ -25,6 +25,7 @@ struct ReportCommand: AsyncParsableCommand {
   func run() async throws {
     let stored = try StoredRun(runFolder)
     let path = to ?? URL(fileURLWithPath: runFolder).standardizedFileURL.lastPathComponent + ".html"
+    try checkFolder(of: path)
     try writeFile(try await ReportContents(stored).page().html(), to: path)
     print("\(path): report of \(stored.run)")
   }

@@ -113,7 +113,7 @@ private func describe(_ estimate: Estimate) -> String {
 
 /// What a cost budget comes to.
 func describe(_ budget: CostBudget) -> String {
-  let updates = budget.updates.map { "\(grouped(Int($0))) gradient evaluations" } ?? "any number of gradient evaluations"
+  let updates = budget.updates.map { "\(grouped(Int(min($0, 1e18)))) gradient evaluations" } ?? "any number of gradient evaluations"
   return budget.seconds == nil
     ? "cost budget: \(updates)"
     : "cost budget: \(budget), about \(updates), an observation counted as \(String(format: "%.1f", budget.observationCharge))"
@@ -152,11 +152,12 @@ func planTable(_ prediction: CostPrediction, experiment: Experiment) -> String {
     ["numerics", prediction.fingerprint],
   ]
   let memory = prediction.memory.map { [$0.name, size($0.bytes)] }
-  return [
+  let automatic = experiment.isAdaptive ? ["Automatic orders and schedules begin with this; what follows depends on what they find."] : []
+  return ([
     textTable(rows, alignment: [.left, .right, .right]), textTable(totals, alignment: [.left, .left]),
     textTable([["memory", "at its peak"]] + memory, alignment: [.left, .right]), memoryCurve(prediction.memoryChoice),
     measuredTimes(prediction.calibration), neighbourTable(prediction),
-  ].joined(separator: "\n\n")
+  ] + automatic).joined(separator: "\n\n")
 }
 
 /// What the prediction was made from.

@@ -8,7 +8,6 @@ import Foundation
 ///     slots/          states of a training for which its memory has no room, while it goes on
 ///     baselines/      runs of what it was compared with
 ///     sweep/          runs that are measured, while they are
-///     calibration.json      measured times, where they were asked for
 ///     initial.safetensors   the initial state, where it did not come from the seed
 ///     lock            held by the process that trains
 ///     slots-UUID/     states of a rewind, while it goes on
@@ -36,8 +35,6 @@ public struct RunFolder: Sendable {
       return sum + (attributes?[.type] as? FileAttributeType == .typeRegular ? attributes?[.size] as? Int ?? 0 : 0)
     }
   }
-
-  public var calibrationPath: String { path + "/calibration.json" }
 
   /// The initial state, where it did not come from the seed.
   public var initialStatePath: String { path + "/initial.safetensors" }

@@ -30,12 +30,18 @@ public struct SlotFiles: SlotStorage {
     _ folder: RunFolder, rounded: CheckpointSection? = nil
   ) throws(StorageError) -> SlotFiles {
     removeAbandoned(in: folder)
+    var attempts = 0
     while true {
       let path = "\(folder.path)/\(readerPrefix)\(UUID().uuidString)"
       do { try create(path) } catch .cannotCreate(_, let reason) { throw .noSlotFiles(path: path, reason: reason) }
       // Nil where a process that cleans up came between: it takes a folder without a claim for an abandoned one.
       if let claim = FolderClaim(path, waits: true) {
         return SlotFiles(path: path, rounded: rounded, claim: claim)
+      }
+      attempts += 1
+      guard attempts < 100 else {
+        rmdir(path)
+        throw .noSlotFiles(path: path, reason: "its file system has no locks")
       }
     }
   }

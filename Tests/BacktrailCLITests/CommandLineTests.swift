@@ -83,11 +83,20 @@ import Testing
 
   @Test(arguments: [
     ("--sweep depth=3", 64), ("--baseline sgd", 64), ("--chart a.png", 64), ("--run nowhere", 66), ("--run nowhere --sweep all", 64),
-    ("--model mlp:8 --steps 20 --chart nowhere/a.svg", 73),
+    ("--model mlp:8 --steps 20 --chart nowhere/a.svg", 73), ("--cost-budget 1000", 64), ("--sweep lanes=x", 64),
+    ("--steps 20 --baseline batch:30", 78), ("--schedule cosine --baseline cosine", 78), ("--allow-numerics-change", 64),
   ]) func frontierRefuses(options: String, status: Int32) throws {
     let command = try backtrail("frontier \(options)")
     #expect(command.status == status, "\(command.errors)")
     #expect(!command.errors.isEmpty)
+    #expect(!FileManager.default.fileExists(atPath: folder("runs")), "refused before anything is trained")
+  }
+
+  @Test func baselinesThatNobodyAskedForAreLeftOutWhereTheyCannotBe() throws {
+    let command = try backtrail("frontier --model mlp:8 --steps 6 --schedule cosine --no-distance --out run --json")
+    #expect(command.status == 0, "\(command.errors)")
+    let comparison = try #require(command.json["comparison"] as? [[String: Any]])
+    #expect(!comparison.contains { ($0["series"] as? String)?.hasPrefix("forward, ") == true })
   }
 
   @Test func theTableComparesOrders() throws {
@@ -198,6 +207,7 @@ import Testing
   @Test func badInput() throws {
     try folder.write("1,2,0\n3,nan,1\n", to: "nan.csv")
     try folder.write("1 2\n3\n", to: "ragged")
+    try folder.write("1\n2-1\n3-1\n", to: "short")
     try folder.write("not safetensors", to: "bad.safetensors")
     try FileManager.default.createDirectory(atPath: folder("empty"), withIntermediateDirectories: true)
     let cases: [(line: String, status: Int32, word: String)] = [
@@ -221,6 +231,8 @@ import Testing
       ("train --average polynomial:-1", 64, "γ from 0"), ("train --average uniform:5", 64, "uniform:5"),
       ("average nowhere", 66, "nowhere"), ("average nowhere --average moon", 64, "uniform:L"),
       ("train --schedule-index moon", 64, "--schedule-index"), ("train --recalibrate 2", 78, "--recalibrate"),
+      ("train --order file:short@auto:0.1", 78, "3 lines"), ("train --order file:short --order backward --cost-budget 9999", 78, "3 lines"),
+      ("train --cost-budget 1e300", 64, "1e300"), ("average nowhere --iterate 9223372036854775807", 64, "--iterate"),
       ("train --augment moon", 64, "moon"), ("train --data synthetic --augment flip", 78, "flip"),
       ("train --data cifar10:empty", 66, "data_batch_1.bin"), ("train --data cifar100:empty", 66, "train.bin"),
       ("train --data text:nan.csv", 78, "--model gpt"), ("train --data text:nan.csv --model gpt", 78, "nan.csv"),
@@ -265,6 +277,11 @@ import Testing
       peaks.append(reached)
     }
     #expect(peaks[0] < peaks[2])
+    // Measuring what a time buys takes memory too.
+    let timed = line.replacingOccurrences(of: "--evaluate at:1,2", with: "--cost-budget 20s")
+    let command = try backtrail("train \(timed) --memory-budget \(least + 2)MiB --out timed")
+    #expect(command.status == 0, "\(command.errors)")
+    #expect(try #require(command.json["peakResidentBytes"] as? Int) <= (least + 2) << 20)
     let resumed = try backtrail("resume at\(least + 2) --steps 3 --memory-budget \(least + 20)MiB --json")
     #expect(resumed.status == 0, "\(resumed.errors)")
     #expect(try #require(resumed.json["peakResidentBytes"] as? Int) <= (least + 20) << 20)
@@ -272,6 +289,17 @@ import Testing
     let plan = try backtrail("plan \(line) --memory-budget \(least + 2)MiB")
     let memory = try #require(plan.json["memory"] as? [[String: Any]])
     #expect(memory.reduce(0) { $0 + ($1["bytes"] as? Int ?? 0) } == plan.json["predictedPeakBytes"] as? Int)
+  }
+
+  /// Forward and its averages are walked only when it is known where, but have their room from the beginning.
+  @Test func aMemoryBudgetHasRoomForWhatComesLast() throws {
+    func least(_ schedule: String) throws -> Int {
+      let refused = try backtrail("train --model mlp:1024,1024 --steps 60 --evaluate \(schedule) --memory-budget 1MiB --out refused")
+      #expect(refused.status == 78)
+      let words = refused.errors.split(separator: " ")
+      return try #require(words.firstIndex(of: "with").flatMap { Int(words[$0 + 2].filter(\.isNumber)) })
+    }
+    #expect(try abs(least("auto:0.01") - least("every:20")) <= 2)
   }
 
   /// Forward, backward and tail for every model, with the same digests on one lane and on two.

@@ -91,6 +91,27 @@ import Testing
     #expect(Double(result.gradientEvaluations) >= 0.85 * Double(budget))
   }
 
+  /// Every look at a path walks it again, and looking for a τ costs something too.
+  @Test(arguments: [(["forward"], 1500), (["forward", "sliding:2"], 3000), (["tail:auto"], 2500), (["tail:auto", "forward"], 2500)])
+  func aBudgetIsKeptByWhatIsWalkedSeveralTimes(orders: [String], budget: Int) async throws {
+    let result = try await train("paths") {
+      $0.order = orders
+      $0.tolerance = 0.5
+      $0.costBudget = String(budget)
+    }
+    #expect(result.gradientEvaluations <= budget)
+    #expect(result.gradientEvaluations > budget / 2)
+    for series in result.orders { #expect(!series.iterates.isEmpty, "\(series.order)") }
+  }
+
+  @Test func aCurveThatIsObservedEverywhereHasNoBudgetToBlame() async throws {
+    let result = try await train("everywhere") {
+      $0.steps = 2
+      $0.evaluate = "auto:0.01"
+    }
+    #expect(try #require(result.findings?.first).isBudgetSpent == false)
+  }
+
   @Test func interruptedAutomaticRunsGoOnWhereTheyWere() async throws {
     let expected = try await train("whole") { $0.evaluate = "auto:0.01" }
     let run = try TrainingRun.create(
