@@ -2,7 +2,7 @@ import Foundation
 
 /// Observes a curve where that tells most about it for what it costs, until its error is below a bound or a budget is spent.
 ///
-/// What it does next follows from what was observed alone, so an interrupted run goes on where it was.
+/// What it does next follows from what was observed and from the budget alone, so an interrupted run goes on where it was.
 package struct AdaptiveObservation {
   /// The last n.
   let steps: Int
@@ -55,11 +55,12 @@ package struct AdaptiveObservation {
       outcome.estimatedError = shortfall * refiner.error
       let isKnown = outcome.estimatedError <= error
       // A budget may be spent before the error is reached: half-way through, its estimate is checked.
-      let isChecked = isKnown || checks == 0 && budget.map { spent(on: outcome.points, rounds: rounds) > $0 / 2 } ?? false
+      let checked = checkPoints(round: checks, besides: outcome.points)
+      let isHalfSpent = budget.map { spent(on: outcome.points, rounds: rounds) > $0 / 2 } ?? false
+      let isChecked = isKnown || checks == 0 && isHalfSpent && !checked.isEmpty
       // Where rounds cost something there should be few.
       let share = roundCost > 0 ? outcome.points.count : max(2, outcome.points.count / 4)
-      let wanted = isChecked
-        ? checkPoints(round: checks, besides: outcome.points) : Array(refiner.next(cost: cost).prefix(share))
+      let wanted = isChecked ? checked : Array(refiner.next(cost: cost).prefix(share))
       rounds += 1
       let affordable = affordable(wanted, besides: outcome.points, rounds: rounds)
       guard !affordable.isEmpty else {

@@ -105,7 +105,10 @@ extension TrainingRun {
     let configuration = try baseline.configuration(experiment.configuration, points: points)
     let path = folder.baselinesPath + "/" + baseline.description.replacing(":", with: "-")
     let result: RunResult
-    if let stored = try? StoredRun(path), stored.configuration == configuration, let known = stored.result {
+    let lock = try RunLock(folder)
+    defer { lock.hold() }
+    // A memory budget may have led to fewer lanes, which change nothing.
+    if let stored = try? StoredRun(path), stored.configuration.with(lanes: configuration.lanes) == configuration, let known = stored.result {
       result = known
     } else {
       try? FileManager.default.removeItem(atPath: path)
@@ -142,5 +145,13 @@ extension BaselineResult {
       summary: SeriesSummary(
         baseline.name, seeds: series, secondsPerUpdate: result.secondsPerUpdate ?? 0,
         secondsPerObservation: result.secondsPerObservation ?? 0))
+  }
+}
+
+extension RunConfiguration {
+  fileprivate func with(lanes: Int) -> RunConfiguration {
+    var copy = self
+    copy.lanes = lanes
+    return copy
   }
 }

@@ -89,6 +89,9 @@ public struct KnobSweep: Sendable {
   /// - Parameter didRefuse: told of values that the run can't be made with.
   /// - Returns: the run as asked first.
   public func measure(_ knobs: [Knob], didRefuse: (String) -> Void) async throws -> [KnobPoint] {
+    // Two sweeps of one run would remove each other's runs.
+    let lock = try RunLock(RunFolder(path: URL(fileURLWithPath: folder).deletingLastPathComponent().path))
+    defer { lock.hold() }
     try? FileManager.default.removeItem(atPath: folder)
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(atPath: folder) }
@@ -111,7 +114,7 @@ public struct KnobSweep: Sendable {
   /// Values worth trying, where none are given.
   private func ladder(_ knob: String, _ asked: KnobPoint) -> [String] {
     let steps = settings.steps ?? 1
-    func parts(_ bytes: Int, _ shares: [Double]) -> [String] { shares.map { String(Int(Double(bytes) * $0)) } }
+    func parts(_ bytes: Int, _ shares: [Double]) -> [String] { shares.map { "\(Int(Double(bytes) * $0) >> 10)KiB" } }
     switch knob {
     case "checkpoint-every": return ([0] + Set([2, 5, 20].map { max(1, steps / $0) }).sorted(by: >)).map(String.init)
     case "checkpoint-level": return ["1", "9"]
@@ -154,7 +157,7 @@ extension RunSettings {
   /// These settings with one option changed, given as on the command line.
   func with(_ option: String, _ value: String) throws -> RunSettings {
     var keys = try JSONSerialization.jsonObject(with: Data(try encodeJSON(self).utf8)) as? [String: Any] ?? [:]
-    for candidate in [Int(value) as Any?, value] {
+    for candidate in [Int(value) as Any?, Double(value), value] {
       keys[option] = candidate
       guard candidate != nil, let changed = try? JSONDecoder().decode(RunSettings.self, from: JSONSerialization.data(withJSONObject: keys))
       else { continue }

@@ -70,6 +70,7 @@ struct ObservationRequests {
       var finding = AdaptiveFinding(order: family.automaticOrder, observed: 0)
       finding.tail = tail
       finding.tailChange = outcome.change
+      finding.isSearchCutShort = outcome.isCutShort
       finding.tailError = outcome.error
       finding.exactPoints = outcome.exactPoints
       if !outcome.isComplete { isComplete = false }
@@ -195,6 +196,7 @@ extension AdaptiveFinding {
   fileprivate func observing(_ count: Int) -> AdaptiveFinding {
     var copy = AdaptiveFinding(order: order, observed: count)
     copy.approximation = approximation
+    copy.isSearchCutShort = isSearchCutShort
     (copy.tail, copy.tailChange, copy.tailError, copy.exactPoints) = (tail, tailChange, tailError, exactPoints)
     return copy
   }

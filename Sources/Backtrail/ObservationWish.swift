@@ -38,7 +38,9 @@ public struct AdaptiveFinding: Codable, Sendable {
   public var isBudgetSpent = false
   /// Of `tail:auto` and `splice:auto`: the τ it settled on; N or more means exact backward.
   public var tail: Int?
-  /// How much doubling that τ changed the test loss, over the compared n and seeds.
+  /// Whether the cost budget ended the search for τ.
+  public var isSearchCutShort = false
+  /// How much doubling that τ (or half of it, where the search was cut short) changed the test loss, over the compared n and seeds.
   public var tailChange: Estimate?
   /// |test loss − exact backward's| at those n where that was affordable, which `exactPoints` names.
   public var tailError: Estimate?

@@ -68,3 +68,18 @@ extension RunConfiguration {
     return String(bytes)
   }
 }
+
+extension RunSettings {
+  /// What makes a run of this configuration.
+  public init(_ configuration: RunConfiguration) throws {
+    var settings = RunSettings()
+    for (flag, value) in configuration.options() {
+      switch flag {
+      case CodingKeys.order.rawValue: settings.order = (settings.order ?? []) + [value]
+      case CodingKeys.average.rawValue: settings.average = (settings.average ?? []) + [value]
+      default: settings = try settings.with(flag, value)
+      }
+    }
+    self = settings
+  }
+}

@@ -36,6 +36,8 @@ struct TailSearch {
     var change: Estimate?
     var error: Estimate?
     var exactPoints: [Int]?
+    /// Whether the budget ended the search before doubling changed little.
+    var isCutShort = false
     /// On all of it, in updates.
     var spent = 0.0
     var isComplete = false
@@ -58,8 +60,17 @@ struct TailSearch {
       // Up to n = τ a tail order is backward order itself.
       let order = family.order(tail)
       let compared = pilots.filter { $0 > tail }
+      let cost = ReplayPlanner.gradientEvaluations(of: order, points: compared)
+      // What is settled on needs its head and its last iterate besides.
+      if before != nil, Double(spent + cost + steps + tail / 2) > budget {
+        outcome.tail = tail / 2
+        outcome.spent = Double(spent)
+        outcome.isCutShort = true
+        outcome.isComplete = true
+        return outcome
+      }
       outcome.requests.append((order, compared))
-      spent += ReplayPlanner.gradientEvaluations(of: order, points: compared)
+      spent += cost
       if let before {
         let earlier = losses(before), later = losses(order)
         let changes = zip(earlier, later).flatMap { earlier, later in
@@ -67,8 +78,8 @@ struct TailSearch {
         }
         guard changes.count == compared.count * earlier.count else { return outcome }
         let change = Estimate(changes)
+        outcome.change = change
         if changes.count > 1, change.interval.upperBound < tolerance {
-          outcome.change = change
           outcome.tail = tail / 2
           measureError(of: before, size: tail / 2, spent: spent, losses: losses, &outcome)
           return outcome

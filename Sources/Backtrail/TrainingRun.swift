@@ -21,16 +21,22 @@ public struct TrainingRun: Sendable {
     try experiment.checkDiskBudget()
     let folder = try RunFolder.create(at: path)
     MatrixKernels.threads = experiment.configuration.kernelThreads
-    if let tensors = experiment.initialTensors {
-      try Safetensors.write(tensors, metadata: [:], to: folder.initialStatePath)
+    do {
+      if let tensors = experiment.initialTensors {
+        try Safetensors.write(tensors, metadata: [:], to: folder.initialStatePath)
+      }
+      try RunJournal.write(experiment, in: folder)
+      let record = RunRecord(
+        configuration: try encodeJSON(StoredConfiguration(experiment)), fingerprint: NumericsFingerprint.current(),
+        createdAt: Date())
+      return TrainingRun(
+        folder: folder, experiment: experiment, fingerprint: record.fingerprint,
+        database: try RunDatabase.create(in: folder, record: record))
+    } catch {
+      // A folder that never became a run would be in the next one's way.
+      try? FileManager.default.removeItem(atPath: folder.path)
+      throw error
     }
-    try RunJournal.write(experiment, in: folder)
-    let record = RunRecord(
-      configuration: try encodeJSON(StoredConfiguration(experiment)), fingerprint: NumericsFingerprint.current(),
-      createdAt: Date())
-    return TrainingRun(
-      folder: folder, experiment: experiment, fingerprint: record.fingerprint,
-      database: try RunDatabase.create(in: folder, record: record))
   }
 
   /// Opens a run for more training or for replay: reads its data again and checks that it is what it was.
@@ -52,6 +58,13 @@ public struct TrainingRun: Sendable {
     if let steps {
       guard (configuration.steps...1_000_000_000).contains(steps) else {
         throw RunError.usage("--steps is \(steps), but a run of \(configuration.steps) steps can't be made shorter")
+      }
+      guard steps == configuration.steps || configuration.costBudget == nil else {
+        throw RunError.impossible(
+          """
+          \(path) was made for a --cost-budget of \(configuration.costBudget.map(\.description) ?? ""), which is spent on its \
+          \(configuration.steps) steps; train a new run with more --steps instead
+          """)
       }
       configuration.steps = steps
     }
@@ -82,9 +95,11 @@ public struct TrainingRun: Sendable {
         accept that with --allow-numerics-change (there: \(record.fingerprint); here: \(current))
         """)
     }
+    // A row that repairs remove is no obstacle to them.
+    let observations = experiment.isAdaptive ? repairs ? (try? database.observations()) ?? [] : try database.observations() : []
     return TrainingRun(
-      folder: folder, experiment: experiment.adapted(to: try database.observations()).experiment,
-      fingerprint: record.fingerprint, database: database)
+      folder: folder, experiment: experiment.adapted(to: observations).experiment, fingerprint: record.fingerprint,
+      database: database)
   }
 
   /// What the run came to when it finished; nil before.

@@ -5,14 +5,8 @@ import Reports
 
 /// Where a command draws what it found.
 struct ChartOption: ParsableArguments {
-  @Option(help: "Draw a chart of it too.", transform: Self.path)
+  @Option(help: "Draw a chart of it too.", transform: { try outputPath($0, ending: ".svg") })
   var chart: String?
-
-  /// The path of a chart to draw.
-  static func path(_ text: String) throws -> String {
-    guard text.hasSuffix(".svg") else { throw ValidationError("'\(text)' must end in .svg, the format charts are drawn in") }
-    return text
-  }
 
   /// Says before any work is done that the chart can't be written.
   func check() throws {
@@ -22,6 +16,12 @@ struct ChartOption: ParsableArguments {
   func write(_ make: () -> Chart) throws {
     if let chart { try writeFile(make().svg(), to: chart) }
   }
+}
+
+/// The path of a file to write. Its ending keeps a run's own files from being written over.
+func outputPath(_ text: String, ending: String) throws -> String {
+  guard text.hasSuffix(ending) else { throw ValidationError("'\(text)' must end in \(ending)") }
+  return text
 }
 
 /// Says early that a file can't be written, before what goes into it has been worked for.
@@ -36,6 +36,8 @@ func checkFolder(of path: String) throws {
 func writeFile(_ text: String, to path: String) throws {
   do {
     try Data(text.utf8).write(to: URL(fileURLWithPath: path), options: .atomic)
+  } catch let error as CocoaError where error.code == .fileWriteOutOfSpace {
+    throw OutputError.diskFull(path)
   } catch {
     throw OutputError.cannotWrite(path, reason: error.localizedDescription)
   }
@@ -44,11 +46,14 @@ func writeFile(_ text: String, to path: String) throws {
 /// A file a command was asked to write and couldn't.
 enum OutputError: Error, CustomStringConvertible {
   case cannotWrite(String, reason: String)
+  case diskFull(String)
 
   var description: String {
     switch self {
     case .cannotWrite(let path, let reason):
       "can't write \(path): \(reason); name a file in a folder that exists and may be written to"
+    case .diskFull(let path):
+      "can't write \(path): the disk is full; make room, or name a file elsewhere"
     }
   }
 }

@@ -14,13 +14,19 @@ import Foundation
   process.arguments = ["train", "--config", options, "--out", path, "--json"]
   process.standardOutput = FileHandle(forWritingAtPath: output)
   process.standardError = FileHandle(forWritingAtPath: errors)
+  try Task.checkCancellation()
   try process.run()
-  process.waitUntilExit()
+  let child = process.processIdentifier
+  await withTaskCancellationHandler {
+    process.waitUntilExit()
+  } onCancel: {
+    kill(child, SIGTERM)
+  }
+  try Task.checkCancellation()
   if process.terminationStatus != 0 {
     let text = ((try? String(contentsOfFile: errors, encoding: .utf8)) ?? "").trimmingCharacters(in: .whitespacesAndNewlines)
     let words = text.hasPrefix("backtrail: ") ? String(text.dropFirst("backtrail: ".count)) : text
     throw switch ExitStatus(rawValue: process.terminationStatus) {
-    case .interrupted: RunError.interrupted(run: path)
     case .usage: RunError.usage(words)
     default: RunError.impossible(words.isEmpty ? "training ended with code \(process.terminationStatus)" : words)
     }

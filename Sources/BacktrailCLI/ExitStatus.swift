@@ -62,13 +62,17 @@ enum ExitStatus: Int32 {
         switch error {
         case .exists, .cannotCreate, .noSlotFiles, .inUse: .cannotCreate
         case .notARun: .missingInput
-        case .damaged, .mismatch: .badData
+        case .damaged, .lost, .mismatch: .badData
         case .failed: .inputOutput
         }
     case is TensorError:
       self = .impossible
-    case is OutputError:
-      self = .cannotCreate
+    case let error as OutputError:
+      self =
+        switch error {
+        case .cannotWrite: .cannotCreate
+        case .diskFull: .inputOutput
+        }
     case let stop as RewindStop:
       self =
         switch stop {

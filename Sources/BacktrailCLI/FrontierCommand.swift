@@ -31,7 +31,7 @@ struct FrontierCommand: AsyncParsableCommand {
   @Flag(help: "Print a row for every schedule of every order.")
   var allPoints = false
 
-  @Option(help: "Write the points as comma-separated values.")
+  @Option(help: "Write the points as comma-separated values.", transform: { try outputPath($0, ending: ".csv") })
   var csv: String?
 
   @Option(
@@ -56,7 +56,7 @@ struct FrontierCommand: AsyncParsableCommand {
 
   @OptionGroup var chart: ChartOption
 
-  @Option(help: "Draw the test loss by n of all orders, averages and baselines.", transform: ChartOption.path)
+  @Option(help: "Draw the test loss by n of all orders, averages and baselines.", transform: { try outputPath($0, ending: ".svg") })
   var curves: String?
 
   @Flag(help: "Print one JSON document instead of the table, and no progress.")
@@ -64,32 +64,20 @@ struct FrontierCommand: AsyncParsableCommand {
 
   func validate() throws {
     if run != nil && out != nil { throw ValidationError("--run compares a run that is there, so --out can't be given with it") }
-    if run != nil && !sweep.isEmpty { throw ValidationError("--sweep trains, so it needs the options of a run instead of --run") }
     if run == nil && allowNumericsChange {
       throw ValidationError("--allow-numerics-change is for a run that is there; give it with --run, or leave it out")
     }
     if let compareFrom, compareFrom < 1 { throw ValidationError("--compare-from is \(compareFrom), but must be 1 or more") }
+    if let curves, curves == chart.chart { throw ValidationError("--chart and --curves both name \(curves); name two files") }
   }
 
   func run() async throws {
     for path in [csv, curves, chart.chart].compactMap({ $0 }) { try checkFolder(of: path) }
-    let training = if let run { try TrainingRun.open(run, allowNumericsChange: allowNumericsChange) } else { try await train() }
-    if run != nil { try checkBaselines(training.experiment) }
+    let training = if let run { try open(run) } else { try await train() }
     var frontier = try await training.frontier(from: compareFrom, measuresDistance: distance)
-    var baselines: [BaselineResult] = []
-    let usual: [Baseline] =
-      baseline.isEmpty && run == nil && options.order.isEmpty ? [.cosine, .largerBatch(size: 8, rate: 8)] : []
-    // What nobody asked for is left out where the run has no such baseline.
-    for baseline in baseline + usual.filter({ (try? $0.check(training.experiment)) != nil }) {
-      note("baseline \(baseline)")
-      baselines.append(try await training.train(baseline))
-    }
+    let (baselines, knobs) = try await interruptible(training) { try await trainBeside(training) }
     frontier.comparison += baselines.map(\.summary)
-    if !sweep.isEmpty {
-      note("sweep")
-      let knobs = KnobSweep(try options.settings(), beside: training, train: trainInAnotherProcess)
-      frontier.knobs = try await knobs.measure(sweep.flatMap { $0 }, didRefuse: note)
-    }
+    frontier.knobs = knobs
     if json {
       try printJSON(frontier)
     } else {
@@ -101,6 +89,56 @@ struct FrontierCommand: AsyncParsableCommand {
       let observed = result.observed + baselines.map(\.observed)
       try writeFile(curveChart(observed, of: training.experiment.configuration).svg(), to: curves)
     }
+  }
+
+  /// Baselines and settings, one after the other.
+  private func trainBeside(_ training: TrainingRun) async throws -> ([BaselineResult], [KnobPoint]) {
+    var baselines: [BaselineResult] = []
+    let usual: [Baseline] =
+      baseline.isEmpty && run == nil && options.order.isEmpty ? [.cosine, .largerBatch(size: 8, rate: 8)] : []
+    // What nobody asked for is left out where the run has no such baseline.
+    for baseline in baseline + usual.filter({ (try? $0.check(training.experiment)) != nil }) {
+      note("baseline \(baseline)")
+      do {
+        baselines.append(try await training.train(baseline))
+      } catch RunError.diverged(_, let seed, let n) {
+        note("baseline \(baseline) is left out: its test loss is not finite at iterate \(n) (seed \(seed)); try a smaller factor")
+      }
+    }
+    guard !sweep.isEmpty else { return (baselines, []) }
+    note("sweep")
+    let settings = try run == nil ? options.settings() : RunSettings(training.experiment.configuration)
+    let knobs = KnobSweep(settings, beside: training, train: trainInAnotherProcess)
+    return (baselines, try await knobs.measure(sweep.flatMap { $0 }, didRefuse: note))
+  }
+
+  /// Runs `body` until it ends or a signal stops it: the run it goes with is finished, and can be compared again.
+  private func interruptible<Value: Sendable>(
+    _ training: TrainingRun, _ body: @escaping @Sendable () async throws -> Value
+  ) async throws -> Value {
+    let task = Task { try await body() }
+    let signals = [SIGINT, SIGTERM].map { signal in StopSignal(signal) { task.cancel() } }
+    defer { signals.forEach { $0.ignore() } }
+    do {
+      return try await task.value
+    } catch where task.isCancelled {
+      printToStandardError(
+        """
+        backtrail: interrupted; the run itself is finished, and 'backtrail frontier --run \(training.folder.path)' with the same \
+        --baseline and --sweep goes on
+        """)
+      throw ExitCode(ExitStatus.interrupted.rawValue)
+    }
+  }
+
+  private func open(_ path: String) throws -> TrainingRun {
+    guard try options.settings() == RunSettings() else {
+      throw RunError.usage("--run compares what \(path) has observed, so options of a new run can't be given with it; leave them out")
+    }
+    let training = try TrainingRun.open(path, allowNumericsChange: allowNumericsChange)
+    try checkBaselines(training.experiment)
+    try KnobSweep.check(sweep.flatMap { $0 }, of: RunSettings(training.experiment.configuration))
+    return training
   }
 
   private func note(_ text: String) {
@@ -118,11 +156,23 @@ struct FrontierCommand: AsyncParsableCommand {
       throw RunError.usage(
         """
         frontier compares with exact backward iterates, which a --cost-budget may have no room for; leave it out, and choose them \
-        with --evaluate, such as auto:0.001
+        with --evaluate, such as every:10
         """)
     }
     try KnobSweep.check(sweep.flatMap { $0 }, of: settings)
     let steps = try RunConfiguration(settings).steps
+    if let compareFrom, compareFrom > steps - 2 {
+      throw RunError.usage("--compare-from is \(compareFrom), which leaves fewer than 3 n to compare up to --steps \(steps); give less")
+    }
+    guard steps > 2 else { throw RunError.usage("--steps is \(steps), but a frontier compares 3 n or more; give more") }
+    let exact = settings.order?.first { $0.hasPrefix("backward@") }.map { String($0.dropFirst("backward@".count)) } ?? settings.evaluate
+    if exact?.hasPrefix("auto:") == true {
+      throw RunError.usage(
+        """
+        frontier compares at the n where exact backward is observed, so these must be given: --evaluate every:K, say. What auto:ERROR \
+        would have seen is among its points where every n is observed
+        """)
+    }
     var orders = settings.order ?? Frontier.orders(steps: steps)
     for needed in ["forward", "backward"] where !orders.contains(where: { $0 == needed || $0.hasPrefix(needed + "@") }) {
       orders.insert(needed, at: 0)

@@ -27,9 +27,18 @@ struct PlanCommand: AsyncParsableCommand {
     if instructions {
       printInstructions(experiment.plan())
     } else {
-      let prediction = try CostPrediction(experiment, in: FileManager.default.temporaryDirectory.path)
+      let prediction = try CostPrediction(experiment, in: try measuredFolder())
       if json { try printJSON(prediction) } else { print(planTable(prediction, experiment: experiment)) }
     }
+  }
+
+  /// Where what a disk takes is measured: a state is written and read for a moment.
+  private func measuredFolder() throws -> String {
+    let folders = [FileManager.default.temporaryDirectory.path, FileManager.default.currentDirectoryPath]
+    guard let folder = folders.first(where: { access($0, W_OK) == 0 }) else {
+      throw OutputError.cannotWrite(folders[0], reason: "plan measures the disk there; set TMPDIR to another folder")
+    }
+    return folder
   }
 
   private func printInstructions(_ plan: ReplayPlan) {

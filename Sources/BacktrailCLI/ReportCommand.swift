@@ -16,10 +16,7 @@ struct ReportCommand: AsyncParsableCommand {
 
   @Option(
     help: ArgumentHelp("The file to write. (default: the run's name with .html, in this folder)", valueName: "file.html"),
-    transform: { path in
-      guard path.hasSuffix(".html") else { throw ValidationError("'\(path)' must end in .html, the format reports are written in") }
-      return path
-    })
+    transform: { try outputPath($0, ending: ".html") })
   var to: String?
 
   func run() async throws {

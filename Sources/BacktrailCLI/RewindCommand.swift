@@ -33,7 +33,7 @@ struct RewindCommand: AsyncParsableCommand {
   @Flag(help: "Print one JSON document.")
   var json = false
 
-  @Option(help: "Write the points of --sweep as comma-separated values.")
+  @Option(help: "Write the points of --sweep as comma-separated values.", transform: { try outputPath($0, ending: ".csv") })
   var csv: String?
 
   @OptionGroup var chart: ChartOption

@@ -80,7 +80,10 @@ private func describe(_ finding: AdaptiveFinding, configuration: RunConfiguratio
   var parts: [String] = []
   if let tail = finding.tail, tail < configuration.steps {
     var text = "τ = \(grouped(tail))"
-    if let change = finding.tailChange { text += "; twice that changes the test loss by \(describe(change))" }
+    if finding.isSearchCutShort { text += ", where the cost budget ended the search" }
+    if let change = finding.tailChange {
+      text += "; \(finding.isSearchCutShort ? "half of that" : "twice that") changes the test loss by \(describe(change))"
+    }
     if let error = finding.tailError {
       text += "; exact backward is \(describe(error)) away at n = \((finding.exactPoints ?? []).map(String.init).joined(separator: ", "))"
     }
@@ -104,6 +107,7 @@ private func describe(_ finding: AdaptiveFinding, configuration: RunConfiguratio
       \(String(format: "%.2g", error)) of test loss\(checked)
       """)
   }
+  if parts.isEmpty { parts = ["observed at \(finding.observed == 1 ? "one n" : "every n")"] }
   return "\(finding.order): " + parts.joined(separator: "; ") + "."
 }
 
@@ -166,6 +170,11 @@ private func measuredTimes(_ calibration: Calibration) -> String {
   for rate in calibration.rates {
     rows.append([
       "\(rate.lanes) lane\(rate.lanes == 1 ? "" : "s")", milliseconds(rate.secondsPerUpdate), milliseconds(rate.secondsPerObservation),
+    ])
+  }
+  for level in calibration.recomputation where level.repeatedPasses > 0 {
+    rows.append([
+      "1 lane, activations in \(size(level.workspaceBytes)), \(level.repeatedPasses) passes again", milliseconds(level.secondsPerUpdate), "",
     ])
   }
   let storage = calibration.storage

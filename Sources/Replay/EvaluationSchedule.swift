@@ -11,10 +11,14 @@ public enum EvaluationSchedule: Hashable, Sendable {
   /// Where the curve bends, until it is known to this mean absolute error of the test loss.
   case automatic(error: Double)
 
+  /// Observations a schedule may ask for: more would take longer to look at than to train for.
+  static let mostPoints = 20_000_000
+
   /// The observed n of a run of `steps` batches, ascending; of an automatic schedule those it begins with.
   public func points(steps: Int) throws(ScheduleError) -> [Int] {
     switch self {
     case .every(let stride):
+      guard steps / stride <= Self.mostPoints else { throw .tooMany(steps / stride) }
       var points = Array(Swift.stride(from: stride, through: steps, by: stride))
       if points.last != steps { points.append(steps) }
       return points
@@ -71,6 +75,7 @@ extension EvaluationSchedule: CustomStringConvertible {
 public enum ScheduleError: Error, Equatable, CustomStringConvertible {
   case unreadable(String)
   case outside(Int, steps: Int)
+  case tooMany(Int)
 
   public var description: String {
     switch self {
@@ -79,6 +84,8 @@ public enum ScheduleError: Error, Equatable, CustomStringConvertible {
       '\(text)' is not an evaluation schedule; write every:K, log:K (K up to 1000000), at:1,5,10, or auto:ERROR with an error of \
       the test loss such as 0.001
       """
+    case .tooMany(let count):
+      "the evaluation schedule asks for \(count) observations, but at most \(EvaluationSchedule.mostPoints) are kept; observe less often"
     case .outside(let n, let steps):
       "the evaluation schedule asks for iterate \(n), but the run has iterates 1 to \(steps)"
     }

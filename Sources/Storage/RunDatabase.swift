@@ -252,7 +252,7 @@ public final class RunDatabase: Sendable {
     guard let error = error as? DatabaseError else { return .damaged(path: path, reason: reason(error)) }
     let text = error.message ?? error.resultCode.description
     return switch error.resultCode {
-    case .SQLITE_NOTADB, .SQLITE_CORRUPT, .SQLITE_ERROR, .SQLITE_SCHEMA: .damaged(path: path, reason: text)
+    case .SQLITE_NOTADB, .SQLITE_CORRUPT, .SQLITE_ERROR, .SQLITE_SCHEMA: .lost(path: path, reason: text)
     case .SQLITE_FULL: .failed(path: path, reason: "\(text): make room on the disk")
     default: .failed(path: path, reason: text)
     }

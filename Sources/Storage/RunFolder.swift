@@ -129,6 +129,8 @@ public enum StorageError: Error, Equatable, CustomStringConvertible {
   case noSlotFiles(path: String, reason: String)
   case notARun(path: String)
   case damaged(path: String, reason: String)
+  /// Damaged, and nothing else has what it held.
+  case lost(path: String, reason: String)
   case failed(path: String, reason: String)
   case inUse(path: String)
   /// The file is whole, but not the one that was meant.
@@ -142,6 +144,8 @@ public enum StorageError: Error, Equatable, CustomStringConvertible {
       "can't create \(path): \(reason); disk slots are kept in the run's folder: make it writable, or use slots in memory alone"
     case .notARun(let path): "\(path) is not a run folder (it has no run.sqlite); 'backtrail runs list' shows the runs"
     case .damaged(let path, let reason): "\(path) is damaged: \(reason); 'backtrail verify RUN --repair' makes anew what can be"
+    case .lost(let path, let reason):
+      "\(path) is damaged: \(reason); nothing can make it anew: bring back a copy of it, or train again, which gives the same bits"
     case .mismatch(let path, let reason): "\(path) does not fit: \(reason)"
     case .inUse(let path): "another process is working on \(path); wait until it ends, or stop it"
     case .failed(let path, let reason):

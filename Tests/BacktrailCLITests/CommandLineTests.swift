@@ -82,7 +82,9 @@ import Testing
   }
 
   @Test(arguments: [
-    ("--sweep depth=3", 64), ("--baseline sgd", 64), ("--chart a.png", 64), ("--run nowhere", 66), ("--run nowhere --sweep all", 64),
+    ("--csv points.txt", 64), ("--chart a.svg --curves a.svg", 64), ("--compare-from 59 --steps 60", 64),
+    ("--evaluate auto:0.01", 64), ("--steps 2", 64),
+    ("--sweep depth=3", 64), ("--baseline sgd", 64), ("--chart a.png", 64), ("--run nowhere", 66), ("--run nowhere --sweep all", 66), ("--run nowhere --order tail:5", 64),
     ("--model mlp:8 --steps 20 --chart nowhere/a.svg", 73), ("--cost-budget 1000", 64), ("--sweep lanes=x", 64),
     ("--steps 20 --baseline batch:30", 78), ("--schedule cosine --baseline cosine", 78), ("--allow-numerics-change", 64),
   ]) func frontierRefuses(options: String, status: Int32) throws {

@@ -154,6 +154,26 @@ import Testing
     #expect(result.gradientEvaluations > 300)
   }
 
+  @Test func aBudgetEndsASearchForATail() async throws {
+    let result = try await train("short") {
+      $0.order = ["tail:auto"]
+      $0.tolerance = 1e-9
+      $0.costBudget = "1500"
+    }
+    #expect(result.gradientEvaluations <= 1500)
+    let finding = try #require(result.findings?.first)
+    #expect(finding.isSearchCutShort)
+    #expect(try #require(finding.tail) < 200)
+  }
+
+  @Test func aSpentBudgetIsNotExtended() async throws {
+    _ = try await train("spent") { $0.costBudget = "1500" }
+    #expect { try TrainingRun.open(folder("spent"), steps: 400) } throws: { error in
+      guard case RunError.impossible(let text) = error else { return false }
+      return text.contains("--cost-budget")
+    }
+  }
+
   @Test func aBudgetTooSmallNamesTheLeast() throws {
     let experiment = try Experiment(RunConfiguration(settings { $0.costBudget = "50" }))
     #expect { try TrainingRun.create(experiment, at: folder("small")) } throws: { error in

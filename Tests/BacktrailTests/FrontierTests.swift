@@ -131,6 +131,18 @@ import Testing
     #expect(!FileManager.default.fileExists(atPath: folder("run") + "/sweep"))
   }
 
+  @Test func settingsComeBackFromAConfiguration() throws {
+    let given = settings {
+      $0.order = ["backward", "tail:8@every:3"]
+      $0.learningRate = 0.25
+      $0.average = ["uniform"]
+      $0.checkpointEvery = 7
+      $0.startPrecision = "float16"
+    }
+    let configuration = try RunConfiguration(given)
+    #expect(try RunConfiguration(RunSettings(configuration)) == configuration)
+  }
+
   @Test(arguments: ["depth=3", "checkpoint-every=", "checkpoint-every=1,,2", ""])
   func senselessKnobsAreRefused(specification: String) {
     #expect(throws: RunError.self) { try Knob(specification) }
