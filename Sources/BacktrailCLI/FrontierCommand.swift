@@ -73,11 +73,7 @@ struct FrontierCommand: AsyncParsableCommand {
 
   func run() async throws {
     for path in [csv, curves, chart.chart].compactMap({ $0 }) { try checkFolder(of: path) }
-    let training = if let run { try open(run) } else { try await train() }
-    var frontier = try await training.frontier(from: compareFrom, measuresDistance: distance)
-    let (baselines, knobs) = try await interruptible(training) { try await trainBeside(training) }
-    frontier.comparison += baselines.map(\.summary)
-    frontier.knobs = knobs
+    let (training, frontier, baselines) = try await stoppable { try await measure() }
     if json {
       try printJSON(frontier)
     } else {
@@ -88,6 +84,24 @@ struct FrontierCommand: AsyncParsableCommand {
     if let curves, let result = try training.result() {
       let observed = result.observed + baselines.map(\.observed)
       try writeFile(curveChart(observed, of: training.experiment.configuration).svg(), to: curves)
+    }
+  }
+
+  private func measure() async throws -> (TrainingRun, Frontier, [BaselineResult]) {
+    let training = if let run { try open(run) } else { try await train() }
+    var frontier = try await training.frontier(from: compareFrom, measuresDistance: distance)
+    do {
+      let (baselines, knobs) = try await trainBeside(training)
+      frontier.comparison += baselines.map(\.summary)
+      frontier.knobs = knobs
+      return (training, frontier, baselines)
+    } catch where Task.isCancelled {
+      printToStandardError(
+        """
+        backtrail: interrupted; the run itself is finished, and 'backtrail frontier --run \(training.folder.path)' with the same \
+        --baseline and --sweep goes on
+        """)
+      throw ExitCode(ExitStatus.interrupted.rawValue)
     }
   }
 
@@ -110,25 +124,6 @@ struct FrontierCommand: AsyncParsableCommand {
     let settings = try run == nil ? options.settings() : RunSettings(training.experiment.configuration)
     let knobs = KnobSweep(settings, beside: training, train: trainInAnotherProcess)
     return (baselines, try await knobs.measure(sweep.flatMap { $0 }, didRefuse: note))
-  }
-
-  /// Runs `body` until it ends or a signal stops it: the run it goes with is finished, and can be compared again.
-  private func interruptible<Value: Sendable>(
-    _ training: TrainingRun, _ body: @escaping @Sendable () async throws -> Value
-  ) async throws -> Value {
-    let task = Task { try await body() }
-    let signals = [SIGINT, SIGTERM].map { signal in StopSignal(signal) { task.cancel() } }
-    defer { signals.forEach { $0.ignore() } }
-    do {
-      return try await task.value
-    } catch where task.isCancelled {
-      printToStandardError(
-        """
-        backtrail: interrupted; the run itself is finished, and 'backtrail frontier --run \(training.folder.path)' with the same \
-        --baseline and --sweep goes on
-        """)
-      throw ExitCode(ExitStatus.interrupted.rawValue)
-    }
   }
 
   private func open(_ path: String) throws -> TrainingRun {

@@ -70,7 +70,7 @@ struct RewindCommand: AsyncParsableCommand {
 
   private func rewind(_ run: TrainingRun, _ order: CompositionOrder) async throws {
     let (json, isDrawn, seed, slots) = (json, chart.chart != nil, seedOption.seed(of: run), slotOptions.ofOneRewind)
-    let (result, drawn) = try await stoppable {
+    let (result, drawn) = try await stoppableRewind {
       var isFirst = true
       var drawn: [RewoundState] = []
       let result = try run.rewind(order: order, n: from, to: to, seed: seed, slots: slots) { state in
@@ -91,7 +91,7 @@ struct RewindCommand: AsyncParsableCommand {
 
   private func sweep(_ run: TrainingRun, _ order: CompositionOrder) async throws {
     let (json, seed, request) = (json, seedOption.seed(of: run), slotOptions.ofSweep)
-    let sweep = try await stoppable {
+    let sweep = try await stoppableRewind {
       var ahead = 0
       var done = 0
       return try run.sweepRewinds(
@@ -113,21 +113,11 @@ struct RewindCommand: AsyncParsableCommand {
 
 /// Runs `body` until it ends or a signal stops it, so that its files go.
 /// - Throws: `RewindStop.interrupted` in place of a `CancellationError`.
-private func stoppable<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
+private func stoppableRewind<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
   // Who reads the output may go: that is an error of writing then.
   signal(SIGPIPE, SIG_IGN)
-  // Nothing begins before signals are waited for, lest one come between.
-  let (gate, opening) = AsyncStream.makeStream(of: Void.self)
-  let task = Task {
-    for await _ in gate {}
-    try Task.checkCancellation()
-    return try body()
-  }
-  let signals = [SIGINT, SIGTERM, SIGHUP].map { signal in StopSignal(signal) { task.cancel() } }
-  opening.finish()
-  defer { signals.forEach { $0.ignore() } }
   do {
-    return try await task.value
+    return try await stoppable { try body() }
   } catch is CancellationError {
     throw RewindStop.interrupted
   }

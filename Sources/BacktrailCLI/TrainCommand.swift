@@ -1,6 +1,5 @@
 import ArgumentParser
 import Backtrail
-import Dispatch
 import Foundation
 import Replay
 import Synchronization
@@ -25,7 +24,7 @@ struct TrainCommand: AsyncParsableCommand {
     let configuration = try options.configuration()
     let experiment = try Experiment(configuration, initial: try await InitialTensors.read(configuration.initial))
     let run = try TrainingRun.create(experiment, at: out ?? RunNames.new())
-    let result = try await follow(run, isQuiet: json)
+    let result = try await stoppable { [json] in try await follow(run, isQuiet: json) }
     if json { try printJSON(result) } else { print(summaryTable(result, configuration: run.experiment.configuration)) }
     try chart.write { curveChart(result.observed, of: run.experiment.configuration) }
   }
@@ -64,13 +63,13 @@ struct ResumeCommand: AsyncParsableCommand {
     try chart.check()
     let run = try TrainingRun.open(
       runFolder, steps: steps, lanes: lanes, memoryBudget: memoryBudget, allowNumericsChange: allowNumericsChange)
-    let result = try await follow(run, isQuiet: json)
+    let result = try await stoppable { [json] in try await follow(run, isQuiet: json) }
     if json { try printJSON(result) } else { print(summaryTable(result, configuration: run.experiment.configuration)) }
     try chart.write { curveChart(result.observed, of: run.experiment.configuration) }
   }
 }
 
-/// Trains `run` to its end, showing how far it is. SIGINT and SIGTERM stop it where it can be resumed.
+/// Trains `run` to its end, showing how far it is. A cancelled task stops it where it can be resumed.
 func follow(_ run: TrainingRun, isQuiet: Bool) async throws -> RunResult {
   let experiment = run.experiment
   let progress = ReplayProgress()
@@ -90,12 +89,8 @@ func follow(_ run: TrainingRun, isQuiet: Bool) async throws -> RunResult {
         "\(grouped(plan.gradientEvaluations)) gradient evaluations and \(grouped(observations)) observations ahead\(experiment.isAdaptive ? " at first" : "")")
     }
   }
-  let training = Task { [listener] in try await run.train(progress: progress, listener: listener) }
-  let signals = [SIGINT, SIGTERM].map { signal in StopSignal(signal) { training.cancel() } }
-  defer { signals.forEach { $0.ignore() } }
-  let result = await training.result
-  reporter?.stop()
-  return try result.get()
+  defer { reporter?.stop() }
+  return try await run.train(progress: progress, listener: listener)
 }
 
 private func describe(_ experiment: Experiment) -> String {
@@ -106,26 +101,6 @@ private func describe(_ experiment: Experiment) -> String {
     \(configuration.seedCount > 1 ? ", \(configuration.seedCount) seeds" : ""), \
     \(configuration.lanes) lane\(configuration.lanes == 1 ? "" : "s")
     """
-}
-
-/// Calls a handler when a signal comes, instead of the process ending.
-struct StopSignal {
-  private let number: Int32
-  private let source: any DispatchSourceSignal
-
-  init(_ number: Int32, handler: @escaping @Sendable () -> Void) {
-    self.number = number
-    signal(number, SIG_IGN)
-    source = DispatchSource.makeSignalSource(signal: number, queue: DispatchQueue(label: "signal \(number)"))
-    source.setEventHandler(handler: handler)
-    source.resume()
-  }
-
-  /// The signal ends the process again.
-  func ignore() {
-    source.cancel()
-    signal(number, SIG_DFL)
-  }
 }
 
 /// Names for runs whose folder the user does not name.

@@ -56,6 +56,20 @@ import Testing
     }
   }
 
+  /// The run is finished by then; what is measured beside it can be asked for again.
+  @Test func aStoppedFrontierGoesOn() throws {
+    let sweep = "--sweep checkpoint-every=" + (1...30).map(String.init).joined(separator: ",")
+    let small = "--model mlp:8 --steps 200 --evaluate every:20 --evaluation-examples 50 --seeds 2"
+    let stopped = try Command(
+      "frontier \(small) --order backward --out run --json \(sweep)".split(separator: " ").map(String.init), in: folder.path,
+      stop: .onceFilled(folder: folder("run/sweep"), signal: SIGTERM))
+    #expect(stopped.status == 75, "\(stopped.errors)")
+    #expect(stopped.errors.contains("frontier --run") && stopped.output.isEmpty)
+    #expect(!FileManager.default.fileExists(atPath: folder("run/sweep")))
+    let again = try Command("frontier --run run --sweep checkpoint-every=50 --json".split(separator: " ").map(String.init), in: folder.path)
+    #expect((again.json["knobs"] as? [[String: Any]])?.count == 2, "\(again.errors)")
+  }
+
   @Test(arguments: [SIGINT, SIGTERM])
   func signalsSaveAndResume(signal: Int32) throws {
     let undisturbed = try train("undisturbed")
