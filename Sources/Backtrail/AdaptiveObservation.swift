@@ -63,7 +63,9 @@ package struct AdaptiveObservation {
       let wanted = isChecked ? checked : Array(refiner.next(cost: cost).prefix(share))
       rounds += 1
       let affordable = affordable(wanted, besides: outcome.points, rounds: rounds)
-      guard !affordable.isEmpty else {
+      // Rounds of a few points leave lanes idle: what little is left of a budget is not worth them.
+      let isAllButSpent = budget.map { $0 - spent(on: outcome.points, rounds: rounds - 1) < 0.03 * $0 } ?? false
+      guard !affordable.isEmpty, !isAllButSpent else {
         outcome.isComplete = true
         return outcome
       }
