@@ -34,7 +34,6 @@ public struct Calibration: Codable, Sendable {
     public let differenceBytes: Int
 
     public var saveSeconds: Double { encodeSeconds + writeSeconds }
-    public var loadSeconds: Double { decodeSeconds + readSeconds }
   }
 
   public let fingerprint: String
@@ -144,22 +143,16 @@ public struct Calibration: Codable, Sendable {
     let options = CheckpointOptions(level: experiment.configuration.checkpointLevel)
     let path = "\(folder)/.calibration-\(UUID().uuidString)"
     defer { unlink(path) }
-    func time(_ body: () throws -> Void) rethrows -> Double {
-      let begin = ContinuousClock.now
-      try body()
-      return (.now - begin) / .seconds(1)
-    }
-    var difference = 0
-    difference = try CheckpointFile.write(
+    let difference = try CheckpointFile.write(
       trial.state, updateCount: 1, parent: parent, parentDigest: Digest(of: parent, updateCount: 0), options: options, to: path
     ).byteCount
     var bytes = 0
     // The first file also paid for the codec's memory.
-    let save = try time { bytes = try CheckpointFile.write(trial.state, updateCount: 1, options: options, to: path).byteCount }
-    let load = try time { try CheckpointFile.read(path, into: &parent) }
+    let save = try secondsTaken { bytes = try CheckpointFile.write(trial.state, updateCount: 1, options: options, to: path).byteCount }
+    let load = try secondsTaken { try CheckpointFile.read(path, into: &parent) }
     var raw = Data()
-    let read = try time { raw = try Data(contentsOf: URL(fileURLWithPath: path)) }
-    let write = try time {
+    let read = try secondsTaken { raw = try Data(contentsOf: URL(fileURLWithPath: path)) }
+    let write = try secondsTaken {
       let file = try FileHandle(forWritingTo: URL(fileURLWithPath: path))
       try file.write(contentsOf: raw)
       try file.synchronize()
@@ -169,6 +162,13 @@ public struct Calibration: Codable, Sendable {
       encodeSeconds: max(0, save - write), decodeSeconds: max(0, load - read), writeSeconds: write, readSeconds: read,
       bytes: bytes, differenceBytes: difference)
   }
+}
+
+/// How long `body` takes.
+func secondsTaken(_ body: () throws -> Void) rethrows -> Double {
+  let begin = ContinuousClock.now
+  try body()
+  return (.now - begin) / .seconds(1)
 }
 
 /// A lane of trial updates.

@@ -224,7 +224,8 @@ public struct Experiment: Sendable {
   /// Of the initial states that replays start from.
   var keptStartBytes: Int {
     guard keepsInitialStates else { return 0 }
-    return maps.count * (startPrecision == .float32 ? stateBytes : stateBytes / 2)
+    return maps.count
+      * (startPrecision == .float32 ? stateBytes : PackedSlots.bytesPerSlot(stateCount: stateCount, roundedCount: stateCount))
   }
 }
 

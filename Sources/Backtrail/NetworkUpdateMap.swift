@@ -56,23 +56,18 @@ public struct NetworkUpdateMap: UpdateMap {
 
   /// Seconds of a full `evaluate`: of one where that is short, otherwise by some of its batches.
   func timeEvaluation(_ state: borrowing StateBuffer, workspace: inout Workspace, atMost seconds: Double) -> Double {
-    func time(_ body: () -> Void) -> Double {
-      let begin = ContinuousClock.now
-      body()
-      return (.now - begin) / .seconds(1)
-    }
     // The first batch pays for touching memory.
     _ = evaluator.evaluate(state, workspace: &workspace.network, limit: 1)
-    let one = time { _ = evaluator.evaluate(state, workspace: &workspace.network, limit: 1) }
+    let one = secondsTaken { _ = evaluator.evaluate(state, workspace: &workspace.network, limit: 1) }
     let limit = min(evaluator.batchCount, max(1, Int(seconds / one)))
     guard limit < evaluator.batchCount || evaluator.recalibrationBatches > 0 else {
-      return time { _ = evaluate(state, workspace: &workspace) }
+      return secondsTaken { _ = evaluate(state, workspace: &workspace) }
     }
-    let some = time { _ = evaluator.evaluate(state, workspace: &workspace.network, limit: limit) }
+    let some = secondsTaken { _ = evaluator.evaluate(state, workspace: &workspace.network, limit: limit) }
     var whole = some * Double(evaluator.batchCount) / Double(limit)
     if evaluator.recalibrationBatches > 0 {
       workspace.recalibrated.copy(from: state)
-      let pass = time {
+      let pass = secondsTaken {
         let context = gather(1, into: &workspace, statisticsWeight: 1)
         _ = network.trainingLoss(of: &workspace.recalibrated, context: context, workspace: &workspace.network)
       }

@@ -57,7 +57,7 @@ struct ObservationRequests {
   mutating func add(_ wish: ObservationWish) {
     switch wish.order {
     case .fixed(let order):
-      observe(order, wish, finding: AdaptiveFinding(order: order.description, observed: 0))
+      observe(order, wish, finding: AdaptiveFinding(order: order.description))
     case .automatic(let family):
       let search = TailSearch(
         family: family, steps: steps, tolerance: experiment.configuration.tolerance, budget: budget() ?? .infinity)
@@ -67,7 +67,7 @@ struct ObservationRequests {
         isComplete = false
         return
       }
-      var finding = AdaptiveFinding(order: family.automaticOrder, observed: 0)
+      var finding = AdaptiveFinding(order: family.automaticOrder)
       finding.tail = tail
       finding.tailChange = outcome.change
       finding.isSearchCutShort = outcome.isCutShort
@@ -81,16 +81,18 @@ struct ObservationRequests {
   /// Adds the points of one order, chosen or given.
   /// - Parameter spent: what looking for it has taken of its budget.
   private mutating func observe(_ order: CompositionOrder, _ wish: ObservationWish, spent: Double = 0, finding: AdaptiveFinding) {
+    var finding = finding
     guard case .automatic(let error) = wish.schedule else {
       add(order, wish.points)
-      findings.append(finding.observing(wish.points.count))
+      finding.observed = wish.points.count
+      findings.append(finding)
       return
     }
     let budget = budget().map { $0 - spent }
     if order == .backward, let (substitute, points) = substitute(budget) {
       add(substitute, points)
       chosenPoints = Set(chosenPoints + points).sorted()
-      var finding = finding.observing(points.count)
+      finding.observed = points.count
       finding.approximation = substitute.description
       findings.append(finding)
       return
@@ -114,7 +116,7 @@ struct ObservationRequests {
     add(order, outcome.points)
     chosenPoints = Set(chosenPoints + outcome.points).sorted()
     if !outcome.isComplete { isComplete = false }
-    var finding = finding.observing(outcome.points.count)
+    finding.observed = outcome.points.count
     finding.estimatedError = outcome.estimatedError.isFinite ? outcome.estimatedError : nil
     finding.checkedError = outcome.checkedError
     finding.isBudgetSpent = outcome.isComplete && outcome.estimatedError > error && outcome.points.count < steps
@@ -189,16 +191,6 @@ struct ObservationRequests {
     }
     let sorted = named.filter { points[$0] != nil } + orders.filter { !named.contains($0) }
     return (sorted, sorted.map { points[$0, default: []].sorted() })
-  }
-}
-
-extension AdaptiveFinding {
-  fileprivate func observing(_ count: Int) -> AdaptiveFinding {
-    var copy = AdaptiveFinding(order: order, observed: count)
-    copy.approximation = approximation
-    copy.isSearchCutShort = isSearchCutShort
-    (copy.tail, copy.tailChange, copy.tailError, copy.exactPoints) = (tail, tailChange, tailError, exactPoints)
-    return copy
   }
 }
 

@@ -26,7 +26,7 @@ public struct AdaptiveFinding: Codable, Sendable {
   /// As it was asked for, such as `tail:auto` or `backward`.
   public let order: String
   /// How many n its curve is observed at.
-  public let observed: Int
+  public internal(set) var observed = 0
   /// The order that was observed instead of backward, where a cost budget has no room for that.
   public var approximation: String?
   /// The mean absolute error of its test loss over all n, its observations joined by lines in log n, as they tell it; nil where

@@ -52,10 +52,9 @@ struct RewindStores {
 
   /// Of a state in memory; about what one takes at most on disk.
   static func bytes(_ experiment: Experiment, _ precision: CheckpointPrecision) -> Int {
-    let float = MemoryLayout<Float>.stride
-    guard precision != .float32 else { return experiment.stateBytes }
-    let rounded = experiment.layout.count
-    return ((rounded + 1) / 2 + experiment.stateCount - rounded) * float
+    precision == .float32
+      ? experiment.stateBytes
+      : PackedSlots.bytesPerSlot(stateCount: experiment.stateCount, roundedCount: experiment.layout.count)
   }
 
   /// Slots are filled one after the other, so that it would otherwise show late that they don't fit.

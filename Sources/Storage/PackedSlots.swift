@@ -23,10 +23,17 @@ public struct PackedSlots: SlotStorage {
   private let roundedCount: Int
   private let precision: CheckpointPrecision
   /// Floats of room that the rounded ones take.
-  private var packedCount: Int { (roundedCount + 1) / 2 }
+  private var packedCount: Int { Self.packedCount(roundedCount) }
+
+  private static func packedCount(_ roundedCount: Int) -> Int { (roundedCount + 1) / 2 }
+
+  /// Floats that a slot takes.
+  private static func room(stateCount: Int, roundedCount: Int) -> Int { packedCount(roundedCount) + stateCount - roundedCount }
 
   /// Of a state in a slot.
-  public var bytesPerSlot: Int { (packedCount + stateCount - roundedCount) * MemoryLayout<Float>.stride }
+  public static func bytesPerSlot(stateCount: Int, roundedCount: Int) -> Int {
+    room(stateCount: stateCount, roundedCount: roundedCount) * MemoryLayout<Float>.stride
+  }
 
   /// - Parameters:
   ///   - stateCount: length of a state, in floats.
@@ -39,12 +46,12 @@ public struct PackedSlots: SlotStorage {
     self.stateCount = stateCount
     self.roundedCount = roundedCount
     self.precision = precision
-    let room = (roundedCount + 1) / 2 + stateCount - roundedCount
+    let room = Self.room(stateCount: stateCount, roundedCount: roundedCount)
     slots = try (0..<count).map { _ in try PackedSlot(count: room) }
   }
 
   public func save(_ state: borrowing TrainingState, slot: Int) {
-    // The pointers are used before `withLock` returns.
+    // `withLock` runs its body on this thread before it returns, so no other thread sees the pointers, and nothing outlives them.
     state.values.span.withUnsafeBufferPointer { floats in
       nonisolated(unsafe) let floats = floats
       let updateCount = state.updateCount
@@ -66,6 +73,7 @@ public struct PackedSlots: SlotStorage {
   }
 
   public func load(slot: Int, into state: inout TrainingState) {
+    // As in `save`: the pointers stay on this thread, and end with the lock.
     var floats = state.values.mutableSpan
     state.updateCount = floats.withUnsafeMutableBufferPointer { floats in
       nonisolated(unsafe) let floats = floats

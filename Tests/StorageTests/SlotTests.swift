@@ -41,7 +41,8 @@ import Testing
     let count = state.values.count
     #expect(count == 210_752)
     let packed = try PackedSlots(count: 2, stateCount: count, roundedCount: roundedCount, precision: precision)
-    #expect(packed.bytesPerSlot == (roundedCount + 1) / 2 * 4 + (count - roundedCount) * 4)
+    let bytes: Int = (roundedCount + 1) / 2 * 4 + (count - roundedCount) * 4
+    #expect(PackedSlots.bytesPerSlot(stateCount: count, roundedCount: roundedCount) == bytes)
     let files = try SlotFiles.ofReader(run, rounded: CheckpointSection(count: roundedCount, precision: precision))
     let slots: [any SlotStorage] = [packed, files]
     for slots in slots {
