@@ -24,6 +24,17 @@ public struct CostBudget: Codable, Equatable, Sendable, CustomStringConvertible 
     updates = unit == nil ? number : nil
   }
 
+  /// Reads a stored budget, with what it came to when the run was made.
+  public init(from decoder: any Decoder) throws {
+    let stored = try decoder.container(keyedBy: CodingKeys.self)
+    try self.init(try stored.decode(String.self, forKey: .description))
+    updates = try stored.decodeIfPresent(Double.self, forKey: .updates) ?? updates
+    observationCharge = try stored.decode(Double.self, forKey: .observationCharge)
+    guard (updates ?? 0) >= 0, (updates ?? 0) <= 1e18, (0...1e18).contains(observationCharge) else {
+      throw RunError.damaged("a cost budget of \(updates ?? 0) updates and \(observationCharge) for an observation can't be")
+    }
+  }
+
   /// With a time turned into updates on `lanes` lanes.
   func calibrated(_ rates: [Calibration.Rate], lanes: Int) -> CostBudget {
     guard let seconds, updates == nil else { return self }

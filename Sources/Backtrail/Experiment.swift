@@ -35,6 +35,8 @@ public struct Experiment: Sendable {
   var slotCosts = SlotCosts(step: 1)
   /// The initial state's tensors; nil where the seed makes it.
   let initialTensors: [NamedTensor]?
+  /// What order files hold, by path.
+  let orderTexts: [String: String]
 
   /// Where the network's own tensors lie in the training state.
   public var layout: StateLayout { maps[0].network.layout }
@@ -49,22 +51,28 @@ public struct Experiment: Sendable {
   ///   - initial: what the configuration's `initial` names, if it names something.
   ///   - batches: the batches of a sampler `file:PATH`, where they need not be read from the file.
   ///   - dataset: the configuration's data, where it has been read before.
+  ///   - orderTexts: what order files hold, by path, where they need not be read.
   /// - Throws: `DatasetError`, `NetworkError`, `OrderError` or `RunError`.
   public init(
-    _ configuration: RunConfiguration, initial: [NamedTensor]? = nil, batches: ImportedBatches? = nil, dataset: Dataset? = nil
+    _ configuration: RunConfiguration, initial: [NamedTensor]? = nil, batches: ImportedBatches? = nil, dataset: Dataset? = nil,
+    orderTexts: [String: String] = [:]
   ) throws {
     // First what can be refused at once, then what takes time to read.
     let model = try ModelSpecification(configuration.model)
     let requests = configuration.orders.map { OrderRequest($0, otherwise: configuration.evaluate) }
-    wishes = try requests.map { try ObservationWish($0, steps: configuration.steps) }
+    var texts = orderTexts
+    for case let path? in requests.map({ filePath(in: $0.order) }) where texts[path] == nil {
+      texts[path] = String(decoding: try readFile(path), as: UTF8.self)
+    }
+    self.orderTexts = texts
+    wishes = try requests.map { try ObservationWish($0, steps: configuration.steps, orderTexts: texts) }
     (orders, points) = ([], [])
     averages = try configuration.averages.map { try AverageRule($0) }
     initialTensors = initial
     let imported = try batches ?? filePath(in: configuration.sampler).map { try ImportedBatches.read(path: $0) }
     let method: BatchSampler.Method =
       if let imported { .imported(imported) } else { configuration.sampler == "replacement" ? .replacement : .shuffle }
-    let paths = requests.compactMap { filePath(in: $0.order) }
-    let files = try Dictionary(paths.map { ($0, try Digest(ofFile: $0)) }) { first, _ in first }
+    let files = texts.mapValues { Digest(of: Array($0.utf8).span.bytes) }
 
     let dataset = try dataset ?? Dataset.load(configuration.data, context: model.context)
     self.dataset = dataset
@@ -127,6 +135,13 @@ public struct Experiment: Sendable {
       for (order, points) in zip(orders, points) {
         for n in points { _ = try sequence(of: order, n) }
       }
+    }
+  }
+
+  /// Orders as they were asked for, those left out whose τ is looked for.
+  var askedOrders: [CompositionOrder] {
+    wishes.compactMap { wish in
+      if case .fixed(let order) = wish.order { order } else { nil }
     }
   }
 
@@ -236,9 +251,11 @@ func filePath(in specification: String) -> String? {
 
 extension CompositionOrder {
   /// Reads a specification, and for `file:PATH` the file too.
-  public init(reading specification: String) throws {
+  /// - Parameter texts: what order files hold, by path, where they need not be read.
+  public init(reading specification: String, texts: [String: String] = [:]) throws {
     if let path = filePath(in: specification) {
-      self = .listed(try ListedOrder(name: specification, text: String(decoding: try readFile(path), as: UTF8.self)))
+      let text = try texts[path] ?? String(decoding: try readFile(path), as: UTF8.self)
+      self = .listed(try ListedOrder(name: specification, text: text))
     } else {
       try self.init(specification)
     }
@@ -262,11 +279,20 @@ public struct InputDigests: Codable, Equatable, Sendable {
   /// By path: order files.
   public let files: [String: Digest]
 
+  /// - Throws: `RunError.damaged` where the journal's batches are not those the run was made with.
+  func check(batches found: ImportedBatches?, run: String) throws(RunError) {
+    guard found?.fingerprint != batches else { return }
+    throw .damaged(
+      """
+      the batch journal, \(RunFolder(path: run).journalPath), does not hold the batches that \(run) was made with; bring back a \
+      copy of it, or train anew
+      """)
+  }
+
   /// - Throws: `RunError.damaged` naming what is not as it was.
   func check(against current: InputDigests, run: String) throws(RunError) {
     var changed = files.keys.sorted().first { current.files[$0] != files[$0] }
     if current.initial != initial { changed = "the initial state, \(RunFolder(path: run).initialStatePath)," }
-    if current.batches != batches { changed = "the batch journal, \(RunFolder(path: run).journalPath)," }
     if current.data != data { changed = "the data set" }
     if let changed {
       throw .damaged("\(changed) is not what it was when \(run) was made; bring it back, or train anew")
@@ -276,7 +302,7 @@ public struct InputDigests: Codable, Equatable, Sendable {
 
 extension Digest {
   /// The digest of tensors: names, shapes and values.
-  fileprivate init(of tensors: [NamedTensor]) {
+  init(of tensors: [NamedTensor]) {
     var builder = DigestBuilder()
     for tensor in tensors {
       builder.add(tensor.name)

@@ -3,9 +3,16 @@ import Tensors
 
 /// What decides bits besides the mathematics: libraries and the instructions they chose.
 public enum NumericsFingerprint {
-  /// Such as `float32; products avx512; glibc 2.36; x86_64 avx512`.
+  /// Such as `float32; kernels 1; products avx512; glibc 2.36; x86_64 avx512`.
   public static func current() -> String {
-    "float32; products \(MatrixKernels.level); \(mathLibrary); \(processor)"
+    "float32; kernels \(MatrixKernels.revision); products \(MatrixKernels.level); \(mathLibrary); \(processor)"
+  }
+
+  /// Whether a run made with this fingerprint has the same bits here. The first release, whose kernels are revision 1, did not
+  /// name them.
+  static func isCurrent(_ fingerprint: String) -> Bool {
+    let named = fingerprint.contains("; kernels ") ? fingerprint : fingerprint.replacing("float32; ", with: "float32; kernels 1; ", maxReplacements: 1)
+    return named == current()
   }
 
   /// exp and log come from here.

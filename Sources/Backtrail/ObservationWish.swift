@@ -14,8 +14,9 @@ struct ObservationWish: Sendable {
   /// The observed n of a schedule that is not automatic; those an automatic one begins with.
   let points: [Int]
 
-  init(_ request: OrderRequest, steps: Int) throws {
-    order = try request.automaticFamily.map(Order.automatic) ?? .fixed(CompositionOrder(reading: request.order))
+  init(_ request: OrderRequest, steps: Int, orderTexts: [String: String]) throws {
+    order = try request.automaticFamily.map(Order.automatic)
+      ?? .fixed(CompositionOrder(reading: request.order, texts: orderTexts))
     schedule = try EvaluationSchedule(request.schedule)
     points = try schedule.points(steps: steps)
   }

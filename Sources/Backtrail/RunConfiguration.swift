@@ -169,6 +169,52 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
 }
 
 extension RunConfiguration {
+  /// Reads a stored configuration. What an older version did not know has its default, and everything is checked as settings
+  /// that are given are.
+  public init(from decoder: any Decoder) throws {
+    let stored = try decoder.container(keyedBy: CodingKeys.self)
+    var settings = RunSettings()
+    settings.data = try stored.decodeIfPresent(String.self, forKey: .data)
+    settings.augment = try stored.decodeIfPresent(String.self, forKey: .augment)
+    settings.model = try stored.decodeIfPresent(String.self, forKey: .model)
+    settings.order = try stored.decodeIfPresent([String].self, forKey: .orders)
+    settings.steps = try stored.decodeIfPresent(Int.self, forKey: .steps)
+    settings.evaluate = try stored.decodeIfPresent(String.self, forKey: .evaluate)
+    settings.evaluationExamples = try stored.decodeIfPresent(Int.self, forKey: .evaluationExamples)
+    settings.evaluationBatchSize = try stored.decodeIfPresent(Int.self, forKey: .evaluationBatchSize)
+    settings.recalibrate = try stored.decodeIfPresent(Int.self, forKey: .recalibrate)
+    settings.batchSize = try stored.decodeIfPresent(Int.self, forKey: .batchSize)
+    settings.learningRate = try stored.decodeIfPresent(Double.self, forKey: .learningRate)
+    settings.optimizer = try stored.decodeIfPresent(String.self, forKey: .optimizer)
+    settings.weightDecay = try stored.decodeIfPresent(String.self, forKey: .weightDecay)
+    settings.schedule = try stored.decodeIfPresent(String.self, forKey: .schedule)
+    settings.warmUp = try stored.decodeIfPresent(Int.self, forKey: .warmUp)
+    settings.scheduleIndex = try stored.decodeIfPresent(String.self, forKey: .scheduleIndex)
+    settings.sampler = try stored.decodeIfPresent(String.self, forKey: .sampler)
+    settings.seed = try stored.decodeIfPresent(Int.self, forKey: .seed)
+    settings.seeds = try stored.decodeIfPresent(Int.self, forKey: .seedCount)
+    settings.average = try stored.decodeIfPresent([String].self, forKey: .averages).map { $0.isEmpty ? ["none"] : $0 }
+    settings.initial = try stored.decodeIfPresent(String.self, forKey: .initial)
+    settings.lanes = try stored.decodeIfPresent(Int.self, forKey: .lanes)
+    settings.kernelThreads = try stored.decodeIfPresent(Int.self, forKey: .kernelThreads)
+    settings.checkpointEvery = try stored.decodeIfPresent(Int.self, forKey: .checkpointEvery)
+    settings.memoryBudget = try stored.decodeIfPresent(Int.self, forKey: .memoryBudget).map(String.init)
+    settings.diskBudget = try stored.decodeIfPresent(Int.self, forKey: .diskBudget).map(String.init)
+    settings.checkpointChain = try stored.decodeIfPresent(Int.self, forKey: .checkpointChain)
+    settings.checkpointLevel = try stored.decodeIfPresent(Int.self, forKey: .checkpointLevel)
+    settings.tolerance = try stored.decodeIfPresent(Double.self, forKey: .tolerance)
+    settings.startPrecision = try stored.decodeIfPresent(String.self, forKey: .startPrecision)
+    let budget = try stored.decodeIfPresent(CostBudget.self, forKey: .costBudget)
+    settings.costBudget = budget?.description
+    try self.init(settings)
+    costBudget = budget
+    guard let scheduleSteps = try stored.decodeIfPresent(Int.self, forKey: .scheduleSteps) else { return }
+    guard (1...1_000_000_000).contains(scheduleSteps) else {
+      throw RunError.damaged("the schedule is for \(scheduleSteps) steps, but a run has from 1 to 1000000000")
+    }
+    self.scheduleSteps = scheduleSteps
+  }
+
   /// Running averages as flags give them, in their own words.
   private static func averages(_ texts: [String]) throws(RunError) -> [String] {
     if texts == ["none"] { return [] }

@@ -1,5 +1,6 @@
 import Foundation
 import Storage
+import Tensors
 
 /// What a run's folder says, read without its data: the document `runs show --json` prints.
 public struct StoredRun: Codable, Sendable {
@@ -18,10 +19,12 @@ public struct StoredRun: Codable, Sendable {
     let folder = try RunFolder.open(path)
     let database = try RunDatabase.open(folder)
     let record = try database.record()
+    let stored = try StoredConfiguration(record, in: folder)
+    database.expect(stored.bounds)
     run = folder.path
     status = record.status.rawValue
     createdAt = record.createdAt
-    configuration = try StoredConfiguration(record, in: folder).configuration
+    configuration = stored.configuration
     fingerprint = record.fingerprint
     observations = try database.observations()
     result = try record.result.map { try decodeJSON(RunResult.self, from: $0, in: folder) }
@@ -51,8 +54,44 @@ struct StoredConfiguration: Codable {
     inputs = experiment.inputs
   }
 
+  var bounds: RowBounds { configuration.bounds }
+
   init(_ record: RunRecord, in folder: RunFolder) throws(StorageError) {
     self = try decodeJSON(Self.self, from: record.configuration, in: folder)
+  }
+}
+
+extension RunConfiguration {
+  var bounds: RowBounds { RowBounds(seeds: seeds, lastIterate: steps) }
+
+  /// The files of its orders `file:PATH`, each with its place among the orders.
+  var orderFiles: [(place: Int, path: String)] {
+    orders.enumerated().compactMap { place, order in filePath(in: OrderRequest(order).order).map { (place, $0) } }
+  }
+}
+
+extension RunFolder {
+  /// Copies what order files hold into the run, which can then be replayed without them.
+  func keepOrders(_ texts: [String: String], of configuration: RunConfiguration) throws {
+    for (place, path) in configuration.orderFiles {
+      let copy = orderPath(place)
+      let folder = URL(fileURLWithPath: copy).deletingLastPathComponent()
+      try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+      try keep(Array((texts[path] ?? "").utf8), at: copy)
+    }
+  }
+
+  /// The run's copies of its order files, by path; a run of the first version has none, and reads the files.
+  /// - Throws: `RunError.damaged` where a copy is not what it was.
+  func orderTexts(of configuration: RunConfiguration, _ inputs: InputDigests) throws -> [String: String] {
+    var texts: [String: String] = [:]
+    for (place, path) in configuration.orderFiles where FileManager.default.fileExists(atPath: orderPath(place)) {
+      guard try Digest(ofFile: orderPath(place)) == inputs.files[path] else {
+        throw RunError.damaged("\(orderPath(place)) is not the order file that \(self.path) was made from; bring back a copy of \(path)")
+      }
+      texts[path] = String(decoding: try Data(contentsOf: URL(fileURLWithPath: orderPath(place))), as: UTF8.self)
+    }
+    return texts
   }
 }
 

@@ -28,12 +28,12 @@ extension TrainingRun {
   public func train(
     progress: ReplayProgress = ReplayProgress(), listener: Listener = Listener()
   ) async throws -> RunResult {
-    try await with(experiment.fitted(isOpen: true)).follow(progress: progress, listener: listener)
+    try await with(experiment.fitted(isOpen: true)).forWriting().follow(progress: progress, listener: listener)
   }
 
   /// The run with another experiment of the same configuration.
   private func with(_ experiment: Experiment) -> TrainingRun {
-    TrainingRun(folder: folder, experiment: experiment, fingerprint: fingerprint, database: database)
+    TrainingRun(folder: folder, experiment: experiment, fingerprint: fingerprint, database: database, access: access)
   }
 
   private func follow(progress: ReplayProgress, listener: Listener) async throws -> RunResult {
@@ -41,7 +41,7 @@ extension TrainingRun {
     let lock = try RunLock(folder)
     defer { lock.hold() }
     let current = NumericsFingerprint.current()
-    let fingerprint = current == fingerprint ? current : "mixed: \(fingerprint); then \(current)"
+    let fingerprint = hasSameNumerics ? current : "mixed: \(fingerprint); then \(current)"
     let json = try encodeJSON(StoredConfiguration(experiment))
     try database.update {
       $0.configuration = json
@@ -49,7 +49,9 @@ extension TrainingRun {
       $0.status = .unfinished
     }
 
-    folder.removeOrphans(besides: try database.checkpoints())
+    try folder.adoptOrphans(
+      database, series: experiment.askedOrders.map(\.description) + experiment.orders.map(\.description),
+      averages: experiment.averages.map(\.description), stateCount: experiment.stateCount)
     SlotFiles.removeAbandoned(in: folder, isAlone: true)
     var done = Work()
     let isResumed = try !database.observations().isEmpty
@@ -114,40 +116,64 @@ extension TrainingRun {
     }
   }
 
-  /// The plan for what is not observed yet. Checkpoints it would begin at are read and checked before.
+  /// The plan for what is not observed yet. Checkpoints it would begin at are read and checked before; those that can't be
+  /// read are given up, so that they are stored anew where a lane comes by.
   private func planWhatIsLeft(_ listener: Listener) throws -> (ReplayPlan, RunCheckpoints) {
-    var damaged: Set<CheckpointRecord> = []
     while true {
-      let records = try storedStates(besides: damaged)
+      let records = try storedStates()
       let plan = experiment.plan(try progress(records))
       let needed = plan.restoredStates.map { records[$0.replica][$0.stored] }
-      let all = records.flatMap { $0 }
-      let found = Set(needed).filter { record in
-        do throws(StorageError) {
-          try folder.verify(record, among: all)
-          return false
-        } catch {
-          listener.didNotice("\(error); going on without it")
-          return true
-        }
-      }
-      if found.isEmpty {
+      let unreadable = try unreadable(Set(needed), listener)
+      if unreadable.isEmpty {
         let checkpoints = try RunCheckpoints(
           folder, database, seeds: Array(experiment.configuration.seeds), series: experiment.orders.map(\.description),
           averages: experiment.averages.map(\.description), stored: records, needed: needed,
-          budget: experiment.configuration.diskBudget,
-          chainLength: experiment.configuration.checkpointChain, level: experiment.configuration.checkpointLevel)
+          settings: .init(
+            budget: experiment.configuration.diskBudget, chainLength: experiment.configuration.checkpointChain,
+            level: experiment.configuration.checkpointLevel))
         return (plan, checkpoints)
       }
-      damaged.formUnion(found)
+      try folder.giveUp(unreadable, in: database)
     }
   }
 
+  /// Those of `records` whose states, or running averages, can't be read back.
+  private func unreadable(_ records: Set<CheckpointRecord>, _ listener: Listener) throws -> [CheckpointRecord] {
+    guard !records.isEmpty else { return [] }
+    let all = try database.checkpoints()
+    var state = TrainingState(values: try StateBuffer(count: experiment.stateCount))
+    var unreadable: [CheckpointRecord] = []
+    for record in records {
+      do throws(StorageError) {
+        try folder.restore(record, among: all, into: &state)
+        for average in record.averages { try folder.restore(average, of: record, into: &state) }
+      } catch {
+        listener.didNotice("\(error); going on without it")
+        unreadable.append(record)
+      }
+    }
+    return unreadable
+  }
+
   /// Checkpoints on paths of the run's orders, by seed.
-  func storedStates(besides excluded: Set<CheckpointRecord> = []) throws -> [[CheckpointRecord]] {
-    let series = experiment.orders.map(\.description)
-    let records = try database.checkpoints().filter { series.contains($0.series) && !excluded.contains($0) }
+  /// - Throws: `StorageError.damaged` for a row of a state that is on no path.
+  func storedStates() throws -> [[CheckpointRecord]] {
+    let series = Set(experiment.orders.map(\.description))
+    let records = try database.checkpoints().filter { series.contains($0.series) }
+    for record in records { try check(record) }
     return experiment.configuration.seeds.map { seed in records.filter { $0.seed == seed } }
+  }
+
+  /// - Throws: where a checkpoint's row tells of a state that no path of the run's leads over.
+  func check(_ record: CheckpointRecord) throws {
+    let order = try order(ofSeries: record.series)
+    let length = record.n <= order.lastIterate ?? record.n ? order.sequence(record.n).count : 0
+    let averageCount = record.averages.count
+    guard record.position <= length, averageCount == 0 || averageCount == experiment.averages.count else {
+      throw StorageError.damaged(
+        path: folder.databasePath,
+        reason: "the checkpoint \(record.file) lies on no path of the run's, or has other averages than the run")
+    }
   }
 
   /// What the database says is done, by seed.

@@ -1,53 +1,74 @@
 import Foundation
 import Replay
 import Storage
+import Synchronization
 import Tensors
 
-/// What `verify` found.
-public struct VerificationReport: Codable, Sendable {
-  public internal(set) var checkpoints = 0
-  public internal(set) var observations = 0
-  /// Segments replayed and compared bit for bit.
-  public internal(set) var replays = 0
-  public internal(set) var gradientEvaluations = 0
-  /// What is damaged, each with its file or iterate.
-  public internal(set) var damaged: [String] = []
-  /// What of it was made anew.
-  public internal(set) var repaired: [String] = []
-
-  /// Whether something damaged is left.
-  public var isClean: Bool { damaged.count == repaired.count }
-}
-
 extension TrainingRun {
-  /// Reads every stored byte against its checksum, and replays random segments against their digests.
+  /// Reads every stored byte of a run against its checksum, checks that a finished run lacks nothing, and replays random
+  /// segments against their digests. It goes on after each damage, and names all.
   /// - Parameters:
-  ///   - replays: how many segments: from one stored state to the next, or to an observed iterate.
+  ///   - replays: how many segments: from one stored state to the next, or to an observed iterate or average.
   ///   - repairs: whether what is damaged is made anew where it can be recomputed.
-  public func verify(replays: Int, repairs: Bool) async throws -> VerificationReport {
+  ///   - progress: tells how far the replays are.
+  public static func verify(
+    _ path: String, replays: Int, repairs: Bool, allowNumericsChange: Bool = false,
+    progress: ReplayProgress = ReplayProgress()
+  ) async throws -> VerificationReport {
+    let folder = try RunFolder.open(path)
     let lock = try RunLock(folder)
     defer { lock.hold() }
-    SlotFiles.removeAbandoned(in: folder, isAlone: true)
-    var report = VerificationReport()
-    try database.checkIntegrity()
-    for row in try database.brokenRows(removes: repairs) {
-      report.damaged.append("\(folder.databasePath): \(row)")
-      if repairs { report.repaired.append("\(row): removed; 'backtrail resume' makes it anew") }
+    if FileManager.default.isWritableFile(atPath: folder.path) { SlotFiles.removeAbandoned(in: folder, isAlone: true) }
+    var stored = StoredRunVerification(folder, repairs: repairs)
+    try stored.run()
+    // Rows that are still broken would stop every replay.
+    guard stored.canOpen, repairs || stored.report.damaged.count == stored.damagedCheckpoints.count else { return stored.report }
+    var run = try open(path, allowNumericsChange: allowNumericsChange, repairs: repairs)
+    if repairs { run = try run.forWriting() }
+    var verification = RunVerification(run, stored, progress)
+    try await verification.run(replays: replays)
+    return verification.report
+  }
+}
+
+/// The part of a verification that computes again.
+private struct RunVerification {
+  let run: TrainingRun
+  let repairs: Bool
+  let progress: ReplayProgress
+  var report: VerificationReport
+  /// Checkpoints that may be replayed from.
+  private var sound: [CheckpointRecord] = []
+  private let damagedCheckpoints: [CheckpointRecord]
+
+  init(_ run: TrainingRun, _ stored: StoredRunVerification, _ progress: ReplayProgress) {
+    self.run = run
+    repairs = stored.repairs
+    report = stored.report
+    damagedCheckpoints = stored.damagedCheckpoints
+    self.progress = progress
+  }
+
+  mutating func run(replays: Int) async throws {
+    let records = try checkpointsOnPaths()
+    var damaged = damagedCheckpoints.filter(records.contains)
+    try decode(records.filter { !damaged.contains($0) }, among: records, &damaged)
+    if repairs {
+      for record in damaged { try await repair(record) }
     }
-    guard report.isClean else { return report }
-    try RunJournal.verify(experiment, in: folder)
-    try await verifyCheckpoints(repairs: repairs, &report)
-    var random = SystemRandomNumberGenerator()
-    let observations = try database.observations().filter { observation in
-      experiment.orders.contains { $0.description == observation.series }
-    }
+    let observations = try run.database.observations()
     report.observations = observations.count
-    let checkpoints = try database.checkpoints()
-    let segments = checkpoints.map(Segment.checkpoint) + observations.map(Segment.observation)
+    try checkThatNothingIsMissing(observations)
+    var random = SystemRandomNumberGenerator()
+    let segments = records.filter { !damaged.contains($0) }.map(Segment.checkpoint) + observations.map(Segment.observation)
     for segment in segments.shuffled(using: &random).prefix(replays) {
-      try await replay(segment, repairs: repairs, &report)
+      try Task.checkCancellation()
+      report.replays += 1
+      switch segment {
+      case .checkpoint(let record): try await replay(record)
+      case .observation(let observation): try await replay(observation)
+      }
     }
-    return report
   }
 
   /// What a replay can be compared with.
@@ -56,93 +77,201 @@ extension TrainingRun {
     case observation(Observation)
   }
 
-  private func verifyCheckpoints(repairs: Bool, _ report: inout VerificationReport) async throws {
-    let records = try database.checkpoints()
-    for record in records {
-      report.checkpoints += 1
+  // MARK: Checkpoints
+
+  /// All checkpoints but those whose rows tell of states that can't be the run's.
+  private mutating func checkpointsOnPaths() throws -> [CheckpointRecord] {
+    var records: [CheckpointRecord] = []
+    for record in try run.database.checkpoints() {
       do {
-        var state = TrainingState(values: try StateBuffer(count: experiment.stateCount))
-        try folder.restore(record, among: records, into: &state)
-        for average in record.averages { try folder.restore(average, of: record, into: &state) }
-      } catch let error as StorageError {
+        try run.check(record)
+        records.append(record)
+      } catch {
         report.damaged.append("\(error)")
-        if repairs { try await repair(record, &report) }
+        guard repairs else { continue }
+        try run.database.delete(record)
+        report.repaired.append("\(record.file): its row is removed")
+      }
+    }
+    return records
+  }
+
+  /// Decodes every checkpoint once, each over the one it is a difference to.
+  private mutating func decode(
+    _ records: [CheckpointRecord], among all: [CheckpointRecord], _ damaged: inout [CheckpointRecord]
+  ) throws {
+    var state = TrainingState(values: try StateBuffer(count: run.experiment.stateCount))
+    var average = TrainingState(values: try StateBuffer(count: run.experiment.stateCount))
+    var before: CheckpointRecord?
+    for record in records {
+      do throws(StorageError) {
+        let follows = record.parent != nil && before?.isParent(of: record) == true
+        if follows {
+          try run.folder.restore(following: record, into: &state)
+        } else {
+          try run.folder.restore(record, among: all, into: &state)
+        }
+        before = record
+        for stored in record.averages { try run.folder.restore(stored, of: record, into: &average) }
+        sound.append(record)
+      } catch {
+        before = nil
+        report.damaged.append("\(error)")
+        damaged.append(record)
       }
     }
   }
 
   /// Computes a checkpoint's state, and its running averages, again and writes them anew.
-  private func repair(_ record: CheckpointRecord, _ report: inout VerificationReport) async throws {
-    @Sendable func write(_ state: borrowing TrainingState, to file: String, digest: Digest) throws {
+  private mutating func repair(_ record: CheckpointRecord) async throws {
+    let run = run
+    @Sendable func write(_ state: borrowing TrainingState, _ average: Int?) throws {
+      let digest = average.map { record.averages[$0].digest } ?? record.digest
       guard state.digest == digest else {
-        throw RunError.damaged("\(file) can't be repaired: its replay has the digest \(state.digest), not \(digest)")
+        throw RunError.damaged(
+          "\(record.file) can't be repaired: its replay has the digest \(state.digest), not \(digest) as the database says")
       }
-      try folder.write(state, to: file)
+      try run.folder.rewrite(state, of: record, average: average.map { ($0, run.experiment.averages[$0].description) }, in: run.database)
     }
-    let evaluations: Int
-    if record.averages.isEmpty {
-      let (state, updates) = try await state(at: record)
-      try state.read { state throws in try write(state, to: record.file, digest: record.digest) }
-      evaluations = updates
-    } else {
-      // Averages are kept along forward's path alone.
-      let replica = try replica(ofSeed: record.seed)
-      evaluations = try await followForward(
-        to: record.position, replica: replica, averages: experiment.averages, records: try whole(besides: record)
-      ) { average, state, _ in
-        let stored = average.map { record.averages[$0] }
-        try write(state, to: stored?.file ?? record.file, digest: stored?.digest ?? record.digest)
+    do {
+      let evaluations: Int
+      if record.averages.isEmpty {
+        let (state, updates) = try await state(at: record)
+        try state.read { state throws in try write(state, nil) }
+        evaluations = updates
+      } else {
+        evaluations = try await followAverages(to: record.position, seed: record.seed, besides: record) { average, state, _ in
+          try write(state, average)
+        }
       }
+      report.gradientEvaluations += evaluations
+      report.repaired.append("\(record.file): computed again with \(evaluations) gradient evaluations")
+      sound.append(record)
+    } catch let error as RunError {
+      // Others may still be repaired.
+      guard case .damaged = error else { throw error }
+      report.damaged.append("\(error)")
     }
-    report.gradientEvaluations += evaluations
-    report.repaired.append("\(record.file): computed again with \(evaluations) gradient evaluations")
   }
 
-  private func replay(_ segment: Segment, repairs: Bool, _ report: inout VerificationReport) async throws {
-    report.replays += 1
-    switch segment {
-    case .checkpoint(let record):
+  private mutating func replay(_ record: CheckpointRecord) async throws {
+    if record.averages.isEmpty {
       let (state, evaluations) = try await state(at: record)
       report.gradientEvaluations += evaluations
-      let digest = state.read { $0.digest }
-      guard digest != record.digest else { return }
-      report.damaged.append(
-        "\(folder.databasePath): the checkpoint \(record.file) has the digest \(record.digest), but its replay \(digest)")
-    case .observation(let observation):
-      guard let order = experiment.orders.first(where: { $0.description == observation.series }) else { return }
-      let found = try await replayedIterate(order: order, n: observation.n, seed: observation.seed)
-      report.gradientEvaluations += found.gradientEvaluations
-      var expected = observation
-      (expected.testLoss, expected.testAccuracy, expected.digest) = (found.testLoss, found.testAccuracy, found.digest)
-      guard expected != observation else { return }
-      report.damaged.append(
-        """
-        \(folder.databasePath): iterate \(observation.n) of \(observation.series) (seed \(observation.seed)) was observed \
-        with the loss \(observation.testLoss) and the digest \(observation.digest), but its replay has \
-        \(found.testLoss) and \(found.digest)
-        """)
-      if repairs {
-        try database.replace(expected)
-        report.repaired.append("iterate \(observation.n) of \(observation.series): observed again")
-      }
+      compare(record, average: nil, state.read { $0.digest })
+      return
     }
+    let found = Mutex<[(average: Int?, digest: Digest)]>([])
+    report.gradientEvaluations += try await followAverages(to: record.position, seed: record.seed, besides: record) {
+      average, state, _ in
+      let digest = state.digest
+      found.withLock { $0.append((average, digest)) }
+    }
+    for found in found.withLock({ $0 }) { compare(record, average: found.average, found.digest) }
+  }
+
+  private mutating func compare(_ record: CheckpointRecord, average: Int?, _ found: Digest) {
+    let stored = average.map { (record.averages[$0].file, record.averages[$0].digest) } ?? (record.file, record.digest)
+    guard stored.1 != found else { return }
+    report.damaged.append(
+      "\(run.folder.databasePath): the checkpoint \(stored.0) has the digest \(stored.1), but its replay \(found)")
   }
 
   /// The state at a checkpoint, replayed from the stored state before it.
   private func state(at record: CheckpointRecord) async throws -> (StoredState, gradientEvaluations: Int) {
-    guard let order = experiment.orders.first(where: { $0.description == record.series }) else {
-      throw RunError.damaged("\(record.file) belongs to \(record.series), which the run does not have")
-    }
-    let path = order.sequence(record.n).prefix(record.position)
-    let (state, evaluations, _) = try await bringBack(
-      .listed(ListedOrder(name: record.file, sequences: [path])), n: 1, replica: try replica(ofSeed: record.seed),
-      records: try whole(besides: record))
+    let path = try run.order(ofSeries: record.series).sequence(record.n).prefix(record.position)
+    let (state, evaluations, _) = try await run.bringBack(
+      .listed(ListedOrder(name: record.file, sequences: [path])), n: 1, replica: try run.replica(ofSeed: record.seed),
+      records: usable(seed: record.seed, before: record.position, besides: record), progress: progress)
     return (state, evaluations)
   }
 
-  /// Checkpoints of a record's seed that a replay to it may begin at.
-  private func whole(besides record: CheckpointRecord) throws -> [CheckpointRecord] {
-    let all = try storedStates()[try replica(ofSeed: record.seed)]
-    return all.filter { $0 != record && $0.parent != record.position && (try? folder.verify($0, among: all)) != nil }
+  /// Follows forward's path to n, from the stored averages before.
+  private func followAverages(
+    to n: Int, seed: Int, besides record: CheckpointRecord?, visit: @escaping ForwardVisitor.Visit
+  ) async throws -> Int {
+    try await run.followForward(
+      to: n, replica: try run.replica(ofSeed: seed), averages: run.experiment.averages,
+      records: usable(seed: seed, before: n, besides: record), progress: progress, visit: visit)
+  }
+
+  /// Sound checkpoints of a seed that a replay may begin at.
+  private func usable(seed: Int, before position: Int, besides record: CheckpointRecord?) -> [CheckpointRecord] {
+    let own = sound.filter { $0.seed == seed }
+    let index = CheckpointIndex(own)
+    return own.filter { $0 != record && $0.position < position && index.chain(to: $0)?.contains { $0 == record } == false }
+  }
+
+  // MARK: Observations
+
+  private mutating func replay(_ observation: Observation) async throws {
+    let replica = try run.replica(ofSeed: observation.seed)
+    let map = run.experiment.maps[replica]
+    let result: (digest: Digest, loss: Double, accuracy: Double)
+    let evaluations: Int
+    if let average = run.averageNames.firstIndex(of: observation.series) {
+      let found = Mutex<(digest: Digest, loss: Double, accuracy: Double)?>(nil)
+      evaluations = try await followAverages(to: observation.n, seed: observation.seed, besides: nil) { index, state, workspace in
+        guard index == average else { return }
+        let (loss, accuracy) = map.evaluate(state.values, workspace: &workspace)
+        let digest = state.digest
+        found.withLock { $0 = (digest, loss, accuracy) }
+      }
+      guard let value = found.withLock({ $0 }) else { return }
+      result = value
+    } else {
+      let order = try run.order(ofSeries: observation.series)
+      let length = try run.experiment.sequence(of: order, observation.n).count
+      let (state, updates, _) = try await run.bringBack(
+        order, n: observation.n, replica: replica,
+        records: usable(seed: observation.seed, before: length, besides: nil), progress: progress)
+      var workspace = try map.makeWorkspace()
+      result = state.read { state in
+        let (loss, accuracy) = map.evaluate(state.values, workspace: &workspace)
+        return (state.digest, loss, accuracy)
+      }
+      evaluations = updates
+    }
+    report.gradientEvaluations += evaluations
+    var expected = observation
+    (expected.digest, expected.testLoss, expected.testAccuracy) = result
+    guard expected != observation, run.hasSameNumerics else { return }
+    report.damaged.append(
+      """
+      \(run.folder.databasePath): iterate \(observation.n) of \(observation.series) (seed \(observation.seed)) was observed \
+      with the loss \(observation.testLoss) and the digest \(observation.digest), but its replay has \
+      \(expected.testLoss) and \(expected.digest)
+      """)
+    if repairs {
+      try run.database.replace(expected)
+      report.repaired.append("iterate \(observation.n) of \(observation.series): observed again")
+    }
+  }
+
+  /// A finished run has a row for everything it was asked for.
+  private mutating func checkThatNothingIsMissing(_ observations: [Observation]) throws {
+    guard try run.database.record().status == .finished else { return }
+    let experiment = run.experiment
+    let (adapted, _, isComplete) = experiment.adapted(to: observations)
+    var missing: [String] = []
+    let found = Set(observations.map { [String($0.seed), $0.series, String($0.n)] })
+    for seed in experiment.configuration.seeds {
+      for (order, points) in zip(adapted.orders, adapted.points) {
+        for series in [order.description] + (order == .forward ? run.averageNames : []) {
+          let absent = points.filter { !found.contains([String(seed), series, String($0)]) }
+          guard !absent.isEmpty else { continue }
+          let shown = absent.prefix(5).map(String.init).joined(separator: ", ") + (absent.count > 5 ? ", …" : "")
+          missing.append("\(absent.count) of the observations of \(series) (seed \(seed)) are missing, at n = \(shown)")
+        }
+      }
+    }
+    if missing.isEmpty, !isComplete { missing.append("observations that automatic schedules need are missing") }
+    report.damaged += missing.map { "\(run.folder.databasePath): \($0)" }
+    guard repairs, !missing.isEmpty else { return }
+    try run.database.update {
+      $0.status = .unfinished
+      $0.result = nil
+    }
+    report.repaired += missing.map { "\($0): the run counts as unfinished, and 'backtrail resume \(run.folder.path)' observes them again" }
   }
 }

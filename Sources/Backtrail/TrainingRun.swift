@@ -12,6 +12,8 @@ public struct TrainingRun: Sendable {
   /// The numerics the run was made with.
   public let fingerprint: String
   let database: RunDatabase
+  /// What the database was opened for.
+  let access: RunDatabase.Access
 
   /// Makes the folder of a new run. Nothing is trained yet.
   public static func create(_ experiment: Experiment, at path: String) throws -> TrainingRun {
@@ -20,18 +22,23 @@ public struct TrainingRun: Sendable {
     _ = try experiment.initialState(replica: 0)
     try experiment.checkDiskBudget()
     let folder = try RunFolder.create(at: path)
+    let lock = try RunLock(folder)
+    defer { lock.hold() }
+    try folder.clear()
     MatrixKernels.threads = experiment.configuration.kernelThreads
     do {
       if let tensors = experiment.initialTensors {
         try Safetensors.write(tensors, metadata: [:], to: folder.initialStatePath)
       }
+      try folder.keepOrders(experiment.orderTexts, of: experiment.configuration)
       try RunJournal.write(experiment, in: folder)
       let record = RunRecord(
         configuration: try encodeJSON(StoredConfiguration(experiment)), fingerprint: NumericsFingerprint.current(),
         createdAt: Date())
+      let database = try RunDatabase.create(in: folder, record: record)
+      database.expect(experiment.configuration.bounds)
       return TrainingRun(
-        folder: folder, experiment: experiment, fingerprint: record.fingerprint,
-        database: try RunDatabase.create(in: folder, record: record))
+        folder: folder, experiment: experiment, fingerprint: record.fingerprint, database: database, access: .writing)
     } catch {
       // A folder that never became a run would be in the next one's way.
       try? FileManager.default.removeItem(atPath: folder.path)
@@ -39,7 +46,8 @@ public struct TrainingRun: Sendable {
     }
   }
 
-  /// Opens a run for more training or for replay: reads its data again and checks that it is what it was.
+  /// Opens a run for more training or for replay: reads its data again and checks that it is what it was. Nothing in the
+  /// folder is changed before it is trained or repaired, so that it may be read-only.
   /// - Parameters:
   ///   - steps: a new N, not below the run's; nil for the run's own.
   ///   - lanes: a new number of lanes; nil for the run's own.
@@ -54,6 +62,7 @@ public struct TrainingRun: Sendable {
     let database = try RunDatabase.open(folder)
     let record = try database.record()
     let stored = try StoredConfiguration(record, in: folder)
+    database.expect(stored.bounds)
     var configuration = stored.configuration
     if let steps {
       guard (configuration.steps...1_000_000_000).contains(steps) else {
@@ -76,19 +85,23 @@ public struct TrainingRun: Sendable {
     }
     if let budget = try RunConfiguration.bytes("memory-budget", memoryBudget) { configuration.memoryBudget = budget }
     let initial = try configuration.initial.map { _ in try Safetensors.read(path: folder.initialStatePath) }
-    var batches: ImportedBatches?
+    let batches: ImportedBatches?
     var isJournalLost = false
     do {
       batches = try RunJournal.batches(in: folder)
-    } catch StorageError.damaged where repairs && filePath(in: configuration.sampler) == nil {
+    } catch StorageError.damaged where repairs && stored.inputs.batches == nil {
+      batches = nil
       isJournalLost = true
     }
-    let experiment = try Experiment(configuration, initial: initial, batches: batches)
+    // Before anything else complains of what the journal no longer holds.
+    try stored.inputs.check(batches: batches, run: path)
+    let experiment = try Experiment(
+      configuration, initial: initial, batches: batches, orderTexts: try folder.orderTexts(of: configuration, stored.inputs))
     if isJournalLost { try RunJournal.rewrite(experiment, in: folder) }
     try stored.inputs.check(against: experiment.inputs, run: path)
     MatrixKernels.threads = configuration.kernelThreads
     let current = NumericsFingerprint.current()
-    guard current == record.fingerprint || allowNumericsChange else {
+    guard NumericsFingerprint.isCurrent(record.fingerprint) || allowNumericsChange else {
       throw RunError.impossible(
         """
         \(path) was made with other numerics, so a replay here gives other bits; \
@@ -99,7 +112,29 @@ public struct TrainingRun: Sendable {
     let observations = experiment.isAdaptive ? repairs ? (try? database.observations()) ?? [] : try database.observations() : []
     return TrainingRun(
       folder: folder, experiment: experiment.adapted(to: observations).experiment, fingerprint: record.fingerprint,
-      database: database)
+      database: database, access: .reading)
+  }
+
+  /// The run with its database open for changes, in the tables of this version.
+  func forWriting() throws -> TrainingRun {
+    guard access == .reading else { return self }
+    let database = try RunDatabase.open(folder, for: .writing)
+    database.expect(experiment.configuration.bounds)
+    return TrainingRun(
+      folder: folder, experiment: experiment, fingerprint: fingerprint, database: database, access: .writing)
+  }
+
+  /// Whether a replay here has the bits it had there.
+  var hasSameNumerics: Bool { NumericsFingerprint.isCurrent(fingerprint) }
+
+  /// The order that a series of the run's is called after.
+  /// - Throws: `RunError.damaged` where it is none.
+  func order(ofSeries series: String) throws(RunError) -> CompositionOrder {
+    if let order = experiment.askedOrders.first(where: { $0.description == series }) { return order }
+    guard filePath(in: series) == nil, let order = try? CompositionOrder(series) else {
+      throw .damaged("\(folder.databasePath) names the order '\(series)', which the run does not have")
+    }
+    return order
   }
 
   /// What the run came to when it finished; nil before.

@@ -61,7 +61,7 @@ enum ExitStatus: Int32 {
       self =
         switch error {
         case .exists, .cannotCreate, .noSlotFiles, .inUse: .cannotCreate
-        case .notARun: .missingInput
+        case .notARun, .neverMade: .missingInput
         case .damaged, .lost, .mismatch: .badData
         case .failed: .inputOutput
         }

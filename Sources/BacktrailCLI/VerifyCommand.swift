@@ -22,8 +22,8 @@ struct VerifyCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
-    let run = try stored.open(repairs: repair)
-    let report = try await run.verify(replays: replays, repairs: repair)
+    let report = try await TrainingRun.verify(
+      stored.folder, replays: replays, repairs: repair, allowNumericsChange: stored.allowNumericsChange)
     for damage in report.damaged { printToStandardError("backtrail: \(damage)") }
     if json {
       try printJSON(report)

@@ -6,7 +6,7 @@ extension CheckpointFile {
   static func readTable(_ file: PositionedFile) throws(StorageError) -> CheckpointTable {
     let path = file.path
     let fileSize = try file.size()
-    guard fileSize >= CheckpointTable.size(sections: 0, frames: 0) else {
+    guard fileSize >= CheckpointTable.leastSize else {
       throw .damaged(path: path, reason: "\(fileSize) bytes are too few for a checkpoint's header")
     }
     let prefix = try file.read(count: CheckpointTable.prefixSize, at: 0)
@@ -25,7 +25,7 @@ extension CheckpointFile {
     precondition(threads > 0, "it takes a thread")
     let frameCount = table.frames.count
     var offsets: [Int] = []
-    var offset = CheckpointTable.size(sections: table.header.sections.count, frames: frameCount)
+    var offset = table.size
     for entry in table.entries {
       offsets.append(offset)
       offset += entry.size

@@ -28,7 +28,7 @@ struct CheckpointWriting: @unchecked Sendable {
     try PositionedFile.replace(path, isSynced: options.isSynced) { file throws(StorageError) in
       var entries: [CheckpointTable.Entry] = []
       // The table's size is known before its contents, so that it can stand first and be written last.
-      var offset = CheckpointTable.size(sections: sections.count, frames: frames.count)
+      var offset = CheckpointTable.size(sections: sections.count, frames: frames.count, label: options.label)
       var digest = DigestBuilder()
       try encode(path: path) { encoder throws(StorageError) in
         try file.write(encoder.encoded, at: offset)
@@ -39,7 +39,7 @@ struct CheckpointWriting: @unchecked Sendable {
       digest.add(updateCount)
       let header = CheckpointHeader(
         updateCount: updateCount, stateCount: state.count, digest: digest.digest, parentDigest: parent?.digest,
-        sections: sections, byteCount: offset)
+        sections: sections, label: options.label, byteCount: offset)
       let table = CheckpointTable(header: header, frames: frames, entries: entries).bytes
       try table.withUnsafeBufferPointer { bytes throws(StorageError) in
         try file.write(UnsafeRawBufferPointer(bytes), at: 0)

@@ -11,16 +11,20 @@ public struct CheckpointOptions: Sendable {
   /// Whether writing waits until the file is on the disk itself. What is of no use to a later process need not survive a
   /// power cut.
   public var isSynced: Bool
+  /// What the state is, for whoever finds the file; at most 16 KiB of UTF-8.
+  public var label: String
 
   public static let levels = 1...19
 
-  public init(level: Int = 1, sections: [CheckpointSection] = [], threads: Int = 1, isSynced: Bool = true) {
+  public init(level: Int = 1, sections: [CheckpointSection] = [], threads: Int = 1, isSynced: Bool = true, label: String = "") {
+    precondition(label.utf8.count <= CheckpointTable.longestLabel, "a label has at most 16 KiB")
     precondition(Self.levels.contains(level), "zstd's levels are 1 ... 19")
     precondition(threads > 0, "it takes a thread")
     self.level = level
     self.sections = sections
     self.threads = threads
     self.isSynced = isSynced
+    self.label = label
   }
 }
 
@@ -106,8 +110,11 @@ public enum CheckpointFile {
 
   /// Checks every checksum of a file. It needs no parent and decodes nothing.
   /// - Throws: as `read(_:into:threads:)` does.
-  public static func verify(_ path: String, threads: Int = 1) throws(StorageError) {
+  @discardableResult
+  public static func verify(_ path: String, threads: Int = 1) throws(StorageError) -> CheckpointHeader {
     let file = try PositionedFile.open(path)
-    try forEachFrame(of: readTable(file), in: file, threads: threads) { _, _, _ in }
+    let table = try readTable(file)
+    try forEachFrame(of: table, in: file, threads: threads) { _, _, _ in }
+    return table.header
   }
 }

@@ -12,6 +12,8 @@ public struct CheckpointHeader: Hashable, Sendable {
   public let parentDigest: Digest?
   /// They cover the state, first to last.
   public let sections: [CheckpointSection]
+  /// What the writer calls the state; empty in files of version 1.
+  public let label: String
   /// Size of the file.
   public let byteCount: Int
 }
@@ -20,7 +22,7 @@ public struct CheckpointHeader: Hashable, Sendable {
 ///
 ///     offset      size
 ///     0           8       "BTRLCKPT"
-///     8           4       format version, 1
+///     8           4       format version, 2
 ///     12          4       size of this table, H, in bytes
 ///     16          8       update count
 ///     24          8       state count, in floats
@@ -32,6 +34,7 @@ public struct CheckpointHeader: Hashable, Sendable {
 ///     76          12 S    for each section: its length in floats (8), its precision (4):
 ///                         0 float32, 1 bfloat16, 2 float16
 ///     76 + 12 S   20 F    for each frame: its size in bytes (4), the digest of these bytes (16)
+///     76 + 12 S + 20 F    length of the label in bytes, L (4), and the label in UTF-8 (L); not in version 1
 ///     H − 16      16      digest of all bytes before
 ///     H           ...     the frames (`CheckpointFrame`), one after another, to the end of the file
 ///
@@ -44,7 +47,9 @@ struct CheckpointTable {
   }
 
   static let magic = Array("BTRLCKPT".utf8)
-  static let version: UInt32 = 1
+  static let version: UInt32 = 2
+  /// Of a label, in bytes.
+  static let longestLabel = 1 << 14
   /// The bytes before H is known.
   static let prefixSize = 16
   private static let fixedSize = 76
@@ -55,15 +60,23 @@ struct CheckpointTable {
   let header: CheckpointHeader
   let frames: [CheckpointFrame]
   let entries: [Entry]
+  /// Of this table in the file, in bytes: where the frames begin.
+  let size: Int
 
-  static func size(sections: Int, frames: Int) -> Int {
+  /// The least size of a table, that of version 1.
+  private static func size(sections: Int, frames: Int) -> Int {
     fixedSize + sections * sectionSize + frames * entrySize + digestSize
+  }
+
+  static var leastSize: Int { size(sections: 0, frames: 0) }
+
+  static func size(sections: Int, frames: Int, label: String) -> Int {
+    size(sections: sections, frames: frames) + 4 + label.utf8.count
   }
 
   // MARK: Writing
 
   var bytes: [UInt8] {
-    let size = Self.size(sections: header.sections.count, frames: entries.count)
     var bytes = Self.magic
     bytes.reserveCapacity(size)
     bytes.append(Self.version)
@@ -83,6 +96,8 @@ struct CheckpointTable {
       bytes.append(UInt32(entry.size))
       bytes.append(entry.digest)
     }
+    bytes.append(UInt32(header.label.utf8.count))
+    bytes += header.label.utf8
     bytes.append(Digest(of: bytes.span.bytes))
     return bytes
   }
@@ -95,9 +110,11 @@ struct CheckpointTable {
     var reader = ByteReader(prefix)
     guard reader.bytes(magic.count) == magic[...] else { throw damaged("it does not begin as a checkpoint does") }
     let version = Int(reader.uint32())
-    guard version == Self.version else { throw damaged("its header names the unknown format version \(version)") }
+    guard (1...Int(Self.version)).contains(version) else {
+      throw damaged("its header names the unknown format version \(version)")
+    }
     let size = Int(reader.uint32())
-    guard size >= Self.size(sections: 0, frames: 0), size <= fileSize else {
+    guard size >= leastSize, size <= fileSize else {
       throw damaged("its header can't be \(size) bytes long in a file of \(fileSize)")
     }
     return size
@@ -111,6 +128,8 @@ struct CheckpointTable {
     guard trailer.digest() == Digest(of: bytes.span.extracting(..<end).bytes) else {
       throw damaged("the checksum of its header is wrong")
     }
+    var prefix = ByteReader(bytes[Self.magic.count...])
+    let isFirstVersion = prefix.uint32() == 1
     var reader = ByteReader(bytes[Self.prefixSize...])
     let updateCount = reader.uint64()
     let stateCount = reader.uint64()
@@ -120,7 +139,9 @@ struct CheckpointTable {
     let sectionCount = Int(reader.uint32())
     let frameCount = Int(reader.uint32())
     guard updateCount <= Int.max, hasParent <= 1 else { throw damaged("its header holds impossible numbers") }
-    guard Self.size(sections: sectionCount, frames: frameCount) == bytes.count else {
+    let least = Self.size(sections: sectionCount, frames: frameCount)
+    let labelSize = bytes.count - least - 4
+    guard isFirstVersion ? least == bytes.count : (0...Self.longestLabel).contains(labelSize) else {
       throw damaged("its header is not as long as \(sectionCount) sections and \(frameCount) frames take")
     }
 
@@ -142,21 +163,30 @@ struct CheckpointTable {
     guard frames.count == frameCount else { throw damaged("it needs \(frames.count) frames and has \(frameCount)") }
 
     entries = frames.map { _ in Entry(size: Int(reader.uint32()), digest: reader.digest()) }
+    var label = ""
+    if !isFirstVersion {
+      guard Int(reader.uint32()) == labelSize, let text = String(validating: reader.bytes(labelSize), as: UTF8.self) else {
+        throw damaged("its label can't be read")
+      }
+      label = text
+    }
     let framesSize = fileSize - bytes.count
     let expected = entries.reduce(0) { $0 + $1.size }
     guard expected == framesSize else { throw damaged("its frames take \(expected) bytes and \(framesSize) are there") }
     if let index = entries.firstIndex(where: { $0.size > CheckpointFrame.capacity }) {
       throw damaged("frame \(index + 1) can't take \(entries[index].size) bytes")
     }
+    size = bytes.count
     header = CheckpointHeader(
       updateCount: Int(updateCount), stateCount: Int(stateCount), digest: digest,
-      parentDigest: hasParent == 1 ? parentDigest : nil, sections: sections, byteCount: fileSize)
+      parentDigest: hasParent == 1 ? parentDigest : nil, sections: sections, label: label, byteCount: fileSize)
   }
 
   init(header: CheckpointHeader, frames: [CheckpointFrame], entries: [Entry]) {
     self.header = header
     self.frames = frames
     self.entries = entries
+    size = Self.size(sections: header.sections.count, frames: entries.count, label: header.label)
   }
 }
 

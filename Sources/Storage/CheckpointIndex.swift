@@ -1,3 +1,18 @@
+/// Where a checkpoint's state lies. There is one checkpoint a place.
+struct CheckpointPlace: Hashable {
+  let path: CheckpointIndex.Path
+  let position: Int
+}
+
+extension CheckpointRecord {
+  var place: CheckpointPlace { CheckpointPlace(path: CheckpointIndex.Path(self), position: position) }
+
+  /// Whether another checkpoint is a difference to this one.
+  public func isParent(of other: CheckpointRecord) -> Bool {
+    place.path == other.place.path && other.parent == position
+  }
+}
+
 /// Checkpoints by the path they lie on, to follow differences to what they are differences to.
 public struct CheckpointIndex: Sendable {
   struct Path: Hashable {
@@ -5,10 +20,14 @@ public struct CheckpointIndex: Sendable {
     let series: String
     let n: Int
 
+    init(seed: Int, series: String, n: Int) {
+      self.seed = seed
+      self.series = series
+      self.n = n
+    }
+
     init(_ record: CheckpointRecord) {
-      seed = record.seed
-      series = record.series
-      n = record.n
+      self.init(seed: record.seed, series: record.series, n: record.n)
     }
   }
 
@@ -29,9 +48,9 @@ public struct CheckpointIndex: Sendable {
     paths[Path(record)]?.removeAll { $0.position == record.position }
   }
 
-  func contains(_ record: CheckpointRecord) -> Bool { at(record.position, on: Path(record)) != nil }
+  func at(_ place: CheckpointPlace) -> CheckpointRecord? { at(place.position, on: place.path) }
 
-  private func at(_ position: Int, on path: Path) -> CheckpointRecord? {
+  func at(_ position: Int, on path: Path) -> CheckpointRecord? {
     paths[path]?.first { $0.position == position }
   }
 
@@ -51,6 +70,15 @@ public struct CheckpointIndex: Sendable {
   func parentChain(of record: CheckpointRecord, longest: Int) -> [CheckpointRecord]? {
     let before = paths[Path(record)]?.last { $0.position < record.position }
     return before.flatMap { chain(to: $0) }.flatMap { $0.count <= longest ? $0 : nil }
+  }
+
+  /// A checkpoint and all that are differences to it, in the order of positions.
+  func descendants(of record: CheckpointRecord) -> [CheckpointRecord] {
+    var found = [record]
+    for next in paths[Path(record)] ?? [] {
+      if let parent = next.parent, found.contains(where: { $0.position == parent }) { found.append(next) }
+    }
+    return found
   }
 
   /// Whether another checkpoint is a difference to this one.

@@ -61,7 +61,8 @@ public final class ObservationWriter: Sendable {
       defer { state.pending = [] }
       return state.pending
     }
-    for observation in observations { try Sealed(observation).insert(connection) }
+    try database.checkIsThere()
+    for observation in observations { try database.insert(observation, connection) }
     return observations
   }
 

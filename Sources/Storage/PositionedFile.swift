@@ -31,21 +31,33 @@ final class PositionedFile: Sendable {
     return file
   }
 
+  /// What is there is opened only where it is a regular file and no link: the other end of a pipe may never come, and a link
+  /// may lead out of the run's folder.
   private init(_ path: String, flags: Int32) throws(SystemFailure) {
-    let descriptor = Foundation.open(path, flags | O_CLOEXEC, 0o666)
+    let descriptor = Foundation.open(path, flags | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0o666)
     guard descriptor >= 0 else { throw SystemFailure(code: errno) }
+    var status = stat()
+    guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+      close(descriptor)
+      throw SystemFailure(code: errno, text: "it is not a regular file")
+    }
     self.path = path
     self.descriptor = descriptor
+  }
+
+  /// - Throws: `StorageError.failed` where `path` is there and not a regular file, or a link.
+  static func checkIsRegular(_ path: String) throws(StorageError) {
+    var status = stat()
+    guard lstat(path, &status) == 0, status.st_mode & S_IFMT != S_IFREG else { return }
+    throw .failed(path: path, reason: "it is not a regular file")
   }
 
   deinit { close(descriptor) }
 
   /// In bytes.
-  /// - Throws: `StorageError.failed` too where it is not a regular file, whose size means nothing.
   func size() throws(StorageError) -> Int {
     var status = stat()
     guard fstat(descriptor, &status) == 0 else { throw failure() }
-    guard status.st_mode & S_IFMT == S_IFREG else { throw .failed(path: path, reason: "it is not a regular file") }
     return Int(status.st_size)
   }
 
@@ -127,7 +139,7 @@ final class PositionedFile: Sendable {
   static func rename(_ old: String, to path: String, isSynced: Bool = true) throws(StorageError) {
     guard Foundation.rename(old, path) == 0 else { throw SystemFailure(code: errno).storageError(path: path) }
     guard isSynced else { return }
-    try open(URL(fileURLWithPath: path).deletingLastPathComponent().path).sync()
+    try syncFolder(of: path)
   }
 
   func truncate(to size: Int) throws(StorageError) {
@@ -148,8 +160,15 @@ final class PositionedFile: Sendable {
   }
 
   /// Returns when the file's name is on the disk: a new file needs this besides `sync`.
-  func syncFolder() throws(StorageError) {
-    try Self.open(URL(fileURLWithPath: path).deletingLastPathComponent().path).sync()
+  func syncFolder() throws(StorageError) { try Self.syncFolder(of: path) }
+
+  /// Returns when the name of what is at `path` is on the disk.
+  static func syncFolder(of path: String) throws(StorageError) {
+    let folder = URL(fileURLWithPath: path).deletingLastPathComponent().path
+    let descriptor = Foundation.open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw SystemFailure(code: errno).storageError(path: folder) }
+    defer { close(descriptor) }
+    guard fsync(descriptor) == 0 else { throw SystemFailure(code: errno).storageError(path: folder) }
   }
 
   private func lock() throws(StorageError) {
@@ -165,8 +184,13 @@ final class PositionedFile: Sendable {
 /// What a system call left in `errno`.
 private struct SystemFailure: Error {
   let code: Int32
+  /// In place of the system's own words.
+  var text: String?
 
   var reason: String {
+    if let text { return text }
+    // What a link gives where links are not followed says nothing to a reader.
+    if code == ELOOP { return "it is a link, which may lead out of the run's folder" }
     let text = String(cString: strerror(code))
     return code == ENOSPC || code == EDQUOT ? "\(text): make room on the disk" : text
   }

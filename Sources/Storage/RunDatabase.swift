@@ -1,81 +1,30 @@
 import Foundation
 import GRDB
+import Synchronization
 import Tensors
-
-/// What was seen of one iterate.
-public struct Observation: Codable, Hashable, Sendable, FetchableRecord, PersistableRecord {
-  public var seed: Int
-  /// A composition order as the user writes it, or the name of a series computed along the way.
-  public var series: String
-  public var n: Int
-  /// Mean cross-entropy over the evaluated test examples, in nats.
-  public var testLoss: Double
-  /// Fraction of the evaluated test examples.
-  public var testAccuracy: Double
-  /// Of the training state and its update count.
-  public var digest: Digest
-
-  public init(seed: Int, series: String, n: Int, testLoss: Double, testAccuracy: Double, digest: Digest) {
-    self.seed = seed
-    self.series = series
-    self.n = n
-    self.testLoss = testLoss
-    self.testAccuracy = testAccuracy
-    self.digest = digest
-  }
-
-  public static let databaseTableName = "observation"
-
-  /// An iterate that is observed again has the same bits.
-  public static let persistenceConflictPolicy = PersistenceConflictPolicy(insert: .ignore)
-}
-
-/// A run's one row about itself.
-public struct RunRecord: Codable, Sendable, FetchableRecord, PersistableRecord {
-  public enum Status: String, Codable, Sendable {
-    /// Begun, and not known to have ended.
-    case unfinished
-    case finished
-    /// Stopped by a signal; it can be resumed.
-    case interrupted
-    /// Stopped by an error; what was observed before is there.
-    case failed
-  }
-
-  var id = 1
-  /// JSON.
-  public var configuration: String
-  /// What decides bits besides the configuration.
-  public var fingerprint: String
-  public var status: Status
-  public var createdAt: Date
-  /// JSON; nil until the run has finished.
-  public var result: String?
-
-  public init(configuration: String, fingerprint: String, createdAt: Date) {
-    self.configuration = configuration
-    self.fingerprint = fingerprint
-    // Whole seconds: what SQLite gives back is then what it was given, to the bit.
-    self.createdAt = Date(timeIntervalSince1970: createdAt.timeIntervalSince1970.rounded())
-    status = .unfinished
-  }
-
-  public static let databaseTableName = "run"
-}
 
 /// `run.sqlite`: SQLite in WAL mode, synced at every commit, so that what a commit returned from survives a power cut.
 public final class RunDatabase: Sendable {
+  /// What a run's database is opened for.
+  public enum Access: Sendable {
+    /// Changes nothing in the run's folder, which may be read-only and of an older version.
+    case reading
+    /// Brings the tables up to this version first.
+    case writing
+  }
+
   let path: String
   let queue: DatabaseQueue
+  /// Nil until the run's configuration, which says them, has been read.
+  private let bounds = Mutex<RowBounds?>(nil)
 
   /// Makes the database of a new run. It appears under its name when all of it is on disk: a run killed before was
   /// never made.
   public static func create(in folder: RunFolder, record: RunRecord) throws(StorageError) -> RunDatabase {
     let partial = folder.databasePath + ".partial"
     do {
-      var configuration = Configuration()
-      configuration.prepareDatabase { try $0.execute(sql: "PRAGMA synchronous = FULL") }
-      let queue = try DatabaseQueue(path: partial, configuration: configuration)
+      let queue = try DatabaseQueue(path: partial)
+      try synchronize(queue)
       try migrator.migrate(queue)
       try queue.write { try Sealed(record).insert($0) }
       try queue.close()
@@ -83,109 +32,160 @@ public final class RunDatabase: Sendable {
       throw storageError(error, path: partial)
     }
     try PositionedFile.rename(partial, to: folder.databasePath)
-    return try RunDatabase(folder)
+    return try open(folder, for: .writing)
   }
 
-  /// Opens the database of an existing run.
-  public static func open(_ folder: RunFolder) throws(StorageError) -> RunDatabase {
-    let database = try RunDatabase(folder)
-    try database.attempt { try migrator.migrate(database.queue) }
-    return database
-  }
-
-  private init(_ folder: RunFolder) throws(StorageError) {
-    path = folder.databasePath
-    var configuration = Configuration()
-    configuration.journalMode = .wal
-    configuration.busyMode = .timeout(10)
-    configuration.prepareDatabase { try $0.execute(sql: "PRAGMA synchronous = FULL") }
+  /// Opens the database of an existing run, when its tables are what they should be.
+  public static func open(_ folder: RunFolder, for access: Access = .reading) throws(StorageError) -> RunDatabase {
+    let path = folder.databasePath
+    // SQLite would wait for ever for the other end of a pipe.
+    for file in [path, path + "-wal"] { try PositionedFile.checkIsRegular(file) }
     do {
-      queue = try DatabaseQueue(path: path, configuration: configuration)
+      switch access {
+      case .writing:
+        var configuration = Configuration()
+        configuration.journalMode = .wal
+        configuration.busyMode = .timeout(10)
+        configuration.prepareDatabase { try harden($0) }
+        let queue = try DatabaseQueue(path: path, configuration: configuration)
+        try synchronize(queue)
+        if try !queue.read({ try checkSchema($0, path: path) }) { try migrator.migrate(queue) }
+        return RunDatabase(path, queue)
+      case .reading:
+        return RunDatabase(path, try queueForReading(path))
+      }
     } catch {
-      throw Self.storageError(error, path: path)
+      throw storageError(error, path: path)
     }
   }
 
-  private static var migrator: DatabaseMigrator {
-    var migrator = DatabaseMigrator()
-    migrator.registerMigration("runs and observations") { database in
-      try database.create(table: RunRecord.databaseTableName) { table in
-        table.primaryKey("id", .integer).check { $0 == 1 }
-        table.column("configuration", .text).notNull()
-        table.column("fingerprint", .text).notNull()
-        table.column("status", .text).notNull()
-        table.column("createdAt", .datetime).notNull()
-        table.column("result", .text)
-        table.column(Sealed<RunRecord>.seal, .text).notNull()
-      }
-      try database.create(table: Observation.databaseTableName, options: .withoutRowID) { table in
-        table.primaryKey {
-          table.column("seed", .integer)
-          table.column("series", .text)
-          table.column("n", .integer)
-        }
-        table.column("testLoss", .double).notNull()
-        table.column("testAccuracy", .double).notNull()
-        table.column("digest", .text).notNull()
-        table.column(Sealed<Observation>.seal, .text).notNull()
+  private init(_ path: String, _ queue: DatabaseQueue) {
+    self.path = path
+    self.queue = queue
+  }
+
+  /// Every commit waits for the disk. GRDB sets another mode when it turns WAL on, so this comes after that.
+  private static func synchronize(_ queue: DatabaseQueue) throws {
+    try queue.inDatabase { database in
+      try database.execute(sql: "PRAGMA synchronous = FULL")
+      guard try Int.fetchOne(database, sql: "PRAGMA synchronous") == 2 else {
+        throw DatabaseError(message: "SQLite does not sync its commits")
       }
     }
-    migrator.registerMigration("checkpoints") { database in
-      try database.create(table: CheckpointRecord.databaseTableName, options: .withoutRowID) { table in
-        table.primaryKey {
-          table.column("seed", .integer)
-          table.column("series", .text)
-          table.column("n", .integer)
-          table.column("position", .integer)
-        }
-        table.column("file", .text).notNull().unique()
-        table.column("averages", .text).notNull()
-        table.column("parent", .integer)
-        table.column("bytes", .integer).notNull()
-        table.column("digest", .text).notNull()
-        table.column(Sealed<CheckpointRecord>.seal, .text).notNull()
+  }
+
+  /// A database from strangers runs nothing.
+  private static func harden(_ database: Database) throws {
+    try database.execute(sql: "PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON")
+  }
+
+  private static func queueForReading(_ path: String) throws -> DatabaseQueue {
+    var configuration = Configuration()
+    configuration.readonly = true
+    configuration.busyMode = .timeout(10)
+    configuration.prepareDatabase { try harden($0) }
+    do {
+      let queue = try DatabaseQueue(path: path, configuration: configuration)
+      if try queue.read({ try checkSchema($0, path: path) }) { return queue }
+      return try migratedCopy(of: queue)
+    } catch let error as DatabaseError where [.SQLITE_CANTOPEN, .SQLITE_READONLY].contains(error.resultCode) {
+      // In a folder that can't be written, SQLite has no place for the memory that readers of a log share.
+      let folder = FileManager.default.temporaryDirectory.appendingPathComponent("backtrail-\(UUID().uuidString)")
+      try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+      defer { try? FileManager.default.removeItem(at: folder) }
+      let copy = folder.appendingPathComponent("run.sqlite").path
+      for suffix in ["", "-wal"] where FileManager.default.fileExists(atPath: path + suffix) {
+        try FileManager.default.copyItem(atPath: path + suffix, toPath: copy + suffix)
+      }
+      var configuration = Configuration()
+      configuration.prepareDatabase { try harden($0) }
+      let queue = try DatabaseQueue(path: copy, configuration: configuration)
+      _ = try queue.read { try checkSchema($0, path: path) }
+      return try migratedCopy(of: queue)
+    }
+  }
+
+  /// A copy in memory, with the tables of this version.
+  private static func migratedCopy(of queue: DatabaseQueue) throws -> DatabaseQueue {
+    let copy = try DatabaseQueue()
+    try queue.backup(to: copy)
+    try queue.close()
+    try migrator.migrate(copy)
+    return copy
+  }
+
+  /// Says which seeds and iterates the run has; rows of others are damage from then on.
+  public func expect(_ bounds: RowBounds) {
+    self.bounds.withLock { $0 = bounds }
+  }
+
+  // MARK: Reading
+
+  /// The content of a row, checked.
+  func content<Content: StoredRow>(_ row: Row, of type: Content.Type = Content.self) throws -> Content {
+    let content = try Sealed<Content>(row: row).content
+    guard let bounds = bounds.withLock({ $0 }), let place = content as? any PlacedRow else { return content }
+    guard bounds.seeds.contains(place.seed), place.n <= bounds.lastIterate else {
+      throw BrokenRow("the \(Content.table) row of seed \(place.seed) and n \(place.n) belongs to no iterate of the run")
+    }
+    return content
+  }
+
+  private func contents<Content: StoredRow>(_ request: SQLRequest<Row>, of type: Content.Type) throws(StorageError) -> [Content] {
+    try attempt {
+      try queue.read { database in
+        var contents: [Content] = []
+        let rows = try request.fetchCursor(database)
+        while let row = try rows.next() { contents.append(try content(row)) }
+        return contents
       }
     }
-    return migrator
   }
 
   /// The run's row about itself.
   public func record() throws(StorageError) -> RunRecord {
-    let record = try attempt { try queue.read { try Sealed<RunRecord>.fetchOne($0) } }
-    guard let record = record?.content else { throw .damaged(path: path, reason: "it has no row about the run itself") }
+    let record = try contents("SELECT * FROM run", of: RunRecord.self).first
+    guard let record else { throw .damaged(path: path, reason: "it has no row about the run itself") }
     return record
   }
+
+  /// All observations, by seed, series and n.
+  public func observations() throws(StorageError) -> [Observation] {
+    try contents("SELECT * FROM observation ORDER BY seed, series, n", of: Observation.self)
+  }
+
+  public func observation(seed: Int, series: String, n: Int) throws(StorageError) -> Observation? {
+    try contents(
+      "SELECT * FROM observation WHERE seed = \(seed) AND series = \(series) AND n = \(n)", of: Observation.self
+    ).first
+  }
+
+  /// All checkpoints, by seed, series, n and position.
+  public func checkpoints() throws(StorageError) -> [CheckpointRecord] {
+    try contents("SELECT * FROM checkpoint ORDER BY seed, series, n, position", of: CheckpointRecord.self)
+  }
+
+  /// Checkpoints whose rows are whole.
+  public func soundCheckpoints() throws(StorageError) -> [CheckpointRecord] {
+    try attempt {
+      try queue.read { database in
+        var records: [CheckpointRecord] = []
+        let rows = try Row.fetchCursor(database, sql: "SELECT * FROM checkpoint ORDER BY seed, series, n, position")
+        while let row = try rows.next() {
+          if let record = try? content(row, of: CheckpointRecord.self) { records.append(record) }
+        }
+        return records
+      }
+    }
+  }
+
+  // MARK: Writing
 
   /// Changes the run's row about itself.
   public func update(_ change: (inout RunRecord) -> Void) throws(StorageError) {
     var record = try record()
     change(&record)
     try attempt { try queue.write { [record] in try Sealed(record).update($0) } }
-  }
-
-  /// All observations, by seed, series and n.
-  public func observations() throws(StorageError) -> [Observation] {
-    try attempt {
-      try queue.read {
-        try Sealed<Observation>.order(Column("seed"), Column("series"), Column("n")).fetchAll($0).map(\.content)
-      }
-    }
-  }
-
-  public func observation(seed: Int, series: String, n: Int) throws(StorageError) -> Observation? {
-    try attempt {
-      try queue.read { try Sealed<Observation>.fetchOne($0, key: ["seed": seed, "series": series, "n": n])?.content }
-    }
-  }
-
-  /// All checkpoints, by seed, series, n and position.
-  public func checkpoints() throws(StorageError) -> [CheckpointRecord] {
-    try attempt {
-      try queue.read {
-        try Sealed<CheckpointRecord>.order(Column("seed"), Column("series"), Column("n"), Column("position"))
-          .fetchAll($0).map(\.content)
-      }
-    }
   }
 
   func insert(_ checkpoint: CheckpointRecord) throws(StorageError) {
@@ -196,40 +196,77 @@ public final class RunDatabase: Sendable {
     _ = try attempt { try queue.write { try Sealed(checkpoint).delete($0) } }
   }
 
+  /// Overwrites a checkpoint's row.
+  func replace(_ checkpoint: CheckpointRecord) throws(StorageError) {
+    try attempt { try queue.write { try Sealed(checkpoint).update($0) } }
+  }
+
   /// Overwrites an observation.
   public func replace(_ observation: Observation) throws(StorageError) {
     try attempt { try queue.write { try Sealed(observation).update($0) } }
   }
 
-  /// Rows of observations and checkpoints whose values do not fit their seals: what is wrong with each.
-  /// - Parameter removes: whether they are deleted, so that a resumed run makes them anew.
-  public func brokenRows(removes: Bool) throws(StorageError) -> [String] {
-    try attempt {
-      try queue.write { database in
-        try Self.brokenRows(of: Observation.self, key: ["seed", "series", "n"], removes: removes, database)
-          + Self.brokenRows(
-            of: CheckpointRecord.self, key: ["seed", "series", "n", "position"], removes: removes, database)
-      }
+  /// Inserts an observation. One that is there already must say the same: the same iterate has the same bits.
+  /// - Throws: `StorageError.damaged` with both, where it does not.
+  func insert(_ observation: Observation, _ connection: Database) throws {
+    try Sealed(observation).insert(connection, onConflict: .ignore)
+    guard connection.changesCount == 0 else { return }
+    let row = try SQLRequest<Row>(
+      "SELECT * FROM observation WHERE seed = \(observation.seed) AND series = \(observation.series) AND n = \(observation.n)"
+    ).fetchOne(connection)
+    guard let row else { return }
+    let there = try content(row, of: Observation.self)
+    guard there == observation else {
+      throw StorageError.damaged(
+        path: path,
+        reason: """
+          iterate \(observation.n) of \(observation.series) (seed \(observation.seed)) was observed with the loss \
+          \(there.testLoss) and the digest \(there.digest), and computed again has \(observation.testLoss) and \(observation.digest)
+          """)
     }
   }
 
-  private static func brokenRows<Content: Codable & FetchableRecord & PersistableRecord>(
-    of type: Content.Type, key: [String], removes: Bool, _ database: Database
+  /// The process that trains may have lost its folder: SQLite goes on writing to files that no longer have a name.
+  func checkIsThere() throws(StorageError) {
+    guard access(path, F_OK) == 0 else {
+      throw .failed(path: path, reason: "the run's folder was removed or renamed while it was trained")
+    }
+  }
+
+  // MARK: Damage
+
+  /// Rows of observations and checkpoints whose values do not fit their seals, or can't be a run's: what is wrong with each.
+  /// - Parameter removes: whether they are deleted, so that a resumed run makes them anew.
+  public func brokenRows(removes: Bool) throws(StorageError) -> [String] {
+    try attempt {
+      func broken(_ database: Database) throws -> [String] {
+        try brokenRows(of: Observation.self, removes: removes, database)
+          + brokenRows(of: CheckpointRecord.self, removes: removes, database)
+      }
+      return removes ? try queue.write(broken) : try queue.read(broken)
+    }
+  }
+
+  private func brokenRows<Content: StoredRow>(
+    of type: Content.Type, removes: Bool, _ database: Database
   ) throws -> [String] {
-    var broken: [String] = []
-    for row in try Row.fetchAll(database, sql: "SELECT * FROM \(type.databaseTableName)") {
+    var broken: [(reason: String, key: [DatabaseValue])] = []
+    let rows = try Row.fetchCursor(database, sql: "SELECT * FROM \(Content.table)")
+    while let row = try rows.next() {
       do {
-        _ = try Sealed<Content>(row: row)
-      } catch let error as BrokenSeal {
-        broken.append(error.description)
-        guard removes else { continue }
-        let condition = key.map { "\($0) IS ?" }.joined(separator: " AND ")
-        try database.execute(
-          sql: "DELETE FROM \(type.databaseTableName) WHERE \(condition)",
-          arguments: StatementArguments(key.map { row[$0] as DatabaseValue }))
+        _ = try content(row, of: type)
+      } catch let error as BrokenRow {
+        broken.append((error.description, Content.key.map { row[$0] }))
       }
     }
-    return broken
+    if removes {
+      let condition = Content.key.map { "\($0) IS ?" }.joined(separator: " AND ")
+      for row in broken {
+        try database.execute(
+          sql: "DELETE FROM \(Content.table) WHERE \(condition)", arguments: StatementArguments(row.key))
+      }
+    }
+    return broken.map(\.reason)
   }
 
   /// - Throws: `StorageError.damaged` with the first thing SQLite's own check finds.
@@ -238,7 +275,7 @@ public final class RunDatabase: Sendable {
     if let finding = findings.first, finding != "ok" { throw .damaged(path: path, reason: finding) }
   }
 
-  private func attempt<Value>(_ body: () throws -> Value) throws(StorageError) -> Value {
+  func attempt<Value>(_ body: () throws -> Value) throws(StorageError) -> Value {
     do {
       return try body()
     } catch {
@@ -248,8 +285,8 @@ public final class RunDatabase: Sendable {
 
   static func storageError(_ error: any Error, path: String) -> StorageError {
     if let error = error as? StorageError { return error }
-    if error is BrokenSeal { return .damaged(path: path, reason: "\(error)") }
-    guard let error = error as? DatabaseError else { return .damaged(path: path, reason: reason(error)) }
+    if error is BrokenRow { return .damaged(path: path, reason: "\(error)") }
+    guard let error = error as? DatabaseError else { return .failed(path: path, reason: reason(error)) }
     let text = error.message ?? error.resultCode.description
     return switch error.resultCode {
     case .SQLITE_NOTADB, .SQLITE_CORRUPT, .SQLITE_ERROR, .SQLITE_SCHEMA: .lost(path: path, reason: text)
@@ -258,3 +295,12 @@ public final class RunDatabase: Sendable {
     }
   }
 }
+
+/// A row about something on one iterate's path.
+private protocol PlacedRow {
+  var seed: Int { get }
+  var n: Int { get }
+}
+
+extension Observation: PlacedRow {}
+extension CheckpointRecord: PlacedRow {}

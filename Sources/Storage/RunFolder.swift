@@ -9,6 +9,7 @@ import Foundation
 ///     baselines/      runs of what it was compared with
 ///     sweep/          runs that are measured, while they are
 ///     initial.safetensors   the initial state, where it did not come from the seed
+///     orders/         the files of orders `file:PATH`
 ///     lock            held by the process that trains
 ///     slots-UUID/     states of a rewind, while it goes on
 public struct RunFolder: Sendable {
@@ -39,28 +40,50 @@ public struct RunFolder: Sendable {
   /// The initial state, where it did not come from the seed.
   public var initialStatePath: String { path + "/initial.safetensors" }
 
+  /// Where the run keeps the file of an order, by its place among those that are asked for.
+  public func orderPath(_ place: Int) -> String { "\(path)/orders/\(place + 1).txt" }
+
+  /// Puts a file into the folder, whole or not at all, also after a power cut.
+  public func keep(_ bytes: [UInt8], at path: String) throws(StorageError) {
+    try PositionedFile.replace(path) { file throws(StorageError) in try file.write(bytes, at: 0) }
+    // The folder it is in may be new.
+    try PositionedFile.syncFolder(of: URL(fileURLWithPath: path).deletingLastPathComponent().path)
+  }
+
   private var checkpointFolder: String { path + "/checkpoints" }
 
   func checkpointPath(_ file: String) -> String { "\(checkpointFolder)/\(file)" }
 
-  private var checkpointFiles: [String] {
-    (try? FileManager.default.contentsOfDirectory(atPath: checkpointFolder)) ?? []
+  /// Checkpoints and what is left of unfinished ones, by name; whatever else is there is not Backtrail's.
+  /// - Throws: `StorageError.failed` where the folder is a link, which may lead to another run's.
+  func checkpointFiles() throws(StorageError) -> [String] {
+    try checkCheckpointFolder()
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: checkpointFolder)) ?? []
+    return names.filter(CheckpointName.isOwn).sorted()
+  }
+
+  /// - Throws: `StorageError.failed` where `checkpoints` is a link, or a file.
+  func checkCheckpointFolder() throws(StorageError) {
+    var status = stat()
+    guard lstat(checkpointFolder, &status) == 0, status.st_mode & S_IFMT != S_IFDIR else { return }
+    throw .failed(
+      path: checkpointFolder, reason: "it is not a folder of the run's own but a link or a file: put the folder back in its place")
   }
 
   /// Bytes of all checkpoints.
   public var checkpointBytes: Int {
-    checkpointFiles.reduce(0) { sum, name in
+    ((try? checkpointFiles()) ?? []).reduce(0) { sum, name in
       let attributes = try? FileManager.default.attributesOfItem(atPath: checkpointPath(name))
       return sum + (attributes?[.size] as? Int ?? 0)
     }
   }
 
   func makeCheckpointFolder() throws(StorageError) {
-    do {
-      try FileManager.default.createDirectory(atPath: checkpointFolder, withIntermediateDirectories: true)
-    } catch {
-      throw .cannotCreate(path: checkpointFolder, reason: reason(error))
+    try checkCheckpointFolder()
+    if mkdir(checkpointFolder, 0o777) != 0 {
+      guard errno == EEXIST else { throw .cannotCreate(path: checkpointFolder, reason: String(cString: strerror(errno))) }
     }
+    try PositionedFile.syncFolder(of: checkpointFolder)
   }
 
   public func removeFiles(of record: CheckpointRecord) throws(StorageError) {
@@ -71,20 +94,15 @@ public struct RunFolder: Sendable {
     try remove(journalPath)
   }
 
-  private func remove(_ file: String) throws(StorageError) {
+  func remove(_ file: String) throws(StorageError) {
     guard unlink(file) == 0 || errno == ENOENT else {
       throw .failed(path: file, reason: String(cString: strerror(errno)))
     }
   }
 
-  /// Removes what an interrupted run left in `checkpoints/`: files that no record names.
-  public func removeOrphans(besides records: [CheckpointRecord]) {
-    let named = Set(records.flatMap(\.files))
-    for file in checkpointFiles where !named.contains(file) { unlink(checkpointPath(file)) }
-  }
-
-  /// Makes a new folder, with those above it.
-  /// - Throws: `StorageError.exists` if there is something at `path`, `.cannotCreate` if it can't be made.
+  /// Makes a new folder, with those above it, or takes over one whose making was interrupted. Hold its lock, and then call
+  /// `clear()`, before anything is put into it.
+  /// - Throws: `StorageError.exists` if there is something else at `path`, `.cannotCreate` if it can't be made.
   public static func create(at path: String) throws(StorageError) -> RunFolder {
     let parent = URL(fileURLWithPath: path).deletingLastPathComponent().path
     do {
@@ -92,19 +110,41 @@ public struct RunFolder: Sendable {
     } catch {
       throw .cannotCreate(path: parent, reason: reason(error))
     }
-    // mkdir tells whether the folder is new: two processes can't both create it.
-    guard mkdir(path, 0o777) == 0 else {
+    let folder = RunFolder(path: path)
+    if mkdir(path, 0o777) != 0 {
       let code = errno
-      if code == EEXIST { throw .exists(path: path) }
-      throw .cannotCreate(path: path, reason: String(cString: strerror(code)))
+      guard code == EEXIST else { throw .cannotCreate(path: path, reason: String(cString: strerror(code))) }
+      guard folder.holdsNothingButBeginnings else { throw .exists(path: path) }
     }
-    return RunFolder(path: path)
+    do { try PositionedFile.syncFolder(of: path) } catch { throw .cannotCreate(path: path, reason: "\(error)") }
+    return folder
   }
+
+  /// Empties a folder whose making was interrupted.
+  /// - Throws: `StorageError.exists` where it has become a run in the meantime.
+  public func clear() throws(StorageError) {
+    guard holdsNothingButBeginnings else { throw .exists(path: path) }
+    for name in contents where name != "lock" { try? FileManager.default.removeItem(atPath: "\(path)/\(name)") }
+  }
+
+  /// Whether it is a folder that never became a run: empty, or with what the making of a run puts there before its database.
+  var holdsNothingButBeginnings: Bool {
+    var status = stat()
+    guard lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else { return false }
+    return contents.allSatisfy { name in
+      ["lock", "batches.zst", "orders"].contains(name) || name.hasPrefix("run.sqlite.partial") || name.hasPrefix("initial.safetensors")
+    }
+  }
+
+  private var contents: [String] { (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? [] }
 
   /// - Throws: `StorageError.notARun` if there is no run at `path`.
   public static func open(_ path: String) throws(StorageError) -> RunFolder {
     let folder = RunFolder(path: path)
-    guard FileManager.default.fileExists(atPath: folder.databasePath) else { throw .notARun(path: path) }
+    guard access(folder.databasePath, F_OK) == 0 else {
+      let isBegun = folder.holdsNothingButBeginnings && !folder.contents.isEmpty
+      throw isBegun ? .neverMade(path: path) : .notARun(path: path)
+    }
     return folder
   }
 
@@ -128,6 +168,8 @@ public enum StorageError: Error, Equatable, CustomStringConvertible {
   /// A rewind can't keep states on disk.
   case noSlotFiles(path: String, reason: String)
   case notARun(path: String)
+  /// A folder in which the making of a run was interrupted.
+  case neverMade(path: String)
   case damaged(path: String, reason: String)
   /// Damaged, and nothing else has what it held.
   case lost(path: String, reason: String)
@@ -136,6 +178,14 @@ public enum StorageError: Error, Equatable, CustomStringConvertible {
   /// The file is whole, but not the one that was meant.
   case mismatch(path: String, reason: String)
 
+  /// Whether bytes are not what they were, rather than out of reach.
+  public var isDamage: Bool {
+    switch self {
+    case .damaged, .lost, .mismatch: true
+    default: false
+    }
+  }
+
   public var description: String {
     switch self {
     case .exists(let path): "\(path) exists already; name a new folder with --out, or remove it first"
@@ -143,6 +193,8 @@ public enum StorageError: Error, Equatable, CustomStringConvertible {
     case .noSlotFiles(let path, let reason):
       "can't create \(path): \(reason); disk slots are kept in the run's folder: make it writable, or use slots in memory alone"
     case .notARun(let path): "\(path) is not a run folder (it has no run.sqlite); 'backtrail runs list' shows the runs"
+    case .neverMade(let path):
+      "\(path) never became a run, because its making was interrupted; there is nothing to go on with: train with --out \(path) again"
     case .damaged(let path, let reason): "\(path) is damaged: \(reason); 'backtrail verify RUN --repair' makes anew what can be"
     case .lost(let path, let reason):
       "\(path) is damaged: \(reason); nothing can make it anew: bring back a copy of it, or train again, which gives the same bits"

@@ -2,23 +2,33 @@ import Foundation
 
 /// Makes one process the only one to change a run. The system lets go of it when the process ends, however it ends.
 public struct RunLock: ~Copyable {
-  private let descriptor: Int32
+  /// Nil in a folder that can't be written, where nobody can change anything.
+  private let descriptor: Int32?
 
   /// - Throws: `StorageError.inUse` where another process holds it.
   public init(_ folder: RunFolder) throws(StorageError) {
     let path = folder.path + "/lock"
-    descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o666)
-    guard descriptor >= 0 else { throw .failed(path: path, reason: String(cString: strerror(errno))) }
-    guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+    var opened = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0o666)
+    if opened < 0, errno == EACCES || errno == EROFS {
+      // A lock needs no writing, and who can't write it may still see that another holds it.
+      opened = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
+      if opened < 0, errno == ENOENT {
+        descriptor = nil
+        return
+      }
+    }
+    guard opened >= 0 else { throw .failed(path: path, reason: String(cString: strerror(errno))) }
+    guard flock(opened, LOCK_EX | LOCK_NB) == 0 else {
       let code = errno
-      close(descriptor)
+      close(opened)
       if code == EWOULDBLOCK { throw .inUse(path: folder.path) }
       throw .failed(path: path, reason: String(cString: strerror(code)))
     }
+    descriptor = opened
   }
 
   /// Does nothing: said at the end of what the lock guards, it keeps the lock until then.
   public func hold() {}
 
-  deinit { close(descriptor) }
+  deinit { if let descriptor { close(descriptor) } }
 }

@@ -13,13 +13,22 @@ public struct Digest: Hashable, Sendable, Codable, CustomStringConvertible {
     return String(repeating: "0", count: 16 - digits.count) + digits
   }
 
+  /// Reads what `description` gives; nil for any other text.
+  public init?(_ text: String) {
+    let isHexadecimal = text.utf8.allSatisfy { UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 || UInt8(ascii: "a")...UInt8(ascii: "f") ~= $0 }
+    guard text.utf8.count == 32, isHexadecimal, let high = UInt64(text.prefix(16), radix: 16),
+      let low = UInt64(text.suffix(16), radix: 16)
+    else { return nil }
+    self.init(high: high, low: low)
+  }
+
   public init(from decoder: any Decoder) throws {
     let container = try decoder.singleValueContainer()
     let text = try container.decode(String.self)
-    guard text.utf8.count == 32, let high = UInt64(text.prefix(16), radix: 16),
-      let low = UInt64(text.suffix(16), radix: 16)
-    else { throw DecodingError.dataCorruptedError(in: container, debugDescription: "not a digest: \(text)") }
-    self.init(high: high, low: low)
+    guard let digest = Digest(text) else {
+      throw DecodingError.dataCorruptedError(in: container, debugDescription: "not a digest: \(text)")
+    }
+    self = digest
   }
 
   public func encode(to encoder: any Encoder) throws {

@@ -15,6 +15,9 @@ public enum MatrixKernels {
   /// The level of SIMD in use: `avx512`, `avx2`, `sse2` or `neon`. Bits depend on it.
   public static var level: String { String(cString: ck_matrix_level()) }
 
+  /// Raised whenever kernels of a new version give other bits than those before.
+  public static let revision = 1
+
   /// Multiply-adds below which threads would cost more than they bring.
   private static let worthSharing = 1 << 21
 

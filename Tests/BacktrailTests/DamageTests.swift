@@ -35,11 +35,11 @@ import Testing
   private func use(_ path: String) async -> Result<[String], any Error> {
     do {
       _ = try StoredRun(path)
+      let report = try await TrainingRun.verify(path, replays: 4, repairs: true)
       let run = try TrainingRun.open(path)
-      let report = try await run.verify(replays: 4, repairs: true)
       guard report.damaged.isEmpty else {
         // What was repaired is whole again.
-        let again = try await run.verify(replays: 4, repairs: false)
+        let again = try await TrainingRun.verify(path, replays: 4, repairs: false)
         #expect(again.damaged.isEmpty)
         let result = try await run.train()
         return .success(result.orders.flatMap(\.iterates).map(\.digest.description))

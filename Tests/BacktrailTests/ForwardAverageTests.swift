@@ -91,7 +91,7 @@ import Testing
         await #expect {
           _ = try await averages(run, ["exponential:0.9", "uniform", "polynomial:8"], n: 20)
         } throws: { "\($0)".contains(file) && $0 is StorageError }
-        let report = try await run.verify(replays: 0, repairs: true)
+        let report = try await TrainingRun.verify(run.folder.path, replays: 0, repairs: true)
         #expect(report.damaged.count == 1 && report.damaged[0].contains(file))
         // From the checkpoint before it.
         #expect(report.isClean && report.gradientEvaluations == 10)

@@ -261,7 +261,7 @@ private func digests(_ result: RunResult) -> [String: String] {
     let run = try TrainingRun.open(folder("run"))
     #expect(try await run.iterate(order: .tail(7), n: 30, seed: 0).wasObserved)
     #expect(try await !run.iterate(order: .tail(8), n: 29, seed: 0).wasObserved)
-    let database = try RunDatabase.open(run.folder)
+    let database = try RunDatabase.open(run.folder, for: .writing)
     var observation = try #require(try database.observation(seed: 0, series: "tail:7", n: 30))
     observation.digest = try await run.iterate(order: .tail(7), n: 29, seed: 0).digest
     try database.replace(observation)

@@ -1,0 +1,141 @@
+import Datasets
+import Foundation
+import Storage
+import Tensors
+
+/// What `verify` found.
+public struct VerificationReport: Codable, Sendable {
+  public internal(set) var checkpoints = 0
+  public internal(set) var observations = 0
+  /// Segments replayed and compared bit for bit.
+  public internal(set) var replays = 0
+  public internal(set) var gradientEvaluations = 0
+  /// What is damaged, each with its file or iterate.
+  public internal(set) var damaged: [String] = []
+  /// What of it was made anew.
+  public internal(set) var repaired: [String] = []
+
+  /// Whether something damaged is left.
+  public var isClean: Bool { damaged.count == repaired.count }
+}
+
+/// The part of a verification that needs no data and no network: what the run's folder holds, against itself.
+struct StoredRunVerification {
+  let folder: RunFolder
+  let repairs: Bool
+  var report = VerificationReport()
+  /// Checkpoints whose files are not what their rows say.
+  var damagedCheckpoints: [CheckpointRecord] = []
+  /// Whether the run can be opened for replays.
+  var canOpen = true
+
+  init(_ folder: RunFolder, repairs: Bool) {
+    self.folder = folder
+    self.repairs = repairs
+  }
+
+  /// Checks everything, going on after each damage.
+  mutating func run() throws {
+    guard let database = try openedDatabase() else {
+      // Nothing says what they are, but each has its own checksums.
+      return checkLooseCheckpoints()
+    }
+    attempt { _ in try database.checkIntegrity() }
+    let stored = attempt { this in try StoredConfiguration(database.record(), in: this.folder) }
+    if let stored {
+      database.expect(stored.bounds)
+      checkInputs(stored)
+    }
+    checkJournal(stored?.inputs)
+    attempt { this in
+      for row in try database.brokenRows(removes: this.repairs) {
+        this.report.damaged.append("\(this.folder.databasePath): \(row)")
+        if this.repairs { this.report.repaired.append("\(row): removed; 'backtrail resume' makes it anew") }
+      }
+    }
+    guard let records = attempt({ _ in try database.soundCheckpoints() }) else { return }
+    for record in records {
+      report.checkpoints += 1
+      let damages = folder.damages(of: record, among: records)
+      report.damaged += damages.map { "\($0)" }
+      if !damages.isEmpty { damagedCheckpoints.append(record) }
+    }
+  }
+
+  /// Nil where the database is damaged, which is then told.
+  private mutating func openedDatabase() throws -> RunDatabase? {
+    do {
+      return try RunDatabase.open(folder, for: repairs ? .writing : .reading)
+    } catch let error as StorageError where error.isDamage {
+      give(up: error)
+      return nil
+    }
+  }
+
+  /// The value of `body`; nil where it finds damage that makes replays impossible, which is then told.
+  @discardableResult
+  private mutating func attempt<Value>(_ body: (inout StoredRunVerification) throws -> Value) -> Value? {
+    do {
+      return try body(&self)
+    } catch {
+      give(up: error)
+      return nil
+    }
+  }
+
+  private mutating func give(up error: any Error) {
+    report.damaged.append("\(error)")
+    canOpen = false
+  }
+
+  private mutating func checkLooseCheckpoints() {
+    attempt { this in
+      let damages = try this.folder.damagesOfCheckpointFiles()
+      this.report.checkpoints = damages.count
+      this.report.damaged += damages.compactMap { $0.map { "\($0)" } }
+    }
+  }
+
+  /// Files the run was made from and keeps.
+  private mutating func checkInputs(_ stored: StoredConfiguration) {
+    if let expected = stored.inputs.initial {
+      do {
+        let tensors = try Safetensors.read(path: folder.initialStatePath)
+        guard Digest(of: tensors) == expected else {
+          throw RunError.damaged("\(folder.initialStatePath) is not the initial state that \(folder.path) was made from; bring it back")
+        }
+      } catch {
+        give(up: error)
+      }
+    }
+    for (place, path) in stored.configuration.orderFiles {
+      let copy = folder.orderPath(place)
+      guard FileManager.default.fileExists(atPath: copy), let expected = stored.inputs.files[path] else { continue }
+      do {
+        guard try Digest(ofFile: copy) == expected else {
+          throw RunError.damaged("\(copy) is not the order file that \(folder.path) was made from; bring back a copy of \(path)")
+        }
+      } catch {
+        give(up: error)
+      }
+    }
+  }
+
+  /// A journal whose batches follow from seeds can be made again, and is when the run is opened for repair.
+  private mutating func checkJournal(_ inputs: InputDigests?) {
+    do {
+      let journal = try BatchJournal.open(folder.journalPath)
+      try journal.verify()
+      if let expected = inputs?.batches, try RunJournal.batches(in: folder)?.fingerprint != expected {
+        throw RunError.damaged("\(folder.journalPath) holds other batches than those \(folder.path) was made with; bring back a copy of it")
+      }
+    } catch {
+      report.damaged.append("\(error)")
+      if inputs == nil || inputs?.batches != nil {
+        canOpen = false
+      } else if repairs {
+        report.repaired.append("\(folder.journalPath): made anew from the seeds")
+      }
+    }
+  }
+}

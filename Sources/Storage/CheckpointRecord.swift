@@ -1,0 +1,107 @@
+import Foundation
+import GRDB
+import Replay
+import Tensors
+
+/// A checkpoint as the run database knows it.
+public struct CheckpointRecord: Hashable, Sendable {
+  public var seed: Int
+  /// The composition order and iterate on whose path the state lies.
+  public var series: String
+  public var n: Int
+  /// Updates the state has had: the first so many batches of the iterate's sequence.
+  public var position: Int
+  /// Its file in `checkpoints/`.
+  public var file: String
+  /// Forward's running averages at this state, by rule; empty without any.
+  public var averages: [StoredAverage]
+  /// The checkpoint of the same path, by its position, that the state is stored as the difference to; nil for one that
+  /// stands alone.
+  public var parent: Int?
+  /// Total size of its files in bytes.
+  public var bytes: Int
+  /// Of the training state and its update count.
+  public var digest: Digest
+
+  var files: [String] { [file] + averages.map(\.file) }
+}
+
+/// A running average that was stored with a state.
+public struct StoredAverage: Codable, Hashable, Sendable {
+  /// Its file in `checkpoints/`.
+  public var file: String
+  /// Of its floats and its update count.
+  public var digest: Digest
+}
+
+extension CheckpointRecord: StoredRow {
+  static let table = "checkpoint"
+  static let key = ["seed", "series", "n", "position"]
+
+  init(_ columns: RowColumns) throws(BrokenRow) {
+    seed = try columns.integer("seed", in: RowBounds.possibleSeeds)
+    series = try columns.text("series")
+    n = try columns.integer("n", in: RowBounds.possibleIterates)
+    position = try columns.integer("position", in: 1...Int.max)
+    file = try columns.text("file")
+    guard let averages = try? JSONDecoder().decode([StoredAverage].self, from: Data(try columns.text("averages").utf8)) else {
+      throw BrokenRow("its averages can't be read")
+    }
+    self.averages = averages
+    parent = try columns.optionalInteger("parent", in: 1...Int.max)
+    guard parent ?? 0 < position else { throw BrokenRow("it is a difference to a state that comes after it") }
+    bytes = try columns.integer("bytes", in: 0...1 << 60)
+    digest = try columns.digest("digest")
+    if let file = files.first(where: { !CheckpointName.isOwn($0) }) {
+      throw BrokenRow("'\(file)' is no name of a checkpoint's file")
+    }
+  }
+
+  var columns: [String: DatabaseValue] {
+    get throws {
+      let encoder = JSONEncoder()
+      encoder.outputFormatting = .sortedKeys
+      let averages = String(decoding: try encoder.encode(averages), as: UTF8.self)
+      return [
+        "seed": seed.databaseValue, "series": series.databaseValue, "n": n.databaseValue, "position": position.databaseValue,
+        "file": file.databaseValue, "averages": averages.databaseValue, "parent": parent?.databaseValue ?? .null,
+        "bytes": bytes.databaseValue, "digest": digest.description.databaseValue,
+      ]
+    }
+  }
+
+  /// Where the state lies, for a planner.
+  /// - Parameter order: the index of the record's series among the planner's orders.
+  public func point(order: Int) -> ReplicaProgress.StoredPoint {
+    .init(PathPoint(Iterate(order: order, n: n), position: position), hasAverages: !averages.isEmpty)
+  }
+}
+
+/// How the files in `checkpoints/` are called: `SEED-SERIES-N-POSITION.ckpt`, and `SEED-SERIES-N-POSITION-RULE.ckpt` for a
+/// running average.
+enum CheckpointName {
+  /// The name of a state's file, without its extension.
+  static func stem(seed: Int, series: String, n: Int, position: Int) -> String { "\(seed)-\(slug(series))-\(n)-\(position)" }
+
+  static func file(_ stem: String, average rule: String? = nil) -> String {
+    stem + (rule.map { "-\(slug($0))" } ?? "") + ".ckpt"
+  }
+
+  /// An order or an average as part of a file's name; orders from files are told apart by a hash of their path.
+  private static func slug(_ series: String) -> String {
+    guard !series.hasPrefix("file:") else {
+      return "file-" + Digest(of: Array(series.utf8).span.bytes).description.prefix(12)
+    }
+    return series.replacingOccurrences(of: ":", with: "_")
+  }
+
+  /// Whether Backtrail gives such names, to whole files or to those it has not finished. Only these are ever opened or removed.
+  static func isOwn(_ name: String) -> Bool {
+    guard name.utf8.count <= 255 else { return false }
+    let pattern = /[0-9]+-[a-z][A-Za-z0-9_.+-]*-[0-9]+-[0-9]+(-[a-z][a-z0-9_.+-]*)?\.ckpt(\.[0-9A-Fa-f-]{36}\.partial)?/
+    return name.wholeMatch(of: pattern) != nil
+  }
+
+  /// Whether it is the name of a file that was not finished.
+  static func isPartial(_ name: String) -> Bool { name.hasSuffix(".partial") }
+}
