@@ -78,6 +78,8 @@ let package = Package(
       dependencies: ["Backtrail", "TestSupport"],
       swiftSettings: strict),
     .testTarget(
-      name: "BacktrailCLITests", dependencies: ["BacktrailCLI", "TestSupport"], swiftSettings: strict),
+      name: "BacktrailCLITests",
+      dependencies: ["BacktrailCLI", "Storage", "TestSupport", .product(name: "GRDB", package: "GRDB.swift")],
+      swiftSettings: strict),
   ]
 )

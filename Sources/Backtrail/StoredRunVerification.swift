@@ -24,8 +24,12 @@ struct StoredRunVerification {
   let folder: RunFolder
   let repairs: Bool
   var report = VerificationReport()
-  /// Checkpoints whose files are not what their rows say.
-  var damagedCheckpoints: [CheckpointRecord] = []
+  /// Checkpoints whose files are not what their rows say, with those files.
+  var damagedCheckpoints: [CheckpointRecord: [String]] = [:]
+  /// Whether rows are there, or were before repairs, that can't be the run's.
+  var hasBrokenRows = false
+  /// Whether the journal is damaged and can be made again from the seeds.
+  var isJournalLost = false
   /// Whether the run can be opened for replays.
   var canOpen = true
 
@@ -40,7 +44,7 @@ struct StoredRunVerification {
       // Nothing says what they are, but each has its own checksums.
       return checkLooseCheckpoints()
     }
-    attempt { _ in try database.checkIntegrity() }
+    checkIntegrity(database)
     let stored = attempt { this in try StoredConfiguration(database.record(), in: this.folder) }
     if let stored {
       database.expect(stored.bounds)
@@ -49,6 +53,7 @@ struct StoredRunVerification {
     checkJournal(stored?.inputs)
     attempt { this in
       for row in try database.brokenRows(removes: this.repairs) {
+        this.hasBrokenRows = true
         this.report.damaged.append("\(this.folder.databasePath): \(row)")
         if this.repairs { this.report.repaired.append("\(row): removed; 'backtrail resume' makes it anew") }
       }
@@ -58,7 +63,18 @@ struct StoredRunVerification {
       report.checkpoints += 1
       let damages = folder.damages(of: record, among: records)
       report.damaged += damages.map { "\($0)" }
-      if !damages.isEmpty { damagedCheckpoints.append(record) }
+      if !damages.isEmpty { damagedCheckpoints[record] = damages.map(\.path) }
+    }
+  }
+
+  /// Indices follow from the rows, and can be made again.
+  private mutating func checkIntegrity(_ database: RunDatabase) {
+    do {
+      try database.checkIntegrity()
+    } catch {
+      guard repairs, (try? database.makeIndicesAnew()) != nil, (try? database.checkIntegrity()) != nil else { return give(up: error) }
+      report.damaged.append("\(error)")
+      report.repaired.append("\(folder.databasePath): its indices are made anew from its rows")
     }
   }
 
@@ -133,8 +149,9 @@ struct StoredRunVerification {
       report.damaged.append("\(error)")
       if inputs == nil || inputs?.batches != nil {
         canOpen = false
-      } else if repairs {
-        report.repaired.append("\(folder.journalPath): made anew from the seeds")
+      } else {
+        isJournalLost = true
+        if repairs { report.repaired.append("\(folder.journalPath): made anew from the seeds") }
       }
     }
   }

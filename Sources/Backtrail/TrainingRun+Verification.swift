@@ -22,9 +22,12 @@ extension TrainingRun {
     var stored = StoredRunVerification(folder, repairs: repairs)
     try stored.run()
     // Rows that are still broken would stop every replay.
-    guard stored.canOpen, repairs || stored.report.damaged.count == stored.damagedCheckpoints.count else { return stored.report }
-    var run = try open(path, allowNumericsChange: allowNumericsChange, repairs: repairs)
-    if repairs { run = try run.forWriting() }
+    guard stored.canOpen, repairs || !stored.hasBrokenRows else { return stored.report }
+    var run = try open(path, allowNumericsChange: allowNumericsChange, repairs: true)
+    if repairs {
+      run = try run.forWriting()
+      if stored.isJournalLost { try RunJournal.rewrite(run.experiment, in: folder) }
+    }
     var verification = RunVerification(run, stored, progress)
     try await verification.run(replays: replays)
     return verification.report
@@ -39,28 +42,28 @@ private struct RunVerification {
   var report: VerificationReport
   /// Checkpoints that may be replayed from.
   private var sound: [CheckpointRecord] = []
-  private let damagedCheckpoints: [CheckpointRecord]
+  /// Checkpoints that may not, with their damaged files.
+  private var damaged: [CheckpointRecord: [String]]
 
   init(_ run: TrainingRun, _ stored: StoredRunVerification, _ progress: ReplayProgress) {
     self.run = run
     repairs = stored.repairs
     report = stored.report
-    damagedCheckpoints = stored.damagedCheckpoints
+    damaged = stored.damagedCheckpoints
     self.progress = progress
   }
 
   mutating func run(replays: Int) async throws {
     let records = try checkpointsOnPaths()
-    var damaged = damagedCheckpoints.filter(records.contains)
-    try decode(records.filter { !damaged.contains($0) }, among: records, &damaged)
+    try decode(records)
     if repairs {
-      for record in damaged { try await repair(record) }
+      for record in records { if let files = damaged[record] { try await repair(record, files) } }
     }
     let observations = try run.database.observations()
     report.observations = observations.count
     try checkThatNothingIsMissing(observations)
     var random = SystemRandomNumberGenerator()
-    let segments = records.filter { !damaged.contains($0) }.map(Segment.checkpoint) + observations.map(Segment.observation)
+    let segments = records.filter { damaged[$0] == nil }.map(Segment.checkpoint) + observations.map(Segment.observation)
     for segment in segments.shuffled(using: &random).prefix(replays) {
       try Task.checkCancellation()
       report.replays += 1
@@ -97,33 +100,37 @@ private struct RunVerification {
   }
 
   /// Decodes every checkpoint once, each over the one it is a difference to.
-  private mutating func decode(
-    _ records: [CheckpointRecord], among all: [CheckpointRecord], _ damaged: inout [CheckpointRecord]
-  ) throws {
+  private mutating func decode(_ records: [CheckpointRecord]) throws {
     var state = TrainingState(values: try StateBuffer(count: run.experiment.stateCount))
     var average = TrainingState(values: try StateBuffer(count: run.experiment.stateCount))
     var before: CheckpointRecord?
-    for record in records {
+    for record in records where damaged[record] == nil {
       do throws(StorageError) {
         let follows = record.parent != nil && before?.isParent(of: record) == true
         if follows {
           try run.folder.restore(following: record, into: &state)
         } else {
-          try run.folder.restore(record, among: all, into: &state)
+          try run.folder.restore(record, among: records, into: &state)
         }
         before = record
         for stored in record.averages { try run.folder.restore(stored, of: record, into: &average) }
         sound.append(record)
       } catch {
         before = nil
+        // Where it is a difference to one that is damaged, that one has been told of.
+        guard !isDifferenceToDamaged(record, among: records) else { continue }
         report.damaged.append("\(error)")
-        damaged.append(record)
+        damaged[record] = [error.path]
       }
     }
   }
 
+  private func isDifferenceToDamaged(_ record: CheckpointRecord, among records: [CheckpointRecord]) -> Bool {
+    CheckpointIndex(records).chain(to: record)?.dropLast().contains { damaged[$0] != nil } ?? false
+  }
+
   /// Computes a checkpoint's state, and its running averages, again and writes them anew.
-  private mutating func repair(_ record: CheckpointRecord) async throws {
+  private mutating func repair(_ record: CheckpointRecord, _ files: [String]) async throws {
     let run = run
     @Sendable func write(_ state: borrowing TrainingState, _ average: Int?) throws {
       let digest = average.map { record.averages[$0].digest } ?? record.digest
@@ -145,7 +152,7 @@ private struct RunVerification {
         }
       }
       report.gradientEvaluations += evaluations
-      report.repaired.append("\(record.file): computed again with \(evaluations) gradient evaluations")
+      report.repaired += files.map { "\($0): computed again with \(evaluations) gradient evaluations" }
       sound.append(record)
     } catch let error as RunError {
       // Others may still be repaired.

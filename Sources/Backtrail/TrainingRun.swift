@@ -53,7 +53,7 @@ public struct TrainingRun: Sendable {
   ///   - lanes: a new number of lanes; nil for the run's own.
   ///   - memoryBudget: a new budget, such as `400MiB`; nil for the run's own.
   ///   - allowNumericsChange: whether other numerics, and so other bits, are accepted.
-  ///   - repairs: whether a damaged journal whose batches follow from seeds is written anew.
+  ///   - repairs: whether a damaged journal is no obstacle where its batches follow from seeds.
   public static func open(
     _ path: String, steps: Int? = nil, lanes: Int? = nil, memoryBudget: String? = nil,
     allowNumericsChange: Bool = false, repairs: Bool = false
@@ -84,20 +84,18 @@ public struct TrainingRun: Sendable {
       configuration.lanes = lanes
     }
     if let budget = try RunConfiguration.bytes("memory-budget", memoryBudget) { configuration.memoryBudget = budget }
+    database.expect(configuration.bounds)
     let initial = try configuration.initial.map { _ in try Safetensors.read(path: folder.initialStatePath) }
     let batches: ImportedBatches?
-    var isJournalLost = false
     do {
       batches = try RunJournal.batches(in: folder)
     } catch StorageError.damaged where repairs && stored.inputs.batches == nil {
       batches = nil
-      isJournalLost = true
     }
     // Before anything else complains of what the journal no longer holds.
     try stored.inputs.check(batches: batches, run: path)
     let experiment = try Experiment(
       configuration, initial: initial, batches: batches, orderTexts: try folder.orderTexts(of: configuration, stored.inputs))
-    if isJournalLost { try RunJournal.rewrite(experiment, in: folder) }
     try stored.inputs.check(against: experiment.inputs, run: path)
     MatrixKernels.threads = configuration.kernelThreads
     let current = NumericsFingerprint.current()

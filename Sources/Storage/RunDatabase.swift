@@ -201,6 +201,10 @@ public final class RunDatabase: Sendable {
     try attempt { try queue.write { try Sealed(checkpoint).update($0) } }
   }
 
+  public func delete(_ observation: Observation) throws(StorageError) {
+    _ = try attempt { try queue.write { try Sealed(observation).delete($0) } }
+  }
+
   /// Overwrites an observation.
   public func replace(_ observation: Observation) throws(StorageError) {
     try attempt { try queue.write { try Sealed(observation).update($0) } }
@@ -273,6 +277,10 @@ public final class RunDatabase: Sendable {
   public func checkIntegrity() throws(StorageError) {
     let findings = try attempt { try queue.read { try String.fetchAll($0, sql: "PRAGMA integrity_check") } }
     if let finding = findings.first, finding != "ok" { throw .damaged(path: path, reason: finding) }
+  }
+
+  public func makeIndicesAnew() throws(StorageError) {
+    try attempt { try queue.write { try $0.execute(sql: "REINDEX") } }
   }
 
   func attempt<Value>(_ body: () throws -> Value) throws(StorageError) -> Value {

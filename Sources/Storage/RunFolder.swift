@@ -186,6 +186,15 @@ public enum StorageError: Error, Equatable, CustomStringConvertible {
     }
   }
 
+  /// The file or folder it is about.
+  public var path: String {
+    switch self {
+    case .exists(let path), .cannotCreate(let path, _), .noSlotFiles(let path, _), .notARun(let path), .neverMade(let path),
+      .damaged(let path, _), .lost(let path, _), .failed(let path, _), .inUse(let path), .mismatch(let path, _):
+      path
+    }
+  }
+
   public var description: String {
     switch self {
     case .exists(let path): "\(path) exists already; name a new folder with --out, or remove it first"

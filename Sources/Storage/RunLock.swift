@@ -18,7 +18,14 @@ public struct RunLock: ~Copyable {
       }
     }
     guard opened >= 0 else { throw .failed(path: path, reason: String(cString: strerror(errno))) }
-    guard flock(opened, LOCK_EX | LOCK_NB) == 0 else {
+    // A process that was just started by the one that held it may hold it for a moment too, until it runs its own program.
+    var attempts = 0
+    while flock(opened, LOCK_EX | LOCK_NB) != 0 {
+      attempts += 1
+      guard errno != EWOULDBLOCK || attempts > 20 else {
+        usleep(10_000)
+        continue
+      }
       let code = errno
       close(opened)
       if code == EWOULDBLOCK { throw .inUse(path: folder.path) }

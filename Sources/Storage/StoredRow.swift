@@ -53,8 +53,8 @@ struct Sealed<Content: StoredRow>: FetchableRecord, PersistableRecord {
   }
 }
 
-enum RowSeal {
-  static func digest(table: String, _ values: [String: DatabaseValue]) -> Digest {
+package enum RowSeal {
+  package static func digest(table: String, _ values: [String: DatabaseValue]) -> Digest {
     var builder = DigestBuilder()
     builder.add(table)
     for (name, value) in values.sorted(by: { $0.key < $1.key }) {

@@ -211,7 +211,10 @@ import Testing
     try folder.write("1 2\n3\n", to: "ragged")
     try folder.write("1\n2-1\n3-1\n", to: "short")
     try folder.write("not safetensors", to: "bad.safetensors")
-    try FileManager.default.createDirectory(atPath: folder("empty"), withIntermediateDirectories: true)
+    for name in ["empty", "filled"] {
+      try FileManager.default.createDirectory(atPath: folder(name), withIntermediateDirectories: true)
+    }
+    try folder.write("mine", to: "filled/notes.txt")
     let cases: [(line: String, status: Int32, word: String)] = [
       ("train --data mnist:nowhere", 66, "nowhere"), ("train --data mnist:empty", 66, "train-images"),
       ("train --data csv:nan.csv", 65, "line 2"), ("train --data csv:none.csv", 66, "none.csv"),
@@ -222,7 +225,7 @@ import Testing
       ("train --sampler file:nothing", 66, "nothing"), ("train --initial bad.safetensors", 65, "bad.safetensors"),
       ("train --initial nothing", 66, "nothing"), ("train --config nothing", 66, "nothing"),
       ("train --learning-rate 1e12", 78, "--learning-rate"), ("train --learning-rate -1", 64, "learning-rate"),
-      ("train --out empty", 73, "empty"), ("train --out /proc/nothing/here", 73, "/proc/nothing"),
+      ("train --out filled", 73, "filled"), ("train --out /proc/nothing/here", 73, "/proc/nothing"),
       ("train --unknown", 64, "unknown"), ("export nowhere --order forward --iterate 1 --to x", 66, "nowhere"),
       ("runs show empty", 66, "empty"), ("batches nowhere", 66, "nowhere"), ("data info moon", 64, "moon"),
       ("plan --seeds 0", 64, "--seeds"), ("train --memory-budget x", 64, "--memory-budget"),

@@ -37,6 +37,7 @@ import Testing
       _ = try StoredRun(path)
       let report = try await TrainingRun.verify(path, replays: 4, repairs: true)
       let run = try TrainingRun.open(path)
+      guard report.isClean else { return .failure(RunError.damaged(report.damaged.joined(separator: "\n"))) }
       guard report.damaged.isEmpty else {
         // What was repaired is whole again.
         let again = try await TrainingRun.verify(path, replays: 4, repairs: false)

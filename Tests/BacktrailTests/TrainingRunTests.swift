@@ -234,8 +234,12 @@ private func digests(_ result: RunResult) -> [String: String] {
       #expect(found["file:\(order) 0 \(n)"] == expected["backward 0 \(n)"])
       #expect(found["forward 0 \(n)"] == expected["forward 0 \(n)"])
     }
-    // The run's inputs are checked when it is opened again.
-    try folder.write((1...30).map { "1-\($0)\n" }.joined(), to: "order")
+    // The run has a copy of the order, which is checked when it is opened again.
+    try FileManager.default.removeItem(atPath: folder("order"))
+    let again = try TrainingRun.open(folder("second"))
+    let iterate = try await again.iterate(order: again.experiment.orders[0], n: 13, seed: 0)
+    #expect(iterate.wasObserved && iterate.digest.description == expected["backward 0 13"])
+    try folder.write((1...30).map { "1-\($0)\n" }.joined(), to: "second/orders/1.txt")
     #expect(throws: RunError.self) { try TrainingRun.open(folder("second")) }
   }
 

@@ -28,7 +28,7 @@ import Testing
 
   /// H of the format, and where frames begin.
   var borders: [Int] {
-    let tableSize = 76 + 2 * 12 + 3 * 20 + 16
+    let tableSize = 76 + 2 * 12 + 3 * 20 + 4 + 16
     var borders = [tableSize]
     for frame in 0..<3 {
       let entry = 76 + 2 * 12 + frame * 20

@@ -1,0 +1,76 @@
+import Backtrail
+import Foundation
+import TestSupport
+import Testing
+
+/// Promise "old runs stay readable": folders that earlier releases wrote, as they were committed with them.
+@Suite struct StoredVersionTests {
+  private let folder: TemporaryFolder
+
+  init() throws { folder = try TemporaryFolder() }
+
+  private static let fixtures = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    .appendingPathComponent("Fixtures")
+
+  /// A copy that may be changed.
+  private func run(_ name: String, version: Int) throws -> String {
+    let path = folder("\(version)-\(name)")
+    try FileManager.default.copyItem(
+      atPath: Self.fixtures.appendingPathComponent("Runs-v\(version)/\(name)").path, toPath: path)
+    return path
+  }
+
+  /// What `train --json` printed of a run when it was made: the digests by order, seed and n.
+  private func digests(_ name: String, version: Int) throws -> [String: String] {
+    let data = try Data(contentsOf: Self.fixtures.appendingPathComponent("Runs-v\(version)/\(name).json"))
+    let document = try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])
+    var digests: [String: String] = [:]
+    for key in ["orders", "averages"] {
+      for series in try #require(document[key] as? [[String: Any]]) {
+        for iterate in try #require(series["iterates"] as? [[String: Any]]) {
+          digests["\(series["order"] ?? "") \(series["seed"] ?? "") \(iterate["n"] ?? "")"] = iterate["digest"] as? String
+        }
+      }
+    }
+    return digests
+  }
+
+  @Test(arguments: ["finished", "imported", "adaptive"])
+  func finishedRunsOpenVerifyAndResume(name: String) async throws {
+    let path = try run(name, version: 1)
+    let shown = try StoredRun(path)
+    #expect(shown.status == "finished" && !shown.observations.isEmpty)
+    // Processors differ: where they do, bits may.
+    let report = try await TrainingRun.verify(path, replays: 6, repairs: false, allowNumericsChange: true)
+    #expect(report.checkpoints > 3)
+    let opened = try TrainingRun.open(path, allowNumericsChange: true)
+    if NumericsFingerprint.current() == "float32; kernels 1; products avx512; glibc 2.36; x86_64 avx512" {
+      #expect(report.damaged.isEmpty)
+      _ = try TrainingRun.open(path)
+    }
+    // Reading leaves the folder as it was.
+    #expect(try StoredRun(path).observations == shown.observations)
+    let result = try await opened.train()
+    #expect(result.gradientEvaluations == 0)
+    let expected = try digests(name, version: 1)
+    #expect(!expected.isEmpty)
+    for series in result.orders + result.averages {
+      for iterate in series.iterates {
+        #expect(expected["\(series.order) \(series.seed) \(iterate.n)"] == iterate.digest.description)
+      }
+    }
+    let extended = try TrainingRun.open(path, allowNumericsChange: true)
+    _ = try await extended.iterate(order: .forward, n: 7, seed: 0)
+  }
+
+  /// Killed half way: what it had stored is used.
+  @Test func aKilledRunIsResumed() async throws {
+    let path = try run("killed", version: 1)
+    #expect(try StoredRun(path).status == "unfinished")
+    let result = try await TrainingRun.open(path, allowNumericsChange: true).train()
+    #expect(result.gradientEvaluations > 0 && result.gradientEvaluations < 30_000)
+    #expect(result.orders.allSatisfy { $0.iterates.count == 12 })
+    #expect(try StoredRun(path).status == "finished")
+    #expect(try await TrainingRun.open(path, allowNumericsChange: true).train().gradientEvaluations == 0)
+  }
+}
