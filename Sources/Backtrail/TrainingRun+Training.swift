@@ -119,7 +119,7 @@ extension TrainingRun {
     var damaged: Set<CheckpointRecord> = []
     while true {
       let records = try storedStates(besides: damaged)
-      let plan = experiment.plan(try progress(records))
+      let plan = try experiment.plan(progress(records))
       let needed = plan.restoredStates.map { records[$0.replica][$0.stored] }
       let all = records.flatMap { $0 }
       let found = Set(needed).filter { record in

@@ -56,7 +56,7 @@ public struct TrainingRun: Sendable {
     let stored = try StoredConfiguration(record, in: folder)
     var configuration = stored.configuration
     if let steps {
-      guard (configuration.steps...1_000_000_000).contains(steps) else {
+      guard (configuration.steps...BatchRun.largestBatch).contains(steps) else {
         throw RunError.usage("--steps is \(steps), but a run of \(configuration.steps) steps can't be made shorter")
       }
       guard steps == configuration.steps || configuration.costBudget == nil else {

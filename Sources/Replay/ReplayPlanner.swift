@@ -57,50 +57,69 @@ public struct ReplayPlanner: Sendable {
     self.init(orders: orders, points: Array(repeating: points, count: orders.count))
   }
 
-  /// Gradient evaluations of one replica of `order` alone at these points.
+  /// Gradient evaluations of one replica of `order` alone at these points; `Int.max` where there are more.
   public static func gradientEvaluations(of order: CompositionOrder, points: [Int]) -> Int {
-    PrefixTree(orders: [order], wanted: points.map { Iterate(order: 0, n: $0) }).totalLength
+    gradientEvaluations(of: [order], points: [points])
   }
 
-  public func plan() -> ReplayPlan {
+  /// Gradient evaluations of one replica of some orders together, each at its points.
+  public static func gradientEvaluations(of orders: [CompositionOrder], points: [[Int]]) -> Int {
+    let wanted = zip(orders.indices, points).flatMap { order, points in points.map { Iterate(order: order, n: $0) } }
+    return PrefixTree(orders: orders, wanted: wanted, checkpoint: {}).totalLength
+  }
+
+  /// The plan for what is wanted and not there yet.
+  /// - Throws: `ReplayError.tooManyUpdates`; `CancellationError` soon after the surrounding task is cancelled.
+  public func plan() throws -> ReplayPlan {
+    var checks = 0
+    func checkpoint() throws {
+      checks += 1
+      if checks % 4096 == 0 { try Task.checkCancellation() }
+    }
     let kinds = Array(Set(replicas))
-    let works = kinds.map(work)
+    let works = try kinds.map { try work($0, checkpoint: checkpoint) }
+    try Task.checkCancellation()
     let workOfReplica = replicas.map { kinds.firstIndex(of: $0) ?? 0 }
-    let subtrees = works.map { SubtreeOrder(of: $0.tree, observationCost: observationCost) }
+    let subtrees = try works.map {
+      try SubtreeOrder(of: $0.tree, observationCost: observationCost, checkpoint: checkpoint)
+    }
     // Longest first, so that what is left at the end is short and lanes finish together.
     let roots = replicas.indices.flatMap { replica in
       let subtrees = subtrees[workOfReplica[replica]]
       return subtrees.children(PrefixTree.root).map { (cost: subtrees.costs[$0], child: $0, replica: replica) }
     }.sorted { ($0.cost, $1.replica, $0.child) > ($1.cost, $0.replica, $1.child) }
 
-    func plan(_ placements: [SlotPlacement]) -> ReplayPlan {
+    func plan(_ placements: [SlotPlacement]) throws -> ReplayPlan {
       // Lanes can run ahead of each other where branching states rotate through more slots than one lane needs.
       let preferred = lanes == 1 ? 0 : lanes + 1
       var builder = TaskBuilder(
         memorySlots: SlotRotation(.memory, preferredCount: min(preferred, memorySlots ?? preferred)),
         diskSlots: SlotRotation(.disk, preferredCount: preferred))
       for root in roots {
+        try checkpoint()
         let work = workOfReplica[root.replica]
         builder.addTasks(
           below: root.child, replica: root.replica, work: works[work], subtrees: subtrees[work],
           placement: placements.isEmpty ? nil : placements[work])
       }
-      return ReplayPlan(
+      let plan = ReplayPlan(
         orders: orders, memorySlots: builder.memorySlots.count, diskSlots: builder.diskSlots.count,
         slotCosts: slotCosts, checkpointInterval: checkpointInterval, averageCount: averageCount, works: works,
         workOfReplica: workOfReplica, tasks: builder.tasks,
         prerequisiteStarts: builder.prerequisiteStarts, prerequisiteList: builder.prerequisiteList)
+      guard plan.gradientEvaluations <= ReplayPlan.mostUpdates else { throw ReplayError.tooManyUpdates }
+      return plan
     }
 
-    let unlimited = plan([])
+    let unlimited = try plan([])
     guard let memorySlots, memorySlots < unlimited.memorySlots else { return unlimited }
-    return plan(
+    return try plan(
       zip(works, subtrees).map {
-        SlotPlacement(of: $0.tree, subtrees: $1, memorySlots: memorySlots, costs: slotCosts)
+        try SlotPlacement(of: $0.tree, subtrees: $1, memorySlots: memorySlots, costs: slotCosts, checkpoint: checkpoint)
       })
   }
 
-  private func work(_ progress: ReplicaProgress) -> ReplayPlan.Work {
+  private func work(_ progress: ReplicaProgress, checkpoint: () throws -> Void) throws -> ReplayPlan.Work {
     let wanted = observedOrders.flatMap { order in points[order].map { Iterate(order: order, n: $0) } }.filter {
       let isAverageMissing = averageCount > 0 && orders[$0.order] == .forward && !progress.averagesObserved.contains($0.n)
       return isAverageMissing || !progress.observed.contains($0)
@@ -113,7 +132,8 @@ public struct ReplayPlanner: Sendable {
       let sequence = orders[stored.point.iterate.order].sequence(stored.point.iterate.n)
       return sequence.commonPrefixCount(with: averagedPath) < stored.point.position
     }
-    let tree = PrefixTree(orders: orders, wanted: wanted, stored: usable.map { ($0.offset, $0.element.point) })
+    let tree = try PrefixTree(
+      orders: orders, wanted: wanted, stored: usable.map { ($0.offset, $0.element.point) }, checkpoint: checkpoint)
     let averaged = averagedPath.map { path in
       tree.nodes.indices.map { $0 != PrefixTree.root && tree.isOnPath($0, to: path) }
     }
