@@ -94,8 +94,10 @@ public final class RunCheckpoints: CheckpointStore {
       averages: zip(self.averages, averages).map { rule, average in
         StoredAverage(file: "\(name)-\(Self.slug(rule)).ckpt", digest: average.read { $0.digest })
       }, bytes: 0, digest: state.digest)
-    // A state that is there already has the same bits; one with its averages is never replaced by one without.
-    guard !retention.withLock({ $0.index.contains(record) }) else { return }
+    // A state that is there already, or that another lane is storing, has the same bits; one with its averages is never replaced
+    // by one without.
+    guard retention.withLock({ $0.reserve(record) }) else { return }
+    defer { retention.withLock { $0.unreserve(record) } }
     let chain = retention.withLock { $0.pinParent(of: record, longest: chainLength) }
     defer { retention.withLock { $0.unpin(chain?.last) } }
     let path = folder.checkpointPath(record.file)
@@ -254,6 +256,8 @@ struct CheckpointRetention: Sendable {
   private var bytes: Int
   /// Checkpoints that will be restored, or that a difference to is being written, and how often.
   private var pinned: [CheckpointRecord: Int] = [:]
+  /// Files of checkpoints that are being written.
+  private var reserved: Set<String> = []
 
   init(_ records: [CheckpointRecord]) {
     index = CheckpointIndex(records)
@@ -266,6 +270,13 @@ struct CheckpointRetention: Sendable {
     if let last = chain?.last { pin(last) }
     return chain
   }
+
+  /// Whether a checkpoint is not there yet and nobody else is storing it; then it is the caller's to store.
+  mutating func reserve(_ record: CheckpointRecord) -> Bool {
+    !index.contains(record) && reserved.insert(record.file).inserted
+  }
+
+  mutating func unreserve(_ record: CheckpointRecord) { reserved.remove(record.file) }
 
   /// Keeps a checkpoint until it is unpinned as often as pinned.
   mutating func pin(_ record: CheckpointRecord) { pinned[record, default: 0] += 1 }
