@@ -124,23 +124,71 @@ public struct ReplayPlanner: Sendable {
       let isAverageMissing = averageCount > 0 && orders[$0.order] == .forward && !progress.averagesObserved.contains($0.n)
       return isAverageMissing || !progress.observed.contains($0)
     }
-    let lastAveraged = averageCount > 0 ? wanted.filter { orders[$0.order] == .forward }.map(\.n).max() : nil
-    let averagedPath = lastAveraged.map { CompositionOrder.forward.sequence($0) }
-    // Averaging can't begin at a state whose averages are lost.
+    let missing = averageCount > 0
+      ? wanted.filter { orders[$0.order] == .forward && !progress.averagesObserved.contains($0.n) }.map(\.n) : []
+    let averaging = AveragedPath(missing: missing, stored: progress.stored, orders: orders)
+    // Averaging can't begin at a state whose averages are lost, nor pass through one without computing it.
     let usable = progress.stored.enumerated().filter { _, stored in
-      guard let averagedPath, !stored.hasAverages else { return true }
-      let sequence = orders[stored.point.iterate.order].sequence(stored.point.iterate.n)
-      return sequence.commonPrefixCount(with: averagedPath) < stored.point.position
+      stored.hasAverages || averaging?.contains(stored.point, orders: orders) != true
     }
     let tree = try PrefixTree(
       orders: orders, wanted: wanted, stored: usable.map { ($0.offset, $0.element.point) }, checkpoint: checkpoint)
-    let averaged = averagedPath.map { path in
-      tree.nodes.indices.map { $0 != PrefixTree.root && tree.isOnPath($0, to: path) }
+    let averaged = averaging.map { averaging in
+      tree.nodes.indices.map { node in
+        averaging.contains(depth: tree.nodes[node].depth) && tree.isOnPath(node, to: averaging.path)
+      }
     }
     let end = observedOrders.first { orders[$0] == .forward }.flatMap { points[$0].max() }
     return ReplayPlan.Work(
       tree: tree, averaged: averaged ?? [],
       averagedEnd: averaged.flatMap { averaged in tree.nodes.indices.first { averaged[$0] && tree.nodes[$0].depth == end } },
       averagesObserved: progress.averagesObserved)
+  }
+}
+
+/// The stretches of forward's path along which running averages are taken: to each n where they are missing, from the last
+/// state before it that was stored with its averages, or from the start.
+private struct AveragedPath {
+  /// Forward's, to the last n where averages are missing.
+  let path: BatchSequence
+  /// Ascending.
+  private let missing: [Int]
+  /// How many updates the states on the path have that were stored with averages, ascending.
+  private let beginnings: [Int]
+
+  /// Nil where no averages are missing.
+  init?(missing: [Int], stored: [ReplicaProgress.StoredPoint], orders: [CompositionOrder]) {
+    guard let last = missing.max() else { return nil }
+    let path = CompositionOrder.forward.sequence(last)
+    self.path = path
+    self.missing = missing.sorted()
+    beginnings = stored.filter { $0.hasAverages && Self.isOnPath($0.point, path, orders) }.map(\.point.position).sorted()
+  }
+
+  /// Whether a state of the path with so many updates lies on one of the stretches, or begins one.
+  func contains(depth: Int) -> Bool {
+    guard depth > 0, let end = missing[missing.partitioningIndex { $0 >= depth }...].first else { return false }
+    return depth >= beginnings[..<beginnings.partitioningIndex { $0 > end }].last ?? 0
+  }
+
+  func contains(_ point: PathPoint, orders: [CompositionOrder]) -> Bool {
+    contains(depth: point.position) && Self.isOnPath(point, path, orders)
+  }
+
+  private static func isOnPath(_ point: PathPoint, _ path: BatchSequence, _ orders: [CompositionOrder]) -> Bool {
+    let sequence = orders[point.iterate.order].sequence(point.iterate.n)
+    return point.position <= path.count && sequence.commonPrefixCount(with: path) >= point.position
+  }
+}
+
+extension Array {
+  /// The first place from which on `isBehind` holds, in an array where it holds from some place on.
+  fileprivate func partitioningIndex(where isBehind: (Element) -> Bool) -> Int {
+    var (low, high) = (0, count)
+    while low < high {
+      let middle = (low + high) / 2
+      if isBehind(self[middle]) { high = middle } else { low = middle + 1 }
+    }
+    return low
   }
 }
