@@ -70,6 +70,19 @@ struct CostCurve {
     return curve
   }
 
+  /// For distances of at least `least`.
+  func from(_ least: Double) -> CostCurve {
+    var curve = self
+    while curve.lines.count > 1, curve.end(of: curve.lines.count - 2) <= least { curve.lines.removeLast() }
+    return curve
+  }
+
+  /// With no more than `most` lines, at least 2, evenly chosen: nowhere below what it was.
+  func thinned(to most: Int) -> CostCurve {
+    guard lines.count > most else { return self }
+    return CostCurve(stored: (0..<most).map { lines[$0 * (lines.count - 1) / (most - 1)] })
+  }
+
   static func + (a: CostCurve, b: CostCurve) -> CostCurve {
     if b.lines.count == 1 { return a.adding(b.lines[0].intercept, times: b.lines[0].slope) }
     var sum: [Line] = []

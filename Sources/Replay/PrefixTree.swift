@@ -115,9 +115,10 @@ struct PrefixTree {
 
   /// All nodes but the root, each before its parent.
   func nodesDeepestFirst(_ checkpoint: () throws -> Void) rethrows -> [Int] {
-    try (1..<nodes.count).sorted {
+    let depths = nodes.map(\.depth)
+    return try (1..<nodes.count).sorted {
       try checkpoint()
-      return nodes[$0].depth > nodes[$1].depth
+      return depths[$0] > depths[$1]
     }
   }
 

@@ -14,8 +14,9 @@
 /// slots on small trees.
 ///
 /// As a function of x, F is a minimum of lines: so many ways back to s, and a rest that does not depend on where s is
-/// (`CostCurve`). That takes the place of a value for every s above: beyond the square root of write + read few lines are
-/// left. And with as many free slots as v's subtree can use, F is 0: a path with teeth, the most common tree, can use 1.
+/// (`CostCurve`). That takes the place of a value for every s above: some √(2 write) lines are left, and as many as read has
+/// updates where s may be in memory. With as many free slots as v's subtree can use, F is 0: a path with teeth, the most
+/// common tree, can use 1. So only those m are looked at that matter to the tree's root.
 struct SlotPlacement {
   /// What to do at a branching state.
   struct Decision {
@@ -41,12 +42,19 @@ struct SlotPlacement {
   private let read: Double
   /// The first branching node at or below a node; −1 for none.
   private var branchings: [Int32]
-  /// How many memory slots are of use at and below a node.
-  private var usefulSlots: [Int16]
-  /// F's lines: of a branching node i with m free slots, those of curve `curves[i] + m`, which begin at `starts` of that.
+  /// How many memory slots are of use at and below a node: some log₂ of the leaves.
+  private var usefulSlots: [UInt8]
+  /// By node: for which m its F matters and is not 0, a bit each.
+  private var rows: [UInt64]
+  /// F's lines: of a branching node i and the k-th of its m, those of curve `curves[i] + k`, which begin at `starts` of that.
   private var lines: [CostCurve.Line] = []
   private var starts: [Int] = [0]
   private var curves: [Int32]
+
+  /// There is room for about so many lines, whatever the size of the tree: 16 MiB. Where there are more, those that matter least
+  /// are left out of all curves alike, so that plans of very large trees may take a little more than the least.
+  private static let mostLines = 1 << 20
+  private static let fewestLines = 8
 
   /// - Parameter checkpoint: called all along, so that what takes long can be stopped.
   init(
@@ -60,8 +68,10 @@ struct SlotPlacement {
     decisions = Array(repeating: Decision(), count: tree.nodes.count)
     branchings = Array(repeating: -1, count: tree.nodes.count)
     usefulSlots = Array(repeating: 0, count: tree.nodes.count)
+    rows = Array(repeating: 0, count: tree.nodes.count)
     curves = Array(repeating: 0, count: tree.nodes.count)
-    for node in try tree.nodesDeepestFirst(checkpoint) {
+    let deepestFirst = try tree.nodesDeepestFirst(checkpoint)
+    for node in deepestFirst {
       try checkpoint()
       let children = subtrees.children(node)
       guard let first = children.first else { continue }
@@ -73,14 +83,9 @@ struct SlotPlacement {
       // The child that can use most comes last, when the node's own slot is free again.
       let useful = children.map { usefulSlots[$0] }.sorted()
       usefulSlots[node] = max(useful[useful.count - 1], useful[useful.count - 2] + 1)
-      curves[node] = Int32(starts.count - 1)
-      for free in 0..<min(memorySlots + 1, Int(usefulSlots[node])) {
-        let curve = curve(of: node, free: free)
-        lines += curve.lines
-        starts.append(lines.count)
-      }
     }
     let start = slotCosts.start / slotCosts.step
+    try computeCurves(deepestFirst, start: start, checkpoint: checkpoint)
     for child in subtrees.children(PrefixTree.root) {
       // What was stored before the replay is restored once.
       let isStored = tree.nodes[child].stored != nil
@@ -88,10 +93,45 @@ struct SlotPlacement {
     }
   }
 
+  private mutating func computeCurves(
+    _ deepestFirst: [Int], start: Double, checkpoint: () throws -> Void
+  ) rethrows {
+    /// The nearest branching node above each; the root for none.
+    var above = [Int32](repeating: Int32(PrefixTree.root), count: tree.nodes.count)
+    for child in subtrees.children(PrefixTree.root) where memorySlots < usefulSlots[child] { rows[child] = 1 << memorySlots }
+    var count = 0
+    for node in deepestFirst.reversed() {
+      let children = subtrees.children(node)
+      let isBranching = children.count > 1
+      rows[node] &= (1 << UInt64(usefulSlots[node])) - 1
+      for child in children {
+        rows[child] |= isBranching ? rows[node] | rows[node] >> 1 : rows[node]
+        above[child] = isBranching ? Int32(node) : above[node]
+      }
+      if isBranching { count += rows[node].nonzeroBitCount }
+    }
+    let most = max(Self.fewestLines, Self.mostLines / max(1, count))
+    for node in deepestFirst where branchings[node] == node && rows[node] != 0 {
+      try checkpoint()
+      curves[node] = Int32(starts.count - 1)
+      let depth = Double(tree.nodes[node].depth)
+      let ancestor = Int(above[node])
+      for free in 0..<Int(usefulSlots[node]) where rows[node] & (1 << UInt64(free)) != 0 {
+        // The nearest place from which the state can be made again: with all slots free it is not in memory.
+        let loading = free == memorySlots ? read : 0
+        let nearest = ancestor == PrefixTree.root ? start + depth : depth - Double(tree.nodes[ancestor].depth) + loading
+        let curve = curve(of: node, free: free).from(min(nearest, start + depth)).thinned(to: most)
+        lines += curve.lines
+        starts.append(lines.count)
+      }
+    }
+  }
+
   /// F of the first branching node at or below `node`, as a function of the distance to it.
   private func storedCurve(below node: Int, free: Int) -> CostCurve {
     guard free < usefulSlots[node] else { return CostCurve(0) }
-    let index = Int(curves[Int(branchings[node])]) + free
+    let branching = Int(branchings[node])
+    let index = Int(curves[branching]) + (rows[branching] & ((1 << UInt64(free)) - 1)).nonzeroBitCount
     return CostCurve(stored: lines[starts[index]..<starts[index + 1]])
   }
 
@@ -140,6 +180,11 @@ struct SlotPlacement {
   /// What to do at a branching node.
   private func decide(_ node: Int, distance: Double, free: Int) -> Decision {
     let children = subtrees.children(node)
+    guard free < usefulSlots[node] else {
+      // There is a slot for whatever needs one; what needs all of them comes last, otherwise what is dearest.
+      let last = children.firstIndex { usefulSlots[$0] >= free } ?? children.index(before: children.endIndex)
+      return Decision(tier: .memory, kept: children.indices.filter { $0 != last }.map { children[$0] } + [children[last]])
+    }
     let unkept = children.map { cost(below: $0, from: node, distance: distance, free: free) }
     var best = (
       cost: unkept.reduce(Double(children.count - 1) * distance, +), decision: Decision(replayed: Array(children))
