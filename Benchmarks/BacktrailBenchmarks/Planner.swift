@@ -25,7 +25,7 @@ private func plan(_ name: String, _ order: CompositionOrder, points: [Int], memo
     planner.slotCosts = SlotCosts(step: 1, write: 3, read: 2, start: 1)
     return planner
   } body: { planner in
-    let plan = planner.plan()
+    let plan = try planner.plan()
     guard plan.observationCount == points.count else {
       throw Meaningless(description: "\(plan.observationCount) observations planned, not \(points.count)")
     }

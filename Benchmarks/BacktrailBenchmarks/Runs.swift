@@ -35,7 +35,7 @@ private final class RunWork {
     settings.lanes = 1
     experiment = try Experiment(RunConfiguration(settings))
     folder = try ScratchFolder()
-    updateCount = experiment.plan().gradientEvaluations
+    updateCount = try experiment.plan().gradientEvaluations
   }
 
   func clear() { try? FileManager.default.removeItem(atPath: folder("run")) }

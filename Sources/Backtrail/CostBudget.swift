@@ -75,7 +75,7 @@ extension Experiment {
       }
       within.configuration.costBudget = budget.calibrated(rates, lanes: within.configuration.lanes)
     }
-    let evaluations = within.adapted(to: []).experiment.withOrdersToCome.plan().gradientEvaluations
+    let evaluations = try within.adapted(to: []).experiment.withOrdersToCome.plan().gradientEvaluations
     guard let updates = within.configuration.costBudget?.updates, Double(evaluations) <= updates else {
       throw RunError.impossible(
         """

@@ -39,7 +39,7 @@ public struct CostPrediction: Codable, Sendable {
   /// - Parameter folder: where a state is written for a moment.
   public init(_ experiment: Experiment, in folder: String) throws {
     let experiment = try experiment.fitted().withinCostBudget().withOrdersToCome
-    let plan = experiment.plan()
+    let plan = try experiment.plan()
     orders = zip(experiment.orders, experiment.points).map { order, points in
       Order(
         order: order.description, gradientEvaluations: ReplayPlanner.gradientEvaluations(of: order, points: points),
@@ -62,6 +62,6 @@ public struct CostPrediction: Codable, Sendable {
     let cost = experiment.cost(of: plan, calibration)
     predictedWallSeconds = cost.seconds
     predictedDiskBytes = cost.diskBytes
-    neighbours = experiment.neighbours(calibration)
+    neighbours = try experiment.neighbours(calibration)
   }
 }

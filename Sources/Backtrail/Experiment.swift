@@ -152,11 +152,13 @@ public struct Experiment: Sendable {
         "\(order) has \(last) lines, an iterate each, so it has no iterate \(n); ask for fewer with --steps or --evaluate")
     }
     // As many as a run can have; far beyond, batch numbers would overflow.
-    guard n <= 1_000_000_000 else { throw .impossible("there is no iterate \(n) of \(order): n is at most 1000000000") }
+    guard n <= BatchRun.largestBatch else {
+      throw .impossible("there is no iterate \(n) of \(order): n is at most \(BatchRun.largestBatch)")
+    }
     let sequence = order.sequence(n)
     if let count = maps[0].sampler.batchCount {
-      // Only imported batches end; their orders are short enough to look at every run.
-      let last = sequence.runs.reduce(0) { max($0, $1.first, $1.last) }
+      // Only imported batches end.
+      let last = sequence.largestBatch
       guard last <= count else {
         throw .impossible(
           "iterate \(n) of \(order) needs batch \(last), but \(configuration.sampler) holds \(count) batches")
@@ -167,7 +169,8 @@ public struct Experiment: Sendable {
 
   /// The plan for all orders, points and seeds.
   /// - Parameter progress: what is there already, by seed; empty for nothing.
-  public func plan(_ progress: [ReplicaProgress] = []) -> ReplayPlan {
+  /// - Throws: what `ReplayPlanner.plan()` throws.
+  public func plan(_ progress: [ReplicaProgress] = []) throws -> ReplayPlan {
     var planner = ReplayPlanner(orders: orders, points: points)
     planner.replicas = progress.isEmpty ? Array(repeating: ReplicaProgress(), count: maps.count) : progress
     planner.lanes = configuration.lanes
@@ -176,7 +179,7 @@ public struct Experiment: Sendable {
     planner.memorySlots = memorySlots
     planner.slotCosts = slotCosts
     planner.checkpointInterval = configuration.checkpointEvery > 0 ? configuration.checkpointEvery : nil
-    return planner.plan()
+    return try planner.plan()
   }
 
   /// - Throws: `RunError.impossible` when the budget has no room for what an interrupted run goes on from: a state a

@@ -174,7 +174,7 @@ extension TrainingRun {
     var counts: [Double] = []
     for replica in experiment.maps.indices {
       for (order, points) in zip(experiment.orders, experiment.points) {
-        counts += points.map { Double(recallPlan(order, n: $0, records: records[replica]).gradientEvaluations) }
+        counts += try points.map { Double(try recallPlan(order, n: $0, records: records[replica]).gradientEvaluations) }
       }
     }
     return mean(counts)

@@ -38,16 +38,16 @@ extension Experiment {
     let curve = MemoryCurve(maps[0].network, costs: try measuredCosts(budget: budget, isOpen: isOpen))
     FloatBuffer.returnFreedMemory()
     var best: (seconds: Double, point: MemoryCurve.Point, experiment: Experiment)?
-    for lanes in 1...min(configuration.lanes, max(1, plan().taskCount)) {
+    for lanes in 1...min(configuration.lanes, max(1, try plan().taskCount)) {
       for keepsInitialStates in [true, false] {
         var trial = self
         trial.configuration.lanes = lanes
         trial.keepsInitialStates = keepsInitialStates
         trial.slotCosts = slotCosts(of: curve, keepsInitialStates: keepsInitialStates)
-        var slots = trial.plan().memorySlots
+        var slots = try trial.plan().memorySlots
         while slots >= 0 {
           trial.memorySlots = slots
-          let plan = trial.plan()
+          let plan = try trial.plan()
           let updates = plan.duration(lanes: lanes, observationCost: observationCost)
           // With fewer slots there is only more to do.
           if let best, let fastest = curve.points.first, updates * fastest.seconds >= best.seconds { break }
@@ -60,7 +60,7 @@ extension Experiment {
         }
       }
     }
-    guard let best else { throw doesNotFit(budget, curve: curve, isOpen: isOpen) }
+    guard let best else { throw try doesNotFit(budget, curve: curve, isOpen: isOpen) }
     return try best.experiment.scheduled(best.point.schedule, curve: curve, isOpen: isOpen)
   }
 
@@ -84,8 +84,8 @@ extension Experiment {
   }
 
   /// What memory buys with the lanes and the schedule the experiment has.
-  func memoryChoice(curve: MemoryCurve, isOpen: Bool = false) -> MemoryChoice {
-    let plan = plan()
+  func memoryChoice(curve: MemoryCurve, isOpen: Bool = false) throws -> MemoryChoice {
+    let plan = try plan()
     func point(_ point: MemoryCurve.Point) -> MemoryChoice.Point {
       MemoryChoice.Point(
         peakBytes: memoryEstimate(
@@ -104,7 +104,7 @@ extension Experiment {
     var fitted = self
     let network = try maps[0].network.rescheduled(schedule)
     for index in maps.indices { fitted.maps[index].network = network }
-    fitted.memoryChoice = fitted.memoryChoice(curve: curve, isOpen: isOpen)
+    fitted.memoryChoice = try fitted.memoryChoice(curve: curve, isOpen: isOpen)
     return fitted
   }
 
@@ -114,8 +114,8 @@ extension Experiment {
     guard let least = guessed.points.last else { return maps[0].network.stageCosts }
     var map = maps[0]
     map.network = try map.network.rescheduled(least.schedule)
-    guard leastEstimate(guessed, isOpen: isOpen).peakBytes <= budget else {
-      throw doesNotFit(budget, curve: guessed, isOpen: isOpen)
+    guard try leastEstimate(guessed, isOpen: isOpen).peakBytes <= budget else {
+      throw try doesNotFit(budget, curve: guessed, isOpen: isOpen)
     }
     MatrixKernels.threads = configuration.kernelThreads
     var state = try initialState(replica: 0)
@@ -124,19 +124,19 @@ extension Experiment {
   }
 
   /// On one lane, with nothing kept that can be computed again.
-  private func leastEstimate(_ curve: MemoryCurve, isOpen: Bool) -> MemoryEstimate {
+  private func leastEstimate(_ curve: MemoryCurve, isOpen: Bool) throws -> MemoryEstimate {
     var least = self
     least.configuration.lanes = 1
     least.keepsInitialStates = false
-    return (0...least.plan().memorySlots).map { slots in
+    return try (0...least.plan().memorySlots).map { slots in
       least.memorySlots = slots
       return least.memoryEstimate(
-        least.plan(), lanes: 1, arenaCount: curve.points.last?.arenaCount ?? 0, isOpen: isOpen)
+        try least.plan(), lanes: 1, arenaCount: curve.points.last?.arenaCount ?? 0, isOpen: isOpen)
     }.min { $0.peakBytes < $1.peakBytes } ?? MemoryEstimate(terms: [])
   }
 
-  private func doesNotFit(_ budget: Int, curve: MemoryCurve, isOpen: Bool) -> RunError {
-    let estimate = leastEstimate(curve, isOpen: isOpen)
+  private func doesNotFit(_ budget: Int, curve: MemoryCurve, isOpen: Bool) throws -> RunError {
+    let estimate = try leastEstimate(curve, isOpen: isOpen)
     // From one start of the process to the next its size differs by a MiB or two.
     let least = estimate.peakBytes + Self.margin(estimate.peakBytes * 102 / 100) + (3 << 20)
     let terms = estimate.terms.sorted { $0.bytes > $1.bytes }.prefix(3)

@@ -136,8 +136,8 @@ struct ObservationRequests {
     let orders: [CompositionOrder] = isForwardWanted ? [.forward] : []
     func cost(_ size: Int) -> Double {
       let planned = [[steps]].prefix(orders.count) + [points]
-      let plan = ReplayPlanner(orders: orders + [.splice(size)], points: Array(planned)).plan()
-      return Double(plan.gradientEvaluations - (isForwardWanted ? steps : 0))
+      let evaluations = ReplayPlanner.gradientEvaluations(of: orders + [.splice(size)], points: Array(planned))
+      return Double(evaluations - (isForwardWanted ? steps : 0))
     }
     var (fits, tooMuch) = (1, steps)
     while tooMuch - fits > 1 {

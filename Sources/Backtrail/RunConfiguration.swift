@@ -87,7 +87,7 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
     // Paths are kept absolute, so that a run can be replayed from any folder.
     let requests = (settings.order ?? ["forward", "backward"]).map { OrderRequest($0) }
     orders = requests.map { absoluteFile($0.order) + ($0.ownSchedule.map { "@\($0)" } ?? "") }
-    steps = try whole("steps", settings.steps, default: 1000, in: 1...1_000_000_000)
+    steps = try whole("steps", settings.steps, default: 1000, in: 1...BatchRun.largestBatch)
     costBudget = try settings.costBudget.map { text throws(RunError) in try CostBudget(text) }
     evaluate = settings.evaluate ?? (costBudget == nil ? "every:\(max(1, steps / 20))" : "auto:0")
     evaluationExamples = try settings.evaluationExamples.map { count throws(RunError) in
@@ -103,7 +103,7 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
     optimizer = settings.optimizer ?? "sgd"
     weightDecay = settings.weightDecay
     schedule = settings.schedule ?? "constant"
-    warmUp = try whole("warm-up", settings.warmUp, default: 0, in: 0...1_000_000_000)
+    warmUp = try whole("warm-up", settings.warmUp, default: 0, in: 0...BatchRun.largestBatch)
     guard let index = LearningRateSchedule.Index(rawValue: settings.scheduleIndex ?? "position") else {
       throw .usage("--schedule-index is '\(settings.scheduleIndex ?? "")', but must be position or batch")
     }
@@ -117,7 +117,7 @@ public struct RunConfiguration: Codable, Equatable, Sendable {
       "lanes", settings.lanes, default: ProcessInfo.processInfo.activeProcessorCount, in: 1...1024)
     kernelThreads = try whole("kernel-threads", settings.kernelThreads, default: 1, in: 1...1024)
 
-    checkpointEvery = try whole("checkpoint-every", settings.checkpointEvery, default: 1000, in: 0...1_000_000_000)
+    checkpointEvery = try whole("checkpoint-every", settings.checkpointEvery, default: 1000, in: 0...BatchRun.largestBatch)
     checkpointChain = try whole("checkpoint-chain", settings.checkpointChain, default: 0, in: 0...100)
     checkpointLevel = try whole(
       "checkpoint-level", settings.checkpointLevel, default: 1, in: CheckpointOptions.levels)

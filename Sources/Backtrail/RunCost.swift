@@ -53,8 +53,10 @@ extension Experiment {
   /// Of so many checkpoints, differences where chains are asked for.
   private func storedBytes(_ count: (states: Int, averages: Int), _ storage: Calibration.StateStorage) -> Int {
     let chain = configuration.checkpointChain
-    let differences = count.states * chain / (chain + 1)
-    return (count.states - differences + count.averages) * storage.bytes + differences * storage.differenceBytes
+    let differences = Double(count.states) * Double(chain) / Double(chain + 1)
+    let bytes = (Double(count.states + count.averages) - differences) * Double(storage.bytes) + differences * Double(storage.differenceBytes)
+    // Of the longest plans it is more than an Int holds.
+    return Int(min(bytes, 1e18))
   }
 
   /// Measured: SQLite's pages of an empty run, and of an observation with its seal.
@@ -71,22 +73,26 @@ public struct CostNeighbour: Codable, Sendable {
 extension Experiment {
   /// What runs cost that differ in one thing: one order alone, a τ or W halved or doubled, observations half or twice as
   /// often, other lanes, another checkpoint interval.
-  func neighbours(_ calibration: Calibration) -> [CostNeighbour] {
+  func neighbours(_ calibration: Calibration) throws -> [CostNeighbour] {
     var found: [CostNeighbour] = []
-    func add(_ change: String, _ vary: (inout Experiment) -> Void) {
+    func add(_ change: String, _ vary: (inout Experiment) -> Void) throws {
       var varied = self
       vary(&varied)
-      found.append(CostNeighbour(change: change, cost: varied.cost(of: varied.plan(), calibration)))
+      do {
+        found.append(CostNeighbour(change: change, cost: varied.cost(of: try varied.plan(), calibration)))
+      } catch ReplayError.tooManyUpdates {
+        // What can't be run is nobody's choice.
+      }
     }
     if orders.count > 1 {
       for (order, points) in zip(orders, points) {
-        add("--order \(order) alone") { ($0.orders, $0.points) = ([order], [points]) }
+        try add("--order \(order) alone") { ($0.orders, $0.points) = ([order], [points]) }
       }
     }
     for (index, order) in orders.enumerated() {
       let last = order.sequence(configuration.steps)
       for other in order.resized where !orders.contains(other) && other.sequence(configuration.steps) != last {
-        add("--order \(other) for \(order)") { $0.orders[index] = other }
+        try add("--order \(other) for \(order)") { $0.orders[index] = other }
       }
     }
     if let schedule = try? EvaluationSchedule(configuration.evaluate) {
@@ -97,17 +103,17 @@ extension Experiment {
         }
         // Which order an automatic one comes to is not known.
         guard !following.isEmpty, !following.contains(nil) else { continue }
-        add("--evaluate \(other)") { varied in
+        try add("--evaluate \(other)") { varied in
           for index in varied.orders.indices where following.contains(varied.orders[index]) { varied.points[index] = points }
         }
       }
     }
     for lanes in [configuration.lanes / 2, configuration.lanes * 2] where lanes >= 1 && memoryChoice == nil {
-      add("--lanes \(lanes)") { $0.configuration.lanes = lanes }
+      try add("--lanes \(lanes)") { $0.configuration.lanes = lanes }
     }
     let interval = configuration.checkpointEvery
     for other in interval > 0 ? [max(1, interval / 10), interval * 10, 0] : [1000] where other <= configuration.steps && other != interval {
-      add("--checkpoint-every \(other)") { $0.configuration.checkpointEvery = other }
+      try add("--checkpoint-every \(other)") { $0.configuration.checkpointEvery = other }
     }
     return found
   }

@@ -112,7 +112,7 @@ extension TrainingRun {
     progress: ReplayProgress = ReplayProgress(), visit: @escaping ForwardVisitor.Visit
   ) async throws -> Int {
     _ = try experiment.sequence(of: .forward, n)
-    let plan = recallPlan(.forward, n: n, records: records, averageCount: rules.count)
+    let plan = try recallPlan(.forward, n: n, records: records, averageCount: rules.count)
     let engine = ReplayEngine(
       maps: [experiment.maps[replica]],
       initialStates: [.kept(StoredState(try experiment.initialState(replica: replica)))],

@@ -120,7 +120,7 @@ extension TrainingRun {
     alone.orders = [order]
     alone.points = [points]
     alone.maps = Array(experiment.maps.prefix(1))
-    let plan = alone.plan()
+    let plan = try alone.plan()
     let update = rates.secondsPerUpdate ?? 0
     let observation = update > 0 ? (rates.secondsPerObservation ?? 0) / update : 0
     let checkpoints = plan.checkpointCounts

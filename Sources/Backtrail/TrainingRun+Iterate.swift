@@ -78,7 +78,7 @@ extension TrainingRun {
     _ = try experiment.sequence(of: order, n)
     let initial = StoredState(try experiment.initialState(replica: replica))
     guard n > 0 else { return (initial, 0, nil) }
-    let plan = recallPlan(order, n: n, records: records)
+    let plan = try recallPlan(order, n: n, records: records)
     let keeper = StateKeeper(kept: try StoredState(count: experiment.stateCount))
     let engine = ReplayEngine(
       maps: [experiment.maps[replica]], initialStates: [.kept(initial)], observer: keeper,
@@ -91,7 +91,7 @@ extension TrainingRun {
   /// - Parameter averageCount: how many running averages come with it, of forward order.
   func recallPlan(
     _ order: CompositionOrder, n: Int, records: [CheckpointRecord], averageCount: Int = 0
-  ) -> ReplayPlan {
+  ) throws -> ReplayPlan {
     // The iterate's order comes first; the run's own follow for the checkpoints on their paths.
     let orders = [order] + experiment.orders
     let indices = Dictionary(orders.enumerated().map { ($1.description, $0) }) { first, _ in first }
@@ -101,6 +101,6 @@ extension TrainingRun {
     planner.observedOrders = 0..<1
     planner.replicas = [stored]
     planner.averageCount = averageCount
-    return planner.plan()
+    return try planner.plan()
   }
 }

@@ -28,7 +28,11 @@ extension TrainingRun {
   public func train(
     progress: ReplayProgress = ReplayProgress(), listener: Listener = Listener()
   ) async throws -> RunResult {
-    try await with(experiment.fitted(isOpen: true)).forWriting().follow(progress: progress, listener: listener)
+    do {
+      return try await with(experiment.fitted(isOpen: true)).forWriting().follow(progress: progress, listener: listener)
+    } catch is CancellationError {
+      throw RunError.interrupted(run: folder.path)
+    }
   }
 
   /// The run with another experiment of the same configuration.
@@ -86,16 +90,17 @@ extension TrainingRun {
 
   /// Follows the plan for what the experiment's orders and points lack.
   private func followRound(after done: Work, progress: ReplayProgress, listener: Listener) async throws -> Work {
-    let (plan, checkpoints) = try planWhatIsLeft(listener)
-    FloatBuffer.returnFreedMemory()
-    var done = done
-    done.predictedGradientEvaluations += plan.gradientEvaluations
-    done.predictedPeakBytes = max(done.predictedPeakBytes, experiment.memoryEstimate(plan, isOpen: true).peakBytes)
-    listener.willFollow(plan)
-    let diskSlots = plan.diskSlots > 0 ? try SlotFiles.ofTraining(folder) : nil
-    defer { diskSlots?.removeAll() }
     let writer = ObservationWriter(database, didCommit: listener.didCommit)
     do {
+      let observed = try await observations(takingOverWith: writer)
+      let (plan, checkpoints) = try planWhatIsLeft(observed: observed, listener)
+      FloatBuffer.returnFreedMemory()
+      var done = done
+      done.predictedGradientEvaluations += plan.gradientEvaluations
+      done.predictedPeakBytes = max(done.predictedPeakBytes, experiment.memoryEstimate(plan, isOpen: true).peakBytes)
+      listener.willFollow(plan)
+      let diskSlots = plan.diskSlots > 0 ? try SlotFiles.ofTraining(folder) : nil
+      defer { diskSlots?.removeAll() }
       let engine = ReplayEngine(
         maps: experiment.maps,
         initialStates: try experiment.replayStarts(),
@@ -110,18 +115,50 @@ extension TrainingRun {
     } catch {
       // The error that stopped the replay is the one to tell; a failure to note it would only hide it.
       try? await writer.finish()
-      let isInterruption = error is CancellationError
-      try? database.update { $0.status = isInterruption ? .interrupted : .failed }
-      throw isInterruption ? RunError.interrupted(run: folder.path) : error
+      try? database.update { $0.status = error is CancellationError ? .interrupted : .failed }
+      throw error
     }
+  }
+
+  /// All observations there are, by seed. What is observed already as an iterate of another order, such as `splice:16` up to
+  /// n = 16 as `backward`, is the same state: its rows are written from those there are, and nothing is computed again.
+  private func observations(takingOverWith writer: ObservationWriter) async throws -> [Int: [Observation]] {
+    var observations = Dictionary(grouping: try database.observations(), by: \.seed)
+    // The run's orders come first; others are those that earlier rounds, or a longer run, asked for.
+    let series = Set(observations.values.joined().map(\.series)).subtracting(experiment.orders.map(\.description))
+    let orders = experiment.orders + series.sorted().compactMap { try? CompositionOrder($0) }
+    let places = Dictionary(uniqueKeysWithValues: orders.enumerated().map { ($1.description, $0) })
+    let wanted = zip(experiment.orders.indices, experiment.points).flatMap { order, points in
+      points.map { Iterate(order: order, n: $0) }
+    }
+    for seed in experiment.configuration.seeds {
+      var known: [Iterate: Observation] = [:]
+      for observation in observations[seed] ?? [] {
+        if let order = places[observation.series] { known[Iterate(order: order, n: observation.n)] = observation }
+      }
+      let pairs = try EqualIterates(orders: orders).pairs(of: wanted.filter { known[$0] == nil }, among: Array(known.keys))
+      let taken = pairs.compactMap { pair -> Observation? in
+        guard var observation = known[pair.known] else { return nil }
+        (observation.series, observation.n) = (orders[pair.wanted.order].description, pair.wanted.n)
+        return observation
+      }
+      guard !taken.isEmpty else { continue }
+      try writer.add(taken)
+      observations[seed, default: []] += taken
+    }
+    try await writer.finish()
+    return observations
   }
 
   /// The plan for what is not observed yet. Checkpoints it would begin at are read and checked before; those that can't be
   /// read are given up, so that they are stored anew where a lane comes by.
-  private func planWhatIsLeft(_ listener: Listener) throws -> (ReplayPlan, RunCheckpoints) {
+  /// - Parameter observations: by seed.
+  private func planWhatIsLeft(
+    observed observations: [Int: [Observation]], _ listener: Listener
+  ) throws -> (ReplayPlan, RunCheckpoints) {
     while true {
       let records = try storedStates()
-      let plan = experiment.plan(try progress(records))
+      let plan = try experiment.plan(progress(records, observed: observations))
       let needed = plan.restoredStates.map { records[$0.replica][$0.stored] }
       let unreadable = try unreadable(Set(needed), listener)
       if unreadable.isEmpty {
@@ -176,9 +213,10 @@ extension TrainingRun {
     }
   }
 
-  /// What the database says is done, by seed.
-  private func progress(_ records: [[CheckpointRecord]]) throws -> [ReplicaProgress] {
-    let observations = Dictionary(grouping: try database.observations(), by: \.seed)
+  /// What is done, by seed.
+  private func progress(
+    _ records: [[CheckpointRecord]], observed observations: [Int: [Observation]]
+  ) -> [ReplicaProgress] {
     let orders = Dictionary(uniqueKeysWithValues: experiment.orders.enumerated().map { ($1.description, $0) })
     return zip(experiment.configuration.seeds, records).map { seed, records in
       var progress = ReplicaProgress()

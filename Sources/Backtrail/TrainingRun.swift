@@ -65,7 +65,7 @@ public struct TrainingRun: Sendable {
     database.expect(stored.bounds)
     var configuration = stored.configuration
     if let steps {
-      guard (configuration.steps...1_000_000_000).contains(steps) else {
+      guard (configuration.steps...BatchRun.largestBatch).contains(steps) else {
         throw RunError.usage("--steps is \(steps), but a run of \(configuration.steps) steps can't be made shorter")
       }
       guard steps == configuration.steps || configuration.costBudget == nil else {

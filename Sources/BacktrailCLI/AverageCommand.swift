@@ -30,8 +30,8 @@ struct AverageCommand: AsyncParsableCommand {
   var json = false
 
   func validate() throws {
-    if let iterate, !(1...1_000_000_000).contains(iterate) {
-      throw ValidationError("--iterate is \(iterate), but must be a whole number from 1 to 1000000000")
+    if let iterate, !(1...BatchRun.largestBatch).contains(iterate) {
+      throw ValidationError("--iterate is \(iterate), but must be a whole number from 1 to \(BatchRun.largestBatch)")
     }
   }
 

@@ -47,8 +47,10 @@ enum ExitStatus: Int32 {
       self =
         switch error {
         case .unknown, .sizeMissing: .usage
-        case .unreadableRun, .unreadableLine, .empty: .badData
+        case .unreadableRun, .unreadableLine, .tooLong, .tooLongLine, .empty: .badData
         }
+    case ReplayError.tooManyUpdates:
+      self = .impossible
     case let error as RewindError:
       self =
         switch error {

@@ -25,7 +25,7 @@ struct PlanCommand: AsyncParsableCommand {
     let configuration = try options.configuration()
     let experiment = try Experiment(configuration, initial: try await InitialTensors.read(configuration.initial))
     if instructions {
-      printInstructions(experiment.plan())
+      printInstructions(try experiment.plan())
     } else {
       let prediction = try CostPrediction(experiment, in: try measuredFolder())
       if json { try printJSON(prediction) } else { print(planTable(prediction, experiment: experiment)) }

@@ -8,6 +8,9 @@ public struct BatchRun: Hashable, Sendable {
     self.last = last
   }
 
+  /// The largest number a batch may have. No iterate has a larger n either, so that no sum of batches in a sequence overflows.
+  public static let largestBatch = 1_000_000_000
+
   /// +1 or −1. A run of one batch counts as upwards.
   public var step: Int { first <= last ? 1 : -1 }
 
@@ -57,6 +60,13 @@ struct RunProgression: Hashable, Sendable {
   private var runsPerRepetition: Int { isMirrored ? 2 : 1 }
 
   var runCount: Int { repetitions * runsPerRepetition }
+
+  /// The largest batch in any of its runs: ends that move by constant steps are largest in the first or the last repetition.
+  var largestBatch: Int {
+    guard repetitions > 0 else { return 0 }
+    let last = run((repetitions - 1) * runsPerRepetition)
+    return max(start.first, start.last, last.first, last.last)
+  }
 
   /// Batches in all its runs.
   var count: Int { count(ofRepetitions: repetitions) }

@@ -19,6 +19,9 @@ public struct BatchSequence: Sendable {
     count = self.progressions.reduce(0) { $0 + $1.count }
   }
 
+  /// The largest batch it applies; 0 of an empty one.
+  public var largestBatch: Int { progressions.reduce(0) { max($0, $1.largestBatch) } }
+
   /// The runs that hold the batches at positions `range` (from 0), cut to it. Nothing is stored a run.
   public func runs(in range: Range<Int>) -> Runs {
     precondition(range.lowerBound >= 0 && range.upperBound <= count, "positions outside the sequence")
@@ -104,14 +107,21 @@ extension BatchSequence: CustomStringConvertible {
   public var description: String { runs.map(\.description).joined(separator: ",") }
 
   /// Reads runs such as `120-1` or `1-60,120-61`, spaces allowed.
+  /// - Throws: `OrderError.unreadableRun` for what is no run of batches 1 … `BatchRun.largestBatch`, `OrderError.tooLong` for a
+  ///   sequence that no plan may have.
   public init(parsing text: some StringProtocol) throws(OrderError) {
     var runs: [BatchRun] = []
+    var length = 0
+    let batches = 1...BatchRun.largestBatch
     for word in text.split(separator: ",", omittingEmptySubsequences: false) {
       let ends = word.split(separator: "-", omittingEmptySubsequences: false)
         .map { Int($0.trimmingCharacters(in: .whitespaces)) }
-      guard (1...2).contains(ends.count), let first = ends[0], let last = ends[ends.count - 1], first >= 1, last >= 1
+      guard (1...2).contains(ends.count), let first = ends[0], let last = ends[ends.count - 1], batches.contains(first),
+        batches.contains(last)
       else { throw .unreadableRun(String(word)) }
       runs.append(BatchRun(first, last))
+      length += BatchRun(first, last).count
+      guard length <= ReplayPlan.mostUpdates else { throw .tooLong }
     }
     self.init(runs)
   }

@@ -102,13 +102,18 @@ public struct ListedOrder: Hashable, Sendable {
     for (index, line) in lines.enumerated() {
       do throws(OrderError) {
         sequences.append(try BatchSequence(parsing: line))
+      } catch .tooLong {
+        throw .tooLongLine(order: name, line: index + 1)
       } catch {
-        throw .unreadableLine(order: name, line: index + 1, text: String(line))
+        throw .unreadableLine(order: name, line: index + 1, text: Self.excerpt(line))
       }
     }
     guard !sequences.isEmpty else { throw .empty(order: name) }
     self.sequences = sequences
   }
+
+  /// What of a line fits into a message.
+  private static func excerpt(_ line: Substring) -> String { line.count <= 60 ? String(line) : line.prefix(60) + "…" }
 
   public static func == (a: ListedOrder, b: ListedOrder) -> Bool { a.name == b.name && a.sequences == b.sequences }
 
@@ -152,8 +157,8 @@ extension CompositionOrder: CustomStringConvertible {
     case ("backward", 1): self = .backward
     case (let name, let count):
       guard let make = sized[name] else { throw .unknown(specification) }
-      // Sizes stop at a billion so that no batch number can overflow.
-      guard count == 2, let size = Int(parts[1]), (1...1_000_000_000).contains(size) else {
+      // Sizes stop where batch numbers do, so that none can overflow.
+      guard count == 2, let size = Int(parts[1]), (1...BatchRun.largestBatch).contains(size) else {
         throw .sizeMissing(specification, name: name)
       }
       self = make(size)
@@ -167,6 +172,9 @@ public enum OrderError: Error, Equatable, CustomStringConvertible {
   case sizeMissing(String, name: String)
   case unreadableRun(String)
   case unreadableLine(order: String, line: Int, text: String)
+  /// More updates than `ReplayPlan.mostUpdates`.
+  case tooLong
+  case tooLongLine(order: String, line: Int)
   case empty(order: String)
 
   public var description: String {
@@ -174,11 +182,18 @@ public enum OrderError: Error, Equatable, CustomStringConvertible {
     case .unknown(let text):
       "no composition order is called '\(text)'; there are \(CompositionOrder.forms)"
     case .sizeMissing(let text, let name):
-      "the order '\(text)' needs a whole number of batches from 1 to 1000000000 after the colon, such as '\(name):50'"
+      "the order '\(text)' needs a whole number of batches from 1 to \(BatchRun.largestBatch) after the colon, such as '\(name):50'"
     case .unreadableRun(let text):
-      "'\(text)' is not a run of batches; write runs such as 120-1 or 1-60,120-61, batches counted from 1"
+      "'\(text)' is not a run of batches; write runs such as 120-1 or 1-60,120-61, batches from 1 to \(BatchRun.largestBatch)"
     case .unreadableLine(let order, let line, let text):
-      "\(order), line \(line): '\(text)' is not a batch sequence; write runs such as 120-1 or 1-60,120-61, an iterate a line"
+      """
+      \(order), line \(line): '\(text)' is not a batch sequence; write runs such as 120-1 or 1-60,120-61, batches from 1 to \
+      \(BatchRun.largestBatch), an iterate a line
+      """
+    case .tooLong:
+      "a batch sequence has more than \(ReplayPlan.mostUpdates) batches; leave some out"
+    case .tooLongLine(let order, let line):
+      "\(order), line \(line): the sequence has more than \(ReplayPlan.mostUpdates) batches; leave some out"
     case .empty(let order):
       "\(order) holds no batch sequence; write runs such as 120-1 or 1-60,120-61, an iterate a line"
     }

@@ -57,13 +57,21 @@ struct PrefixTree {
   /// - Parameters:
   ///   - wanted: any order, no repeats, each n ≥ 1 and defined by its order.
   ///   - stored: states that need not be computed, each with the number that nodes name it by.
-  init(orders: [CompositionOrder], wanted: [Iterate], stored: [(number: Int, point: PathPoint)] = []) {
+  ///   - checkpoint: called all along, so that what takes long can be stopped.
+  init(
+    orders: [CompositionOrder], wanted: [Iterate], stored: [(number: Int, point: PathPoint)] = [],
+    checkpoint: () throws -> Void
+  ) rethrows {
     self.orders = orders
     let all = wanted.map { PathPoint($0, position: orders[$0.order].sequence($0.n).count) } + stored.map(\.point)
-    let sequences = all.map { orders[$0.iterate.order].sequence($0.iterate.n).prefix($0.position) }
+    let sequences = try all.map {
+      try checkpoint()
+      return orders[$0.iterate.order].sequence($0.iterate.n).prefix($0.position)
+    }
     // Of equal sequences the wanted come first, so that a node's wanted points are a range.
-    let sorted = all.indices.sorted {
-      sequences[$0] < sequences[$1] || (sequences[$0] == sequences[$1] && $0 < $1)
+    let sorted = try all.indices.sorted {
+      try checkpoint()
+      return sequences[$0] < sequences[$1] || (sequences[$0] == sequences[$1] && $0 < $1)
     }
     points = sorted.map { all[$0] }
     nodes = [Node(parent: Self.root, depth: 0, wanted: 0..<0, example: 0)]
@@ -72,6 +80,7 @@ struct PrefixTree {
     // The path to the node added last; each new sequence leaves it where it parts from its predecessor.
     var path = [Self.root]
     for (index, item) in sorted.enumerated() {
+      try checkpoint()
       let sequence = sequences[item]
       let shared = index == 0 ? 0 : sequence.commonPrefixCount(with: sequences[sorted[index - 1]])
       var below: Int?
@@ -101,11 +110,17 @@ struct PrefixTree {
       nodes[node].edgeStart = nodes[node].depth
     }
     isNeeded = nodes.map { !$0.wanted.isEmpty }
-    for node in nodesDeepestFirst where isNeeded[node] { isNeeded[nodes[node].parent] = true }
+    for node in try nodesDeepestFirst(checkpoint) where isNeeded[node] { isNeeded[nodes[node].parent] = true }
   }
 
   /// All nodes but the root, each before its parent.
-  var nodesDeepestFirst: [Int] { (1..<nodes.count).sorted { nodes[$0].depth > nodes[$1].depth } }
+  func nodesDeepestFirst(_ checkpoint: () throws -> Void) rethrows -> [Int] {
+    let depths = nodes.map(\.depth)
+    return try (1..<nodes.count).sorted {
+      try checkpoint()
+      return depths[$0] > depths[$1]
+    }
+  }
 
   /// Updates on the edge that leads to `node`.
   func edgeLength(_ node: Int) -> Int { nodes[node].depth - nodes[node].edgeStart }
@@ -125,7 +140,9 @@ struct PrefixTree {
   }
 
   /// The least number of updates that yields every wanted iterate: all needed edges together.
-  var totalLength: Int { nodes.indices.dropFirst().reduce(0) { $0 + (isNeeded[$1] ? edgeLength($1) : 0) } }
+  var totalLength: Int {
+    nodes.indices.dropFirst().reduce(0) { $0.addingClamped(isNeeded[$1] ? edgeLength($1) : 0) }
+  }
 
   /// Whether `node` lies on the path to the iterate `target`, or is it.
   func isOnPath(_ node: Int, to target: BatchSequence) -> Bool {
@@ -142,12 +159,12 @@ struct SubtreeOrder {
   private let sorted: [Int]
 
   /// - Parameter observationCost: what one observation costs, in updates.
-  init(of tree: PrefixTree, observationCost: Double) {
+  init(of tree: PrefixTree, observationCost: Double, checkpoint: () throws -> Void) rethrows {
     let count = tree.nodes.count
     var costs = [Double](repeating: 0, count: count)
     var childCounts = [Int](repeating: 0, count: count + 1)
     // Every node is added to its parent after its own children were added to it.
-    for node in tree.nodesDeepestFirst where tree.isNeeded[node] {
+    for node in try tree.nodesDeepestFirst(checkpoint) where tree.isNeeded[node] {
       costs[node] += Double(tree.edgeLength(node)) + (tree.nodes[node].wanted.isEmpty ? 0 : observationCost)
       costs[tree.nodes[node].parent] += costs[node]
       childCounts[tree.nodes[node].parent] += 1
@@ -158,7 +175,11 @@ struct SubtreeOrder {
     var sorted = [Int](repeating: 0, count: max(0, count - 1))
     var filled = starts
     let needed = (1..<count).filter { tree.isNeeded[$0] }
-    for node in needed.sorted(by: { (costs[$0], $0) < (costs[$1], $1) }) {
+    let byCost = try needed.sorted {
+      try checkpoint()
+      return (costs[$0], $0) < (costs[$1], $1)
+    }
+    for node in byCost {
       let parent = tree.nodes[node].parent
       sorted[filled[parent]] = node
       filled[parent] += 1

@@ -55,7 +55,8 @@ public struct ReplayEngine<Map: UpdateMap, Observer: IterateObserver>: Sendable 
 
   /// Follows `plan`; when it returns, every planned iterate has been observed once.
   /// - Throws: the first error of a map's workspace or an observation, when all lanes have stopped;
-  ///   `CancellationError` if the surrounding task was cancelled; then the lanes' states have been stored.
+  ///   `CancellationError` if the surrounding task was cancelled; then the lanes' states have been stored;
+  ///   `ReplayError` where a running average would come out wrong.
   public func run(
     _ plan: ReplayPlan, lanes: Int, progress: ReplayProgress = ReplayProgress()
   ) async throws -> ReplaySummary {
@@ -92,14 +93,16 @@ public struct ReplayEngine<Map: UpdateMap, Observer: IterateObserver>: Sendable 
     var lane = Lane<Map>(
       state: TrainingState(values: try StateBuffer(count: maps[0].stateCount)), workspace: try maps[0].makeWorkspace())
     while let task = await board.next() {
-      lane.begin(replica: plan.replica(ofTask: task), path: plan.path(ofTask: task))
+      lane.begin(
+        replica: plan.replica(ofTask: task), path: plan.path(ofTask: task), repeats: plan.repeatedPositions(ofTask: task))
       do {
         try plan.forEachInstruction(ofTask: task) { instruction in
           try follow(instruction, on: &lane, shared: shared, progress: progress)
         }
       } catch let error as CancellationError {
-        // What this lane has done since its last checkpoint is not lost either.
-        try checkpoint(&lane, shared: shared)
+        // What this lane has done since its last checkpoint is not lost either. States it was only making again lie on a path
+        // whose checkpoints are there, some with averages that this lane does not have.
+        if !lane.repeats.contains(lane.state.updateCount) { try checkpoint(&lane, shared: shared) }
         throw error
       }
       await board.finish(task)
@@ -115,9 +118,12 @@ public struct ReplayEngine<Map: UpdateMap, Observer: IterateObserver>: Sendable 
     switch instruction {
     case .start(let replica):
       try initialStates[replica].write(to: &lane.state)
-    case .restore(let replica, let stored):
-      try checkpoints?.restore(
-        stored, replica: replica, into: &lane.state, averages: shared.averages[replica].map(\.state))
+    case .restore(let replica, let stored, let averages):
+      let taken = averages ? shared.averages[replica] : []
+      try checkpoints?.restore(stored, replica: replica, into: &lane.state, averages: taken.map(\.state))
+      for average in taken { try average.check(standsAt: lane.state.updateCount) }
+      lane.isAveraging = averages
+      lane.isStored = true
     case .load(let slot, .memory):
       shared.slots[slot].read { lane.state.copy(from: $0) }
     case .load(let slot, .disk):
@@ -146,6 +152,7 @@ public struct ReplayEngine<Map: UpdateMap, Observer: IterateObserver>: Sendable 
     case .observeAverages(let n):
       for (index, average) in shared.averages[lane.replica].enumerated() {
         let begin = ContinuousClock.now
+        try average.check(standsAt: n)
         try average.state.read { state throws in
           try observer.observeAverage(index, n: n, replica: lane.replica, state: state, workspace: &lane.workspace)
         }
@@ -155,10 +162,13 @@ public struct ReplayEngine<Map: UpdateMap, Observer: IterateObserver>: Sendable 
   }
 
   private func checkpoint(_ lane: inout Lane<Map>, shared: SharedStates) throws {
-    guard let checkpoints, lane.state.updateCount > 0 else { return }
+    guard let checkpoints, lane.state.updateCount > 0, !lane.isStored else { return }
+    let averages = lane.isAveraging ? shared.averages[lane.replica] : []
+    for average in averages { try average.check(standsAt: lane.state.updateCount) }
     try checkpoints.save(
-      lane.state, averages: lane.isAveraging ? shared.averages[lane.replica].map(\.state) : [], replica: lane.replica,
+      lane.state, averages: averages.map(\.state), replica: lane.replica,
       at: PathPoint(lane.path, position: lane.state.updateCount))
+    lane.isStored = true
   }
 }
 
@@ -170,19 +180,25 @@ private struct Lane<Map: UpdateMap>: ~Copyable {
   /// What the task at hand is about.
   var replica = 0
   var path = Iterate(order: 0, n: 0)
-  /// Whether the state's last update entered the running averages.
+  /// How many updates states have that the task only makes again; empty where it makes none.
+  var repeats = 0..<0
+  /// Whether the running averages stand at the lane's state.
   var isAveraging = false
+  /// Whether the state was restored, or stored, as it is.
+  var isStored = false
 
   init(state: consuming TrainingState, workspace: consuming Map.Workspace) {
     self.state = state
     self.workspace = workspace
   }
 
-  mutating func begin(replica: Int, path: Iterate) {
+  mutating func begin(replica: Int, path: Iterate, repeats: Range<Int>) {
     self.replica = replica
     self.path = path
+    self.repeats = repeats
     state.updateCount = 0
     isAveraging = false
+    isStored = false
   }
 
   mutating func finishObservation(since begin: ContinuousClock.Instant, progress: ReplayProgress) {
@@ -198,7 +214,8 @@ private struct Lane<Map: UpdateMap>: ~Copyable {
       try Task.checkCancellation()
       map.apply(batch: run[index], position: state.updateCount, to: &state.values, workspace: &workspace)
       state.updateCount += 1
-      for average in averages { average.add(state) }
+      isStored = false
+      for average in averages { try average.add(state) }
       summary.gradientEvaluations += 1
       progress.addUpdate()
     }

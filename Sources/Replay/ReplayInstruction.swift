@@ -2,8 +2,9 @@
 public enum ReplayInstruction: Hashable, Sendable {
   /// The lane's state becomes the replica's initial state.
   case start(replica: Int)
-  /// The lane's state becomes the stored one, and so do the replica's running averages if they were stored with it.
-  case restore(replica: Int, stored: Int)
+  /// The lane's state becomes the stored one. With `averages` the replica's running averages become those stored with it, and
+  /// go on from there: only a task that goes on along the averaged path for the first time may take them.
+  case restore(replica: Int, stored: Int, averages: Bool)
   /// The lane's state becomes a copy of the slot's.
   case load(slot: Int, tier: SlotTier)
   /// Applies the run's batches to the lane's state, first to last.
@@ -26,7 +27,7 @@ extension ReplayInstruction: CustomStringConvertible {
   public var description: String {
     switch self {
     case .start(let replica): "start \(replica)"
-    case .restore(let replica, let stored): "restore \(replica):\(stored)"
+    case .restore(let replica, let stored, let averages): "restore \(replica):\(stored)" + (averages ? " with averages" : "")
     case .load(let slot, let tier): "load \(tier) \(slot)"
     case .apply(let run): "apply \(run)"
     case .applyAveraging(let run): "apply-averaging \(run)"

@@ -55,11 +55,15 @@ public struct ReplayPlan: Sendable {
 
   public var taskCount: Int { tasks.count }
 
+  /// No plan has more updates than this: ten to the fifteenth, far beyond what can be waited for. All sums of updates fit into
+  /// an `Int` up to there, and into a `Double` exactly.
+  public static let mostUpdates = 1_000_000_000_000_000
+
   /// Updates the replay applies, all replicas together.
-  public var gradientEvaluations: Int { sum { $0.tree.totalLength } + repeatedUpdates }
+  public var gradientEvaluations: Int { sum { $0.tree.totalLength }.addingClamped(repeatedUpdates) }
 
   /// Of `gradientEvaluations`, those that make states again for which there was no slot.
-  public var repeatedUpdates: Int { tasks.reduce(0) { $0 + repeatedUpdates($1) } }
+  public var repeatedUpdates: Int { tasks.reduce(0) { $0.addingClamped(repeatedUpdates($1)) } }
 
   private func repeatedUpdates(_ task: Task) -> Int {
     let nodes = work(of: task).tree.nodes
@@ -85,7 +89,7 @@ public struct ReplayPlan: Sendable {
 
   private func sum(_ count: (Work) -> Int) -> Int {
     let counts = works.map(count)
-    return workOfReplica.reduce(0) { $0 + counts[$1] }
+    return workOfReplica.reduce(0) { $0.addingClamped(counts[$1]) }
   }
 
   /// Tasks that must be done before task `index` begins; all come earlier in the list.
@@ -97,6 +101,12 @@ public struct ReplayPlan: Sendable {
   public func path(ofTask index: Int) -> Iterate { work(of: tasks[index]).tree.example(tasks[index].last) }
 
   public func replica(ofTask index: Int) -> Int { tasks[index].replica }
+
+  /// How many updates states have that task `index` only makes again, on the way from its origin to where it goes on.
+  func repeatedPositions(ofTask index: Int) -> Range<Int> {
+    let nodes = work(of: tasks[index]).tree.nodes
+    return nodes[tasks[index].origin].depth..<nodes[tasks[index].begun].depth
+  }
 
   private func work(of task: Task) -> Work { works[workOfReplica[task.replica]] }
 
@@ -139,7 +149,9 @@ public struct ReplayPlan: Sendable {
       try body(.load(slot: source.number, tier: source.tier))
       try body(.release(slot: source.number, tier: source.tier))
     } else if let stored = nodes.first.flatMap({ work.tree.nodes[$0].stored }) {
-      try body(.restore(replica: task.replica, stored: stored))
+      // Elsewhere the averages belong to whichever task is on the averaged path, which may be in the midst of it.
+      let continuesAverages = task.begun == PrefixTree.root && isAveraged(nodes[0], in: work)
+      try body(.restore(replica: task.replica, stored: stored, averages: continuesAverages))
     } else {
       try body(.start(replica: task.replica))
     }
@@ -148,7 +160,7 @@ public struct ReplayPlan: Sendable {
         for run in work.tree.edge(node) { try body(.apply(run)) }
         continue
       }
-      let isAveraged = !work.averaged.isEmpty && work.averaged[node]
+      let isAveraged = isAveraged(node, in: work)
       var position = work.tree.nodes[node].edgeStart
       for run in work.tree.edge(node) {
         var rest: BatchRun? = run
@@ -170,8 +182,11 @@ public struct ReplayPlan: Sendable {
     if let target = task.target { try body(.save(slot: target.number, tier: target.tier)) }
   }
 
+  /// Whether the edge that leads to `node` is part of the averaged path.
+  private func isAveraged(_ node: Int, in work: Work) -> Bool { !work.averaged.isEmpty && work.averaged[node] }
+
   private func observesAverages(_ node: Int, in work: Work) -> Bool {
-    guard !work.averaged.isEmpty, work.averaged[node] else { return false }
+    guard isAveraged(node, in: work) else { return false }
     return work.tree.wanted(node).contains {
       orders[$0.order] == .forward && !work.averagesObserved.contains($0.n)
     }
@@ -216,5 +231,13 @@ public struct ReplayPlan: Sendable {
       let isObserved = !tree.nodes[node].wanted.isEmpty && tree.nodes[node].depth > tree.nodes[task.begun].depth
       return sum + Double(tree.edgeLength(node)) + (isObserved ? observationCost : 0)
     }
+  }
+}
+
+extension Int {
+  /// The sum of two numbers that are not negative, or `Int.max` where it is larger.
+  func addingClamped(_ other: Int) -> Int {
+    let (sum, isTooLarge) = addingReportingOverflow(other)
+    return isTooLarge ? .max : sum
   }
 }

@@ -57,70 +57,138 @@ public struct ReplayPlanner: Sendable {
     self.init(orders: orders, points: Array(repeating: points, count: orders.count))
   }
 
-  /// Gradient evaluations of one replica of `order` alone at these points.
+  /// Gradient evaluations of one replica of `order` alone at these points; `Int.max` where there are more.
   public static func gradientEvaluations(of order: CompositionOrder, points: [Int]) -> Int {
-    PrefixTree(orders: [order], wanted: points.map { Iterate(order: 0, n: $0) }).totalLength
+    gradientEvaluations(of: [order], points: [points])
   }
 
-  public func plan() -> ReplayPlan {
+  /// Gradient evaluations of one replica of some orders together, each at its points.
+  public static func gradientEvaluations(of orders: [CompositionOrder], points: [[Int]]) -> Int {
+    let wanted = zip(orders.indices, points).flatMap { order, points in points.map { Iterate(order: order, n: $0) } }
+    return PrefixTree(orders: orders, wanted: wanted, checkpoint: {}).totalLength
+  }
+
+  /// The plan for what is wanted and not there yet.
+  /// - Throws: `ReplayError.tooManyUpdates`; `CancellationError` soon after the surrounding task is cancelled.
+  public func plan() throws -> ReplayPlan {
+    var checks = 0
+    func checkpoint() throws {
+      checks += 1
+      if checks % 4096 == 0 { try Task.checkCancellation() }
+    }
     let kinds = Array(Set(replicas))
-    let works = kinds.map(work)
+    let works = try kinds.map { try work($0, checkpoint: checkpoint) }
+    try Task.checkCancellation()
     let workOfReplica = replicas.map { kinds.firstIndex(of: $0) ?? 0 }
-    let subtrees = works.map { SubtreeOrder(of: $0.tree, observationCost: observationCost) }
+    let subtrees = try works.map {
+      try SubtreeOrder(of: $0.tree, observationCost: observationCost, checkpoint: checkpoint)
+    }
     // Longest first, so that what is left at the end is short and lanes finish together.
     let roots = replicas.indices.flatMap { replica in
       let subtrees = subtrees[workOfReplica[replica]]
       return subtrees.children(PrefixTree.root).map { (cost: subtrees.costs[$0], child: $0, replica: replica) }
     }.sorted { ($0.cost, $1.replica, $0.child) > ($1.cost, $0.replica, $1.child) }
 
-    func plan(_ placements: [SlotPlacement]) -> ReplayPlan {
+    func plan(_ placements: [SlotPlacement]) throws -> ReplayPlan {
       // Lanes can run ahead of each other where branching states rotate through more slots than one lane needs.
       let preferred = lanes == 1 ? 0 : lanes + 1
       var builder = TaskBuilder(
         memorySlots: SlotRotation(.memory, preferredCount: min(preferred, memorySlots ?? preferred)),
         diskSlots: SlotRotation(.disk, preferredCount: preferred))
       for root in roots {
+        try checkpoint()
         let work = workOfReplica[root.replica]
         builder.addTasks(
           below: root.child, replica: root.replica, work: works[work], subtrees: subtrees[work],
           placement: placements.isEmpty ? nil : placements[work])
       }
-      return ReplayPlan(
+      let plan = ReplayPlan(
         orders: orders, memorySlots: builder.memorySlots.count, diskSlots: builder.diskSlots.count,
         slotCosts: slotCosts, checkpointInterval: checkpointInterval, averageCount: averageCount, works: works,
         workOfReplica: workOfReplica, tasks: builder.tasks,
         prerequisiteStarts: builder.prerequisiteStarts, prerequisiteList: builder.prerequisiteList)
+      guard plan.gradientEvaluations <= ReplayPlan.mostUpdates else { throw ReplayError.tooManyUpdates }
+      return plan
     }
 
-    let unlimited = plan([])
+    let unlimited = try plan([])
     guard let memorySlots, memorySlots < unlimited.memorySlots else { return unlimited }
-    return plan(
+    return try plan(
       zip(works, subtrees).map {
-        SlotPlacement(of: $0.tree, subtrees: $1, memorySlots: memorySlots, costs: slotCosts)
+        try SlotPlacement(of: $0.tree, subtrees: $1, memorySlots: memorySlots, costs: slotCosts, checkpoint: checkpoint)
       })
   }
 
-  private func work(_ progress: ReplicaProgress) -> ReplayPlan.Work {
+  private func work(_ progress: ReplicaProgress, checkpoint: () throws -> Void) throws -> ReplayPlan.Work {
     let wanted = observedOrders.flatMap { order in points[order].map { Iterate(order: order, n: $0) } }.filter {
       let isAverageMissing = averageCount > 0 && orders[$0.order] == .forward && !progress.averagesObserved.contains($0.n)
       return isAverageMissing || !progress.observed.contains($0)
     }
-    let lastAveraged = averageCount > 0 ? wanted.filter { orders[$0.order] == .forward }.map(\.n).max() : nil
-    let averagedPath = lastAveraged.map { CompositionOrder.forward.sequence($0) }
-    // Averaging can't begin at a state whose averages are lost.
+    let missing = averageCount > 0
+      ? wanted.filter { orders[$0.order] == .forward && !progress.averagesObserved.contains($0.n) }.map(\.n) : []
+    let averaging = AveragedPath(missing: missing, stored: progress.stored, orders: orders)
+    // Averaging can't begin at a state whose averages are lost, nor pass through one without computing it.
     let usable = progress.stored.enumerated().filter { _, stored in
-      guard let averagedPath, !stored.hasAverages else { return true }
-      let sequence = orders[stored.point.iterate.order].sequence(stored.point.iterate.n)
-      return sequence.commonPrefixCount(with: averagedPath) < stored.point.position
+      stored.hasAverages || averaging?.contains(stored.point, orders: orders) != true
     }
-    let tree = PrefixTree(orders: orders, wanted: wanted, stored: usable.map { ($0.offset, $0.element.point) })
-    let averaged = averagedPath.map { path in
-      tree.nodes.indices.map { $0 != PrefixTree.root && tree.isOnPath($0, to: path) }
+    let tree = try PrefixTree(
+      orders: orders, wanted: wanted, stored: usable.map { ($0.offset, $0.element.point) }, checkpoint: checkpoint)
+    let averaged = averaging.map { averaging in
+      tree.nodes.indices.map { node in
+        averaging.contains(depth: tree.nodes[node].depth) && tree.isOnPath(node, to: averaging.path)
+      }
     }
     let end = observedOrders.first { orders[$0] == .forward }.flatMap { points[$0].max() }
     return ReplayPlan.Work(
       tree: tree, averaged: averaged ?? [],
       averagedEnd: averaged.flatMap { averaged in tree.nodes.indices.first { averaged[$0] && tree.nodes[$0].depth == end } },
       averagesObserved: progress.averagesObserved)
+  }
+}
+
+/// The stretches of forward's path along which running averages are taken: to each n where they are missing, from the last
+/// state before it that was stored with its averages, or from the start.
+private struct AveragedPath {
+  /// Forward's, to the last n where averages are missing.
+  let path: BatchSequence
+  /// Ascending.
+  private let missing: [Int]
+  /// How many updates the states on the path have that were stored with averages, ascending.
+  private let beginnings: [Int]
+
+  /// Nil where no averages are missing.
+  init?(missing: [Int], stored: [ReplicaProgress.StoredPoint], orders: [CompositionOrder]) {
+    guard let last = missing.max() else { return nil }
+    let path = CompositionOrder.forward.sequence(last)
+    self.path = path
+    self.missing = missing.sorted()
+    beginnings = stored.filter { $0.hasAverages && Self.isOnPath($0.point, path, orders) }.map(\.point.position).sorted()
+  }
+
+  /// Whether a state of the path with so many updates lies on one of the stretches, or begins one.
+  func contains(depth: Int) -> Bool {
+    guard depth > 0, let end = missing[missing.partitioningIndex { $0 >= depth }...].first else { return false }
+    return depth >= beginnings[..<beginnings.partitioningIndex { $0 > end }].last ?? 0
+  }
+
+  func contains(_ point: PathPoint, orders: [CompositionOrder]) -> Bool {
+    contains(depth: point.position) && Self.isOnPath(point, path, orders)
+  }
+
+  private static func isOnPath(_ point: PathPoint, _ path: BatchSequence, _ orders: [CompositionOrder]) -> Bool {
+    let sequence = orders[point.iterate.order].sequence(point.iterate.n)
+    return point.position <= path.count && sequence.commonPrefixCount(with: path) >= point.position
+  }
+}
+
+extension Array {
+  /// The first place from which on `isBehind` holds, in an array where it holds from some place on.
+  fileprivate func partitioningIndex(where isBehind: (Element) -> Bool) -> Int {
+    var (low, high) = (0, count)
+    while low < high {
+      let middle = (low + high) / 2
+      if isBehind(self[middle]) { high = middle } else { low = middle + 1 }
+    }
+    return low
   }
 }

@@ -39,7 +39,7 @@ public struct RewindSchedule: Sendable {
   }
 
   /// The states of a path are counted without fear of overflow up to here.
-  static let stateLimit = 1_000_000_000
+  static let stateLimit = BatchRun.largestBatch
 
   /// - Parameters:
   ///   - positions: the states to visit. A path of n updates has the states 0 … n.

@@ -4,21 +4,37 @@ import Tensors
 /// The average of the states along a path by a rule, as far as the path has been followed.
 final class RunningAverage: Sendable {
   let state: StoredState
+  private let rule: AverageRule
   private let steps: Mutex<AverageSteps>
 
   init(_ rule: AverageRule, count: Int) throws {
     state = try StoredState(count: count)
+    self.rule = rule
     steps = Mutex(AverageSteps(rule))
   }
 
-  /// Takes in the next state of the path.
-  func add(_ state: borrowing TrainingState) {
+  /// Takes in the next state of the path. The first begins the average anew.
+  /// - Throws: `ReplayError.averageOutOfStep` if it is not the one after those that have entered.
+  func add(_ state: borrowing TrainingState) throws(ReplayError) {
     let weight = steps.withLock { $0.weight(state.updateCount) }
-    self.state.write { average in
+    try self.state.write { (average) throws(ReplayError) in
+      guard state.updateCount == 1 || average.updateCount == state.updateCount - 1 else {
+        throw outOfStep(average.updateCount, expected: state.updateCount - 1)
+      }
       // The mean of one state is that state, whatever the average held before.
       guard weight < 1 else { return average.copy(from: state) }
       average.values.move(toward: state.values, by: Float(weight))
       average.updateCount = state.updateCount
     }
+  }
+
+  /// - Throws: `ReplayError.averageOutOfStep` unless exactly the first `n` states of the path have entered.
+  func check(standsAt n: Int) throws(ReplayError) {
+    let count = state.read { $0.updateCount }
+    guard count == n else { throw outOfStep(count, expected: n) }
+  }
+
+  private func outOfStep(_ count: Int, expected: Int) -> ReplayError {
+    .averageOutOfStep(rule, states: count, expected: expected)
   }
 }

@@ -44,12 +44,15 @@ public final class ObservationWriter: Sendable {
     }
   }
 
-  /// Returns when all that was added is on disk.
+  /// Returns when all that was added is on disk, also in a task that is cancelled: what a stopped replay has seen is kept.
   /// - Throws: why a commit failed.
   public func finish() async throws(StorageError) {
     do {
       // The queue is serial: commits begun before are done when this one begins.
-      didCommit(try await database.queue.write { [self] in try drain($0) })
+      let committed = try await withCheckedThrowingContinuation { continuation in
+        database.queue.asyncWrite { [self] in try drain($0) } completion: { continuation.resume(with: $1) }
+      }
+      didCommit(committed)
     } catch {
       fail(error)
     }

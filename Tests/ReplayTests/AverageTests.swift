@@ -76,7 +76,7 @@ private func definition(_ rule: AverageRule, n: Int) -> [Double] {
     let engine = ReplayEngine(
       maps: [UnitMap(stateCount: n)], initialStates: [.kept(try StoredState(count: n))], observer: recorder,
       averages: Self.rules)
-    _ = try await engine.run(planner.plan(), lanes: 1)
+    _ = try await engine.run(try planner.plan(), lanes: 1)
     let found = recorder.weights.withLock { $0 }
     #expect(found.count == Self.rules.count)
     for (index, rule) in Self.rules.enumerated() {

@@ -68,7 +68,7 @@ private final class DigestRecorder: IterateObserver {
     let engine = ReplayEngine(
       maps: Self.maps, initialStates: [.kept(StoredState(try initial(0))), .kept(StoredState(try initial(1)))], observer: recorder,
       averages: [.exponential(0.75), .uniform], diskSlots: FakeDisk())
-    let plan = planner.plan()
+    let plan = try planner.plan()
     let progress = ReplayProgress()
     let summary = try await engine.run(plan, lanes: lanes, progress: progress)
     #expect(summary.gradientEvaluations == plan.gradientEvaluations)
@@ -140,14 +140,14 @@ private final class DigestRecorder: IterateObserver {
       maps: [Self.maps[0]], initialStates: [.kept(StoredState(try initial(0)))], observer: recorder)
     var planner = ReplayPlanner(orders: [.forward, .tail(3), .backward], points: Array(1...40))
     planner.lanes = lanes
-    let plan = planner.plan()
+    let plan = try planner.plan()
     await #expect(throws: DigestRecorder.Failed(n: 20)) { try await engine.run(plan, lanes: lanes) }
   }
 
   @Test func aCancelledReplayStops() async throws {
     let engine = ReplayEngine(
       maps: [Self.maps[0]], initialStates: [.kept(StoredState(try initial(0)))], observer: DigestRecorder())
-    let plan = ReplayPlanner(orders: [.forward], points: [1_000_000_000]).plan()
+    let plan = try ReplayPlanner(orders: [.forward], points: [1_000_000_000]).plan()
     let replay = Task { try await engine.run(plan, lanes: 1) }
     replay.cancel()
     await #expect(throws: CancellationError.self) { try await replay.value }

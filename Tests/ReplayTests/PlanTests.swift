@@ -6,6 +6,7 @@ import Testing
 struct PlanChecker {
   enum Failure: Error {
     case emptySlot(Int, SlotTier), nothingLoaded, wrongIterate(Iterate), wrongAverage(Int), tooManySlots(Int, SlotTier), checkpointAt(Int)
+    case averagesNotStored(Int), averageOutOfStep(Int)
   }
   struct Slot {
     var replica: Int
@@ -36,12 +37,15 @@ struct PlanChecker {
     switch instruction {
     case .start(let replica):
       lane = Lane(replica: replica, sequence: [])
-    case .restore(let replica, let index):
+    case .restore(let replica, let index, let takesAverages):
       let point = stored[replica][index]
       let order = plan.orders[point.point.iterate.order]
       let sequence = SpelledOut.batches(order, point.point.iterate.n).prefix(point.point.position)
       lane = Lane(replica: replica, sequence: Array(sequence))
-      if point.hasAverages { averages[replica] = lane.sequence }
+      if takesAverages {
+        guard point.hasAverages else { throw Failure.averagesNotStored(index) }
+        averages[replica] = lane.sequence
+      }
     case .checkpoint:
       let isAveraged = averages[lane.replica] == lane.sequence
       guard let interval = plan.checkpointInterval, lane.sequence.count % interval == 0 || isAveraged else {
@@ -60,6 +64,7 @@ struct PlanChecker {
         if case .applyAveraging = instruction {
           if lane.sequence.count == 1 { averages[lane.replica] = [] }
           averages[lane.replica, default: []].append(run[index])
+          guard averages[lane.replica] == lane.sequence else { throw Failure.averageOutOfStep(lane.sequence.count) }
         }
       }
     case .save(let slot, let tier):
@@ -144,7 +149,7 @@ private func leastUpdates(_ orders: [CompositionOrder], _ points: [Int]) -> Int 
   private func plan(
     _ orders: [CompositionOrder], _ points: [Int], replicas: Int = 1, lanes: Int = 1, averages: Bool = true,
     memorySlots: Int? = nil
-  ) -> ReplayPlan {
+  ) throws -> ReplayPlan {
     var planner = ReplayPlanner(orders: orders, points: points)
     planner.replicas = Array(repeating: ReplicaProgress(), count: replicas)
     planner.lanes = lanes
@@ -152,7 +157,7 @@ private func leastUpdates(_ orders: [CompositionOrder], _ points: [Int]) -> Int 
     planner.averageCount = averages ? 2 : 0
     planner.memorySlots = memorySlots
     planner.slotCosts = SlotCosts(step: 1, write: 3, read: 1)
-    return planner.plan()
+    return try planner.plan()
   }
 
   private func check(_ checker: PlanChecker, _ plan: ReplayPlan, points: [Int]) {
@@ -175,7 +180,7 @@ private func leastUpdates(_ orders: [CompositionOrder], _ points: [Int]) -> Int 
         let pair = first == second ? [first] : [first, second]
         for subset in 1..<32 {
           let points = (1...5).filter { subset & (1 << ($0 - 1)) != 0 }
-          let plan = plan(pair, points)
+          let plan = try plan(pair, points)
           let checker = try PlanChecker.followInOrder(plan)
           check(checker, plan, points: points)
           #expect(checker.updates == leastUpdates(pair, points), "\(pair) at \(points)")
@@ -192,7 +197,7 @@ private func leastUpdates(_ orders: [CompositionOrder], _ points: [Int]) -> Int 
       let points = Array(Set((0..<8).map { _ in Int.random(in: 1...30, using: &random) })).sorted()
       let lanes = Int.random(in: 1...4, using: &random)
       let slots = Int.random(in: -1...2, using: &random)
-      let plan = plan(
+      let plan = try plan(
         chosen, points, replicas: Int.random(in: 1...3, using: &random), lanes: lanes,
         memorySlots: slots < 0 ? nil : slots)
       check(try PlanChecker.followInOrder(plan), plan, points: points)
@@ -232,7 +237,7 @@ private func leastUpdates(_ orders: [CompositionOrder], _ points: [Int]) -> Int 
         planner.slotCosts = SlotCosts(step: 1, write: 4, read: 2, start: 1)
       }
       planner.checkpointInterval = Int.random(in: 1...9, using: &random)
-      let plan = planner.plan()
+      let plan = try planner.plan()
       let stored = replicas.map(\.stored)
       var expectedUpdates = 0
       var expectedObserved: [Iterate: Int] = [:]
@@ -244,14 +249,17 @@ private func leastUpdates(_ orders: [CompositionOrder], _ points: [Int]) -> Int 
         }
         for n in averages { expectedAverages[n, default: 0] += 1 }
         for iterate in missing { expectedObserved[iterate, default: 0] += 1 }
-        let lastForward = missing.filter { chosen[$0.order] == .forward }.map(\.n).max() ?? 0
-        let usable = Set(
-          progress.stored.compactMap { stored -> [Int]? in
-            let point = stored.point
-            let batches = Array(SpelledOut.batches(chosen[point.iterate.order], point.iterate.n).prefix(point.position))
-            let isAveraged = batches.count <= lastForward && batches == Array(1...batches.count)
-            return isAveraged && !stored.hasAverages ? nil : batches
-          })
+        let states = progress.stored.map { stored in
+          Array(SpelledOut.batches(chosen[stored.point.iterate.order], stored.point.iterate.n).prefix(stored.point.position))
+        }
+        // Averages are taken from the last state before that has them.
+        var averaged: Set<[Int]> = []
+        for n in averages {
+          let begin = zip(progress.stored, states).filter { $0.hasAverages && $1 == Array(1...$1.count) && $1.count <= n }
+            .map(\.1.count).max() ?? 0
+          for count in begin + 1..<n + 1 { averaged.insert(Array(1...count)) }
+        }
+        let usable = Set(states).subtracting(averaged)
         var made: Set<[Int]> = []
         for iterate in missing {
           var state = SpelledOut.batches(chosen[iterate.order], iterate.n)
@@ -291,7 +299,7 @@ private func leastUpdates(_ orders: [CompositionOrder], _ points: [Int]) -> Int 
       } ?? []
       if stored != nil { planner.replicas[0].observed = [Iterate(order: 0, n: 5), Iterate(order: 0, n: 11)] }
       if stored != nil { planner.replicas[0].averagesObserved = [5] }
-      let plan = planner.plan()
+      let plan = try planner.plan()
       let checker = try PlanChecker.followInOrder(plan, stored: planner.replicas.map(\.stored))
       #expect(checker.checkpoints.map(\.count) == expected, "\(String(describing: interval)) \(averages)")
       #expect(plan.storesStates == !expected.isEmpty)
@@ -302,33 +310,33 @@ private func leastUpdates(_ orders: [CompositionOrder], _ points: [Int]) -> Int 
     planner.checkpointInterval = 100
     planner.replicas[0].observed = [Iterate(order: 0, n: 11)]
     planner.replicas[0].averagesObserved = [11]
-    #expect(!planner.plan().storesStates)
+    #expect(try !planner.plan().storesStates)
   }
 
-  @Test func knownCosts() {
+  @Test func knownCosts() throws {
     let points = Array(stride(from: 10, through: 100, by: 10))
     let costs: [(CompositionOrder, Int)] = [
       (.forward, 100), (.backward, 550), (.tail(20), 270), (.window(10), 190), (.sliding(4), 394),
     ]
     for (order, cost) in costs {
-      #expect(plan([order], points).gradientEvaluations == cost, "\(order)")
+      #expect(try plan([order], points).gradientEvaluations == cost, "\(order)")
       #expect(ReplayPlanner.gradientEvaluations(of: order, points: points) == cost)
     }
     // The heads of window:10 are iterates of forward.
-    #expect(plan([.forward, .window(10)], points).gradientEvaluations == 200)
+    #expect(try plan([.forward, .window(10)], points).gradientEvaluations == 200)
   }
 
-  @Test func oneLaneKeepsFewStates() {
+  @Test func oneLaneKeepsFewStates() throws {
     let points = Array(1...200)
-    #expect(plan([.forward], points).memorySlots == 0)
-    #expect(plan([.backward], points).memorySlots == 0)
-    #expect(plan([.tail(10)], points).memorySlots == 1)
-    #expect(plan([.forward, .window(10), .sliding(3), .flipflop(7), .blocks(20)], points).memorySlots <= 3)
+    #expect(try plan([.forward], points).memorySlots == 0)
+    #expect(try plan([.backward], points).memorySlots == 0)
+    #expect(try plan([.tail(10)], points).memorySlots == 1)
+    #expect(try plan([.forward, .window(10), .sliding(3), .flipflop(7), .blocks(20)], points).memorySlots <= 3)
   }
 
   @Test func orderFilesMeetOtherOrders() throws {
     let list = try ListedOrder(name: "file:x", text: "1\n1-2\n3-1\n1-3,1-3\n")
-    let plan = plan([.listed(list), .forward, .backward], [1, 2, 3, 4])
+    let plan = try plan([.listed(list), .forward, .backward], [1, 2, 3, 4])
     let checker = try PlanChecker.followInOrder(plan)
     check(checker, plan, points: [1, 2, 3, 4])
     #expect(plan.gradientEvaluations == leastUpdates(plan.orders, [1, 2, 3, 4]))
@@ -336,9 +344,9 @@ private func leastUpdates(_ orders: [CompositionOrder], _ points: [Int]) -> Int 
 
   /// A plan over a million batches holds entries for its observations, not for its batches.
   @Test(arguments: SpelledOut.orders(maximumSize: 2) + [.tail(1000), .sliding(16), .flipflop(100), .blocks(1000)])
-  func aMillionBatches(order: CompositionOrder) {
+  func aMillionBatches(order: CompositionOrder) throws {
     let points = Array(stride(from: 10_000, through: 1_000_000, by: 10_000))
-    let plan = plan([order], points, averages: false)
+    let plan = try plan([order], points, averages: false)
     #expect(plan.taskCount <= 200)
     #expect(plan.observationCount == 100)
   }

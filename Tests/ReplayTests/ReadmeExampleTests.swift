@@ -23,7 +23,7 @@ final class Printer: IterateObserver {
 }
 
 func compareOrders() async throws -> [String] {
-  let plan = ReplayPlanner(orders: [.forward, .backward, .tail(20)], points: Array(190...200)).plan()
+  let plan = try ReplayPlanner(orders: [.forward, .backward, .tail(20)], points: Array(190...200)).plan()
   let printer = Printer()
   let engine = ReplayEngine(maps: [RunningMean()], initialStates: [.kept(try StoredState(count: 1))], observer: printer)
   let summary = try await engine.run(plan, lanes: 2)

@@ -98,7 +98,7 @@ import Testing
       planner.slotCosts = SlotCosts(step: 1, write: Double(Int.random(in: 0...5, using: &random)), read: 0)
       for slots in 0...2 {
         planner.memorySlots = slots
-        let plan = planner.plan()
+        let plan = try planner.plan()
         let checker = try PlanChecker.followInOrder(plan)
         #expect(plan.memorySlots <= slots)
         #expect(checker.updates == plan.gradientEvaluations)
@@ -107,6 +107,91 @@ import Testing
         let least = leastTime(sequences, memorySlots: slots, costs: planner.slotCosts)
         let taken = time(plan, checker, starts: 0, costs: planner.slotCosts)
         #expect(taken == least, "\(round): \(sequences) with \(slots) slots, \(planner.slotCosts)")
+      }
+    }
+  }
+
+  /// `SlotPlacement`'s recursion as its comment states it, value by value.
+  private struct Recursion {
+    private struct Key: Hashable {
+      let state: [Int]
+      let distance: Double
+      let free: Int
+    }
+    private let children: [[Int]: [[Int]]]
+    private let costs: SlotCosts
+    private var known: [Key: Double] = [:]
+
+    init(_ sequences: [[Int]], _ costs: SlotCosts) {
+      self.costs = costs
+      let prefixes = Set(sequences.flatMap { sequence in (1...sequence.count).map { Array(sequence.prefix($0)) } })
+      children = Dictionary(grouping: prefixes) { Array($0.dropLast()) }
+    }
+
+    mutating func leastExtraTime(memorySlots: Int) -> Double {
+      (children[[]] ?? []).reduce(0) { $0 + least($1, distance: costs.start + 1, free: memorySlots) }
+    }
+
+    private mutating func least(_ state: [Int], distance: Double, free: Int) -> Double {
+      let key = Key(state: state, distance: distance, free: free)
+      if let value = known[key] { return value }
+      let below = children[state] ?? []
+      var value = 0.0
+      let unkept = below.map { least($0, distance: distance + 1, free: free) }
+      if below.count < 2 {
+        value = unkept.first ?? 0
+      } else {
+        value = unkept.reduce(distance * Double(below.count - 1), +)
+        for (write, read, left) in [(0, 0, free - 1), (costs.write, costs.read, free)] where left >= 0 {
+          let kept = below.map { read + least($0, distance: read + 1, free: left) }
+          for last in below.indices {
+            let others = below.indices.filter { $0 != last }.reduce(0) { $0 + min(distance + unkept[$1], kept[$1]) }
+            value = min(value, write + others + min(kept[last], read + unkept[last]))
+          }
+        }
+      }
+      known[key] = value
+      return value
+    }
+  }
+
+  /// On trees too large for a search, with reading and starting that cost something.
+  @Test func plansTakeWhatTheRecursionSays() throws {
+    var random = SplitMix(state: 5)
+    for round in 0..<cases(60, long: 2000) {
+      var sequences: [[Int]] = [[1]]
+      for _ in 0..<Int.random(in: 2...30, using: &random) {
+        // Paths with teeth, and bushes.
+        let base = Bool.random(using: &random) ? sequences[sequences.count - 1] : sequences.randomElement(using: &random) ?? []
+        let shared = Int.random(in: 0...base.count, using: &random)
+        let more = (0..<Int.random(in: 1...6, using: &random)).map { _ in Int.random(in: 1...4, using: &random) }
+        let sequence = Array(base.prefix(shared)) + more
+        if !sequences.contains(sequence) { sequences.append(sequence) }
+      }
+      let order = CompositionOrder.listed(
+        try ListedOrder(
+          name: "file:x", text: sequences.map { $0.map(String.init).joined(separator: ",") }.joined(separator: "\n")))
+      var planner = ReplayPlanner(orders: [order], points: Array(1...sequences.count))
+      let costs = SlotCosts(
+        step: 1, write: Double(Int.random(in: 0...12, using: &random)), read: Double(Int.random(in: 0...6, using: &random)),
+        start: Double(Int.random(in: 0...3, using: &random)))
+      planner.slotCosts = costs
+      let branches = Set(sequences.map { $0[0] }).count
+      for slots in 0...3 {
+        planner.memorySlots = slots
+        let plan = try planner.plan()
+        let checker = try PlanChecker.followInOrder(plan)
+        #expect(plan.memorySlots <= slots)
+        #expect(checker.updates == plan.gradientEvaluations)
+        var starts = -branches
+        for task in 0..<plan.taskCount {
+          plan.forEachInstruction(ofTask: task) { if case .start = $0 { starts += 1 } }
+        }
+        let taken = Double(plan.repeatedUpdates) + costs.write * Double(plan.diskWrites)
+          + costs.read * Double(plan.diskReads) + costs.start * Double(starts)
+        var recursion = Recursion(sequences, costs)
+        let least = recursion.leastExtraTime(memorySlots: slots)
+        #expect(abs(taken - least) < 1e-6, "\(round): \(sequences) with \(slots) slots, \(costs): \(taken), least \(least)")
       }
     }
   }
