@@ -21,8 +21,8 @@ import Testing
   @Test func oneStateIsStoredOnceByManyLanes() async throws {
     let (run, database) = try makeDatabase()
     let checkpoints = try RunCheckpoints(
-      run, database, seeds: [0], series: ["forward"], averages: [], stored: [[]], needed: [], budget: nil, chainLength: 0,
-      level: 1)
+      run, database, seeds: [0], series: ["forward"], averages: [], stored: [[]], needed: [],
+      settings: .init(budget: nil, chainLength: 0, level: 1))
     for position in 1...cases(20, long: 500) {
       try await withThrowingTaskGroup(of: Void.self) { group in
         for _ in 0..<4 {
@@ -38,7 +38,7 @@ import Testing
     }
     let records = try database.checkpoints()
     #expect(records.map(\.position) == Array(1...cases(20, long: 500)))
-    for record in records { try run.verify(record, among: records) }
+    for record in records { #expect(run.damages(of: record, among: records).isEmpty) }
   }
 
   @Test func aCancelledTaskWritesWhatIsPending() async throws {
