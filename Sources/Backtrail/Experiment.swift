@@ -245,11 +245,9 @@ extension CompositionOrder {
   }
 }
 
-private func readFile(_ path: String) throws(RunError) -> Data {
-  guard let bytes = FileManager.default.contents(atPath: path) else {
-    throw .missing("can't read the file \(path): check that it exists and may be read")
-  }
-  return bytes
+/// The bytes of an order file.
+private func readFile(_ path: String) throws(DatasetError) -> [UInt8] {
+  try InputFile.read(path, limit: 256 << 20, remedy: "Write consecutive batches as ranges, such as 1-60.")
 }
 
 /// Hashes of what a run was made from, so that a replay from changed files is noticed.
@@ -288,7 +286,8 @@ extension Digest {
   }
 
   /// The digest of a file's bytes.
-  init(ofFile path: String) throws(RunError) {
-    self.init(of: try readFile(path).bytes)
+  init(ofFile path: String) throws {
+    let bytes = try readFile(path)
+    self.init(of: bytes.span.bytes)
   }
 }

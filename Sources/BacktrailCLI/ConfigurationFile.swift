@@ -1,33 +1,102 @@
 import Backtrail
-import Foundation
+import Datasets
 import Yams
 
 /// Reads a YAML file whose keys are the options of `train`, such as `learning-rate: 0.1` or
 /// `order: [forward, backward]`.
 func readConfigurationFile(_ path: String) throws -> RunSettings {
-  guard let text = FileManager.default.contents(atPath: path).map({ String(decoding: $0, as: UTF8.self) }) else {
-    throw RunError.missing("can't read the configuration file \(path): check that it exists and may be read")
-  }
-  let known = RunSettings.CodingKeys.allCases.map(\.rawValue)
-  do {
-    let node = try Yams.compose(yaml: text)
-    guard let node, node.null == nil else { return RunSettings() }
+  let bytes = try InputFile.read(
+    path, limit: ConfigurationFile.mostBytes, remedy: "Check that it is a file of settings, a key and its value a line.")
+  return try ConfigurationFile(path: path).settings(bytes)
+}
+
+/// The text of a configuration file.
+struct ConfigurationFile {
+  /// Named in errors.
+  let path: String
+
+  /// The largest file, in bytes.
+  static let mostBytes = 1 << 16
+
+  func settings(_ bytes: [UInt8]) throws(RunError) -> RunSettings {
+    guard let text = String(validating: bytes, as: UTF8.self) else {
+      throw .usage("\(path) is not text in UTF-8; convert it, for example with iconv")
+    }
+    let lines = text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).map(Self.withoutComment)
+    try refuseReferences(in: lines)
+    let node: Node?
+    do {
+      // Without rules, every scalar is the text that stands there.
+      node = try Parser(yaml: lines.joined(separator: "\n"), resolver: .basic).singleRoot()
+    } catch {
+      throw .usage("\(path) is not YAML: \("\(error)".prefix(400))")
+    }
+    var settings = RunSettings()
+    guard let node, !Self.isNull(node) else { return settings }
     guard let mapping = node.mapping else {
-      throw RunError.usage("\(path) must hold keys and values, such as 'learning-rate: 0.1'")
+      throw .usage("\(path) must hold keys and values, such as 'learning-rate: 0.1'")
     }
-    for (key, _) in mapping where !known.contains(key.string ?? "") {
-      let line = key.mark.map { ", line \($0.line)" } ?? ""
-      throw RunError.usage("\(path)\(line): there is no option '\(key.string ?? "?")'; there are \(known.joined(separator: ", "))")
+    for (key, value) in mapping {
+      let name = key.scalar?.string ?? "?"
+      guard let option = RunSettings.CodingKeys(rawValue: name) else {
+        let known = RunSettings.CodingKeys.allCases.map(\.rawValue).joined(separator: ", ")
+        throw .usage("\(place(of: key)): there is no option '\(name)'; there are \(known)")
+      }
+      if Self.isNull(value) { continue }
+      let elements = value.sequence.map(Array.init) ?? [value]
+      let texts = elements.compactMap { $0.scalar?.string }
+      guard texts.count == elements.count else {
+        throw .usage("\(place(of: value)): '\(name)' takes a value or a list of them, not keys and lists inside")
+      }
+      if let right = settings.set(option, to: texts) {
+        throw .usage("\(place(of: value)): '\(name)' is '\(texts.joined(separator: ", "))', but must be \(right)")
+      }
     }
-    return try YAMLDecoder().decode(RunSettings.self, from: node)
-  } catch let error as RunError {
-    throw error
-  } catch DecodingError.typeMismatch(let type, let context) {
-    let key = context.codingPath.map(\.stringValue).joined(separator: ".")
-    throw RunError.usage("\(path): the value of '\(key)' is not of the kind \(type)")
-  } catch let error as DecodingError {
-    throw RunError.usage("\(path): \(error)")
-  } catch {
-    throw RunError.usage("\(path) is not YAML: \(error)")
+    return settings
+  }
+
+  private func place(of node: Node) -> String { node.mark.map { "\(path), line \($0.line)" } ?? path }
+
+  private static func isNull(_ node: Node) -> Bool {
+    guard let scalar = node.scalar, scalar.style == .plain || scalar.style == .any else { return false }
+    return ["", "~", "null"].contains(scalar.string)
+  }
+}
+
+// MARK: - References
+
+extension ConfigurationFile {
+  /// A line up to its comment. Where a quote stands before a `#`, it may be no comment, and the parser decides.
+  private static func withoutComment(_ line: Substring) -> Substring {
+    var previous: Character = " "
+    for index in line.indices {
+      let character = line[index]
+      if character == "\"" || character == "'" { return line }
+      if character == "#", previous.isWhitespace { return line[..<index] }
+      previous = character
+    }
+    return line
+  }
+
+  /// Anchors and aliases let a few lines stand for more than memory holds, or take the parser hours. Settings need none,
+  /// so what looks like one is refused before it is parsed, also inside quotes.
+  private func refuseReferences(in lines: [Substring]) throws(RunError) {
+    for (number, line) in zip(1..., lines) {
+      var previous: Character = " "
+      for index in line.indices {
+        let character = line[index]
+        let next = line[line.index(after: index)...].first
+        if character == "&" || character == "*", previous.isWhitespace || "[]{},:?-\"'".contains(previous),
+          next?.isWhitespace == false
+        {
+          throw .usage(
+            """
+            \(path), line \(number): '\(line[index...].prefix(20))' looks like an anchor or alias of YAML, which files of \
+            settings can't have; write the value itself
+            """)
+        }
+        previous = character
+      }
+    }
   }
 }

@@ -1,14 +1,13 @@
-import Synchronization
 import Tensors
 
 /// The average of the states along a path by a rule, as far as the path has been followed.
 final class RunningAverage: Sendable {
   let state: StoredState
-  private let steps: Mutex<AverageSteps>
+  private let steps: Lock<AverageSteps>
 
   init(_ rule: AverageRule, count: Int) throws {
     state = try StoredState(count: count)
-    steps = Mutex(AverageSteps(rule))
+    steps = Lock(AverageSteps(rule))
   }
 
   /// Takes in the next state of the path.

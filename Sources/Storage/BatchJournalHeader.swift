@@ -112,7 +112,8 @@ extension BatchJournalHeader {
   }
 
   private static func content(of line: Line) -> Content? {
-    guard line.exampleCount > 0, line.batchSize > 0 else { return nil }
+    // No sampler gives larger batches than there are examples, and memory is taken for one whatever the file's size.
+    guard line.batchSize > 0, line.exampleCount >= line.batchSize else { return nil }
     if let sampler = line.sampler {
       guard let first = line.firstSeed, let count = line.seedCount, count >= 0 else { return nil }
       let (end, overflow) = first.addingReportingOverflow(count)

@@ -1,7 +1,6 @@
 import Foundation
 import GRDB
 import Replay
-import Synchronization
 import Tensors
 
 /// A checkpoint as the run database knows it.
@@ -52,7 +51,7 @@ public final class RunCheckpoints: CheckpointStore {
   private let chainLength: Int
   private let options: CheckpointOptions
   /// Held while files come and go, so that the budget is kept whatever the number of lanes.
-  private let retention: Mutex<CheckpointRetention>
+  private let retention: Lock<CheckpointRetention>
 
   /// - Parameters:
   ///   - seeds: by replica.
@@ -80,7 +79,7 @@ public final class RunCheckpoints: CheckpointStore {
     options = CheckpointOptions(level: level)
     var retained = CheckpointRetention(try database.checkpoints())
     for record in needed { retained.pin(record) }
-    retention = Mutex(retained)
+    retention = Lock(retained)
     try folder.makeCheckpointFolder()
   }
 
