@@ -34,6 +34,11 @@ enum RunJournal {
   static func batches(in folder: RunFolder) throws -> ImportedBatches? {
     let journal = try BatchJournal.open(folder.journalPath)
     guard journal.header.content == .imported else { return nil }
+    guard journal.header.batchSize <= journal.header.exampleCount else {
+      throw StorageError.damaged(
+        path: folder.journalPath,
+        reason: "no sampler gives batches of \(journal.header.batchSize) from \(journal.header.exampleCount) examples")
+    }
     // Equal batches compress well, so that the file's size says little.
     let (count, overflow) = journal.batchCount.multipliedReportingOverflow(by: journal.header.batchSize)
     guard !overflow, count <= ImportedBatches.mostIndices, SystemMemory.has(count * MemoryLayout<UInt32>.stride) else {

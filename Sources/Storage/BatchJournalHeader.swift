@@ -112,8 +112,7 @@ extension BatchJournalHeader {
   }
 
   private static func content(of line: Line) -> Content? {
-    // No sampler gives larger batches than there are examples, and memory is taken for one whatever the file's size.
-    guard line.batchSize > 0, line.exampleCount >= line.batchSize else { return nil }
+    guard line.exampleCount > 0, line.batchSize > 0 else { return nil }
     if let sampler = line.sampler {
       guard let first = line.firstSeed, let count = line.seedCount, count >= 0 else { return nil }
       let (end, overflow) = first.addingReportingOverflow(count)

@@ -1,17 +1,19 @@
-import Backtrail
 import Datasets
 import Yams
 
-/// Reads a YAML file whose keys are the options of `train`, such as `learning-rate: 0.1` or
-/// `order: [forward, backward]`.
-func readConfigurationFile(_ path: String) throws -> RunSettings {
-  let bytes = try InputFile.read(
-    path, limit: ConfigurationFile.mostBytes, remedy: "Check that it is a file of settings, a key and its value a line.")
-  return try ConfigurationFile(path: path).settings(bytes)
+extension RunSettings {
+  /// Reads a YAML file whose keys are the options of `train`, such as `learning-rate: 0.1` or
+  /// `order: [forward, backward]`.
+  /// - Throws: `DatasetError` when it can't be read, `RunError.usage` when it is not such a file.
+  public init(configurationFile path: String) throws {
+    let bytes = try InputFile.read(
+      path, limit: ConfigurationFile.mostBytes, remedy: "Check that it is a file of settings, a key and its value a line.")
+    self = try ConfigurationFile(path: path).settings(bytes)
+  }
 }
 
-/// The text of a configuration file.
-struct ConfigurationFile {
+/// Reads the text of a configuration file.
+private struct ConfigurationFile {
   /// Named in errors.
   let path: String
 
