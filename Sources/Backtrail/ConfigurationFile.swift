@@ -70,12 +70,12 @@ private struct ConfigurationFile {
 extension ConfigurationFile {
   /// A line up to its comment. Where a quote stands before a `#`, it may be no comment, and the parser decides.
   private static func withoutComment(_ line: Substring) -> Substring {
-    var previous: Character = " "
-    for index in line.indices {
-      let character = line[index]
-      if character == "\"" || character == "'" { return line }
-      if character == "#", previous.isWhitespace { return line[..<index] }
-      previous = character
+    var previous: Unicode.Scalar = " "
+    for index in line.unicodeScalars.indices {
+      let scalar = line.unicodeScalars[index]
+      if scalar == "\"" || scalar == "'" { return line }
+      if scalar == "#", previous.properties.isWhitespace { return line[..<index] }
+      previous = scalar
     }
     return line
   }
@@ -83,13 +83,14 @@ extension ConfigurationFile {
   /// Anchors and aliases let a few lines stand for more than memory holds, or take the parser hours. Settings need none,
   /// so what looks like one is refused before it is parsed, also inside quotes.
   private func refuseReferences(in lines: [Substring]) throws(RunError) {
+    let before: [Unicode.Scalar] = ["[", "]", "{", "}", ",", ":", "?", "-"]
     for (number, line) in zip(1..., lines) {
-      var previous: Character = " "
-      for index in line.indices {
-        let character = line[index]
-        let next = line[line.index(after: index)...].first
-        if character == "&" || character == "*", previous.isWhitespace || "[]{},:?-\"'".contains(previous),
-          next?.isWhitespace == false
+      var previous: Unicode.Scalar = " "
+      for index in line.unicodeScalars.indices {
+        let scalar = line.unicodeScalars[index]
+        let next = line.unicodeScalars[index...].dropFirst().first
+        if scalar == "&" || scalar == "*", previous.properties.isWhitespace || before.contains(previous),
+          next.map({ !$0.properties.isWhitespace }) ?? false
         {
           throw .usage(
             """
@@ -97,7 +98,7 @@ extension ConfigurationFile {
             settings can't have; write the value itself
             """)
         }
-        previous = character
+        previous = scalar
       }
     }
   }
