@@ -247,7 +247,12 @@ extension CompositionOrder {
 
 /// The bytes of an order file.
 private func readFile(_ path: String) throws(DatasetError) -> [UInt8] {
-  try InputFile.read(path, limit: 256 << 20, remedy: "Write consecutive batches as ranges, such as 1-60.")
+  let bytes = try InputFile.read(path, limit: 256 << 20, remedy: "Write consecutive batches as ranges, such as 1-60.")
+  // A run of a single digit and its comma comes to some 70 bytes.
+  guard SystemMemory.has(40 * bytes.count) else {
+    throw .impossible("\(path): its \(bytes.count) bytes can take 40 times as many of memory\(SystemMemory.note)")
+  }
+  return bytes
 }
 
 /// Hashes of what a run was made from, so that a replay from changed files is noticed.

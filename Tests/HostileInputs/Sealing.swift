@@ -14,7 +14,7 @@ func sealed(checkpoint bytes: [UInt8]) -> [UInt8] {
   }
   guard bytes.count >= 92 else { return bytes }
   let (size, sections, frames) = (number(at: 12, 4), number(at: 68, 4), number(at: 72, 4))
-  guard size <= bytes.count, size == 76 + 12 * sections + 20 * frames + 16 else { return bytes }
+  guard size <= bytes.count, size >= 76 + 12 * sections + 20 * frames + 16 else { return bytes }
   var start = size
   for frame in 0..<frames {
     let entry = 76 + 12 * sections + 20 * frame
