@@ -3,13 +3,28 @@
 SWIFT ?= swift
 BACKTRAIL = .build/release/backtrail
 
-.PHONY: demo test build dependencies numpy-check pytorch-check bench peers clean
+.PHONY: demo test test-long fuzz sanitize build dependencies numpy-check pytorch-check bench peers clean
 
 demo: build
 	@Scripts/demo $(BACKTRAIL)
 
 test: dependencies
 	$(SWIFT) test -c release
+
+# The same tests, those that take a share of a larger space with more of it: see CONTRIBUTING.md.
+test-long: dependencies
+	BACKTRAIL_LONG=1 $(SWIFT) test -c release
+
+# Throws made-up bytes at everything that reads files, SECONDS for each kind; KIND=csv for one. What breaks a reader
+# stays in Fuzz/Corpus, which `make test` replays.
+SECONDS ?= 10
+fuzz: dependencies
+	cd Fuzz && $(SWIFT) build -c release --product fuzz --sanitize=address --sanitize=fuzzer
+	@Scripts/fuzz $(SECONDS) $(KIND)
+
+# The tests under AddressSanitizer and ThreadSanitizer, and those of the kernels in C under UndefinedBehaviorSanitizer.
+sanitize: dependencies
+	@Scripts/sanitize "$(SWIFT)"
 
 build: dependencies
 	$(SWIFT) build -c release --product backtrail
@@ -38,4 +53,4 @@ peers: build
 	  $(if $(TEXT),--text $(TEXT))
 
 clean:
-	rm -rf .build Benchmarks/.build
+	rm -rf .build .build-asan .build-tsan .build-ubsan Benchmarks/.build Fuzz/.build

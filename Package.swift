@@ -13,6 +13,8 @@ let package = Package(
   products: [
     .library(name: "Backtrail", targets: ["Backtrail", "Replay", "Networks", "Datasets", "Storage", "Tensors", "Reports"]),
     .executable(name: "backtrail", targets: ["BacktrailCLI"]),
+    // For the package in Fuzz/.
+    .library(name: "HostileInputs", targets: ["HostileInputs"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
@@ -50,7 +52,7 @@ let package = Package(
       dependencies: ["Replay", "CKernels", "CZstd", "CXXHash", .product(name: "GRDB", package: "GRDB.swift")],
       swiftSettings: strict),
     .target(
-      name: "Backtrail", dependencies: ["Tensors", "Networks", "Datasets", "Replay", "Storage"],
+      name: "Backtrail", dependencies: ["Tensors", "Networks", "Datasets", "Replay", "Storage", "Yams"],
       swiftSettings: strict),
     .target(
       name: "Reports", dependencies: [.product(name: "Mustache", package: "swift-mustache")],
@@ -59,13 +61,15 @@ let package = Package(
     .executableTarget(
       name: "BacktrailCLI",
       dependencies: [
-        "Backtrail", "Reports", "Yams",
+        "Backtrail", "Reports",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),
     .testTarget(name: "TensorsTests", dependencies: ["Tensors", "CKernels"], swiftSettings: strict),
     .testTarget(name: "ReplayTests", dependencies: ["Replay", "TestSupport"], swiftSettings: strict),
     .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
+    .target(
+      name: "HostileInputs", dependencies: ["Backtrail", "CZstd"], path: "Tests/HostileInputs", swiftSettings: strict),
     .target(name: "CAllocations", path: "Tests/CAllocations"),
     .testTarget(
       name: "NetworksTests", dependencies: ["Networks", "Datasets", "CAllocations", "TestSupport"], swiftSettings: strict),
@@ -75,7 +79,7 @@ let package = Package(
     .testTarget(name: "ReportsTests", dependencies: ["Reports", "TestSupport"], swiftSettings: strict),
     .testTarget(
       name: "BacktrailTests",
-      dependencies: ["Backtrail", "TestSupport"],
+      dependencies: ["Backtrail", "HostileInputs", "TestSupport"],
       swiftSettings: strict),
     .testTarget(
       name: "BacktrailCLITests",

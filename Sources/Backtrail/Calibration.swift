@@ -78,8 +78,8 @@ public struct Calibration: Codable, Sendable {
 
   /// Medians over windows keep a noisy machine out.
   private static func rate(_ experiment: Experiment, lanes: Int) throws -> Rate {
-    let measured = Mutex<[(update: Double, observation: Double)]>([])
-    let failure = Mutex<(any Error)?>(nil)
+    let measured = Lock<[(update: Double, observation: Double)]>([])
+    let failure = Lock<(any Error)?>(nil)
     let ready = Atomic<Int>(0)
     let group = DispatchGroup()
     for _ in 0..<lanes {

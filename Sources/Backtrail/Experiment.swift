@@ -265,9 +265,12 @@ extension CompositionOrder {
   }
 }
 
-private func readFile(_ path: String) throws(RunError) -> Data {
-  guard let bytes = FileManager.default.contents(atPath: path) else {
-    throw .missing("can't read the file \(path): check that it exists and may be read")
+/// The bytes of an order file.
+private func readFile(_ path: String) throws(DatasetError) -> [UInt8] {
+  let bytes = try InputFile.read(path, limit: 256 << 20, remedy: "Write consecutive batches as ranges, such as 1-60.")
+  // A run of a single digit and its comma comes to some 70 bytes.
+  guard SystemMemory.has(40 * bytes.count) else {
+    throw .impossible("\(path): its \(bytes.count) bytes can take 40 times as many of memory\(SystemMemory.note)")
   }
   return bytes
 }
@@ -317,7 +320,8 @@ extension Digest {
   }
 
   /// The digest of a file's bytes.
-  init(ofFile path: String) throws(RunError) {
-    self.init(of: try readFile(path).bytes)
+  init(ofFile path: String) throws {
+    let bytes = try readFile(path)
+    self.init(of: bytes.span.bytes)
   }
 }

@@ -156,13 +156,8 @@ public struct KnobSweep: Sendable {
 extension RunSettings {
   /// These settings with one option changed, given as on the command line.
   func with(_ option: String, _ value: String) throws -> RunSettings {
-    var keys = try JSONSerialization.jsonObject(with: Data(try encodeJSON(self).utf8)) as? [String: Any] ?? [:]
-    for candidate in [Int(value) as Any?, Double(value), value] {
-      keys[option] = candidate
-      guard candidate != nil, let changed = try? JSONDecoder().decode(RunSettings.self, from: JSONSerialization.data(withJSONObject: keys))
-      else { continue }
-      return changed
-    }
+    var changed = self
+    if let key = CodingKeys(rawValue: option), changed.set(key, to: [value]) == nil { return changed }
     throw RunError.usage("--sweep \(option)=\(value): '\(value)' is not what --\(option) takes")
   }
 }

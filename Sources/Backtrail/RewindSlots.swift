@@ -59,7 +59,7 @@ struct RewindStores {
 
   /// Slots are filled one after the other, so that it would otherwise show late that they don't fit.
   static func checkMemory(slots: Int, bytes: Int) throws(RunError) {
-    guard let available = ResidentMemory.availableBytes, slots > available / bytes else { return }
+    guard let available = SystemMemory.availableBytes, slots > available / bytes else { return }
     throw .impossible(
       """
       --slots: \(slots) states of \(bytes) bytes do not fit the \(available >> 20) MiB of memory that are free; give at most \
@@ -73,18 +73,5 @@ extension SlotFiles {
   static func ofRewind(_ folder: RunFolder, _ experiment: Experiment, _ precision: CheckpointPrecision) throws -> SlotFiles {
     let rounded = CheckpointSection(count: experiment.layout.count, precision: precision)
     return try .ofReader(folder, rounded: precision == .float32 ? nil : rounded)
-  }
-}
-
-extension ResidentMemory {
-  /// Memory the system could give without taking any from others; nil where it does not tell.
-  static var availableBytes: Int? {
-    #if os(Linux)
-      let lines = (try? String(contentsOfFile: "/proc/meminfo", encoding: .utf8))?.split(separator: "\n") ?? []
-      let fields = lines.first { $0.hasPrefix("MemAvailable:") }?.split(separator: " ")
-      return fields?.dropFirst().first.flatMap { Int($0) }.map { $0 * 1024 }
-    #else
-      nil
-    #endif
   }
 }

@@ -34,6 +34,20 @@ enum RunJournal {
   static func batches(in folder: RunFolder) throws -> ImportedBatches? {
     let journal = try BatchJournal.open(folder.journalPath)
     guard journal.header.content == .imported else { return nil }
+    guard journal.header.batchSize <= journal.header.exampleCount else {
+      throw StorageError.damaged(
+        path: folder.journalPath,
+        reason: "no sampler gives batches of \(journal.header.batchSize) from \(journal.header.exampleCount) examples")
+    }
+    // Equal batches compress well, so that the file's size says little.
+    let (count, overflow) = journal.batchCount.multipliedReportingOverflow(by: journal.header.batchSize)
+    guard !overflow, count <= ImportedBatches.mostIndices, SystemMemory.has(count * MemoryLayout<UInt32>.stride) else {
+      throw RunError.impossible(
+        """
+        \(folder.journalPath) tells of \(journal.batchCount) batches of \(journal.header.batchSize); there may be \
+        \(ImportedBatches.mostIndices) indices in all, each takes 4 bytes of memory\(SystemMemory.note)
+        """)
+    }
     var all: [UInt32] = []
     all.reserveCapacity(journal.batchCount * journal.header.batchSize)
     var indices = [Int](repeating: 0, count: journal.header.batchSize)

@@ -1,6 +1,5 @@
 import Replay
 import Storage
-import Synchronization
 import Tensors
 
 /// Averages of forward's iterates at one n, as they were asked for afterwards: the document `average --json` prints.
@@ -210,7 +209,7 @@ extension TrainingRun {
 
 /// What a replay of forward's path came to, by the place of what was asked for.
 private final class EvaluatedAverages: Sendable {
-  private let found = Mutex<[Int: TrainingRun.Evaluated]>([:])
+  private let found = Lock<[Int: TrainingRun.Evaluated]>([:])
 
   func add(_ evaluated: TrainingRun.Evaluated, at place: Int) { found.withLock { $0[place] = evaluated } }
 

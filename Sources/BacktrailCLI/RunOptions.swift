@@ -188,7 +188,7 @@ struct RunOptions: ParsableArguments {
     settings.tolerance = tolerance
     settings.costBudget = costBudget
     settings.startPrecision = startPrecision
-    if let config { settings = settings.completed(by: try readConfigurationFile(config)) }
+    if let config { settings = settings.completed(by: try RunSettings(configurationFile: config)) }
     return settings
   }
 }

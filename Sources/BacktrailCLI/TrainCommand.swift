@@ -2,7 +2,7 @@ import ArgumentParser
 import Backtrail
 import Foundation
 import Replay
-import Synchronization
+import Tensors
 
 struct TrainCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
@@ -81,7 +81,7 @@ func follow(_ run: TrainingRun, isQuiet: Bool) async throws -> RunResult {
     if let choice = experiment.memoryChoice { printToStandardError("memory budget: \(describe(choice))") }
     if let budget = experiment.configuration.costBudget { printToStandardError(describe(budget)) }
     // Where schedules are automatic, plans follow as their curves become known; the first says enough.
-    let wasTold = Mutex(false)
+    let wasTold = Lock(false)
     listener.willFollow = { plan in
       let observations = plan.observationCount + plan.averageObservationCount
       guard wasTold.withLock({ told in defer { told = true }; return !told }) else { return }

@@ -1,6 +1,8 @@
 /// The records of comma-separated text, one after the other (RFC 4180): quoted cells may hold commas, line breaks and
 /// doubled quotes; lines end with CRLF or LF. A byte order mark and blank lines at the end are passed over.
-struct CSVRecords {
+///
+/// One record is in memory at a time, so its size is limited.
+struct CSVRecords: ~Copyable {
   struct Record {
     /// The line it starts on, from 1.
     let line: Int
@@ -8,30 +10,39 @@ struct CSVRecords {
     let cells: [String]
   }
 
-  private let path: String
-  private let bytes: [UInt8]
-  private var next = 0
+  /// The longest cell, in bytes.
+  static let longestCell = 1 << 16
+  /// The most cells in a row.
+  static let mostCells = 1 << 20
+
+  private(set) var bytes: ByteStream
   private var line = 1
 
-  /// - Parameter path: named in errors.
-  init(_ bytes: [UInt8], path: String) {
-    self.path = path
+  init(path: String) throws(DatasetError) {
+    var bytes = try ByteStream(path: path)
+    try bytes.skip(prefix: [0xEF, 0xBB, 0xBF])
     self.bytes = bytes
-    if bytes.starts(with: [0xEF, 0xBB, 0xBF]) { next = 3 }
   }
 
   /// The next record, or nil after the last.
   mutating func read() throws(DatasetError) -> Record? {
-    guard next < bytes.count else { return nil }
+    guard try bytes.peek() != nil else { return nil }
     let firstLine = line
     var cells: [String] = []
     repeat {
+      guard cells.count < Self.mostCells else {
+        throw damaged(
+          "a row has more than \(Self.mostCells) cells", line: firstLine, column: nil, remedy: "Give it fewer columns.")
+      }
       cells.append(try readCell(column: cells.count + 1))
-    } while take(Self.comma)
-    endLine()
+    } while try take(Self.comma)
+    if try take(Self.newline) { line += 1 }
     if cells == [""] {
-      guard bytes[next...].allSatisfy({ $0 == Self.newline || Self.isBlank($0) }) else {
-        throw damaged("the line is empty", line: firstLine, column: nil, remedy: "Remove it.")
+      while let byte = try bytes.peek() {
+        guard byte == Self.newline || Self.isBlank(byte) else {
+          throw damaged("the line is empty", line: firstLine, column: nil, remedy: "Remove it.")
+        }
+        bytes.advance()
       }
       return nil
     }
@@ -40,47 +51,47 @@ struct CSVRecords {
 
   /// Reads up to the comma or the line's end after a cell.
   private mutating func readCell(column: Int) throws(DatasetError) -> String {
-    skipBlanks()
-    guard take(Self.quote) else {
-      let start = next
-      while next < bytes.count, bytes[next] != Self.comma, bytes[next] != Self.newline { next += 1 }
-      var end = next
-      while end > start, Self.isBlank(bytes[end - 1]) { end -= 1 }
-      return String(decoding: bytes[start..<end], as: UTF8.self)
-    }
-
+    while let byte = try bytes.peek(), Self.isBlank(byte) { bytes.advance() }
     let firstLine = line
     var content: [UInt8] = []
-    while true {
-      guard next < bytes.count else {
-        throw damaged("a quote is opened and never closed", line: firstLine, column: column, remedy: "Close it.")
+    func append(_ byte: UInt8) throws(DatasetError) {
+      guard content.count < Self.longestCell else {
+        throw damaged(
+          "a cell is longer than \(Self.longestCell) bytes", line: firstLine, column: column,
+          remedy: "Check that it is a table of comma-separated values.")
       }
-      let byte = bytes[next]
-      next += 1
-      if byte == Self.quote, !take(Self.quote) { break }
-      if byte == Self.newline { line += 1 }
       content.append(byte)
     }
-    skipBlanks()
-    guard next == bytes.count || bytes[next] == Self.comma || bytes[next] == Self.newline else {
+    guard try take(Self.quote) else {
+      while let byte = try bytes.peek(), byte != Self.comma, byte != Self.newline {
+        try append(byte)
+        bytes.advance()
+      }
+      while let last = content.last, Self.isBlank(last) { content.removeLast() }
+      return String(decoding: content, as: UTF8.self)
+    }
+
+    while true {
+      guard let byte = try bytes.peek() else {
+        throw damaged("a quote is opened and never closed", line: firstLine, column: column, remedy: "Close it.")
+      }
+      bytes.advance()
+      if byte == Self.quote, try !take(Self.quote) { break }
+      if byte == Self.newline { line += 1 }
+      try append(byte)
+    }
+    while let byte = try bytes.peek(), Self.isBlank(byte) { bytes.advance() }
+    if let byte = try bytes.peek(), byte != Self.comma, byte != Self.newline {
       throw damaged(
         "text follows a closing quote", line: line, column: column, remedy: "Double each quote inside a quoted cell.")
     }
     return String(decoding: content, as: UTF8.self)
   }
 
-  private mutating func take(_ byte: UInt8) -> Bool {
-    guard next < bytes.count, bytes[next] == byte else { return false }
-    next += 1
+  private mutating func take(_ byte: UInt8) throws(DatasetError) -> Bool {
+    guard try bytes.peek() == byte else { return false }
+    bytes.advance()
     return true
-  }
-
-  private mutating func endLine() {
-    if take(Self.newline) { line += 1 }
-  }
-
-  private mutating func skipBlanks() {
-    while next < bytes.count, Self.isBlank(bytes[next]) { next += 1 }
   }
 
   /// A carriage return counts as a blank: of CRLF, the line feed ends the line.
@@ -93,6 +104,6 @@ struct CSVRecords {
   private static let newline = UInt8(ascii: "\n")
 
   private func damaged(_ reason: String, line: Int, column: Int?, remedy: String) -> DatasetError {
-    .damaged(path: path, place: .line(line, column: column), reason: reason, remedy: remedy)
+    .damaged(path: bytes.file.path, place: .line(line, column: column), reason: reason, remedy: remedy)
   }
 }

@@ -35,7 +35,7 @@ struct CSVTable {
     let wanted = name.map { [$0.lowercased()] } ?? usual
     let found = header.cells.indices.filter { wanted.contains(header.cells[$0].lowercased()) }
     if found.count > 1 {
-      let names = found.map { header.cells[$0] }.joined(separator: ", ")
+      let names = excerpt(found.map { header.cells[$0] }.joined(separator: ", "))
       throw .damaged(
         path: path, place: .line(header.line), reason: "several columns could be the label: \(names)",
         remedy: "Name one with `,label=COLUMN`, or rename the others.")
@@ -45,11 +45,12 @@ struct CSVTable {
     } else if let name {
       throw .damaged(
         path: path, place: .line(header.line), reason: "no column is named “\(name)”",
-        remedy: "The columns are: \(header.cells.joined(separator: ", ")).")
+        remedy: "The columns are: \(excerpt(header.cells.joined(separator: ", "), length: 1000)).")
     }
   }
 
-  mutating func append(_ record: CSVRecords.Record) throws(DatasetError) {
+  /// - Parameter file: what the record comes from, which is asked for memory.
+  mutating func append(_ record: CSVRecords.Record, from file: borrowing InputFile) throws(DatasetError) {
     guard record.cells.count == columnCount else {
       throw .damaged(
         path: path, place: .line(record.line),
@@ -57,9 +58,9 @@ struct CSVTable {
         remedy: "Give each row as many cells as the first.")
     }
     if Dataset.isTest(rowCount) {
-      try test.append(record, labelColumn: labelColumn, path: path)
+      try test.append(record, labelColumn: labelColumn, from: file)
     } else {
-      try training.append(record, labelColumn: labelColumn, path: path)
+      try training.append(record, labelColumn: labelColumn, from: file)
     }
     rowCount += 1
   }
@@ -104,10 +105,15 @@ extension CSVTable {
     var features: [Float] = []
     var labels: [Int32] = []
 
-    mutating func append(_ record: CSVRecords.Record, labelColumn: Int, path: String) throws(DatasetError) {
+    mutating func append(
+      _ record: CSVRecords.Record, labelColumn: Int, from file: borrowing InputFile
+    ) throws(DatasetError) {
+      let path = file.path
+      try file.requireMemory(toAppend: record.cells.count, to: features)
+      try file.requireMemory(toAppend: 1, to: labels)
       for (column, cell) in record.cells.enumerated() {
         func damaged(_ reason: String, remedy: String) -> DatasetError {
-          let content = cell.isEmpty ? "an empty cell" : "“\(cell)”"
+          let content = cell.isEmpty ? "an empty cell" : "“\(excerpt(cell))”"
           return .damaged(
             path: path, place: .line(record.line, column: column + 1), reason: "\(content) \(reason)", remedy: remedy)
         }

@@ -30,21 +30,32 @@ extension Dataset {
       }
       return "\(place)/\(found)"
     }
-    var training: [String] = []
-    if kind == .ten {
-      let numbers = Set(
-        names.compactMap { name -> Int? in
-          guard name.hasPrefix("data_batch_") else { return nil }
-          let rest = name.dropFirst("data_batch_".count)
-          return rest.hasSuffix(".bin") ? Int(rest.dropLast(4)) : rest.hasSuffix(".bin.gz") ? Int(rest.dropLast(7)) : nil
-        })
-      for number in numbers.isEmpty ? [1] : numbers.sorted() { training.append(try path("data_batch_\(number).bin")) }
-    } else {
-      training = [try path("train.bin")]
-    }
+    let training = kind == .ten ? try trainingFiles(among: names, in: place) : ["train.bin"]
     return try Dataset(
       name: DatasetSpecification.cifar(kind, folder: folder).description,
-      training: try examples(kind, files: training), test: try examples(kind, files: [try path(kind.testFile)]))
+      training: try examples(kind, files: training.map(path)), test: try examples(kind, files: [try path(kind.testFile)]))
+  }
+
+  /// CIFAR-10's training files among those of a folder, in the order of their numbers.
+  /// - Throws: `DatasetError.damaged` naming a file that looks like one of them but has another name: who put it there
+  ///   expects it to be read.
+  private static func trainingFiles(among names: [String], in folder: String) throws(DatasetError) -> [String] {
+    let stem = "data_batch"
+    var numbers: Set<Int> = []
+    for name in names.sorted() where name.lowercased().hasPrefix(stem) {
+      let parts = name.dropFirst(stem.count).split(separator: ".", maxSplits: 1, omittingEmptySubsequences: false)
+      // The Python version's files have no suffix, and may lie beside.
+      guard parts.count == 2, parts[1].lowercased().hasPrefix("bin") else { continue }
+      guard name.hasPrefix("\(stem)_"), let number = Int(parts[0].dropFirst()), number >= 0, parts[0] == "_\(number)",
+        parts[1] == "bin" || parts[1] == "bin.gz"
+      else {
+        throw .damaged(
+          path: "\(folder)/\(name)", reason: "looks like a training file of CIFAR-10, but is not named as one",
+          remedy: "Name it data_batch_1.bin or data_batch_1.bin.gz, with its number, or move it away.")
+      }
+      numbers.insert(number)
+    }
+    return numbers.isEmpty ? ["\(stem)_1.bin"] : numbers.sorted().map { "\(stem)_\($0).bin" }
   }
 
   private static func examples(_ kind: CIFAR, files: [String]) throws(DatasetError) -> Examples {
@@ -54,24 +65,34 @@ extension Dataset {
     var labels: [Int32] = []
     for path in files {
       var file = try InputFile(path: path)
-      let records = try file.readAll()
-      guard !records.isEmpty, records.count.isMultiple(of: recordBytes) else {
-        throw .damaged(
-          path: path, reason: "\(records.count) bytes are not a whole number of records of \(recordBytes) bytes",
+      func isNoWholeNumber(_ count: String) -> DatasetError {
+        .damaged(
+          path: path, reason: "\(count) bytes are not a whole number of records of \(recordBytes) bytes",
           remedy: "Fetch the file again, the binary version.")
       }
-      pixels.reserveCapacity(pixels.count + records.count)
-      for start in stride(from: 0, to: records.count, by: recordBytes) {
-        let label = Int32(records[start + kind.labelBytes - 1])
-        guard label < kind.classCount else {
-          throw .damaged(
-            path: path, place: .index(start / recordBytes),
-            reason: "label \(label) is outside 0 to \(kind.classCount - 1)",
-            remedy: "Fetch the file again, the binary version.")
+      // A plain file's size tells before anything is read; of a compressed one, only its end does.
+      if !file.isCompressed, file.capacity == 0 || !file.capacity.isMultiple(of: recordBytes) {
+        throw isNoWholeNumber("\(file.capacity)")
+      }
+      while true {
+        let records = try file.read(upTo: 100 * recordBytes)
+        guard records.count.isMultiple(of: recordBytes), file.position > 0 else {
+          throw isNoWholeNumber("\(file.position)")
         }
-        labels.append(label)
-        for pixel in 0..<pixelCount {
-          for channel in 0..<3 { pixels.append(records[start + kind.labelBytes + channel * pixelCount + pixel]) }
+        if records.isEmpty { break }
+        try file.requireMemory(toAppend: records.count, to: pixels)
+        for start in stride(from: 0, to: records.count, by: recordBytes) {
+          let label = Int32(records[start + kind.labelBytes - 1])
+          guard label < kind.classCount else {
+            throw .damaged(
+              path: path, place: .index((file.position - records.count + start) / recordBytes),
+              reason: "label \(label) is outside 0 to \(kind.classCount - 1)",
+              remedy: "Fetch the file again, the binary version.")
+          }
+          labels.append(label)
+          for pixel in 0..<pixelCount {
+            for channel in 0..<3 { pixels.append(records[start + kind.labelBytes + channel * pixelCount + pixel]) }
+          }
         }
       }
     }

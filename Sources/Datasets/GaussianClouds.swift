@@ -64,14 +64,20 @@ struct GaussianClouds: Equatable, Sendable, CustomStringConvertible {
     return "examples=\(examples),features=\(features),classes=\(classes),noise=\(shortNoise),seed=\(seed)"
   }
 
-  /// - Throws: `DatasetError.impossible` when it would take more than half of the machine's memory.
+  /// The most bytes that made data may take: it is there to try things out.
+  static let mostBytes = 4 << 30
+
+  /// - Throws: `DatasetError.impossible` when it would take more than `mostBytes`, or than half of the memory there is.
   func dataset() throws(DatasetError) -> Dataset {
     let testExamples = max(examples / 4, classes)
     let name = DatasetSpecification.synthetic(self).description
-    let rows = examples + testExamples + classes
-    let bytes = rows.multipliedReportingOverflow(by: features * MemoryLayout<Float>.stride)
-    guard !bytes.overflow, UInt64(bytes.partialValue) <= ProcessInfo.processInfo.physicalMemory / 2 else {
-      throw .impossible("\(name) takes more than half of this machine's memory: ask for fewer examples or features")
+    let bytes = byteCount(rows: examples + testExamples)
+    guard bytes <= Self.mostBytes, SystemMemory.has(2 * bytes) else {
+      throw .impossible(
+        """
+        \(name) takes \(bytes >> 20) MiB: made data may take \(Self.mostBytes >> 20) MiB and half of the memory there \
+        is\(SystemMemory.note); ask for fewer examples, features or classes
+        """)
     }
     let source = RandomSource(seed: seed, purpose: .synthesis)
     let means = (0..<classes).map { normals(source, stream: .means, row: $0) }
@@ -79,6 +85,13 @@ struct GaussianClouds: Equatable, Sendable, CustomStringConvertible {
       name: name,
       training: split(source, stream: .training, count: examples, means: means),
       test: split(source, stream: .test, count: testExamples, means: means))
+  }
+
+  /// The memory that examples and means take. No option is beyond 2³¹, so that this can't overflow in floating point.
+  private func byteCount(rows: Int) -> Int {
+    let examples = Double(rows) * Double(features + 1) * 4
+    let means = Double(classes) * (Double(features + 3) * 8 + 48)
+    return Int(min(examples + means, 0x1p62))
   }
 
   /// What numbers are drawn for: the batch coordinate of the random source.

@@ -18,47 +18,36 @@ public struct ImportedBatches: Sendable {
   /// Batch after batch.
   private let indices: [UInt32]
 
+  /// The most examples in a batch.
+  public static let mostInBatch = 1 << 24
+  /// The most indices in all batches together.
+  public static let mostIndices = 1 << 30
+
   /// - Throws: `DatasetError.missing`; `.damaged` with the line where it is not as described.
   public static func read(path: String) throws(DatasetError) -> ImportedBatches {
-    var file = try InputFile(path: path)
-    return try ImportedBatches(parsing: try file.readAll(), path: path)
-  }
-
-  private init(parsing text: [UInt8], path: String) throws(DatasetError) {
+    var lines = try BatchLines(path: path)
     var indices: [UInt32] = []
     var batchSize = 0
-    var count = 0
     var blankLine: Int?
-    for (number, line) in zip(1..., text.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)) {
-      let start = indices.count
-      for word in line.split(whereSeparator: Self.isSeparator) {
-        guard let index = UInt32(String(decoding: word, as: UTF8.self)) else {
-          throw .damaged(
-            path: path, place: .line(number), reason: "“\(String(decoding: word, as: UTF8.self))” is no index",
-            remedy: "Write indices from 0 on, separated by blanks, a line a batch.")
-        }
-        indices.append(index)
-      }
-      let length = indices.count - start
+    while let length = try lines.read(into: &indices) {
       if length == 0 {
-        blankLine = blankLine ?? number
+        blankLine = blankLine ?? lines.number
         continue
       }
       if let blankLine {
         throw .damaged(path: path, place: .line(blankLine), reason: "the line is empty", remedy: "Remove it.")
       }
-      if count == 0 { batchSize = length }
+      if indices.count == length { batchSize = length }
       guard length == batchSize else {
         throw .damaged(
-          path: path, place: .line(number), reason: "\(length) indices, where the first line has \(batchSize)",
+          path: path, place: .line(lines.number), reason: "\(length) indices, where the first line has \(batchSize)",
           remedy: "Give all batches the same size.")
       }
-      count += 1
     }
-    guard count > 0 else {
+    guard batchSize > 0 else {
       throw .damaged(path: path, reason: "holds no batches", remedy: "Write the indices of a batch on each line.")
     }
-    self.init(indices: indices, batchSize: batchSize, path: path)
+    return ImportedBatches(indices: indices, batchSize: batchSize, path: path)
   }
 
   /// Batches read by other means.
@@ -94,6 +83,59 @@ public struct ImportedBatches: Sendable {
   func fill(_ indices: inout [Int], batch: Int) {
     let start = (batch - 1) * batchSize
     for row in 0..<batchSize { indices[row] = Int(self.indices[start + row]) }
+  }
+}
+
+/// The lines of a file of batches, one after the other.
+private struct BatchLines: ~Copyable {
+  /// Of the line last read, from 1.
+  private(set) var number = 0
+  private var bytes: ByteStream
+  private var isAtEnd = false
+
+  /// No index takes more digits, and no message shows more of what is none.
+  private static let longestWord = 20
+
+  init(path: String) throws(DatasetError) { bytes = try ByteStream(path: path) }
+
+  /// Appends the indices of the next line.
+  /// - Returns: How many there are; nil after the last line.
+  mutating func read(into indices: inout [UInt32]) throws(DatasetError) -> Int? {
+    if isAtEnd { return nil }
+    number += 1
+    let start = indices.count
+    var word: [UInt8] = []
+    while true {
+      let byte = try bytes.peek()
+      if byte != nil { bytes.advance() } else { isAtEnd = true }
+      let isLineEnd = byte == nil || byte == UInt8(ascii: "\n")
+      if !isLineEnd, let byte, !Self.isSeparator(byte) {
+        word.append(byte)
+        if word.count > Self.longestWord { throw unreadable(String(decoding: word, as: UTF8.self) + "…") }
+        continue
+      }
+      if !word.isEmpty {
+        let text = String(decoding: word, as: UTF8.self)
+        guard let index = UInt32(text) else { throw unreadable(text) }
+        guard indices.count < ImportedBatches.mostIndices, indices.count - start < ImportedBatches.mostInBatch else {
+          throw .impossible(
+            """
+            \(bytes.file.path), line \(number): more than \(ImportedBatches.mostInBatch) indices in a batch, or than \
+            \(ImportedBatches.mostIndices) in all; write fewer or smaller batches
+            """)
+        }
+        try bytes.file.requireMemory(toAppend: 1, to: indices)
+        indices.append(index)
+        word.removeAll(keepingCapacity: true)
+      }
+      if isLineEnd { return indices.count - start }
+    }
+  }
+
+  private func unreadable(_ word: String) -> DatasetError {
+    .damaged(
+      path: bytes.file.path, place: .line(number), reason: "“\(excerpt(word))” is no index",
+      remedy: "Write indices from 0 on, separated by blanks, a line a batch.")
   }
 
   private static func isSeparator(_ byte: UInt8) -> Bool {

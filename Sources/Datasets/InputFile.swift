@@ -1,60 +1,86 @@
-import CZlib
 import Foundation
+import Tensors
 
-/// A file read once from its first byte to its last, decompressed on the way where it is gzip (RFC 1952, also of several
-/// members), as its first two bytes tell. Checksums are verified.
-struct InputFile: ~Copyable {
-  let path: String
+/// A regular file read once from its first byte to its last, decompressed on the way where it is gzip (RFC 1952, also of
+/// several members), as its first two bytes tell. Checksums are verified.
+///
+/// Only regular files are opened: a pipe or a device would make the process wait, or never end. A gzip file may expand to
+/// `freeExpansion` bytes, or to `highestRatio` times its size if that is more, so that what memory is taken stays in
+/// proportion to the file.
+package struct InputFile: ~Copyable {
+  package let path: String
 
   /// The most bytes that can be read in all: the size of a plain file; for gzip the size that deflate's highest ratio,
-  /// 1032 : 1, allows (https://zlib.net/zlib_tech.html); nil for a pipe, whose size nobody knows.
-  let capacity: Int?
+  /// 1032 : 1, allows (https://zlib.net/zlib_tech.html).
+  let capacity: Int
+
+  /// Whether the content is decompressed on the way.
+  var isCompressed: Bool { gzip != nil }
 
   /// Bytes read so far, decompressed.
   private(set) var position = 0
 
-  private let file: gzFile
+  /// Every gzip file may expand to this size.
+  static let freeExpansion = 64 << 20
+  /// Larger ones may expand to this many times their own size: 20 times more than data that is worth training on does.
+  static let highestRatio = 100
 
-  /// - Throws: `DatasetError.missing` when there is no such file or it can't be read.
-  init(path: String) throws(DatasetError) {
-    var status = stat()
-    let isThere = stat(path, &status) == 0
-    let kind = status.st_mode & S_IFMT
-    guard kind != S_IFDIR else {
-      throw .missing(path: path, reason: "is a folder, not a file", remedy: "Name a file in it.")
-    }
-    guard isThere, let file = gzopen(path, "rb") else {
+  private let descriptor: Int32
+  private var gzip: GzipStream?
+  /// What may be read of a gzip file.
+  private let limit: Int
+
+  /// - Throws: `DatasetError.missing` when there is no such file, it can't be read, or it is not a regular one.
+  package init(path: String) throws(DatasetError) {
+    let (descriptor, size) = try Self.openRegular(path)
+    var start: [UInt8] = [0, 0]
+    let isGzip = pread(descriptor, &start, 2, 0) == 2 && start == [0x1F, 0x8B]
+    let (most, overflow) = size.multipliedReportingOverflow(by: isGzip ? 1032 : 1)
+    self.path = path
+    self.descriptor = descriptor
+    gzip = isGzip ? GzipStream() : nil
+    capacity = overflow ? .max : most
+    limit = isGzip && !overflow ? max(Self.freeExpansion, size * Self.highestRatio) : .max
+  }
+
+  private static func openRegular(_ path: String) throws(DatasetError) -> (descriptor: Int32, size: Int) {
+    // Without O_NONBLOCK, opening a pipe waits for a writer.
+    let descriptor = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
+    guard descriptor >= 0 else {
       let reason = errno == ENOENT ? "there is no such file" : String(cString: strerror(errno))
       throw .missing(path: path, reason: reason, remedy: "Check its path and permissions.")
     }
-    gzbuffer(file, 1 << 18)
-    self.path = path
-    self.file = file
-    if kind == S_IFREG {
-      let size = Int(status.st_size)
-      let (most, overflow) = size.multipliedReportingOverflow(by: gzdirect(file) == 0 ? 1032 : 1)
-      capacity = overflow ? .max : most
-    } else {
-      capacity = nil
-    }
+    var status = stat()
+    let failure: DatasetError? =
+      if fstat(descriptor, &status) != 0 {
+        unreadable(path)
+      } else {
+        switch status.st_mode & S_IFMT {
+        case S_IFREG: nil
+        case S_IFDIR: .missing(path: path, reason: "is a folder, not a file", remedy: "Name a file in it.")
+        default: .missing(path: path, reason: "is not a regular file", remedy: "Copy its content to a file on disk.")
+        }
+      }
+    guard let failure else { return (descriptor, Int(status.st_size)) }
+    close(descriptor)
+    throw failure
   }
 
-  deinit { gzclose(file) }
+  deinit { close(descriptor) }
 
   /// Checks that a file of this size can still hold `count` bytes, before memory is taken for them.
   /// - Parameter content: what the bytes are, for the error.
   func require(_ count: Int, for content: String) throws(DatasetError) {
-    guard let capacity else {
-      throw damaged("is not a regular file", remedy: "Copy it to disk first.")
-    }
     guard count <= capacity - position else {
       throw damaged("ends within \(content): it needs \(count) bytes and can't hold more than \(capacity - position)")
     }
+    guard count <= limit - position else { throw expandsTooFar }
   }
 
   /// The next `count` bytes, which the file's own header promised for `content`.
   mutating func read(_ count: Int, for content: String) throws(DatasetError) -> [UInt8] {
     try require(count, for: content)
+    try requireMemory(count, for: content)
     let bytes = try read(upTo: count)
     guard bytes.count == count else {
       throw damaged("ends within \(content): it needs \(count) bytes, \(bytes.count) are there")
@@ -62,15 +88,31 @@ struct InputFile: ~Copyable {
     return bytes
   }
 
-  /// All bytes that are left.
-  mutating func readAll() throws(DatasetError) -> [UInt8] {
-    let chunk = 1 << 20
-    var all: [UInt8] = []
-    while true {
-      let bytes = try read(upTo: chunk)
-      all += bytes
-      if bytes.count < chunk { return all }
+  /// Checks that there is memory for what is about to be read.
+  func requireMemory(_ bytes: Int, for content: String) throws(DatasetError) {
+    guard SystemMemory.has(bytes) else {
+      throw .impossible("\(path): \(content) takes \(bytes) bytes of memory\(SystemMemory.note)")
     }
+  }
+
+  /// Checks, before `array` takes `count` more elements, that there is memory for it to grow.
+  func requireMemory<Element>(toAppend count: Int, to array: borrowing [Element]) throws(DatasetError) {
+    guard array.count + count > array.capacity else { return }
+    // It grows to twice its size, and what it holds is copied.
+    try requireMemory(max(array.count + count, 2 * array.capacity) * MemoryLayout<Element>.stride, for: "what it holds")
+  }
+
+  /// All bytes of a text file that a person would write.
+  /// - Parameter limit: the most it may hold, decompressed.
+  /// - Throws: `DatasetError.impossible` beyond the limit.
+  package static func read(_ path: String, limit: Int, remedy: String) throws(DatasetError) -> [UInt8] {
+    var file = try InputFile(path: path)
+    let bytes = try file.read(upTo: min(limit + 1, max(file.capacity, 1)))
+    guard bytes.count <= limit else {
+      throw .impossible("\(path) holds more than the \(limit) bytes that such a file may have. \(remedy)")
+    }
+    try file.finish()
+    return bytes
   }
 
   /// Checks that nothing follows what was read, and the checksum of gzip, which comes last.
@@ -83,70 +125,91 @@ struct InputFile: ~Copyable {
   }
 
   /// The next `count` bytes, or as many as are left.
-  private mutating func read(upTo count: Int) throws(DatasetError) -> [UInt8] {
+  mutating func read(upTo count: Int) throws(DatasetError) -> [UInt8] {
+    guard let stream = gzip.take() else {
+      let bytes = try readFile(upTo: count)
+      position += bytes.count
+      return bytes
+    }
+    var decompressing = stream
     var bytes = [UInt8](repeating: 0, count: count)
-    // gzread counts in Int32.
-    let most = 1 << 30
-    var filled = 0
-    while filled < count {
-      let wanted = min(count - filled, most)
-      let got = bytes.withUnsafeMutableBytes { buffer in
-        Int(gzread(file, buffer.baseAddress.map { $0 + filled }, UInt32(wanted)))
+    let filled: Int
+    do throws(DatasetError) {
+      filled = try bytes.withUnsafeMutableBufferPointer { buffer throws(DatasetError) in
+        try decompressing.fill(
+          buffer, read: { count throws(DatasetError) in try readFile(upTo: count) }, damaged: { damaged($0.reason) })
       }
-      filled += max(got, 0)
-      if got < wanted { break }
+    } catch {
+      gzip = consume decompressing
+      throw error
     }
+    gzip = consume decompressing
     position += filled
-    if filled < count {
-      try checkStream()
-      bytes.removeLast(count - filled)
-    }
+    guard position <= limit else { throw expandsTooFar }
+    bytes.removeLast(count - filled)
     return bytes
   }
 
-  /// Tells the end of the file from a stream that broke off.
-  private func checkStream() throws(DatasetError) {
-    var code: Int32 = 0
-    let message = gzerror(file, &code).map { String(cString: $0) } ?? ""
-    switch code {
-    case Z_OK, Z_STREAM_END: return
-    case Z_BUF_ERROR: throw damaged("the gzip stream is truncated")
-    case Z_ERRNO:
-      throw .missing(
-        path: path, reason: "can't be read: \(String(cString: strerror(errno)))", remedy: "Check the disk.")
-    default: throw damaged("the gzip stream is corrupt (\(message))")
+  /// The next `count` bytes as they are in the file, or as many as are left.
+  private func readFile(upTo count: Int) throws(DatasetError) -> [UInt8] {
+    var bytes = [UInt8](repeating: 0, count: count)
+    var filled = 0
+    while filled < count {
+      let got = bytes.withUnsafeMutableBytes { buffer in
+        let rest = UnsafeMutableRawBufferPointer(rebasing: buffer[filled...])
+        return Foundation.read(descriptor, rest.baseAddress, rest.count)
+      }
+      if got == 0 { break }
+      if got > 0 { filled += got } else if errno != EINTR { throw Self.unreadable(path) }
     }
+    bytes.removeLast(count - filled)
+    return bytes
   }
 
-  private func damaged(_ reason: String, remedy: String = Self.remedy) -> DatasetError {
-    .damaged(path: path, place: .byte(position), reason: reason, remedy: remedy)
+  private static func unreadable(_ path: String) -> DatasetError {
+    .missing(path: path, reason: "can't be read: \(String(cString: strerror(errno)))", remedy: "Check the disk.")
+  }
+
+  private var expandsTooFar: DatasetError {
+    .impossible(
+      """
+      \(path) expands to more than \(limit) bytes: a gzip file may expand to \(Self.freeExpansion >> 20) MiB, or to \
+      \(Self.highestRatio) times its size; if it is to be trusted, decompress it with gunzip and name what that gives
+      """)
+  }
+
+  private func damaged(_ reason: String) -> DatasetError {
+    .damaged(path: path, place: .byte(position), reason: reason, remedy: Self.remedy)
   }
 
   private static let remedy = "Fetch or make the file again."
 }
 
-/// Decompresses one gzip member that holds exactly `count` bytes.
-func decompressed(_ gzip: [UInt8], count: Int) throws(DatasetError) -> [UInt8] {
-  var bytes = [UInt8](repeating: 0, count: count)
-  var source = gzip
-  var stream = z_stream()
-  // 15: the largest window; 16 more: a gzip header and checksum are expected.
-  var status = inflateInit2_(&stream, 15 + 16, ZLIB_VERSION, Int32(MemoryLayout<z_stream>.size))
-  if status == Z_OK {
-    source.withUnsafeMutableBufferPointer { input in
-      bytes.withUnsafeMutableBufferPointer { output in
-        stream.next_in = input.baseAddress
-        stream.avail_in = UInt32(input.count)
-        stream.next_out = output.baseAddress
-        stream.avail_out = UInt32(output.count)
-        status = inflate(&stream, Z_FINISH)
-      }
-    }
-    inflateEnd(&stream)
+/// A file's bytes, one after the other, without holding them all.
+struct ByteStream: ~Copyable {
+  private(set) var file: InputFile
+  private var chunk: [UInt8] = []
+  private var place = 0
+
+  private static let chunkSize = 1 << 18
+
+  init(path: String) throws(DatasetError) { file = try InputFile(path: path) }
+
+  /// The next byte, which stays the next; nil at the end.
+  @inline(__always)
+  mutating func peek() throws(DatasetError) -> UInt8? {
+    if place < chunk.count { return chunk[place] }
+    chunk = try file.read(upTo: Self.chunkSize)
+    place = 0
+    return chunk.first
   }
-  guard status == Z_STREAM_END, stream.avail_out == 0 else {
-    throw .damaged(
-      path: "built-in data", reason: "does not decompress (zlib status \(status))", remedy: "Build the package again.")
+
+  /// Moves on behind the byte last peeked at.
+  @inline(__always)
+  mutating func advance() { place += 1 }
+
+  /// Moves on behind `bytes` if they come next. It is asked at the file's beginning.
+  mutating func skip(prefix bytes: [UInt8]) throws(DatasetError) {
+    if try peek() != nil, chunk.starts(with: bytes) { place += bytes.count }
   }
-  return bytes
 }

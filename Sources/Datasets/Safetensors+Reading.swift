@@ -1,5 +1,3 @@
-import Foundation
-
 extension Safetensors {
   /// The tensors of a file in the order of their bytes, elements of type F32, F64, F16, BF16 or I64 as floats. Metadata is
   /// passed over.
@@ -14,9 +12,13 @@ extension Safetensors {
         path: path, place: .byte(0), reason: "a header of \(headerLength) bytes is longer than the format allows",
         remedy: "Check that it is a safetensors file.")
     }
-    let header = try file.read(Int(headerLength), for: "the header")
+    let entries = try entries(header: file.read(Int(headerLength), for: "the header"), path: path)
+    // Before memory is taken for any: all must be there, and all must fit.
+    try file.require(entries.last?.bytes.upperBound ?? 0, for: "the tensors")
+    let (bytes, overflow) = entries.reduce(0) { $0 + $1.count }.multipliedReportingOverflow(by: MemoryLayout<Float>.stride)
+    try file.requireMemory(overflow ? .max : bytes, for: "its tensors")
     var tensors: [NamedTensor] = []
-    for entry in try entries(header: header, path: path) {
+    for entry in entries {
       let values = try readValues(of: entry, from: &file)
       tensors.append(NamedTensor(name: entry.name, shape: entry.shape, values: values))
     }
@@ -36,13 +38,11 @@ extension Safetensors {
 
   /// The tensors that a header describes, in the order of their bytes.
   private static func entries(header: [UInt8], path: String) throws(DatasetError) -> [Entry] {
-    let fields: Header
+    let fields: SafetensorsHeader
     do {
-      fields = try JSONDecoder().decode(Header.self, from: Data(header))
+      fields = try SafetensorsHeader(header)
     } catch {
-      throw .damaged(
-        path: path, place: .byte(8), reason: "the header is not as it should be: \(explanation(of: error))",
-        remedy: "Make the file again.")
+      throw .damaged(path: path, place: .byte(8 + error.offset), reason: error.reason, remedy: "Make the file again.")
     }
     var entries: [Entry] = []
     for (name, fields) in fields.tensors { entries.append(try entry(name: name, fields, path: path)) }
@@ -64,21 +64,21 @@ extension Safetensors {
     return entries
   }
 
-  private static func entry(name: String, _ fields: Header.Fields, path: String) throws(DatasetError) -> Entry {
+  private static func entry(name: String, _ fields: SafetensorsHeader.Fields, path: String) throws(DatasetError) -> Entry {
     func damaged(_ reason: String, remedy: String = "Make the file again.") -> DatasetError {
       .damaged(path: path, place: .tensor(name), reason: reason, remedy: remedy)
     }
-    guard let type = ElementType(rawValue: fields.dtype) else {
+    guard let type = ElementType(rawValue: fields.type) else {
       let known = ElementType.allCases.map(\.rawValue).joined(separator: ", ")
-      throw damaged("has elements of type \(fields.dtype)", remedy: "Convert it to one of \(known).")
+      throw damaged("has elements of type \(excerpt(fields.type))", remedy: "Convert it to one of \(known).")
     }
     guard let count = fields.shape.product, let size = [count, type.size].product else {
       throw damaged("has the impossible shape \(fields.shape)")
     }
-    let offsets = fields.dataOffsets
+    let offsets = fields.offsets
     guard offsets.count == 2, offsets[0] >= 0, offsets[0] <= offsets[1], offsets[1] - offsets[0] == size else {
       throw damaged(
-        "\(count) elements of \(fields.dtype) are \(size) bytes, which the offsets \(offsets) do not enclose")
+        "\(count) elements of \(fields.type) are \(size) bytes, which the offsets \(offsets) do not enclose")
     }
     return Entry(name: name, type: type, shape: fields.shape, count: count, bytes: offsets[0]..<offsets[1])
   }
@@ -106,52 +106,5 @@ extension Safetensors {
       }
     }
     return values
-  }
-
-  private static func explanation(of error: any Error) -> String {
-    guard let error = error as? DecodingError else { return error.localizedDescription }
-    let context: DecodingError.Context
-    switch error {
-    case .typeMismatch(_, let found), .valueNotFound(_, let found), .keyNotFound(_, let found),
-      .dataCorrupted(let found):
-      context = found
-    @unknown default: return error.localizedDescription
-    }
-    let keys = context.codingPath.map(\.stringValue).joined(separator: ".")
-    return keys.isEmpty ? context.debugDescription : "\(keys): \(context.debugDescription)"
-  }
-}
-
-/// The JSON of a header, its values not yet checked.
-private struct Header: Decodable {
-  struct Fields: Decodable {
-    let dtype: String
-    let shape: [Int]
-    let dataOffsets: [Int]
-
-    enum CodingKeys: String, CodingKey {
-      case dtype, shape
-      case dataOffsets = "data_offsets"
-    }
-  }
-
-  private struct Key: CodingKey {
-    let stringValue: String
-    var intValue: Int? { nil }
-    init(stringValue: String) { self.stringValue = stringValue }
-    init?(intValue: Int) { nil }
-  }
-
-  var tensors: [String: Fields] = [:]
-
-  init(from decoder: any Decoder) throws {
-    let container = try decoder.container(keyedBy: Key.self)
-    for key in container.allKeys {
-      if key.stringValue == Safetensors.metadataKey {
-        _ = try container.decode([String: String].self, forKey: key)
-      } else {
-        tensors[key.stringValue] = try container.decode(Fields.self, forKey: key)
-      }
-    }
   }
 }

@@ -1,16 +1,15 @@
-import Synchronization
 import Tensors
 
 /// The average of the states along a path by a rule, as far as the path has been followed.
 final class RunningAverage: Sendable {
   let state: StoredState
   private let rule: AverageRule
-  private let steps: Mutex<AverageSteps>
+  private let steps: Lock<AverageSteps>
 
   init(_ rule: AverageRule, count: Int) throws {
     state = try StoredState(count: count)
     self.rule = rule
-    steps = Mutex(AverageSteps(rule))
+    steps = Lock(AverageSteps(rule))
   }
 
   /// Takes in the next state of the path. The first begins the average anew.

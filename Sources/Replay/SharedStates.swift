@@ -1,17 +1,16 @@
-import Synchronization
 import Tensors
 
 /// A training state that several lanes may read: an initial state or a slot.
 public final class StoredState: Sendable {
-  private let state: Mutex<TrainingState>
+  private let state: Lock<TrainingState>
 
   /// A state of `count` zeros.
   public init(count: Int) throws {
-    state = Mutex(TrainingState(values: try StateBuffer(count: count)))
+    state = Lock(TrainingState(values: try StateBuffer(count: count)))
   }
 
   public init(_ state: consuming TrainingState) {
-    self.state = Mutex(state)
+    self.state = Lock(state)
   }
 
   public func read<Value: Sendable, E: Error>(

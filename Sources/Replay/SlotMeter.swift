@@ -1,4 +1,4 @@
-import Synchronization
+import Tensors
 
 /// Counts what goes through slots, and the bytes they hold at most at once.
 public final class SlotMeter: SlotStorage {
@@ -14,7 +14,7 @@ public final class SlotMeter: SlotStorage {
 
   private let slots: any SlotStorage
   private let size: @Sendable (Int) throws -> Int
-  private let counted = Mutex(Use())
+  private let counted = Lock(Use())
 
   public var use: Use { counted.withLock { $0 } }
 

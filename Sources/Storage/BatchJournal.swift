@@ -1,4 +1,4 @@
-import Synchronization
+import Tensors
 
 /// The file `batches.zst` of a run folder: which examples each batch held, so that any batch can be had again after
 /// whatever chose it is gone. This reads it; `BatchJournalWriter` writes it.
@@ -23,7 +23,7 @@ public final class BatchJournal: Sendable {
 
   private let file: PositionedFile
   private let index: BatchJournalIndex
-  private let frames: Mutex<FrameCache>
+  private let frames: Lock<FrameCache>
 
   /// Where the journal is.
   public var path: String { file.path }
@@ -42,7 +42,7 @@ public final class BatchJournal: Sendable {
     index = try BatchJournalIndex(reading: file)
     header = index.header
     recovery = index.recovery
-    frames = Mutex(FrameCache(decompressor: try ZstdDecompressor(for: file)))
+    frames = Lock(FrameCache(decompressor: try ZstdDecompressor(for: file)))
   }
 
   /// Overwrites `indices`, of length `batchSize`, with the examples of batch `batch`, counted from 1. Lanes can share

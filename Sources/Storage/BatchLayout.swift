@@ -27,9 +27,9 @@ package struct BatchLayout: Sendable, Equatable {
   static let headerSize = 16
   private static let frameSize = 32 << 10
 
-  /// Nil where there are no such batches, or none that can be stored: an index has at most 32 bits, a batch 1 GiB.
+  /// Nil where there are no such batches, or none that can be stored: an index has at most 32 bits, a batch 2²⁴ of them.
   package init?(exampleCount: Int, batchSize: Int) {
-    guard exampleCount > 0, exampleCount <= 1 << 32, batchSize > 0, batchSize <= 1 << 28 else { return nil }
+    guard exampleCount > 0, exampleCount <= 1 << 32, batchSize > 0, batchSize <= 1 << 24 else { return nil }
     self.exampleCount = exampleCount
     self.batchSize = batchSize
     indexBits = Int.bitWidth - (exampleCount - 1).leadingZeroBitCount

@@ -1,4 +1,4 @@
-import Synchronization
+import Tensors
 
 /// Why a piece of a file could not be encoded or decoded. Whoever knows the file's name adds it.
 enum CodecError: Error {
@@ -19,7 +19,7 @@ enum CodecError: Error {
 
 /// The error of the first frame that failed, whichever thread came first.
 final class FirstFailure: Sendable {
-  private let first = Mutex<(frame: Int, error: CodecError)?>(nil)
+  private let first = Lock<(frame: Int, error: CodecError)?>(nil)
 
   /// - Parameter frame: the frame that `body` is at.
   func record(frame: @autoclosure () -> Int, _ body: () throws(CodecError) -> Void) {

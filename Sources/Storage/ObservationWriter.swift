@@ -1,5 +1,5 @@
 import GRDB
-import Synchronization
+import Tensors
 
 /// Commits observations as lanes make them, off the lanes' threads: those that arrive while one commit is under way
 /// go into the next one together.
@@ -11,7 +11,7 @@ public final class ObservationWriter: Sendable {
   }
 
   private let database: RunDatabase
-  private let state = Mutex(State())
+  private let state = Lock(State())
   private let didCommit: @Sendable ([Observation]) -> Void
 
   /// - Parameter didCommit: told of observations once they are on disk.

@@ -1,6 +1,5 @@
 import CKernels
 import Replay
-import Synchronization
 import Tensors
 
 /// Slots in memory that round the first floats of a state, parameters and buffers, to 16 bits, and keep the others,
@@ -13,9 +12,9 @@ public struct PackedSlots: SlotStorage {
   }
 
   private final class PackedSlot: Sendable {
-    let contents: Mutex<Contents>
+    let contents: Lock<Contents>
 
-    init(count: Int) throws { contents = Mutex(Contents(values: try FloatBuffer(count: count))) }
+    init(count: Int) throws { contents = Lock(Contents(values: try FloatBuffer(count: count))) }
   }
 
   private let slots: [PackedSlot]

@@ -1,5 +1,4 @@
 import Replay
-import Synchronization
 import Tensors
 
 /// The checkpoints of a run: files that are on disk before the database names them, and thinned out where a budget says
@@ -17,7 +16,7 @@ public final class RunCheckpoints: CheckpointStore {
   /// What the files' labels call the run.
   private let identity: String
   /// Held while files come and go, so that the budget is kept whatever the number of lanes.
-  private let retention: Mutex<CheckpointRetention>
+  private let retention: Lock<CheckpointRetention>
 
   public struct Settings: Sendable {
     /// Bytes all checkpoints may take; nil for any number.
@@ -56,7 +55,7 @@ public final class RunCheckpoints: CheckpointStore {
     identity = try database.record().identity
     var retained = CheckpointRetention(try database.checkpoints())
     for record in needed { retained.pin(record) }
-    retention = Mutex(retained)
+    retention = Lock(retained)
     try folder.makeCheckpointFolder()
   }
 

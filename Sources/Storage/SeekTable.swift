@@ -1,3 +1,5 @@
+import Tensors
+
 /// Where the frames of a file in zstd's seekable format lie: its seek table, the skippable frame at its end.
 ///
 /// The format (version 0.1.0; `contrib/seekable_format/zstd_seekable_compression_format.md` in zstd's sources) is that
@@ -112,6 +114,9 @@ extension SeekTable {
     let size = 8 + Self.entrySize * count + Self.footerSize
     guard size <= fileSize else {
       throw .damaged(path: path, reason: "its seek table counts more frames than it has place for")
+    }
+    guard count <= Self.maximumFrameCount, SystemMemory.has(size + count * MemoryLayout<Frame>.stride) else {
+      throw .failed(path: path, reason: "its seek table of \(count) frames does not fit the memory there is")
     }
     let bytes = try file.read(upTo: size, at: fileSize - size)
     guard bytes.count == size, bytes.littleEndian(at: 0) as UInt32 == Self.skippableMagic,

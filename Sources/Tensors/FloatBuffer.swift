@@ -19,7 +19,8 @@ public struct FloatBuffer: ~Copyable, @unchecked Sendable {
   /// - Throws: `TensorError.outOfMemory` when the system has no `4 · count` bytes to give.
   public init(count: Int) throws(TensorError) {
     precondition(count >= 0, "a buffer has no negative length")
-    let bytes = max(count, 1) * MemoryLayout<Float>.stride
+    let (bytes, overflow) = max(count, 1).multipliedReportingOverflow(by: MemoryLayout<Float>.stride)
+    guard !overflow, SystemMemory.has(bytes) else { throw .outOfMemory(bytes: overflow ? .max : bytes) }
     var raw: UnsafeMutableRawPointer?
     guard posix_memalign(&raw, Self.alignment * MemoryLayout<Float>.stride, bytes) == 0, let raw else {
       throw .outOfMemory(bytes: bytes)

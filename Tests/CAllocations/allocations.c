@@ -6,7 +6,14 @@ static _Thread_local long count;
 
 long ca_allocations(void) { return count; }
 
-#if defined(__GLIBC__) || defined(__linux__)
+// Sanitizers bring their own allocator.
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define CA_SANITIZED 1
+#endif
+#endif
+
+#if (defined(__GLIBC__) || defined(__linux__)) && !defined(CA_SANITIZED)
 #include <errno.h>
 
 // A program's own functions come before those of the C library, which are still there under other names.

@@ -1,6 +1,5 @@
 import Foundation
 import Replay
-import Synchronization
 import Tensors
 import TestSupport
 import Testing
@@ -16,7 +15,7 @@ private struct UnitMap: UpdateMap {
 
 /// Keeps the floats of the averages it sees, by rule.
 private final class WeightRecorder: IterateObserver {
-  let weights = Mutex<[Int: [Float]]>([:])
+  let weights = Lock<[Int: [Float]]>([:])
 
   func observe(_ iterates: [Iterate], replica: Int, state: borrowing TrainingState, workspace: inout Void) {}
 

@@ -1,5 +1,4 @@
 import Replay
-import Synchronization
 import Tensors
 import Testing
 
@@ -23,7 +22,7 @@ private final class DigestRecorder: IterateObserver {
     let order: Int
     let n: Int
   }
-  let digests = Mutex<[Key: Digest]>([:])
+  let digests = Lock<[Key: Digest]>([:])
   let failing: Int?
 
   init(failing: Int? = nil) { self.failing = failing }

@@ -1,5 +1,5 @@
 import Replay
-import Synchronization
+import Tensors
 
 /// Disk slots in memory, which are emptied when released.
 final class FakeDisk: SlotStorage {
@@ -9,7 +9,7 @@ final class FakeDisk: SlotStorage {
     var writes = 0
     var reads = 0
   }
-  private let contents = Mutex(Contents())
+  private let contents = Lock(Contents())
   private let writesUntilFull: Int
   var writes: Int { contents.withLock { $0.writes } }
   var reads: Int { contents.withLock { $0.reads } }

@@ -1,0 +1,57 @@
+import Foundation
+
+/// The memory there is to take. What is about to allocate asks here first, since the system says yes to more than it has,
+/// and ends the process later.
+public enum SystemMemory {
+  /// Bytes that the process could take now: what the system could give without taking any from other processes, the
+  /// room left in its control group, and that below its limit of address space (`ulimit -v`). Nil where nothing tells.
+  public static var availableBytes: Int? {
+    #if os(Linux)
+      [systemBytes, groupBytes, addressSpaceBytes].compactMap(\.self).min()
+    #else
+      nil
+    #endif
+  }
+
+  /// Whether so many more bytes could be taken. Small amounts are granted unasked: asking takes longer than they do.
+  public static func has(_ bytes: Int) -> Bool {
+    guard bytes >= 32 << 20, let available = availableBytes else { return true }
+    return bytes <= available
+  }
+
+  /// How much is free, for messages: `, and 512 MiB are free`; empty where nothing tells.
+  public static var note: String { availableBytes.map { ", and \(max(0, $0) >> 20) MiB are free" } ?? "" }
+
+  #if os(Linux)
+    private static var systemBytes: Int? { field("MemAvailable:", of: "/proc/meminfo") }
+
+    private static var addressSpaceBytes: Int? {
+      var limit = rlimit()
+      guard getrlimit(__rlimit_resource_t(RLIMIT_AS.rawValue), &limit) == 0,
+        let most = Int(exactly: limit.rlim_cur), let used = field("VmSize:", of: "/proc/self/status")
+      else { return nil }
+      return max(0, most - used)
+    }
+
+    /// Of control groups in their second version; the page cache it counts is given back when memory is asked for.
+    private static var groupBytes: Int? {
+      let folder = "/sys/fs/cgroup"
+      guard let most = number("\(folder)/memory.max"), let used = number("\(folder)/memory.current") else { return nil }
+      let cached = lines("\(folder)/memory.stat").first { $0.hasPrefix("inactive_file ") }
+        .flatMap { $0.split(separator: " ").last }.flatMap { Int($0) } ?? 0
+      return max(0, most - used + cached)
+    }
+
+    /// A line of a file that counts in KiB, in bytes.
+    private static func field(_ name: String, of path: String) -> Int? {
+      let fields = lines(path).first { $0.hasPrefix(name) }?.split(separator: " ")
+      return fields?.dropFirst().first.flatMap { Int($0) }.map { $0 * 1024 }
+    }
+
+    private static func number(_ path: String) -> Int? { lines(path).first.flatMap { Int($0) } }
+
+    private static func lines(_ path: String) -> [Substring] {
+      ((try? String(contentsOfFile: path, encoding: .utf8)) ?? "").split(separator: "\n")
+    }
+  #endif
+}

@@ -1,0 +1,101 @@
+import Backtrail
+import Datasets
+import Foundation
+import Replay
+import Storage
+import Tensors
+
+/// What reads bytes from strangers, each as one function of the bytes. The fuzzer calls it with bytes it makes up, and a
+/// test with those in `Fuzz/Corpus`: whatever they are, the answer is a value or an error.
+public enum HostileInput: String, CaseIterable, Sendable {
+  /// A checkpoint, as it is and with its checksums put right, so that what lies behind them is reached.
+  case checkpoint
+  /// A journal of batches, as it is.
+  case journal
+  /// A journal's frames before compression: a line of JSON, then for each frame two bytes with its length and its content.
+  case journalFrames
+  case safetensors
+  case csv
+  case mnist
+  case cifar
+  case text
+  /// The batches of `--sampler file:PATH`.
+  case batches
+  /// The sequences of `--order file:PATH`.
+  case order
+  case settings
+
+  /// - Throws: what the reader throws.
+  public func read(_ bytes: [UInt8]) throws {
+    let folder = try Scratch.folder(rawValue)
+    let path = "\(folder)/input"
+    func write(_ bytes: [UInt8], to path: String) throws { try Data(bytes).write(to: URL(fileURLWithPath: path)) }
+    try write(bytes, to: path)
+    switch self {
+    case .checkpoint:
+      try? Self.readCheckpoint(path)
+      try write(sealed(checkpoint: bytes), to: path)
+      try Self.readCheckpoint(path)
+    case .journal:
+      try Self.readJournal(path)
+    case .journalFrames:
+      try write(seekable(frames: bytes), to: path)
+      try Self.readJournal(path)
+    case .safetensors:
+      _ = try Safetensors.read(path: path)
+    case .csv:
+      _ = try Dataset.load("csv:\(path)")
+    case .mnist:
+      let images = "\(folder)/train-images-idx3-ubyte"
+      try write(bytes, to: images)
+      for (name, content) in [
+        ("train-labels-idx1-ubyte", [0, 0, 8, 1, 0, 0, 0, 1, 7]), ("t10k-labels-idx1-ubyte", [0, 0, 8, 1, 0, 0, 0, 1, 7]),
+        ("t10k-images-idx3-ubyte", [0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 9]),
+      ] as [(String, [UInt8])] { try write(content, to: "\(folder)/\(name)") }
+      _ = try Dataset.load("mnist:\(folder)")
+    case .cifar:
+      try write(bytes, to: "\(folder)/data_batch_1.bin")
+      try write([UInt8](repeating: 1, count: 3073), to: "\(folder)/test_batch.bin")
+      _ = try Dataset.load("cifar10:\(folder)")
+    case .text:
+      _ = try Dataset.load("text:\(path)", context: 2)
+    case .batches:
+      _ = try ImportedBatches.read(path: path)
+    case .order:
+      let order = try CompositionOrder(reading: "file:\(path)")
+      for n in 1...max(1, min(order.lastIterate ?? 1, 20)) {
+        let sequence = order.sequence(n)
+        if sequence.count > 0 { _ = (sequence[0], sequence[sequence.count - 1], sequence.prefix(sequence.count / 2).count) }
+      }
+    case .settings:
+      _ = try RunConfiguration(RunSettings(configurationFile: path))
+    }
+  }
+
+  private static func readCheckpoint(_ path: String) throws {
+    let header = try CheckpointFile.readHeader(path)
+    try CheckpointFile.verify(path)
+    var state = try StateBuffer(count: header.stateCount)
+    try CheckpointFile.read(path, into: &state)
+  }
+
+  private static func readJournal(_ path: String) throws {
+    let journal = try BatchJournal.open(path)
+    try journal.verify()
+    var indices = [Int](repeating: 0, count: journal.header.batchSize)
+    for batch in [1, journal.batchCount] { try journal.fill(&indices, batch: batch) }
+  }
+}
+
+/// Folders for input files, one for each kind, which the process leaves behind in the system's temporary folder.
+private enum Scratch {
+  private static let root =
+    (FileManager.default.fileExists(atPath: "/dev/shm") ? "/dev/shm" : NSTemporaryDirectory())
+    + "/backtrail-hostile-\(ProcessInfo.processInfo.processIdentifier)"
+
+  static func folder(_ name: String) throws -> String {
+    let folder = "\(root)/\(name)"
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    return folder
+  }
+}
