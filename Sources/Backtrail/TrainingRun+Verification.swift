@@ -1,7 +1,6 @@
 import Foundation
 import Replay
 import Storage
-import Synchronization
 import Tensors
 
 extension TrainingRun {
@@ -168,7 +167,7 @@ private struct RunVerification {
       compare(record, average: nil, state.read { $0.digest })
       return
     }
-    let found = Mutex<[(average: Int?, digest: Digest)]>([])
+    let found = Lock<[(average: Int?, digest: Digest)]>([])
     report.gradientEvaluations += try await followAverages(to: record.position, seed: record.seed, besides: record) {
       average, state, _ in
       let digest = state.digest
@@ -217,7 +216,7 @@ private struct RunVerification {
     let result: (digest: Digest, loss: Double, accuracy: Double)
     let evaluations: Int
     if let average = run.averageNames.firstIndex(of: observation.series) {
-      let found = Mutex<(digest: Digest, loss: Double, accuracy: Double)?>(nil)
+      let found = Lock<(digest: Digest, loss: Double, accuracy: Double)?>(nil)
       evaluations = try await followAverages(to: observation.n, seed: observation.seed, besides: nil) { index, state, workspace in
         guard index == average else { return }
         let (loss, accuracy) = map.evaluate(state.values, workspace: &workspace)

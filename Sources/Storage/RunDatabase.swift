@@ -1,6 +1,5 @@
 import Foundation
 import GRDB
-import Synchronization
 import Tensors
 
 /// `run.sqlite`: SQLite in WAL mode, synced at every commit, so that what a commit returned from survives a power cut.
@@ -16,7 +15,7 @@ public final class RunDatabase: Sendable {
   let path: String
   let queue: DatabaseQueue
   /// Nil until the run's configuration, which says them, has been read.
-  private let bounds = Mutex<RowBounds?>(nil)
+  private let bounds = Lock<RowBounds?>(nil)
 
   /// Makes the database of a new run. It appears under its name when all of it is on disk: a run killed before was
   /// never made.
