@@ -55,6 +55,6 @@ struct AverageCommand: AsyncParsableCommand {
     defer { reporter?.stop() }
     let averages = try await run.averages(asked, n: n, seeds: seeds, isExact: exact, progress: progress)
     reporter?.stop()
-    if json { try printJSON(averages) } else { print(averagesTable(averages, seeds: seeds.count)) }
+    if json { try printJSON(averages) } else { try printResult(averagesTable(averages, seeds: seeds.count)) }
   }
 }

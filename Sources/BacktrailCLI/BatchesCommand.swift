@@ -27,8 +27,14 @@ struct BatchesCommand: ParsableCommand {
     let run = try TrainingRun.open(runFolder, allowNumericsChange: true)
     let seed = seedOption.seed(of: run)
     let last = to ?? run.experiment.configuration.steps
-    for batch in stride(from: from, through: last, by: 1) {
-      print(try run.batch(batch, seed: seed).map(String.init).joined(separator: " "))
+    var lines = ""
+    for batch in from...last {
+      lines += try run.batch(batch, seed: seed).map(String.init).joined(separator: " ") + "\n"
+      guard lines.utf8.count > 1 << 16 else { continue }
+      try Task.checkCancellation()
+      try StandardOutput.write(lines)
+      lines = ""
     }
+    try StandardOutput.write(lines)
   }
 }

@@ -35,7 +35,7 @@ struct ExportCommand: AsyncParsableCommand {
     if json {
       try printJSON(IterateDocument(replayed, order: order, n: iterate, seed: seed))
     } else {
-      print("\(to): \(describe(replayed, order: order, n: iterate))")
+      try printResult("\(to): \(describe(replayed, order: order, n: iterate))")
     }
   }
 }

@@ -12,8 +12,13 @@ func grouped(_ number: Int) -> String {
   return (number < 0 ? "-" : "") + String(digits)
 }
 
+/// So many things: `1 lane`, `1,000 lanes`.
+func count(_ number: Int, _ thing: String) -> String { "\(grouped(number)) \(thing)\(number == 1 ? "" : "s")" }
+
 /// A time such as `0.45 s`, `12 s`, `3 min 20 s` or `2 h 5 min`.
 func duration(_ seconds: Double) -> String {
+  // Beyond what a whole number holds, and where it is none.
+  guard seconds < 1e15 else { return seconds.isNaN ? "unknown" : "for ever" }
   if seconds < 10 { return String(format: "%.2f s", seconds) }
   let whole = Int(seconds.rounded())
   if whole < 60 { return "\(whole) s" }
@@ -31,14 +36,6 @@ func size(_ bytes: Int) -> String {
     unit += 1
   }
   return unit == 0 ? "\(bytes) bytes" : String(format: "%.1f %@", value, units[unit])
-}
-
-/// Prints `value` as one JSON document.
-func printJSON(_ value: some Encodable) throws {
-  let encoder = JSONEncoder()
-  encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-  encoder.dateEncodingStrategy = .iso8601
-  print(String(decoding: try encoder.encode(value), as: UTF8.self))
 }
 
 func textTable(_ table: Table) -> String {

@@ -24,7 +24,7 @@ struct RunsCommand: AsyncParsableCommand {
       } else if runs.isEmpty {
         printToStandardError("no runs in \(folder); 'backtrail train' makes one")
       } else {
-        print(runsTable(runs))
+        try printResult(runsTable(runs))
       }
     }
   }
@@ -59,7 +59,7 @@ struct RunsCommand: AsyncParsableCommand {
         try await show(iterate, of: try CompositionOrder(reading: order))
       } else {
         let run = try StoredRun(stored.folder)
-        if json { try printJSON(run) } else { print(runDescription(run)) }
+        if json { try printJSON(run) } else { try printResult(runDescription(run)) }
       }
     }
 
@@ -70,8 +70,8 @@ struct RunsCommand: AsyncParsableCommand {
       if json {
         try printJSON(IterateDocument(iterate, order: order, n: n, seed: seed))
       } else {
-        print(describe(iterate, order: order, n: n))
-        print(String(format: "test loss %.6f, test accuracy %.4f", iterate.testLoss, iterate.testAccuracy))
+        try printResult(describe(iterate, order: order, n: n))
+        try printResult(String(format: "test loss %.6f, test accuracy %.4f", iterate.testLoss, iterate.testAccuracy))
       }
     }
   }

@@ -44,6 +44,6 @@ struct TextCommand: AsyncParsableCommand {
     let text = try await run.text(
       order: order, n: options.iterate, seed: seed, sampling: sampling, progress: progress)
     reporter.stop()
-    print(prompt + text)
+    try printResult(prompt + text)
   }
 }

@@ -24,9 +24,10 @@ struct TrainCommand: AsyncParsableCommand {
     let configuration = try options.configuration()
     let experiment = try Experiment(configuration, initial: try await InitialTensors.read(configuration.initial))
     let run = try TrainingRun.create(experiment, at: out ?? RunNames.new())
-    let result = try await stoppable { [json] in try await follow(run, isQuiet: json) }
-    if json { try printJSON(result) } else { print(summaryTable(result, configuration: run.experiment.configuration)) }
-    try chart.write { curveChart(result.observed, of: run.experiment.configuration) }
+    let result = try await follow(run, isQuiet: json)
+    try inTurn(
+      { if json { try printJSON(result) } else { try printResult(summaryTable(result, configuration: run.experiment.configuration)) } },
+      { try chart.write { curveChart(result.observed, of: run.experiment.configuration) } })
   }
 }
 
@@ -63,9 +64,10 @@ struct ResumeCommand: AsyncParsableCommand {
     try chart.check()
     let run = try TrainingRun.open(
       runFolder, steps: steps, lanes: lanes, memoryBudget: memoryBudget, allowNumericsChange: allowNumericsChange)
-    let result = try await stoppable { [json] in try await follow(run, isQuiet: json) }
-    if json { try printJSON(result) } else { print(summaryTable(result, configuration: run.experiment.configuration)) }
-    try chart.write { curveChart(result.observed, of: run.experiment.configuration) }
+    let result = try await follow(run, isQuiet: json)
+    try inTurn(
+      { if json { try printJSON(result) } else { try printResult(summaryTable(result, configuration: run.experiment.configuration)) } },
+      { try chart.write { curveChart(result.observed, of: run.experiment.configuration) } })
   }
 }
 
@@ -74,22 +76,28 @@ func follow(_ run: TrainingRun, isQuiet: Bool) async throws -> RunResult {
   let experiment = run.experiment
   let progress = ReplayProgress()
   let reporter = isQuiet ? nil : ProgressReporter(progress, observationCost: experiment.observationCost)
+  let storing = Storing()
+  stopWords = "\(RunError.interrupted(run: run.folder.path))"
   var listener = TrainingRun.Listener()
   listener.didNotice = { printToStandardError("backtrail: \($0)") }
   if !isQuiet {
     printToStandardError("\(run.folder.path): \(describe(experiment))")
     if let choice = experiment.memoryChoice { printToStandardError("memory budget: \(describe(choice))") }
     if let budget = experiment.configuration.costBudget { printToStandardError(describe(budget)) }
-    // Where schedules are automatic, plans follow as their curves become known; the first says enough.
-    let wasTold = Mutex(false)
-    listener.willFollow = { plan in
-      let observations = plan.observationCount + plan.averageObservationCount
-      guard wasTold.withLock({ told in defer { told = true }; return !told }) else { return }
-      printToStandardError(
-        "\(grouped(plan.gradientEvaluations)) gradient evaluations and \(grouped(observations)) observations ahead\(experiment.isAdaptive ? " at first" : "")")
-    }
   }
-  defer { reporter?.stop() }
+  // Where schedules are automatic, plans follow as their curves become known; the first says enough.
+  let wasTold = Mutex(isQuiet)
+  listener.willFollow = { plan in
+    storing.begin()
+    guard wasTold.withLock({ told in defer { told = true }; return !told }) else { return }
+    let observations = plan.observationCount + plan.averageObservationCount
+    printToStandardError(
+      "\(count(plan.gradientEvaluations, "gradient evaluation")) and \(count(observations, "observation")) ahead\(experiment.isAdaptive ? " at first" : "")")
+  }
+  defer {
+    storing.end()
+    reporter?.stop()
+  }
   return try await run.train(progress: progress, listener: listener)
 }
 
@@ -98,8 +106,7 @@ private func describe(_ experiment: Experiment) -> String {
   return """
     \(configuration.model) on \(experiment.dataset.name), batch \(experiment.batchSize), \(configuration.optimizer), \
     learning rate \(configuration.learningRate), \(grouped(configuration.steps)) steps\
-    \(configuration.seedCount > 1 ? ", \(configuration.seedCount) seeds" : ""), \
-    \(configuration.lanes) lane\(configuration.lanes == 1 ? "" : "s")
+    \(configuration.seedCount > 1 ? ", \(configuration.seedCount) seeds" : ""), \(count(configuration.lanes, "lane"))
     """
 }
 

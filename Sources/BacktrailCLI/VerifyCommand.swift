@@ -28,8 +28,8 @@ struct VerifyCommand: AsyncParsableCommand {
     if json {
       try printJSON(report)
     } else {
-      for repair in report.repaired { print("repaired \(repair)") }
-      print(
+      for repair in report.repaired { try printResult("repaired \(repair)") }
+      try printResult(
         """
         \(stored.folder): \(grouped(report.checkpoints)) checkpoints read, \(grouped(report.replays)) segments replayed with \
         \(grouped(report.gradientEvaluations)) gradient evaluations, \(report.damaged.count) damaged, \
