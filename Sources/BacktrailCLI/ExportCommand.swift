@@ -19,7 +19,7 @@ struct ExportCommand: AsyncParsableCommand {
   var json = false
 
   func run() async throws {
-    let (run, order, seed) = try options.open()
+    let (run, order, seed) = try options.open(isQuiet: json)
     let iterate = options.iterate
     let progress = ReplayProgress()
     let reporter = json ? nil : ProgressReporter(progress)

@@ -13,7 +13,9 @@ func grouped(_ number: Int) -> String {
 }
 
 /// So many things: `1 lane`, `1,000 lanes`.
-func count(_ number: Int, _ thing: String) -> String { "\(grouped(number)) \(thing)\(number == 1 ? "" : "s")" }
+func count(_ number: Int, _ thing: String, _ things: String? = nil) -> String {
+  "\(grouped(number)) \(number == 1 ? thing : things ?? thing + "s")"
+}
 
 /// A time such as `0.45 s`, `12 s`, `3 min 20 s` or `2 h 5 min`.
 func duration(_ seconds: Double) -> String {

@@ -30,6 +30,8 @@ struct RewindCommand: AsyncParsableCommand {
 
   @OptionGroup var seedOption: SeedOption
 
+  @OptionGroup var cost: CostOptions
+
   @Flag(help: "Print one JSON document.")
   var json = false
 
@@ -62,18 +64,24 @@ struct RewindCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
-    let order = try CompositionOrder(reading: order)
     let run = try stored.open()
+    let order = try run.order(order)
     for path in [csv, chart.chart].compactMap({ $0 }) { try checkFolder(of: path) }
     if slotOptions.sweep { try await sweep(run, order) } else { try await rewind(run, order) }
   }
 
   private func rewind(_ run: TrainingRun, _ order: CompositionOrder) async throws {
-    let (json, isDrawn, seed, slots) = (json, chart.chart != nil, seedOption.seed(of: run), slotOptions.ofOneRewind)
+    let (isDrawn, seed, slots, progress) = (chart.chart != nil, seedOption.seed(of: run), slotOptions.ofOneRewind, RewindProgress())
+    // A line a state is progress enough on a terminal.
+    let reporter = json || isatty(STDOUT_FILENO) == 1 ? nil : ProgressReporter(progress)
+    defer { reporter?.stop() }
     let (result, drawn) = try await untilStored {
       var isFirst = true
       var drawn: [RewoundState] = []
-      let result = try run.rewind(order: order, n: from, to: to, seed: seed, slots: slots) { state in
+      let result = try run.rewind(order: order, n: from, to: to, seed: seed, slots: slots, progress: progress) { updates in
+        try cost.allow(updates, for: from, of: order, in: run)
+        if !json { printToStandardError("\(count(updates, "update")) ahead") }
+      } visit: { state in
         if !json {
           if isFirst { try printResult("n\tbatch\ttraining loss\tdistance\tdigest") }
           isFirst = false
@@ -85,13 +93,14 @@ struct RewindCommand: AsyncParsableCommand {
       }
       return (result, drawn)
     }
+    reporter?.stop()
     try inTurn(
       { if json { try printJSON(result) } else { printToStandardError(rewindSummary(result)) } },
       { try chart.write { stateChart(drawn, of: result, chartY ?? .loss, run.experiment) } })
   }
 
   private func sweep(_ run: TrainingRun, _ order: CompositionOrder) async throws {
-    let (json, seed, request) = (json, seedOption.seed(of: run), slotOptions.ofSweep)
+    let (seed, request) = (seedOption.seed(of: run), slotOptions.ofSweep)
     let sweep = try await untilStored {
       var ahead = 0
       var done = 0
@@ -99,7 +108,8 @@ struct RewindCommand: AsyncParsableCommand {
         order: order, n: from, to: to, seed: seed, request: request,
         willMeasure: { rewinds, updates in
           ahead = rewinds
-          if !json { printToStandardError("\(grouped(rewinds)) rewinds with \(grouped(updates)) updates ahead") }
+          try cost.allow(updates, for: from, of: order, in: run)
+          if !json { printToStandardError("\(count(rewinds, "rewind")) with \(count(updates, "update")) ahead") }
         },
         didMeasure: { point in
           done += 1

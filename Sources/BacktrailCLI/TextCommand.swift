@@ -32,7 +32,7 @@ struct TextCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
-    let (run, order, seed) = try options.open()
+    let (run, order, seed) = try options.open(isQuiet: false)
     var sampling = TextSampling()
     sampling.prompt = prompt
     sampling.length = length
