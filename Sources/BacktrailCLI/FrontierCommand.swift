@@ -173,7 +173,7 @@ struct FrontierCommand: AsyncParsableCommand {
     settings.order = orders
     settings.evaluate = settings.evaluate ?? Frontier.schedule(steps: steps)
     let configuration = try RunConfiguration(settings)
-    let experiment = try Experiment(configuration, initial: try await InitialTensors.read(configuration.initial))
+    let experiment = try Experiment(configuration, initial: try await readInitialTensors(configuration.initial, isQuiet: json))
     try checkBaselines(experiment)
     let run = try TrainingRun.create(experiment, at: out ?? RunNames.new())
     _ = try await follow(run, isQuiet: json)

@@ -23,7 +23,7 @@ struct PlanCommand: AsyncParsableCommand {
 
   func run() async throws {
     let configuration = try options.configuration()
-    let experiment = try Experiment(configuration, initial: try await InitialTensors.read(configuration.initial))
+    let experiment = try Experiment(configuration, initial: try await readInitialTensors(configuration.initial, isQuiet: json))
     if instructions {
       try printInstructions(experiment.plan())
     } else {

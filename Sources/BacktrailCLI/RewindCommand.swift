@@ -72,8 +72,7 @@ struct RewindCommand: AsyncParsableCommand {
 
   private func rewind(_ run: TrainingRun, _ order: CompositionOrder) async throws {
     let (isDrawn, seed, slots, progress) = (chart.chart != nil, seedOption.seed(of: run), slotOptions.ofOneRewind, RewindProgress())
-    // A line a state is progress enough on a terminal.
-    let reporter = json || isatty(STDOUT_FILENO) == 1 ? nil : ProgressReporter(progress)
+    let reporter = json ? nil : ProgressReporter(progress)
     defer { reporter?.stop() }
     let (result, drawn) = try await untilStored {
       var isFirst = true
@@ -83,6 +82,8 @@ struct RewindCommand: AsyncParsableCommand {
         if !json { printToStandardError("\(count(updates, "update")) ahead") }
       } visit: { state in
         if !json {
+          // On a terminal a line a state is progress enough.
+          if isFirst, isatty(STDOUT_FILENO) == 1 { reporter?.stop() }
           if isFirst { try printResult("n\tbatch\ttraining loss\tdistance\tdigest") }
           isFirst = false
           try printResult(

@@ -1,7 +1,5 @@
 import ArgumentParser
 import Backtrail
-import Foundation
-import Replay
 
 /// A run whose iterates are computed again, for the commands that do.
 struct StoredRunOptions: ParsableArguments {
@@ -22,16 +20,4 @@ struct SeedOption: ParsableArguments {
   var seed: Int?
 
   func seed(of run: TrainingRun) -> Int { seed ?? run.experiment.configuration.seed }
-}
-
-extension TrainingRun {
-  /// Reads an order as a command is given it. One that the run has is the run's: of a file's order, what it held then.
-  func order(_ specification: String) throws -> CompositionOrder {
-    let prefix = "file:"
-    guard specification.hasPrefix(prefix) else { return try CompositionOrder(specification) }
-    // As runs keep paths.
-    let path = URL(fileURLWithPath: String(specification.dropFirst(prefix.count))).standardizedFileURL.path
-    let known = experiment.orders.first { $0.description == prefix + path }
-    return try known ?? CompositionOrder(reading: prefix + path)
-  }
 }

@@ -22,7 +22,7 @@ struct TrainCommand: AsyncParsableCommand {
   func run() async throws {
     try chart.check()
     let configuration = try options.configuration()
-    let experiment = try Experiment(configuration, initial: try await InitialTensors.read(configuration.initial))
+    let experiment = try Experiment(configuration, initial: try await readInitialTensors(configuration.initial, isQuiet: json))
     let run = try TrainingRun.create(experiment, at: out ?? RunNames.new())
     let result = try await follow(run, isQuiet: json)
     try inTurn(
@@ -104,7 +104,7 @@ func follow(_ run: TrainingRun, isQuiet: Bool) async throws -> RunResult {
 private func describe(_ experiment: Experiment) -> String {
   let configuration = experiment.configuration
   return """
-    \(configuration.model) on \(experiment.dataset.name), batch \(experiment.batchSize), \(configuration.optimizer), \
+    \(configuration.model) on \(experiment.dataset.name), a state of \(size(experiment.stateBytes)), batch \(experiment.batchSize), \(configuration.optimizer), \
     learning rate \(configuration.learningRate), \(grouped(configuration.steps)) steps\
     \(configuration.seedCount > 1 ? ", \(configuration.seedCount) seeds" : ""), \(count(configuration.lanes, "lane"))
     """
