@@ -32,6 +32,9 @@ struct ExportCommand: AsyncParsableCommand {
         "backtrail.digest": replayed.digest.description,
       ], to: to)
     reporter?.stop()
+    if !replayed.testLoss.isFinite {
+      printToStandardError("backtrail: the test loss of this iterate is not finite: the updates diverge")
+    }
     if json {
       try printJSON(IterateDocument(replayed, order: order, n: iterate, seed: seed))
     } else {

@@ -28,6 +28,11 @@ func duration(_ seconds: Double) -> String {
   return "\(grouped(whole / 3600)) h \(whole % 3600 / 60) min"
 }
 
+/// A number by a format of C's; `NaN` or `infinite` where it is not finite.
+func decimal(_ format: String, _ value: Double) -> String {
+  value.isFinite ? String(format: format, value) : value.isNaN ? "NaN" : value > 0 ? "infinite" : "-infinite"
+}
+
 /// Bytes such as `1.5 MiB`.
 func size(_ bytes: Int) -> String {
   let units = ["bytes", "KiB", "MiB", "GiB", "TiB"]

@@ -152,14 +152,14 @@ private struct NotFinite {
   static let why = "these numbers are null because they are NaN or infinite, which is what numbers become where updates diverge"
 
   private(set) var count = 0
-  /// The first of them, such as `points[2].skill is nan`.
+  /// The first of them, such as `points[2].skill is NaN`.
   private(set) var numbers: [String] = []
 
   mutating func add(_ number: Double, at path: [any CodingKey]) {
     count += 1
     guard numbers.count < 100 else { return }
     let text = path.map { key in key.intValue.map { "[\($0)]" } ?? ".\(key.stringValue)" }.joined()
-    numbers.append("\(text.hasPrefix(".") ? String(text.dropFirst()) : text) is \(number)")
+    numbers.append("\(text.hasPrefix(".") ? String(text.dropFirst()) : text) is \(number.isNaN ? "NaN" : number > 0 ? "infinite" : "infinite and negative")")
   }
 }
 

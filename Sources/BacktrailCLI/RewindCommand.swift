@@ -87,7 +87,7 @@ struct RewindCommand: AsyncParsableCommand {
           if isFirst { try printResult("n\tbatch\ttraining loss\tdistance\tdigest") }
           isFirst = false
           try printResult(
-            "\(state.n)\t\(state.batch)\t\(String(format: "%.6f\t%.6g", state.trainingLoss, state.distance))\t\(state.digest)")
+            "\(state.n)\t\(state.batch)\t\(decimal("%.6f", state.trainingLoss))\t\(decimal("%.6g", state.distance))\t\(state.digest)")
         }
         if isDrawn { drawn.append(state) }
         return json

@@ -77,8 +77,8 @@ struct RunsCommand: AsyncParsableCommand {
       if json {
         try printJSON(IterateDocument(iterate, order: order, n: n, seed: seed))
       } else {
-        let measured = String(format: "test loss %.6f, test accuracy %.4f", iterate.testLoss, iterate.testAccuracy)
-        try printResult(describe(iterate, order: order, n: n) + "\n" + measured)
+        let (loss, accuracy) = (decimal("%.6f", iterate.testLoss), decimal("%.4f", iterate.testAccuracy))
+        try printResult("\(describe(iterate, order: order, n: n))\ntest loss \(loss), test accuracy \(accuracy)")
       }
     }
   }

@@ -28,13 +28,14 @@ struct VerifyCommand: AsyncParsableCommand {
     if json {
       try printJSON(report)
     } else {
-      for repair in report.repaired { try printResult("repaired \(repair)") }
-      try printResult(
+      let lines = report.repaired.map { "repaired \($0)" } + [
         """
-        \(stored.folder): \(grouped(report.checkpoints)) checkpoints read, \(grouped(report.replays)) segments replayed with \
-        \(grouped(report.gradientEvaluations)) gradient evaluations, \(report.damaged.count) damaged, \
+        \(stored.folder): \(count(report.checkpoints, "checkpoint")) read, \(count(report.replays, "segment")) replayed with \
+        \(count(report.gradientEvaluations, "gradient evaluation")), \(report.damaged.count) damaged, \
         \(report.repaired.count) repaired
-        """)
+        """
+      ]
+      try printResult(lines.joined(separator: "\n"))
     }
     if !report.isClean { throw ExitCode(ExitStatus.badData.rawValue) }
   }
