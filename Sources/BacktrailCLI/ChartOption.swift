@@ -61,6 +61,8 @@ enum OutputError: Error, CustomStringConvertible {
   case lost(reason: String)
   /// Standard output is a pipe whose reader has gone, as `head` does once it has enough: nobody is there to be told.
   case readerGone
+  /// The folder of a run that is being trained.
+  case folderGone(String)
 
   var description: String {
     switch self {
@@ -72,6 +74,8 @@ enum OutputError: Error, CustomStringConvertible {
       "can't write to standard output: \(reason); what this command changed in its run is kept, its results are not shown"
     case .readerGone:
       "can't write to standard output: its reader has gone"
+    case .folderGone(let path):
+      "\(path) is gone: it was moved or removed while its run was trained. Where it was moved, 'backtrail resume' goes on there"
     }
   }
 }

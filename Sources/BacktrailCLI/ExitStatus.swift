@@ -73,7 +73,7 @@ enum ExitStatus: Int32 {
       self =
         switch error {
         case .cannotWrite: .cannotCreate
-        case .diskFull, .lost, .readerGone: .inputOutput
+        case .diskFull, .lost, .readerGone, .folderGone: .inputOutput
         }
     default:
       return nil

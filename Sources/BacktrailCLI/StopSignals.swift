@@ -47,7 +47,8 @@ var stopWords: String {
 
 /// How far the process is on its way to an end.
 private struct Stop {
-  var isAsked = false
+  /// When the first signal came.
+  var asked: ContinuousClock.Instant?
   /// How many parts of the command must not be broken off.
   var unstored = 0
   var words = "interrupted; give the same command again"
@@ -66,11 +67,15 @@ private struct StopSignal {
     signal(number, SIG_IGN)
     source = DispatchSource.makeSignalSource(signal: number, queue: queue)
     source.setEventHandler {
-      let isSecond = stop.withLock { stop in
-        defer { stop.isAsked = true }
-        return stop.isAsked
+      let first = stop.withLock { stop in
+        defer { stop.asked = stop.asked ?? .now }
+        return stop.asked
       }
-      guard !isSecond else { _exit(128 + number) }
+      if let first {
+        // Those who stop a group of processes, as 'timeout' does, send the same signal twice.
+        if .now - first > .milliseconds(200) { _exit(128 + number) }
+        return
+      }
       handler()
       Self.endUnlessStoring(on: queue)
     }

@@ -98,7 +98,37 @@ func follow(_ run: TrainingRun, isQuiet: Bool) async throws -> RunResult {
     storing.end()
     reporter?.stop()
   }
-  return try await run.train(progress: progress, listener: listener)
+  return try await whileThere(run.folder.path) { [listener] in try await run.train(progress: progress, listener: listener) }
+}
+
+/// Runs `body`, which writes to a folder, and stops it once the folder is not where it was: files that are open would take what
+/// is written to the end, and lose it.
+/// - Throws: `OutputError.folderGone`, or what `body` throws.
+private func whileThere<Value: Sendable>(
+  _ folder: String, _ body: @escaping @Sendable () async throws -> Value
+) async throws -> Value {
+  func number() -> Int? { (try? FileManager.default.attributesOfItem(atPath: folder))?[.systemFileNumber] as? Int }
+  let there = number()
+  return try await withThrowingTaskGroup(of: Value?.self) { group in
+    group.addTask { try await body() }
+    group.addTask {
+      while number() == there {
+        // Stopped: what the body makes of that counts.
+        guard (try? await Task.sleep(for: .milliseconds(500))) != nil else { return nil }
+      }
+      throw OutputError.folderGone(folder)
+    }
+    defer { group.cancelAll() }
+    do {
+      for try await value in group {
+        if let value { return value }
+      }
+    } catch {
+      // What fails in a folder that is gone fails for that.
+      throw number() == there ? error : OutputError.folderGone(folder)
+    }
+    throw CancellationError()
+  }
 }
 
 private func describe(_ experiment: Experiment) -> String {

@@ -17,7 +17,7 @@ import Testing
   ]
 
   private static let numbers = [
-    "0", "-1", "9223372036854775807", "-9223372036854775808", "2147483648", "4294967296", "1000000000", "1e400", "nan",
+    "9223372036854775807", "-1", "0", "2147483648", "-9223372036854775808", "4294967296", "1000000000", "1e400", "nan",
   ]
 
   /// Numbers inside specifications, by option.
@@ -81,7 +81,7 @@ import Testing
       if let given = base.firstIndex(of: "--\(option)") { base.removeSubrange(given...given + 1) }
       if command == "rewind", option == "rounds" { base.append("--sweep") }
       for form in ["N"] + (Self.forms[option] ?? []).prefix(Command.isLong ? .max : 1) {
-        for number in Self.numbers.prefix(Command.isLong ? .max : 5) {
+        for number in Self.numbers.prefix(Command.isLong ? .max : 3) {
           let words = base.joined(separator: " ").replacing("OUT", with: "out-\(lines.count)")
           lines.append("\(command) \(words) --\(option)=\(form.replacing("N", with: number))")
         }
@@ -100,7 +100,7 @@ import Testing
       }
       half 0 & half 1; wait
       """)
-    #expect(tried.output == "")
+    #expect(tried.output == "", "\(tried.output)")
     #expect(try shell("for r in run text copy; do $B verify $r >/dev/null || echo $r; done").output == "")
   }
 
@@ -110,7 +110,7 @@ import Testing
     ("export run --order backward --iterate 1000000000 --to a.safetensors", 78, "--any-cost"),
     ("rewind run --order forward --from 1000000000", 78, "--any-cost"),
     ("rewind run --order forward --from 60 --sweep --rounds 2147483648", 64, "--rounds"),
-    ("rewind run --order sliding:1000000 --from 1000000000 --slots 0", 78, ""),
+    ("rewind run --order sliding:1000000 --from 1000000000 --slots 0", 78, "too long to rewind"),
     ("average run --exact --iterate 1000000000", 78, "--any-cost"),
     ("text text --order forward --iterate 1000000000", 78, "--any-cost"),
     ("train \(run) --initial run:forward:1000000000 --out new", 78, "--any-cost"),
@@ -126,7 +126,7 @@ import Testing
   /// What lies a little beyond is replayed, and told before.
   @Test func workBeyondARunIsPriced() throws {
     let shown = try shell("$B runs show run --order forward --iterate 90")
-    #expect(shown.status == 0 && shown.errors.contains("40 gradient evaluations"), "\(shown.errors)")
+    #expect(shown.status == 0 && shown.errors.contains("30 gradient evaluations"), "\(shown.errors)")
     #expect(try shell("$B batches run --from 61 --to 70").output.split(separator: "\n").count == 10)
     let asked = try shell("timeout -s INT 1 $B runs show run --order forward --iterate 1000000000 --any-cost")
     #expect(asked.errors.contains("gradient evaluations") && asked.status == 124, "\(asked.errors)")
