@@ -6,14 +6,19 @@ import Storage
 /// What a run starts from where that is not its seed's state.
 public enum InitialTensors {
   /// Reads a safetensors file, or brings back an iterate of another run.
-  /// - Parameter specification: a path, or RUN:ORDER:N such as `runs/a:tail:50:600`; nil gives nil.
-  public static func read(_ specification: String?) async throws -> [NamedTensor]? {
+  /// - Parameters:
+  ///   - specification: a path, or RUN:ORDER:N such as `runs/a:tail:50:600`; nil gives nil.
+  ///   - willReplay: told which iterate is brought back; what it throws ends the reading before that.
+  public static func read(
+    _ specification: String?, progress: ReplayProgress = ReplayProgress(),
+    willReplay: (TrainingRun, CompositionOrder, _ n: Int, _ seed: Int) throws -> Void = { _, _, _, _ in }
+  ) async throws -> [NamedTensor]? {
     guard let specification else { return nil }
     if let (path, order, n) = iterate(in: specification) {
       let run = try TrainingRun.open(path)
-      return try await run.iterate(
-        order: try CompositionOrder(reading: order), n: n, seed: run.experiment.configuration.seed
-      ).tensors
+      let (order, seed) = (try run.order(order), run.experiment.configuration.seed)
+      try willReplay(run, order, n, seed)
+      return try await run.iterate(order: order, n: n, seed: seed, progress: progress).tensors
     }
     return try Safetensors.read(path: specification)
   }

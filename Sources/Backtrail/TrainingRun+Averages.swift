@@ -83,8 +83,9 @@ extension TrainingRun {
     for (index, name) in names.enumerated() {
       for (seed, found) in zip(seeds, found.map { $0[index] }) {
         guard found.testLoss.isFinite else {
-          let way = isExact ? "" : ": some of its weights are negative; --exact makes it from forward's path"
-          throw RunError.impossible("the test loss of \(name) at iterate \(n) (seed \(seed)) is not finite\(way)")
+          // The iterate itself comes first: where it is finite, so are those that its averages are made of.
+          let reason = isExact || index == 0 ? "the updates diverge" : "some of its weights are negative; --exact makes it from forward's path"
+          throw RunError.impossible("the test loss of \(name) at iterate \(n) (seed \(seed)) is not finite: \(reason)")
         }
         // What the run observed has the same bits, whichever way it is brought back.
         if found.weightDistance == 0, index == 0 || experiment.averages.contains(wanted[index]) {

@@ -51,10 +51,11 @@ extension TrainingRun {
   ///   - n: the iterate; its path has as many updates as its batch sequence has batches.
   ///   - to: the last state visited, in updates from the start; 0 is the initial state.
   ///   - slots: where states are held besides the start and the one at hand.
+  ///   - willRewind: told how many updates are ahead; what it throws ends the rewind before the first.
   ///   - visit: called for every state; those it returns true for are in the result.
   public func rewind(
-    order: CompositionOrder, n: Int, to: Int = 0, seed: Int, slots: RewindSlots,
-    visit: (RewoundState) throws -> Bool
+    order: CompositionOrder, n: Int, to: Int = 0, seed: Int, slots: RewindSlots, progress: RewindProgress = RewindProgress(),
+    willRewind: (_ updates: Int) throws -> Void = { _ in }, visit: (RewoundState) throws -> Bool
   ) throws -> RewindResult {
     let replica = try replica(ofSeed: seed)
     let map = experiment.maps[replica]
@@ -63,12 +64,14 @@ extension TrainingRun {
     defer { files?.removeAll() }
     let initial = StoredState(try experiment.initialState(replica: replica))
     let schedule = try schedule(visiting: to..<sequence.count, slots, initial: initial, files: files)
+    try willRewind(schedule.updates)
+    progress.plan(schedule.updates)
     let stores = try RewindStores(
       experiment, slots: schedule.memorySlots, precision: slots.precision, files: schedule.diskSlots > 0 ? files : nil)
 
     let begin = ContinuousClock.now
     var rewinder = try Rewinder(
-      map, along: sequence, from: initial, schedule: schedule, storage: stores.disk, memory: stores.memory)
+      CountedUpdateMap(map: map, progress: progress), along: sequence, from: initial, schedule: schedule, storage: stores.disk, memory: stores.memory)
     var workspace = try map.makeWorkspace()
     var copy = try StateBuffer(count: map.stateCount)
     var iterate = TrainingState(values: try StateBuffer(count: map.stateCount))

@@ -10,21 +10,23 @@ extension TrainingRun {
   /// it must have the same bits.
   /// - Parameters:
   ///   - n, to, seed: as for `rewind`.
-  ///   - willMeasure: told how many rewinds are ahead, and the updates of all.
+  ///   - willMeasure: told how many rewinds are ahead, and the updates of all; what it throws ends the sweep before the first.
   ///   - didMeasure: told of each.
   /// - Throws: `RunError.impossible` before anything is measured where memory or disk have no room for the largest.
   public func sweepRewinds(
     order: CompositionOrder, n: Int, to: Int = 0, seed: Int, request: RewindSweep.Request,
-    willMeasure: (_ rewinds: Int, _ updates: Int) -> Void = { _, _ in },
+    progress: RewindProgress = RewindProgress(), willMeasure: (_ rewinds: Int, _ updates: Int) throws -> Void = { _, _ in },
     didMeasure: (RewindSweep.Point) -> Void = { _ in }
   ) throws -> RewindSweep {
     let sequence = try path(of: order, n, to: to)
     let initial = StoredState(try experiment.initialState(replica: replica(ofSeed: seed)))
     let sweep = Sweep(
       run: self, map: experiment.maps[try replica(ofSeed: seed)], sequence: sequence, positions: to..<sequence.count,
-      initial: initial)
+      initial: initial, progress: progress)
     let walks = try sweep.walks(request)
-    willMeasure(walks.count * request.rounds, request.rounds * walks.reduce(0) { $0 + $1.schedule.updates })
+    let updates = request.rounds * walks.reduce(0) { $0 + $1.schedule.updates }
+    try willMeasure(walks.count * request.rounds, updates)
+    progress.plan(updates + sequence.count - 1)
     let exact = try sweep.exactPath()
     var points: [RewindSweep.Point] = []
     for round in 0..<request.rounds {
@@ -47,6 +49,7 @@ private struct Sweep {
   let sequence: BatchSequence
   let positions: Range<Int>
   let initial: StoredState
+  let progress: RewindProgress
   private var experiment: Experiment { run.experiment }
 
   /// A rewind to be measured.
@@ -132,6 +135,7 @@ private struct Sweep {
       }
       map.apply(batch: batch, position: position, to: &state.values, workspace: &workspace)
       state.updateCount += 1
+      progress.addUpdate()
     }
     return path
   }
@@ -146,7 +150,8 @@ private struct Sweep {
     let begin = ContinuousClock.now
     let stores = try RewindStores(experiment, slots: schedule.memorySlots, precision: walk.precision, files: files)
     var rewinder = try Rewinder(
-      map, along: sequence, from: initial, schedule: schedule, storage: stores.disk, memory: stores.memory)
+      CountedUpdateMap(map: map, progress: progress), along: sequence, from: initial, schedule: schedule, storage: stores.disk,
+      memory: stores.memory)
     var seconds = (.now - begin) / .seconds(1)
     let isRounded = walk.precision != .float32
     var comparison = isRounded && comparesRounded ? try Comparison(self, exact) : nil

@@ -26,6 +26,8 @@ struct AverageCommand: AsyncParsableCommand {
   @Flag(help: "Replay forward's path instead, once for all averages, with n gradient evaluations a seed.")
   var exact = false
 
+  @OptionGroup var cost: CostOptions
+
   @Flag(help: "Print one JSON document.")
   var json = false
 
@@ -48,13 +50,14 @@ struct AverageCommand: AsyncParsableCommand {
     let n = iterate ?? run.lastAveragedIterate ?? run.experiment.configuration.steps
     let seeds = seed.map { [$0] } ?? Array(run.experiment.configuration.seeds)
     let progress = ReplayProgress()
-    if exact && !json {
-      printToStandardError("replaying forward's path: \(grouped(n * seeds.count)) gradient evaluations")
+    if exact {
+      try cost.allow(n * seeds.count, for: n, of: .forward, in: run)
+      if !json { printToStandardError("replaying forward's path: \(count(n * seeds.count, "gradient evaluation"))") }
     }
     let reporter = exact && !json ? ProgressReporter(progress) : nil
     defer { reporter?.stop() }
     let averages = try await run.averages(asked, n: n, seeds: seeds, isExact: exact, progress: progress)
     reporter?.stop()
-    if json { try printJSON(averages) } else { print(averagesTable(averages, seeds: seeds.count)) }
+    if json { try printJSON(averages) } else { try printResult(averagesTable(averages, seeds: seeds.count)) }
   }
 }

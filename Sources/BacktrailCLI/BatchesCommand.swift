@@ -18,17 +18,40 @@ struct BatchesCommand: ParsableCommand {
 
   @OptionGroup var seedOption: SeedOption
 
+  /// Batches beyond the run's that are printed at once.
+  private static let limit = 1_000_000
+
   func validate() throws {
-    guard from >= 1 else { throw ValidationError("--from is \(from), but batches count from 1") }
+    // As far as a run can go; far beyond, batch numbers would overflow.
+    guard (1...1_000_000_000).contains(from), (1...1_000_000_000).contains(to ?? from) else {
+      throw ValidationError("--from is \(from)\(to.map { " and --to \($0)" } ?? ""), but batches count from 1 to 1000000000")
+    }
     guard to ?? from >= from else { throw ValidationError("--to is before --from; give a later batch") }
   }
 
   func run() throws {
     let run = try TrainingRun.open(runFolder, allowNumericsChange: true)
     let seed = seedOption.seed(of: run)
-    let last = to ?? run.experiment.configuration.steps
-    for batch in stride(from: from, through: last, by: 1) {
-      print(try run.batch(batch, seed: seed).map(String.init).joined(separator: " "))
+    let steps = run.experiment.configuration.steps
+    let last = to ?? steps
+    guard last >= from else {
+      throw RunError.usage("--from is \(from), but the run's \(count(steps, "step")) end before; give --to for batches beyond them")
     }
+    guard last - max(from - 1, steps) <= Self.limit else {
+      throw RunError.usage(
+        """
+        --to is \(last), \(count(last - max(from - 1, steps), "batch", "batches")) beyond the run's \(count(steps, "step")); print at most \
+        \(grouped(Self.limit)) of those at once
+        """)
+    }
+    var lines = ""
+    for batch in from...last {
+      lines += try run.batch(batch, seed: seed).map(String.init).joined(separator: " ") + "\n"
+      guard lines.utf8.count > 1 << 16 else { continue }
+      try Task.checkCancellation()
+      try StandardOutput.write(lines)
+      lines = ""
+    }
+    try StandardOutput.write(lines)
   }
 }

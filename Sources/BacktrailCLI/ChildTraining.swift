@@ -7,7 +7,7 @@ import Foundation
   let (options, output, errors) = (path + ".yaml", path + ".json", path + ".log")
   defer { for file in [options, output, errors] { try? FileManager.default.removeItem(atPath: file) } }
   // JSON is YAML.
-  try writeFile(String(decoding: try JSONEncoder().encode(settings), as: UTF8.self), to: options)
+  try writeFile(try jsonText(settings), to: options)
   for file in [output, errors] { try writeFile("", to: file) }
   let process = Process()
   process.executableURL = Bundle.main.executableURL

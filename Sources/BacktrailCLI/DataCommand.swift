@@ -8,8 +8,8 @@ struct DataCommand: ParsableCommand {
   struct List: ParsableCommand {
     static let configuration = CommandConfiguration(abstract: "The kinds of data set that --data reads.")
 
-    func run() {
-      print(textTable(Dataset.catalogue.map { [$0.form, $0.summary] }, alignment: [.left, .left]))
+    func run() throws {
+      try printResult(textTable(Dataset.catalogue.map { [$0.form, $0.summary] }, alignment: [.left, .left]))
     }
   }
 
@@ -29,7 +29,7 @@ struct DataCommand: ParsableCommand {
       if json {
         try printJSON(document)
       } else {
-        print(
+        try printResult(
           textTable(
             [
               ["data", dataset.name],

@@ -1,5 +1,7 @@
+import ArgumentParser
 import Backtrail
 import Datasets
+import Foundation
 import Networks
 import Replay
 import Storage
@@ -73,16 +75,46 @@ enum ExitStatus: Int32 {
       self =
         switch error {
         case .cannotWrite: .cannotCreate
-        case .diskFull: .inputOutput
-        }
-    case let stop as RewindStop:
-      self =
-        switch stop {
-        case .interrupted: .interrupted
-        case .outputClosed: .inputOutput
+        case .diskFull, .lost, .readerGone, .folderGone: .inputOutput
         }
     default:
       return nil
     }
   }
+}
+
+/// What ended a command, in words for the user.
+struct Failure {
+  let words: String
+  let status: ExitStatus
+
+  /// Nil for what the parser of arguments throws, which has its own words.
+  init?(_ error: any Error) {
+    if let status = ExitStatus(of: error) {
+      (words, self.status) = ("\(error)", status)
+    } else if error is CancellationError {
+      (words, status) = (stopWords, .interrupted)
+    } else if let error = error as? CocoaError {
+      (words, status) = (Self.words(of: error), error.isMissingFile ? .missingInput : .inputOutput)
+    } else if let error = error as? POSIXError {
+      (words, status) = (String(cString: strerror(error.code.rawValue)), .inputOutput)
+    } else if BacktrailCommand.exitCode(for: error) == .failure {
+      // Errors of libraries that nobody gave words to. Their own are for programmers.
+      let name = String(reflecting: type(of: error))
+      (words, status) = ("an error that has no words yet, \(name), ended this command; please report how it came about", .inputOutput)
+    } else {
+      return nil
+    }
+  }
+
+  private static func words(of error: CocoaError) -> String {
+    let path = error.filePath ?? error.url?.path
+    let reason = (error.underlying as? POSIXError).map { String(cString: strerror($0.code.rawValue)) }
+    let fallback = error.isMissingFile ? "No such file or directory" : "reading or writing failed"
+    return (path.map { "\($0): " } ?? "") + (reason ?? fallback)
+  }
+}
+
+extension CocoaError {
+  fileprivate var isMissingFile: Bool { [.fileNoSuchFile, .fileReadNoSuchFile].contains(code) }
 }

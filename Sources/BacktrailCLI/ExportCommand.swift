@@ -19,7 +19,7 @@ struct ExportCommand: AsyncParsableCommand {
   var json = false
 
   func run() async throws {
-    let (run, order, seed) = try options.open()
+    let (run, order, seed) = try options.open(isQuiet: json)
     let iterate = options.iterate
     let progress = ReplayProgress()
     let reporter = json ? nil : ProgressReporter(progress)
@@ -32,10 +32,13 @@ struct ExportCommand: AsyncParsableCommand {
         "backtrail.digest": replayed.digest.description,
       ], to: to)
     reporter?.stop()
+    if !replayed.testLoss.isFinite {
+      printToStandardError("backtrail: the test loss of this iterate is not finite: the updates diverge")
+    }
     if json {
       try printJSON(IterateDocument(replayed, order: order, n: iterate, seed: seed))
     } else {
-      print("\(to): \(describe(replayed, order: order, n: iterate))")
+      try printResult("\(to): \(describe(replayed, order: order, n: iterate))")
     }
   }
 }

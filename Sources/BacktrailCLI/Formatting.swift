@@ -12,13 +12,25 @@ func grouped(_ number: Int) -> String {
   return (number < 0 ? "-" : "") + String(digits)
 }
 
+/// So many things: `1 lane`, `1,000 lanes`.
+func count(_ number: Int, _ thing: String, _ things: String? = nil) -> String {
+  "\(grouped(number)) \(number == 1 ? thing : things ?? thing + "s")"
+}
+
 /// A time such as `0.45 s`, `12 s`, `3 min 20 s` or `2 h 5 min`.
 func duration(_ seconds: Double) -> String {
+  // Beyond what a whole number holds, and where it is none.
+  guard seconds < 1e15 else { return seconds.isNaN ? "unknown" : "for ever" }
   if seconds < 10 { return String(format: "%.2f s", seconds) }
   let whole = Int(seconds.rounded())
   if whole < 60 { return "\(whole) s" }
   if whole < 3600 { return "\(whole / 60) min \(whole % 60) s" }
   return "\(grouped(whole / 3600)) h \(whole % 3600 / 60) min"
+}
+
+/// A number by a format of C's; `NaN` or `infinite` where it is not finite.
+func decimal(_ format: String, _ value: Double) -> String {
+  value.isFinite ? String(format: format, value) : value.isNaN ? "NaN" : value > 0 ? "infinite" : "-infinite"
 }
 
 /// Bytes such as `1.5 MiB`.
@@ -31,14 +43,6 @@ func size(_ bytes: Int) -> String {
     unit += 1
   }
   return unit == 0 ? "\(bytes) bytes" : String(format: "%.1f %@", value, units[unit])
-}
-
-/// Prints `value` as one JSON document.
-func printJSON(_ value: some Encodable) throws {
-  let encoder = JSONEncoder()
-  encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-  encoder.dateEncodingStrategy = .iso8601
-  print(String(decoding: try encoder.encode(value), as: UTF8.self))
 }
 
 func textTable(_ table: Table) -> String {

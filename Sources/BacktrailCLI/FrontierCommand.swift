@@ -73,25 +73,23 @@ struct FrontierCommand: AsyncParsableCommand {
 
   func run() async throws {
     for path in [csv, curves, chart.chart].compactMap({ $0 }) { try checkFolder(of: path) }
-    let (training, frontier, baselines) = try await stoppable { try await measure() }
-    if json {
-      try printJSON(frontier)
-    } else {
-      print(frontierTable(frontier, showsAll: allPoints))
-    }
-    if let csv { try writeFile(frontierCSV(frontier), to: csv) }
-    try chart.write { frontierChart(frontier, of: training.experiment.configuration) }
-    if let curves, let result = try training.result() {
-      let observed = result.observed + baselines.map(\.observed)
-      try writeFile(curveChart(observed, of: training.experiment.configuration).svg(), to: curves)
-    }
+    let (training, frontier, baselines) = try await measure()
+    let configuration = training.experiment.configuration
+    try inTurn(
+      { if json { try printJSON(frontier) } else { try printResult(frontierTable(frontier, showsAll: allPoints)) } },
+      { if let csv { try writeFile(frontierCSV(frontier), to: csv) } },
+      { try chart.write { frontierChart(frontier, of: configuration) } },
+      {
+        guard let curves, let result = try training.result() else { return }
+        try writeFile(curveChart(result.observed + baselines.map(\.observed), of: configuration).svg(), to: curves)
+      })
   }
 
   private func measure() async throws -> (TrainingRun, Frontier, [BaselineResult]) {
     let training = if let run { try open(run) } else { try await train() }
     var frontier = try await training.frontier(from: compareFrom, measuresDistance: distance)
     do {
-      let (baselines, knobs) = try await trainBeside(training)
+      let (baselines, knobs) = try await untilStored { try await trainBeside(training) }
       frontier.comparison += baselines.map(\.summary)
       frontier.knobs = knobs
       return (training, frontier, baselines)
@@ -175,7 +173,7 @@ struct FrontierCommand: AsyncParsableCommand {
     settings.order = orders
     settings.evaluate = settings.evaluate ?? Frontier.schedule(steps: steps)
     let configuration = try RunConfiguration(settings)
-    let experiment = try Experiment(configuration, initial: try await InitialTensors.read(configuration.initial))
+    let experiment = try Experiment(configuration, initial: try await readInitialTensors(configuration.initial, isQuiet: json))
     try checkBaselines(experiment)
     let run = try TrainingRun.create(experiment, at: out ?? RunNames.new())
     _ = try await follow(run, isQuiet: json)

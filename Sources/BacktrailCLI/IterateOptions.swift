@@ -14,14 +14,19 @@ struct IterateOptions: ParsableArguments {
 
   @OptionGroup var seedOption: SeedOption
 
+  @OptionGroup var cost: CostOptions
+
   static let note = "The iterate need not have been observed: it is replayed from the nearest stored state on its path."
 
   func validate() throws {
     guard iterate >= 0 else { throw ValidationError("--iterate is \(iterate), but must be 0 or more") }
   }
 
-  func open() throws -> (run: TrainingRun, order: CompositionOrder, seed: Int) {
+  /// - Parameter isQuiet: whether what the replay costs is not told.
+  func open(isQuiet: Bool) throws -> (run: TrainingRun, order: CompositionOrder, seed: Int) {
     let run = try stored.open()
-    return (run, try CompositionOrder(reading: order), seedOption.seed(of: run))
+    let (order, seed) = (try run.order(order), seedOption.seed(of: run))
+    try cost.allowRecall(of: order, n: iterate, seed: seed, in: run, isQuiet: isQuiet)
+    return (run, order, seed)
   }
 }

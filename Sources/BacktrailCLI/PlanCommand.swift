@@ -23,12 +23,12 @@ struct PlanCommand: AsyncParsableCommand {
 
   func run() async throws {
     let configuration = try options.configuration()
-    let experiment = try Experiment(configuration, initial: try await InitialTensors.read(configuration.initial))
+    let experiment = try Experiment(configuration, initial: try await readInitialTensors(configuration.initial, isQuiet: json))
     if instructions {
-      printInstructions(try experiment.plan())
+      try printInstructions(experiment.plan())
     } else {
       let prediction = try CostPrediction(experiment, in: try measuredFolder())
-      if json { try printJSON(prediction) } else { print(planTable(prediction, experiment: experiment)) }
+      if json { try printJSON(prediction) } else { try printResult(planTable(prediction, experiment: experiment)) }
     }
   }
 
@@ -41,11 +41,12 @@ struct PlanCommand: AsyncParsableCommand {
     return folder
   }
 
-  private func printInstructions(_ plan: ReplayPlan) {
+  private func printInstructions(_ plan: ReplayPlan) throws {
     for task in 0..<plan.taskCount {
       let earlier = plan.prerequisites(ofTask: task).map(String.init).joined(separator: " ")
-      print("task \(task)" + (earlier.isEmpty ? "" : " after \(earlier)"))
-      plan.forEachInstruction(ofTask: task) { print("  \($0)") }
+      var lines = ["task \(task)" + (earlier.isEmpty ? "" : " after \(earlier)")]
+      plan.forEachInstruction(ofTask: task) { lines.append("  \($0)") }
+      try printResult(lines.joined(separator: "\n"))
     }
   }
 }

@@ -1,3 +1,4 @@
+import Backtrail
 import Dispatch
 import Foundation
 import Replay
@@ -8,7 +9,20 @@ final class ProgressReporter {
   private let isTerminal: Bool
 
   /// - Parameter observationCost: about what an observation takes, in updates.
-  init(_ progress: ReplayProgress, observationCost: Double = 0) {
+  convenience init(_ progress: ReplayProgress, observationCost: Double = 0) {
+    self.init {
+      let total = Double(progress.plannedGradientEvaluations) + observationCost * Double(progress.plannedObservations)
+      let work = Double(progress.gradientEvaluations) + observationCost * Double(progress.observations)
+      return (work / total, progress.gradientEvaluations, progress.plannedGradientEvaluations)
+    }
+  }
+
+  convenience init(_ progress: RewindProgress) {
+    self.init { (Double(progress.updates) / Double(progress.plannedUpdates), progress.updates, progress.plannedUpdates) }
+  }
+
+  /// - Parameter look: what part of the work is done, and the updates done and planned.
+  private init(_ look: @escaping @Sendable () -> (fraction: Double, updates: Int, planned: Int)) {
     let isTerminal = isatty(STDERR_FILENO) == 1
     self.isTerminal = isTerminal
     let begin = ContinuousClock.now
@@ -16,12 +30,12 @@ final class ProgressReporter {
     timer = DispatchSource.makeTimerSource(queue: DispatchQueue(label: "progress"))
     timer.schedule(deadline: .now() + interval, repeating: interval)
     timer.setEventHandler {
-      let total = Double(progress.plannedGradientEvaluations) + observationCost * Double(progress.plannedObservations)
-      guard total > 0 else { return }
-      let work = Double(progress.gradientEvaluations) + observationCost * Double(progress.observations)
+      let (fraction, updates, planned) = look()
+      // Nothing is planned yet, or there is nothing to do.
+      guard fraction.isFinite else { return }
       let line = Self.line(
-        fraction: work / total, done: progress.gradientEvaluations, total: progress.plannedGradientEvaluations,
-        seconds: (ContinuousClock.now - begin) / .seconds(1), barWidth: isTerminal ? 24 : 0)
+        fraction: fraction, done: updates, total: planned, seconds: (ContinuousClock.now - begin) / .seconds(1),
+        barWidth: isTerminal ? 24 : 0)
       printToStandardError(isTerminal ? "\r\u{1B}[K\(line)" : line, terminator: isTerminal ? "" : "\n")
     }
     timer.resume()
@@ -36,6 +50,7 @@ final class ProgressReporter {
 
   /// Such as `[######------] 50 %, 500 of 1,000 updates, 2,500 a second, 12 s left`.
   static func line(fraction: Double, done: Int, total: Int, seconds: Double, barWidth: Int) -> String {
+    let fraction = min(1, fraction)
     let filled = min(barWidth, Int(fraction * Double(barWidth)))
     let bar = String(repeating: "#", count: filled) + String(repeating: "-", count: barWidth - filled)
     let left = fraction > 0 ? duration(seconds * (1 - fraction) / fraction) + " left" : "time left unknown"

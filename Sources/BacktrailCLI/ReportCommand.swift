@@ -24,6 +24,6 @@ struct ReportCommand: AsyncParsableCommand {
     let path = to ?? URL(fileURLWithPath: runFolder).standardizedFileURL.lastPathComponent + ".html"
     try checkFolder(of: path)
     try writeFile(try await ReportContents(stored).page().html(), to: path)
-    print("\(path): report of \(stored.run)")
+    try printResult("\(path): report of \(stored.run)")
   }
 }

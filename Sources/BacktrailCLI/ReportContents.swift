@@ -166,7 +166,7 @@ struct ReportContents {
   private var frontierSection: ReportPage.Section? {
     switch frontier {
     case nil: return nil
-    case .failure(let error): return .init("Frontier", [.paragraph("Not compared: \(error).")])
+    case .failure(let error): return .init("Frontier", [.paragraph("Not compared: \(Failure(error)?.words ?? "an error").")])
     case .success(let frontier):
       var chart = frontierChart(frontier, of: configuration)
       chart.title = "Error against the exact backward curve, by cost"
@@ -193,7 +193,7 @@ struct ReportContents {
       rows: [
         ["gradient evaluations", grouped(result.predictedGradientEvaluations), grouped(result.gradientEvaluations)],
         ["peak memory", size(result.predictedPeakBytes), size(result.peakResidentBytes)],
-        ["time, on \(result.lanes) lane\(result.lanes == 1 ? "" : "s")", "-", duration(result.wallSeconds)],
+        ["time, on \(count(result.lanes, "lane"))", "-", duration(result.wallSeconds)],
         ["an update, of one lane", "-", rate(result.secondsPerUpdate)],
         ["an observation, of one lane", "-", rate(result.secondsPerObservation)],
         ["checkpoints stored", "-", size(result.checkpointBytes)],

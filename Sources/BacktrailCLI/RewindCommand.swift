@@ -30,6 +30,8 @@ struct RewindCommand: AsyncParsableCommand {
 
   @OptionGroup var seedOption: SeedOption
 
+  @OptionGroup var cost: CostOptions
+
   @Flag(help: "Print one JSON document.")
   var json = false
 
@@ -62,85 +64,62 @@ struct RewindCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
-    let order = try CompositionOrder(reading: order)
     let run = try stored.open()
+    let order = try run.order(order)
     for path in [csv, chart.chart].compactMap({ $0 }) { try checkFolder(of: path) }
     if slotOptions.sweep { try await sweep(run, order) } else { try await rewind(run, order) }
   }
 
   private func rewind(_ run: TrainingRun, _ order: CompositionOrder) async throws {
-    let (json, isDrawn, seed, slots) = (json, chart.chart != nil, seedOption.seed(of: run), slotOptions.ofOneRewind)
-    let (result, drawn) = try await stoppableRewind {
+    let (isDrawn, seed, slots, progress) = (chart.chart != nil, seedOption.seed(of: run), slotOptions.ofOneRewind, RewindProgress())
+    let reporter = json ? nil : ProgressReporter(progress)
+    defer { reporter?.stop() }
+    let (result, drawn) = try await untilStored {
       var isFirst = true
       var drawn: [RewoundState] = []
-      let result = try run.rewind(order: order, n: from, to: to, seed: seed, slots: slots) { state in
+      let result = try run.rewind(order: order, n: from, to: to, seed: seed, slots: slots, progress: progress) { updates in
+        try cost.allow(updates, for: from, of: order, in: run)
+        if !json { printToStandardError("\(count(updates, "update")) ahead") }
+      } visit: { state in
         if !json {
-          if isFirst { try printLine("n\tbatch\ttraining loss\tdistance\tdigest") }
+          // On a terminal a line a state is progress enough.
+          if isFirst, isatty(STDOUT_FILENO) == 1 { reporter?.stop() }
+          if isFirst { try printResult("n\tbatch\ttraining loss\tdistance\tdigest") }
           isFirst = false
-          try printLine(
-            "\(state.n)\t\(state.batch)\t\(String(format: "%.6f\t%.6g", state.trainingLoss, state.distance))\t\(state.digest)")
+          try printResult(
+            "\(state.n)\t\(state.batch)\t\(decimal("%.6f", state.trainingLoss))\t\(decimal("%.6g", state.distance))\t\(state.digest)")
         }
         if isDrawn { drawn.append(state) }
         return json
       }
       return (result, drawn)
     }
-    if json { try printJSON(result) } else { printToStandardError(rewindSummary(result)) }
-    try chart.write { stateChart(drawn, of: result, chartY ?? .loss, run.experiment) }
+    reporter?.stop()
+    try inTurn(
+      { if json { try printJSON(result) } else { printToStandardError(rewindSummary(result)) } },
+      { try chart.write { stateChart(drawn, of: result, chartY ?? .loss, run.experiment) } })
   }
 
   private func sweep(_ run: TrainingRun, _ order: CompositionOrder) async throws {
-    let (json, seed, request) = (json, seedOption.seed(of: run), slotOptions.ofSweep)
-    let sweep = try await stoppableRewind {
+    let (seed, request) = (seedOption.seed(of: run), slotOptions.ofSweep)
+    let sweep = try await untilStored {
       var ahead = 0
       var done = 0
       return try run.sweepRewinds(
         order: order, n: from, to: to, seed: seed, request: request,
         willMeasure: { rewinds, updates in
           ahead = rewinds
-          if !json { printToStandardError("\(grouped(rewinds)) rewinds with \(grouped(updates)) updates ahead") }
+          try cost.allow(updates, for: from, of: order, in: run)
+          if !json { printToStandardError("\(count(rewinds, "rewind")) with \(count(updates, "update")) ahead") }
         },
         didMeasure: { point in
           done += 1
           if !json { printToStandardError("\(done) of \(ahead): \(describe(point))") }
         })
     }
-    if json { try printJSON(sweep) } else { print(sweepTable(sweep)) }
-    if let csv { try writeFile(sweepCSV(sweep), to: csv) }
-    try chart.write { sweepChart(sweep, chartY ?? .seconds, run.experiment) }
-  }
-}
-
-/// Runs `body` until it ends or a signal stops it, so that its files go.
-/// - Throws: `RewindStop.interrupted` in place of a `CancellationError`.
-private func stoppableRewind<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
-  // Who reads the output may go: that is an error of writing then.
-  signal(SIGPIPE, SIG_IGN)
-  do {
-    return try await stoppable { try body() }
-  } catch is CancellationError {
-    throw RewindStop.interrupted
-  }
-}
-
-/// - Throws: `RewindStop.outputClosed`
-private func printLine(_ text: String) throws {
-  do {
-    try FileHandle.standardOutput.write(contentsOf: Data((text + "\n").utf8))
-  } catch {
-    throw RewindStop.outputClosed(reason: String(cString: strerror(errno)))
-  }
-}
-
-/// What ends a rewind before its last state.
-enum RewindStop: Error, CustomStringConvertible {
-  case interrupted
-  case outputClosed(reason: String)
-
-  var description: String {
-    switch self {
-    case .interrupted: "interrupted; the run is as it was: give the same command again"
-    case .outputClosed(let reason): "can't write to standard output: \(reason); the run is as it was"
-    }
+    try inTurn(
+      { if json { try printJSON(sweep) } else { try printResult(sweepTable(sweep)) } },
+      { if let csv { try writeFile(sweepCSV(sweep), to: csv) } },
+      { try chart.write { sweepChart(sweep, chartY ?? .seconds, run.experiment) } })
   }
 }

@@ -42,7 +42,9 @@ struct RewindSlotOptions: ParsableArguments {
   var rounds: Int?
 
   func validate() throws {
-    if let rounds, rounds < 1 { throw ValidationError("--rounds is \(rounds), but must be 1 or more") }
+    if let rounds, !(1...1000).contains(rounds) {
+      throw ValidationError("--rounds is \(rounds), but must be a whole number from 1 to 1000")
+    }
     if sweep {
       guard diskSlots == nil else {
         throw ValidationError(

@@ -6,7 +6,7 @@ import Reports
 func rewindSummary(_ result: RewindResult) -> String {
   var lines = [
     """
-    \(grouped(result.updates)) updates for \(grouped(result.from - result.to)) states with \(grouped(result.slots)) slots in \
+    \(count(result.updates, "update")) for \(count(result.from - result.to, "state")) with \(count(result.slots, "slot")) in \
     memory, \(size(result.memoryBytes)), and \(grouped(result.diskSlots)) on disk, \(size(result.diskBytes)); \
     \(duration(result.seconds))
     """
@@ -24,8 +24,8 @@ func rewindSummary(_ result: RewindResult) -> String {
 /// A point of a sweep while it goes on.
 func describe(_ point: RewindSweep.Point) -> String {
   """
-  \(point.tier), \(point.precision), \(grouped(point.slots)) \(point.slots == 1 ? "slot" : "slots"): \
-  \(size(point.storedBytes)), \(grouped(point.updates)) updates, \(duration(point.seconds))
+  \(point.tier), \(point.precision), \(count(point.slots, "slot")): \
+  \(size(point.storedBytes)), \(count(point.updates, "update")), \(duration(point.seconds))
   """
 }
 

@@ -24,7 +24,7 @@ struct RunsCommand: AsyncParsableCommand {
       } else if runs.isEmpty {
         printToStandardError("no runs in \(folder); 'backtrail train' makes one")
       } else {
-        print(runsTable(runs))
+        try printResult(runsTable(runs))
       }
     }
   }
@@ -44,6 +44,8 @@ struct RunsCommand: AsyncParsableCommand {
 
     @OptionGroup var seedOption: SeedOption
 
+    @OptionGroup var cost: CostOptions
+
     @Flag(help: "Print one JSON document.")
     var json = false
 
@@ -56,22 +58,27 @@ struct RunsCommand: AsyncParsableCommand {
 
     func run() async throws {
       if let iterate, let order {
-        try await show(iterate, of: try CompositionOrder(reading: order))
+        try await show(iterate, of: order)
       } else {
         let run = try StoredRun(stored.folder)
-        if json { try printJSON(run) } else { print(runDescription(run)) }
+        if json { try printJSON(run) } else { try printResult(runDescription(run)) }
       }
     }
 
-    private func show(_ n: Int, of order: CompositionOrder) async throws {
+    private func show(_ n: Int, of specification: String) async throws {
       let run = try stored.open()
-      let seed = seedOption.seed(of: run)
-      let iterate = try await run.iterate(order: order, n: n, seed: seed)
+      let (order, seed) = (try run.order(specification), seedOption.seed(of: run))
+      try cost.allowRecall(of: order, n: n, seed: seed, in: run, isQuiet: json)
+      let progress = ReplayProgress()
+      let reporter = json ? nil : ProgressReporter(progress)
+      defer { reporter?.stop() }
+      let iterate = try await run.iterate(order: order, n: n, seed: seed, progress: progress)
+      reporter?.stop()
       if json {
         try printJSON(IterateDocument(iterate, order: order, n: n, seed: seed))
       } else {
-        print(describe(iterate, order: order, n: n))
-        print(String(format: "test loss %.6f, test accuracy %.4f", iterate.testLoss, iterate.testAccuracy))
+        let (loss, accuracy) = (decimal("%.6f", iterate.testLoss), decimal("%.4f", iterate.testAccuracy))
+        try printResult("\(describe(iterate, order: order, n: n))\ntest loss \(loss), test accuracy \(accuracy)")
       }
     }
   }

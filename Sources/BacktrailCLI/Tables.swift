@@ -6,7 +6,7 @@ import Reports
 /// The comparison of orders at the end of a run, with what its numbers mean.
 func summaryTable(_ result: RunResult, configuration: RunConfiguration) -> String {
   let spent = """
-    Spent: \(grouped(result.gradientEvaluations)) gradient evaluations, \(duration(result.wallSeconds)), \
+    Spent: \(count(result.gradientEvaluations, "gradient evaluation")), \(duration(result.wallSeconds)), \
     \(size(result.peakResidentBytes)) peak memory; run kept in \(result.run)
     """
   let notes = summaryNotes(result, configuration: configuration) + findings(result, configuration: configuration) + [spent]
@@ -62,14 +62,14 @@ func averagesTable(_ document: ForwardAverages, seeds: Int) -> String {
   }
   var notes = [
     "Of forward's iterates 1 to \(grouped(document.iterate))" + (seeds > 1 ? ", ± spread between \(seeds) seeds" : "")
-      + "; \(grouped(document.gradientEvaluations)) gradient evaluations. The row forward is the iterate itself."
+      + "; \(count(document.gradientEvaluations, "gradient evaluation")). The row forward is the iterate itself."
   ]
   if document.summary.contains(where: { $0.weightDistance > 0 }) {
     notes.append("Distance of weights: ‖w − v‖ / ‖w‖ between the weights w asked for and those made of stored averages, v.")
   }
   let far = document.summary.filter { $0.weightDistance > 0.1 }.map(\.average)
   if !far.isEmpty {
-    let cost = "with \(grouped(document.iterate * seeds)) gradient evaluations"
+    let cost = "with \(count(document.iterate * seeds, "gradient evaluation"))"
     notes.append("\(far.joined(separator: ", ")): not near; --exact makes any average, \(cost).")
   }
   return textTable(rows, alignment: [.left, .right, .right, .right]) + "\n\n" + notes.joined(separator: "\n")
@@ -117,14 +117,14 @@ private func describe(_ estimate: Estimate) -> String {
 
 /// What a cost budget comes to.
 func describe(_ budget: CostBudget) -> String {
-  let updates = budget.updates.map { "\(grouped(Int(min($0, 1e18)))) gradient evaluations" } ?? "any number of gradient evaluations"
+  let updates = budget.updates.map { count(Int(min($0, 1e18)), "gradient evaluation") } ?? "any number of gradient evaluations"
   return budget.seconds == nil
     ? "cost budget: \(updates)"
     : "cost budget: \(budget), about \(updates), an observation counted as \(String(format: "%.1f", budget.observationCharge))"
 }
 
 private func number(_ value: Double, spread: Double?) -> String {
-  String(format: "%.4f", value) + (spread.map { String(format: " ± %.4f", $0) } ?? "")
+  decimal("%.4f", value) + (spread.map { " ± " + decimal("%.4f", $0) } ?? "")
 }
 
 /// What `plan` says.
@@ -144,7 +144,7 @@ func planTable(_ prediction: CostPrediction, experiment: Experiment) -> String {
         + (saved > 0 ? ", \(grouped(saved)) saved by sharing between orders" : ""),
     ],
     [
-      "time", "about \(duration(prediction.predictedWallSeconds)) on \(prediction.lanes) lane\(prediction.lanes == 1 ? "" : "s")",
+      "time", "about \(duration(prediction.predictedWallSeconds)) on \(count(prediction.lanes, "lane"))",
     ],
     ["peak memory", "about \(size(prediction.predictedPeakBytes))"],
     ["on disk", "about \(size(prediction.predictedDiskBytes))"],
@@ -169,7 +169,7 @@ private func measuredTimes(_ calibration: Calibration) -> String {
   var rows = [["measured here", "an update", "an observation"]]
   for rate in calibration.rates {
     rows.append([
-      "\(rate.lanes) lane\(rate.lanes == 1 ? "" : "s")", milliseconds(rate.secondsPerUpdate), milliseconds(rate.secondsPerObservation),
+      "\(count(rate.lanes, "lane"))", milliseconds(rate.secondsPerUpdate), milliseconds(rate.secondsPerObservation),
     ])
   }
   for level in calibration.recomputation where level.repeatedPasses > 0 {
@@ -240,7 +240,7 @@ func describe(_ choice: MemoryChoice) -> String {
     repeated == 0
     ? "every activation kept" : "\(repeated) forward passes of \(choice.stages) stages run again in each update"
   return """
-    \(choice.lanes) lane\(choice.lanes == 1 ? "" : "s"), \(activations): \(size(choice.chosen.peakBytes)) at the peak, \
+    \(count(choice.lanes, "lane")), \(activations): \(size(choice.chosen.peakBytes)) at the peak, \
     \(milliseconds(choice.chosen.secondsPerUpdate)) an update and lane
     """
 }
@@ -306,7 +306,7 @@ func describe(_ iterate: ReplayedIterate, order: CompositionOrder, n: Int) -> St
   let start = iterate.checkpoint.map { "the checkpoint \($0.file)" } ?? "the initial state"
   let source =
     iterate.gradientEvaluations == 0
-    ? "loaded from \(start)" : "replayed from \(start) with \(grouped(iterate.gradientEvaluations)) gradient evaluations"
+    ? "loaded from \(start)" : "replayed from \(start) with \(count(iterate.gradientEvaluations, "gradient evaluation"))"
   return """
     iterate \(n) of \(order), \(source), digest \(iterate.digest)\
     \(iterate.wasObserved ? ", equal to the one observed" : "")

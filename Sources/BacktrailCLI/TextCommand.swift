@@ -32,7 +32,7 @@ struct TextCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
-    let (run, order, seed) = try options.open()
+    let (run, order, seed) = try options.open(isQuiet: false)
     var sampling = TextSampling()
     sampling.prompt = prompt
     sampling.length = length
@@ -44,6 +44,6 @@ struct TextCommand: AsyncParsableCommand {
     let text = try await run.text(
       order: order, n: options.iterate, seed: seed, sampling: sampling, progress: progress)
     reporter.stop()
-    print(prompt + text)
+    try printResult(prompt + text)
   }
 }

@@ -22,11 +22,12 @@ struct TrainCommand: AsyncParsableCommand {
   func run() async throws {
     try chart.check()
     let configuration = try options.configuration()
-    let experiment = try Experiment(configuration, initial: try await InitialTensors.read(configuration.initial))
+    let experiment = try Experiment(configuration, initial: try await readInitialTensors(configuration.initial, isQuiet: json))
     let run = try TrainingRun.create(experiment, at: out ?? RunNames.new())
-    let result = try await stoppable { [json] in try await follow(run, isQuiet: json) }
-    if json { try printJSON(result) } else { print(summaryTable(result, configuration: run.experiment.configuration)) }
-    try chart.write { curveChart(result.observed, of: run.experiment.configuration) }
+    let result = try await follow(run, isQuiet: json)
+    try inTurn(
+      { if json { try printJSON(result) } else { try printResult(summaryTable(result, configuration: run.experiment.configuration)) } },
+      { try chart.write { curveChart(result.observed, of: run.experiment.configuration) } })
   }
 }
 
@@ -63,9 +64,10 @@ struct ResumeCommand: AsyncParsableCommand {
     try chart.check()
     let run = try TrainingRun.open(
       runFolder, steps: steps, lanes: lanes, memoryBudget: memoryBudget, allowNumericsChange: allowNumericsChange)
-    let result = try await stoppable { [json] in try await follow(run, isQuiet: json) }
-    if json { try printJSON(result) } else { print(summaryTable(result, configuration: run.experiment.configuration)) }
-    try chart.write { curveChart(result.observed, of: run.experiment.configuration) }
+    let result = try await follow(run, isQuiet: json)
+    try inTurn(
+      { if json { try printJSON(result) } else { try printResult(summaryTable(result, configuration: run.experiment.configuration)) } },
+      { try chart.write { curveChart(result.observed, of: run.experiment.configuration) } })
   }
 }
 
@@ -74,32 +76,67 @@ func follow(_ run: TrainingRun, isQuiet: Bool) async throws -> RunResult {
   let experiment = run.experiment
   let progress = ReplayProgress()
   let reporter = isQuiet ? nil : ProgressReporter(progress, observationCost: experiment.observationCost)
+  let storing = Storing()
+  stopWords = "\(RunError.interrupted(run: run.folder.path))"
   var listener = TrainingRun.Listener()
   listener.didNotice = { printToStandardError("backtrail: \($0)") }
   if !isQuiet {
     printToStandardError("\(run.folder.path): \(describe(experiment))")
     if let choice = experiment.memoryChoice { printToStandardError("memory budget: \(describe(choice))") }
     if let budget = experiment.configuration.costBudget { printToStandardError(describe(budget)) }
-    // Where schedules are automatic, plans follow as their curves become known; the first says enough.
-    let wasTold = Lock(false)
-    listener.willFollow = { plan in
-      let observations = plan.observationCount + plan.averageObservationCount
-      guard wasTold.withLock({ told in defer { told = true }; return !told }) else { return }
-      printToStandardError(
-        "\(grouped(plan.gradientEvaluations)) gradient evaluations and \(grouped(observations)) observations ahead\(experiment.isAdaptive ? " at first" : "")")
-    }
   }
-  defer { reporter?.stop() }
-  return try await run.train(progress: progress, listener: listener)
+  // Where schedules are automatic, plans follow as their curves become known; the first says enough.
+  let wasTold = Lock(isQuiet)
+  listener.willFollow = { plan in
+    storing.begin()
+    guard wasTold.withLock({ told in defer { told = true }; return !told }) else { return }
+    let observations = plan.observationCount + plan.averageObservationCount
+    printToStandardError(
+      "\(count(plan.gradientEvaluations, "gradient evaluation")) and \(count(observations, "observation")) ahead\(experiment.isAdaptive ? " at first" : "")")
+  }
+  defer {
+    storing.end()
+    reporter?.stop()
+  }
+  return try await whileThere(run.folder.path) { [listener] in try await run.train(progress: progress, listener: listener) }
+}
+
+/// Runs `body`, which writes to a folder, and stops it once the folder is not where it was: files that are open would take what
+/// is written to the end, and lose it.
+/// - Throws: `OutputError.folderGone`, or what `body` throws.
+private func whileThere<Value: Sendable>(
+  _ folder: String, _ body: @escaping @Sendable () async throws -> Value
+) async throws -> Value {
+  func number() -> Int? { (try? FileManager.default.attributesOfItem(atPath: folder))?[.systemFileNumber] as? Int }
+  let there = number()
+  return try await withThrowingTaskGroup(of: Value?.self) { group in
+    group.addTask { try await body() }
+    group.addTask {
+      while number() == there {
+        // Stopped: what the body makes of that counts.
+        guard (try? await Task.sleep(for: .milliseconds(500))) != nil else { return nil }
+      }
+      throw OutputError.folderGone(folder)
+    }
+    defer { group.cancelAll() }
+    do {
+      for try await value in group {
+        if let value { return value }
+      }
+    } catch {
+      // What fails in a folder that is gone fails for that.
+      throw number() == there ? error : OutputError.folderGone(folder)
+    }
+    throw CancellationError()
+  }
 }
 
 private func describe(_ experiment: Experiment) -> String {
   let configuration = experiment.configuration
   return """
-    \(configuration.model) on \(experiment.dataset.name), batch \(experiment.batchSize), \(configuration.optimizer), \
+    \(configuration.model) on \(experiment.dataset.name), a state of \(size(experiment.stateBytes)), batch \(experiment.batchSize), \(configuration.optimizer), \
     learning rate \(configuration.learningRate), \(grouped(configuration.steps)) steps\
-    \(configuration.seedCount > 1 ? ", \(configuration.seedCount) seeds" : ""), \
-    \(configuration.lanes) lane\(configuration.lanes == 1 ? "" : "s")
+    \(configuration.seedCount > 1 ? ", \(configuration.seedCount) seeds" : ""), \(count(configuration.lanes, "lane"))
     """
 }
 

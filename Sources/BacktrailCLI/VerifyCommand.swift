@@ -1,5 +1,6 @@
 import ArgumentParser
 import Backtrail
+import Replay
 
 struct VerifyCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
@@ -22,19 +23,24 @@ struct VerifyCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
+    let progress = ReplayProgress()
+    let reporter = json ? nil : ProgressReporter(progress)
+    defer { reporter?.stop() }
     let report = try await TrainingRun.verify(
-      stored.folder, replays: replays, repairs: repair, allowNumericsChange: stored.allowNumericsChange)
+      stored.folder, replays: replays, repairs: repair, allowNumericsChange: stored.allowNumericsChange, progress: progress)
+    reporter?.stop()
     for damage in report.damaged { printToStandardError("backtrail: \(damage)") }
     if json {
       try printJSON(report)
     } else {
-      for repair in report.repaired { print("repaired \(repair)") }
-      print(
+      let lines = report.repaired.map { "repaired \($0)" } + [
         """
-        \(stored.folder): \(grouped(report.checkpoints)) checkpoints read, \(grouped(report.replays)) segments replayed with \
-        \(grouped(report.gradientEvaluations)) gradient evaluations, \(report.damaged.count) damaged, \
+        \(stored.folder): \(count(report.checkpoints, "checkpoint")) read, \(count(report.replays, "segment")) replayed with \
+        \(count(report.gradientEvaluations, "gradient evaluation")), \(report.damaged.count) damaged, \
         \(report.repaired.count) repaired
-        """)
+        """
+      ]
+      try printResult(lines.joined(separator: "\n"))
     }
     if !report.isClean { throw ExitCode(ExitStatus.badData.rawValue) }
   }

@@ -70,6 +70,56 @@ import Testing
     #expect((again.json["knobs"] as? [[String: Any]])?.count == 2, "\(again.errors)")
   }
 
+  /// Signals are listened to from the start, whatever a command is at: planning, reading, replaying or printing.
+  @Test(arguments: [
+    "plan --model linear --steps 2000000 --order sliding:100 --evaluate every:1 --evaluation-examples 1",
+    "train --model linear --steps 2000000 --order sliding:100 --evaluate every:1 --evaluation-examples 1 --out planned",
+    "runs show run --order forward --iterate 1000000000 --any-cost", "verify run --replays 1000000", "batches run --to 1000000",
+    "average run --exact --iterate 1000000000 --any-cost", "rewind run --order forward --from 100000000 --any-cost",
+    "export run --order forward --iterate 1000000000 --any-cost --to state.safetensors",
+  ])
+  func signalsStopEveryCommand(command: String) throws {
+    // A run of many updates takes long to verify.
+    let steps = command.hasPrefix("verify") ? 60_000 : 60
+    let run = "--model mlp:64 --steps \(steps) --order forward --evaluate every:\(steps) --evaluation-examples 20 --checkpoint-every 0"
+    // The output of 'batches' waits for a reader that never comes.
+    let stopped = try Command.shell(
+      """
+      case '\(command)' in *' run '*) $B train \(run) --out run >/dev/null 2>&1;; esac
+      mkfifo unread; exec 3<>unread
+      timeout --preserve-status -k 30 -s TERM 0.3 $B \(command) >&3; exit $?
+      """, in: folder.path)
+    #expect(stopped.status == 75, "\(stopped.errors)")
+    #expect(stopped.errors.contains("interrupted"))
+  }
+
+  @Test func aSecondSignalEndsAtOnce() throws {
+    // An update takes so long that the first signal waits for it.
+    let stopped = try Command.shell(
+      """
+      $B train --model mlp:400000 --batch-size 1000 --steps 60 --out slow >/dev/null 2>said & PID=$!
+      until grep -q ahead said; do sleep 0.01; kill -0 $PID || exit 9; done
+      kill -TERM $PID; sleep 0.4; kill -TERM $PID; wait $PID; exit $?
+      """, in: folder.path)
+    #expect(stopped.status == 128 + SIGTERM)
+  }
+
+  /// What is written into a folder that is gone is lost.
+  @Test(arguments: ["mv gone elsewhere && rm -rf elsewhere", "mv gone elsewhere"])
+  func aFolderThatVanishesIsNoticed(loss: String) throws {
+    let stopped = try Command.shell(
+      """
+      timeout -s KILL 60 $B train --model mlp:64 --steps 1000000000 --evaluate at:1000000000 --order forward --out gone & PID=$!
+      until ls gone/checkpoints/* >/dev/null 2>&1; do sleep 0.01; kill -0 $PID || exit 9; done
+      \(loss); wait $PID; exit $?
+      """, in: folder.path)
+    #expect(stopped.status == 74 && stopped.errors.contains("gone is gone"), "\(stopped.errors)")
+    if !loss.hasSuffix("rm -rf elsewhere") {
+      let resumed = try Command.shell("timeout --preserve-status -s TERM 1 $B resume elsewhere", in: folder.path)
+      #expect(resumed.status == 75, "\(resumed.errors)")
+    }
+  }
+
   @Test(arguments: [SIGINT, SIGTERM])
   func signalsSaveAndResume(signal: Int32) throws {
     let undisturbed = try train("undisturbed")

@@ -99,14 +99,11 @@ import Testing
     }
   }
 
-  /// Runs a shell script with `$B` the executable.
-  private func shell(_ script: String) throws -> Command {
-    try Command(program: "/bin/bash", ["-c", "B='\(Command.executable.path)'; \(script)"], in: folder.path)
-  }
+  private func shell(_ script: String) throws -> Command { try Command.shell(script, in: folder.path) }
 
   /// A rewind of a long path, `$PID`, once its slots have files.
   private let longRewind = """
-    $B rewind run --order forward --from 100000000 --to 99999990 --slots 0 --disk-slots 3 --least updates >/dev/null 2>errors & PID=$!
+    $B rewind run --order forward --from 100000000 --any-cost --to 99999990 --slots 0 --disk-slots 3 --least updates >/dev/null 2>errors & PID=$!
     until ls run/slots-* >/dev/null 2>&1; do sleep 0.01; kill -0 $PID || exit 9; done
     """
 
@@ -146,6 +143,7 @@ import Testing
     let closed = try shell(
       "$B rewind run --order backward --from 4000 --disk-slots 5 --least updates | head -1; exit ${PIPESTATUS[0]}")
     #expect(closed.status == 74 && closed.output == "n\tbatch\ttraining loss\tdistance\tdigest\n")
-    #expect(closed.errors.contains("standard output") && slotFolders.isEmpty)
+    // Who closes a pipe knows it.
+    #expect(!closed.errors.contains("standard output") && slotFolders.isEmpty)
   }
 }
