@@ -1,5 +1,6 @@
 import Dispatch
 import Foundation
+import Synchronization
 import Tensors
 
 /// Runs `body` until it ends or SIGINT, SIGTERM or SIGHUP cancels its task, so that states are stored and files go.
