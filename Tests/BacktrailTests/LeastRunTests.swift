@@ -50,7 +50,7 @@ import Testing
     // share it.
     #expect(result.gradientEvaluations == result.predictedGradientEvaluations)
     #expect(result.gradientEvaluations == 2 * (10 + 12 + 9 + 12 - 1))
-    #expect(digests(result) == digests(whole))
+    #expect(Set(digests(result)).symmetricDifference(digests(whole)).sorted() == [])
   }
 
   @Test func anExtensionTakesOverToo() async throws {
@@ -77,7 +77,7 @@ import Testing
       try delete("series = 'splice:5' AND n >= 210", from: name)
       let result = try await TrainingRun.open(folder(name), lanes: lanes).train()
       #expect(result.gradientEvaluations == result.predictedGradientEvaluations)
-      #expect(digests(result) == digests(whole))
+      #expect(Set(digests(result)).symmetricDifference(digests(whole)).sorted() == [])
     }
   }
 }

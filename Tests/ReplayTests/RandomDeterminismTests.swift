@@ -45,7 +45,10 @@ private struct TwistMap: UpdateMap {
   var interrupter: Interrupter?
   let stateCount = 3
   func apply(batch: Int, position: Int, to state: inout StateBuffer, workspace: inout Void) {
-    interrupter?.tick()
+    if let interrupter {
+      interrupter.tick()
+      if position % 2 == 0 { letOthersRun() }
+    }
     let (x, y) = (state[0], state[1])
     state[0] = 0.9 * y + salt * Float(batch % 97)
     state[1] = x * (1 - 0.001 * Float(batch % 89)) + 0.01 * Float(position)
@@ -259,13 +262,7 @@ private struct SlowDisk: SlotStorage {
       var attempts = 0
       while true {
         attempts += 1
-        // Where losses and interruptions never ended nothing would.
-        let share = attempts > 4 ? 0 : [0, 0, 8, 3].randomElement(using: &random) ?? 0
-        var losses = random
-        func isLost() -> Bool { share > 0 && Int.random(in: 0..<share, using: &losses) == 0 }
-        recorder.forget { _ in isLost() }
-        let stored = store.offer(replicas: scenario.replicas) { _ in isLost() }
-        random = losses
+        let stored = lose(attempts, scenario.lengths[round], recorder, store, replicas: scenario.replicas, &random)
         var planner = planner(scenario, points)
         for replica in 0..<scenario.replicas {
           for (order, n) in zip(scenario.orders.indices, points).flatMap({ order, points in points.map { (order, $0) } }) {
@@ -297,7 +294,8 @@ private struct SlowDisk: SlotStorage {
         do {
           let summary = try await replay.value
           #expect(summary.gradientEvaluations == plan.gradientEvaluations)
-          break
+          // Now and then something is lost of what was finished.
+          if attempts > 3 || Bool.random(using: &random) { break }
         } catch is CancellationError {
           continue
         }
@@ -305,6 +303,31 @@ private struct SlowDisk: SlotStorage {
     }
     try await check(store, scenario)
     return (points, recorder.seen)
+  }
+
+  /// Loses some rows and states, or none; in the end none, so that there is an end.
+  /// - Returns: what is left of the states, by replica.
+  private func lose(
+    _ attempt: Int, _ length: Int, _ recorder: Recorder, _ store: MemoryStore, replicas: Int, _ random: inout SplitMix
+  ) -> [[ReplicaProgress.StoredPoint]] {
+    var losses = random
+    defer { random = losses }
+    switch attempt > 3 ? 0 : Int.random(in: 0..<4, using: &losses) {
+    case 0:
+      return store.offer(replicas: replicas) { _ in false }
+    case 1:
+      let share = Int.random(in: 2...9, using: &losses)
+      recorder.forget { _ in Int.random(in: 0..<share, using: &losses) == 0 }
+      return store.offer(replicas: replicas) { _ in Int.random(in: 0..<share, using: &losses) == 0 }
+    default:
+      // Averages at some n, and what lies on other paths behind: these begin at later states of forward's.
+      let cut = Int.random(in: 1...length, using: &losses)
+      recorder.forget { seen in
+        seen.series.hasPrefix("average") ? (cut - 6...cut).contains(seen.n)
+          : seen.series != "forward" && seen.n > cut && Bool.random(using: &losses)
+      }
+      return store.offer(replicas: replicas) { _ in false }
+    }
   }
 
   /// Every stored state, and every average stored with it, is what it says.
