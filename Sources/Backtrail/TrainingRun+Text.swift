@@ -39,7 +39,7 @@ extension TrainingRun {
       order, n: n, replica: replica, records: try storedStates()[replica], progress: progress)
     var workspace = try network.makeWorkspace()
     let source = RandomSource(seed: sampling.seed, purpose: .text)
-    return stored.read { state in
+    return try stored.read { state throws in
       var characters = start
       for index in 0..<sampling.length {
         let seen = characters.suffix(context)
@@ -48,6 +48,9 @@ extension TrainingRun {
         inputs.fill(0)
         for (position, character) in seen.enumerated() { inputs[position] = Float(character) }
         let logits = network.logits(state.values, rows: 1, workspace: &workspace)[row: seen.count - 1]
+        guard (0..<logits.count).allSatisfy({ logits[$0].isFinite }) else {
+          throw RunError.impossible("iterate \(n) of \(order) (seed \(seed)) gives no text: its numbers are not finite, since the updates diverge")
+        }
         characters.append(draw(logits, temperature: sampling.temperature, uniform: source.uniform(batch: index)))
       }
       return vocabulary.decode(Array(characters.dropFirst(start.count)))

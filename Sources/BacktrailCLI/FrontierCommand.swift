@@ -87,6 +87,10 @@ struct FrontierCommand: AsyncParsableCommand {
 
   private func measure() async throws -> (TrainingRun, Frontier, [BaselineResult]) {
     let training = if let run { try open(run) } else { try await train() }
+    stopWords = """
+      interrupted; the run itself is finished, and 'backtrail frontier --run \(training.folder.path)' with the same --baseline and \
+      --sweep goes on
+      """
     var frontier = try await training.frontier(from: compareFrom, measuresDistance: distance)
     do {
       let (baselines, knobs) = try await untilStored { try await trainBeside(training) }
@@ -94,12 +98,8 @@ struct FrontierCommand: AsyncParsableCommand {
       frontier.knobs = knobs
       return (training, frontier, baselines)
     } catch where Task.isCancelled {
-      printToStandardError(
-        """
-        backtrail: interrupted; the run itself is finished, and 'backtrail frontier --run \(training.folder.path)' with the same \
-        --baseline and --sweep goes on
-        """)
-      throw ExitCode(ExitStatus.interrupted.rawValue)
+      // Whatever a training beside the run says of itself.
+      throw CancellationError()
     }
   }
 

@@ -32,6 +32,15 @@ import Testing
     #expect(why["why"] as? String != nil && (why["numbers"] as? [String])?.first == "\(path) is NaN")
   }
 
+  @Test func textOfWhatIsNoNumberIsRefused() throws {
+    try String(repeating: "to be or not to be; ", count: 40).write(
+      toFile: folder("corpus.txt"), atomically: false, encoding: .utf8)
+    let train = "train --data text:corpus.txt --model gpt:layers=1,heads=1,width=8,context=8 --batch-size 2 --steps 9 --evaluate at:9"
+    #expect(try backtrail("\(train) --order forward --learning-rate 1e30 --checkpoint-every 3 --out text").status == 78)
+    let drawn = try backtrail("text text --order forward --iterate 6 --prompt to")
+    #expect(drawn.status == 78 && drawn.output.isEmpty && drawn.errors.contains("diverge"), "\(drawn.errors)")
+  }
+
   @Test func numbersThatAreFiniteNeedNoReason() throws {
     let shown = try backtrail("runs show run --order forward --iterate 0 --json")
     #expect(shown.json["notFinite"] == nil && (shown.json["testLoss"] as? Double)?.isFinite == true)
