@@ -23,12 +23,18 @@ extension TrainingRun {
 
   /// Trains all orders, observing their iterates. What was observed before is not computed again, and what is left
   /// begins at the checkpoints that are there; so it makes no difference how often a run was interrupted.
-  /// - Returns: all of the run's observations; counts and times are this call's.
+  ///
+  /// What the run cost is stored when it has finished. Work on a finished run, more steps for example, is added to that, and a call
+  /// that finds nothing to do leaves it as it is.
+  /// - Parameter holdsIterates: whether the result has all of the run's iterates in it. There may be many, so a memory budget does
+  ///   without them: `document(_:)` reads them when it is written.
+  /// - Returns: counts and times are this call's, or those stored where there was nothing to do.
   /// - Throws: `RunError.interrupted` if the surrounding task is cancelled, when the lanes' states have been stored.
   public func train(
-    progress: ReplayProgress = ReplayProgress(), listener: Listener = Listener()
+    holdsIterates: Bool = true, progress: ReplayProgress = ReplayProgress(), listener: Listener = Listener()
   ) async throws -> RunResult {
-    try await with(experiment.fitted(isOpen: true)).follow(progress: progress, listener: listener)
+    let result = try await with(experiment.fitted(isOpen: true)).follow(progress: progress, listener: listener)
+    return holdsIterates ? try result.with(ObservedIterates(database: database)) : result
   }
 
   /// The run with another experiment of the same configuration.
@@ -51,10 +57,11 @@ extension TrainingRun {
 
     folder.removeOrphans(besides: try database.checkpoints())
     SlotFiles.removeAbandoned(in: folder, isAlone: true)
+    let earlier = try result()
     var done = Work()
-    let isResumed = try !database.observations().isEmpty
+    let isResumed = try database.observationCount() > 0
     var experiment = experiment
-    var (adapted, findings, isComplete) = experiment.adapted(to: try database.observations())
+    var (adapted, findings, isComplete) = experiment.adapted(to: try observationsToAdaptTo())
     while true {
       done = try await with(adapted).followRound(after: done, progress: progress, listener: listener)
       if isComplete { break }
@@ -63,11 +70,15 @@ extension TrainingRun {
         let json = try encodeJSON(StoredConfiguration(experiment))
         try database.update { $0.configuration = json }
       }
-      (adapted, findings, isComplete) = experiment.adapted(to: try database.observations())
+      (adapted, findings, isComplete) = experiment.adapted(to: try observationsToAdaptTo())
+    }
+    if let earlier, done.isNothing {
+      try database.update { $0.status = .finished }
+      return earlier
     }
     let result = try with(adapted).result(
       of: done, findings: findings, fingerprint: fingerprint, wallSeconds: (.now - begin) / .seconds(1))
-    let resultJSON = try encodeJSON(result)
+    let resultJSON = try encodeJSON(result.adding(earlier))
     try database.update {
       $0.status = .finished
       $0.result = resultJSON
@@ -75,11 +86,16 @@ extension TrainingRun {
     return result
   }
 
+  /// What automatic orders and schedules go by; nothing for a run that has none.
+  private func observationsToAdaptTo() throws -> [Observation] { experiment.isAdaptive ? try database.observations() : [] }
+
   /// What a training has done so far, and what was predicted of it.
   private struct Work {
     var replay = ReplaySummary()
     var predictedGradientEvaluations = 0
     var predictedPeakBytes = 0
+
+    var isNothing: Bool { replay.gradientEvaluations == 0 && replay.observations == 0 }
   }
 
   /// Follows the plan for what the experiment's orders and points lack.
@@ -166,44 +182,47 @@ extension TrainingRun {
     }
   }
 
+  /// Reads the run's observations once, and keeps none of them.
   private func result(
     of work: Work, findings: [AdaptiveFinding], fingerprint: String, wallSeconds: Double
   ) throws -> RunResult {
     let replay = work.replay
-    let configuration = experiment.configuration
-    let observations = try database.observations()
-    let orders = zip(experiment.orders, experiment.points).flatMap { order, points in
-      series(
-        order.description, of: observations, cost: ReplayPlanner.gradientEvaluations(of: order, points: points))
-    }
-    let averageNames = experiment.orders.contains(.forward) ? averageNames : []
-    let averages = averageNames.flatMap { series($0, of: observations, cost: 0) }
-    let bySeries = Dictionary(grouping: orders + averages, by: \.order)
-    let names = experiment.orders.flatMap { [$0.description] + ($0 == .forward ? averageNames : []) }
     let perUpdate = replay.gradientEvaluations > 0 ? replay.updateSeconds / Double(replay.gradientEvaluations) : nil
     let perObservation = replay.observations > 0 ? replay.observationSeconds / Double(replay.observations) : nil
-    return RunResult(
-      run: folder.path, orders: orders, averages: averages,
-      summary: names.map { name in
+    var orders: [RunResult.Series] = []
+    var averages: [RunResult.Series] = []
+    var summary: [SeriesSummary] = []
+    /// Summarises a series and returns it without its iterates.
+    func gather(_ name: String, cost: Int) throws -> [RunResult.Series] {
+      summary.append(
         SeriesSummary(
-          name, seeds: bySeries[name] ?? [],
-          secondsPerUpdate: perUpdate ?? 0, secondsPerObservation: perObservation ?? 0)
-      },
+          name, seeds: try figures(of: name), gradientEvaluations: cost, secondsPerUpdate: perUpdate ?? 0,
+          secondsPerObservation: perObservation ?? 0))
+      return experiment.configuration.seeds.map { RunResult.Series(order: name, seed: $0, gradientEvaluations: cost) }
+    }
+    for (order, points) in zip(experiment.orders, experiment.points) {
+      orders += try gather(order.description, cost: ReplayPlanner.gradientEvaluations(of: order, points: points))
+      for average in order == .forward ? averageNames : [] { averages += try gather(average, cost: 0) }
+    }
+    let checkpointBytes = folder.checkpointBytes
+    return RunResult(
+      run: folder.path, orders: orders, averages: averages, summary: summary,
       gradientEvaluations: replay.gradientEvaluations, predictedGradientEvaluations: work.predictedGradientEvaluations,
       wallSeconds: wallSeconds, secondsPerUpdate: perUpdate, secondsPerObservation: perObservation,
       peakResidentBytes: ResidentMemory.peakBytes, predictedPeakBytes: work.predictedPeakBytes,
-      findings: findings.isEmpty ? nil : findings, checkpointBytes: folder.checkpointBytes, stateBytes: experiment.stateBytes,
-      lanes: configuration.lanes,
-      fingerprint: fingerprint)
+      findings: findings.isEmpty ? nil : findings, checkpointBytes: checkpointBytes, stateBytes: experiment.stateBytes,
+      lanes: experiment.configuration.lanes, fingerprint: fingerprint, isOfThisProcess: true)
   }
 
-  private func series(_ name: String, of observations: [Observation], cost: Int) -> [RunResult.Series] {
-    experiment.configuration.seeds.map { seed in
-      RunResult.Series(
-        order: name, seed: seed, gradientEvaluations: cost,
-        iterates: observations.filter { $0.seed == seed && $0.series == name }.map {
-          RunResult.Iterate(n: $0.n, testLoss: $0.testLoss, testAccuracy: $0.testAccuracy, digest: $0.digest)
-        })
+  /// By seed.
+  private func figures(of series: String) throws -> [CurveFigures] {
+    let seeds = experiment.configuration.seeds
+    let last = try seeds.compactMap { try database.lastObserved(seed: $0, series: series) }.max() ?? 1
+    let iterates = ObservedIterates(database: database)
+    return try seeds.map { seed in
+      var figures = CurveFigures(last: last)
+      try iterates.forEach(of: series, seed: seed) { figures.add($0) }
+      return figures
     }
   }
 }

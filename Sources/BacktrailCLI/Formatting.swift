@@ -33,14 +33,6 @@ func size(_ bytes: Int) -> String {
   return unit == 0 ? "\(bytes) bytes" : String(format: "%.1f %@", value, units[unit])
 }
 
-/// Prints `value` as one JSON document.
-func printJSON(_ value: some Encodable) throws {
-  let encoder = JSONEncoder()
-  encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-  encoder.dateEncodingStrategy = .iso8601
-  print(String(decoding: try encoder.encode(value), as: UTF8.self))
-}
-
 func textTable(_ table: Table) -> String {
   textTable((table.header.isEmpty ? [] : [table.header]) + table.rows, alignment: table.alignment)
 }

@@ -82,7 +82,7 @@ struct FrontierCommand: AsyncParsableCommand {
     if let csv { try writeFile(frontierCSV(frontier), to: csv) }
     try chart.write { frontierChart(frontier, of: training.experiment.configuration) }
     if let curves, let result = try training.result() {
-      let observed = result.observed + baselines.map(\.observed)
+      let observed = try training.observed(result) + baselines.map(\.observed)
       try writeFile(curveChart(observed, of: training.experiment.configuration).svg(), to: curves)
     }
   }

@@ -25,8 +25,8 @@ struct TrainCommand: AsyncParsableCommand {
     let experiment = try Experiment(configuration, initial: try await InitialTensors.read(configuration.initial))
     let run = try TrainingRun.create(experiment, at: out ?? RunNames.new())
     let result = try await stoppable { [json] in try await follow(run, isQuiet: json) }
-    if json { try printJSON(result) } else { print(summaryTable(result, configuration: run.experiment.configuration)) }
-    try chart.write { curveChart(result.observed, of: run.experiment.configuration) }
+    if json { try printJSON(run.document(result)) } else { print(summaryTable(result, configuration: run.experiment.configuration)) }
+    try chart.write { curveChart(try run.observed(result), of: run.experiment.configuration) }
   }
 }
 
@@ -36,7 +36,7 @@ struct ResumeCommand: AsyncParsableCommand {
     abstract: "Go on with an interrupted run, to the same bits as one never interrupted, or extend a finished one.",
     discussion: """
       What was observed is not computed again; what is left begins at the nearest checkpoints. The document of --json \
-      holds all of the run's iterates; its counts and times are of this call.
+      holds all of the run's iterates; its counts and times are of this call, or those stored where there was nothing to do.
       """)
 
   @Argument(help: ArgumentHelp("The run's folder.", valueName: "run"))
@@ -64,8 +64,8 @@ struct ResumeCommand: AsyncParsableCommand {
     let run = try TrainingRun.open(
       runFolder, steps: steps, lanes: lanes, memoryBudget: memoryBudget, allowNumericsChange: allowNumericsChange)
     let result = try await stoppable { [json] in try await follow(run, isQuiet: json) }
-    if json { try printJSON(result) } else { print(summaryTable(result, configuration: run.experiment.configuration)) }
-    try chart.write { curveChart(result.observed, of: run.experiment.configuration) }
+    if json { try printJSON(run.document(result)) } else { print(summaryTable(result, configuration: run.experiment.configuration)) }
+    try chart.write { curveChart(try run.observed(result), of: run.experiment.configuration) }
   }
 }
 
@@ -90,7 +90,7 @@ func follow(_ run: TrainingRun, isQuiet: Bool) async throws -> RunResult {
     }
   }
   defer { reporter?.stop() }
-  return try await run.train(progress: progress, listener: listener)
+  return try await run.train(holdsIterates: false, progress: progress, listener: listener)
 }
 
 private func describe(_ experiment: Experiment) -> String {
