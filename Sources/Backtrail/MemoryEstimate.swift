@@ -1,5 +1,6 @@
 import Foundation
 import Replay
+import Storage
 import Tensors
 
 /// Where a run's memory goes, before it is taken.
@@ -16,19 +17,46 @@ public struct MemoryEstimate: Codable, Sendable {
   public var peakBytes: Int { terms.reduce(0) { $0 + $1.bytes } }
 }
 
+/// What the memory of a run depends on of its plan. The plan itself need not be kept for it.
+struct PlanFootprint {
+  let taskCount: Int
+  var memorySlots: Int
+  var diskSlots: Int
+  let averagesKept: Int
+  let storesStates: Bool
+  let observations: Int
+  /// Of the plan, and of what following it takes besides.
+  let bytes: Int
+  let boardBytes: Int
+
+  init(_ plan: ReplayPlan) {
+    taskCount = plan.taskCount
+    memorySlots = plan.memorySlots
+    diskSlots = plan.diskSlots
+    averagesKept = plan.averagesKept
+    storesStates = plan.storesStates
+    observations = plan.observationCount + plan.averageObservationCount
+    bytes = plan.byteCount
+    boardBytes = plan.boardByteCount
+  }
+}
+
 extension Experiment {
-  /// The memory of a run of `plan`. Call it when the data is read and nothing else is allocated: it begins with what the
-  /// process has taken so far.
+  /// The memory of a run of `plan`. Call it when the data is read and nothing but the plan is allocated besides: it begins with
+  /// what the process has taken so far.
   /// - Parameter isOpen: whether the run's folder and database are open already.
   public func memoryEstimate(_ plan: ReplayPlan, isOpen: Bool = false) -> MemoryEstimate {
-    memoryEstimate(plan, lanes: configuration.lanes, arenaCount: maps[0].network.arenaCount, isOpen: isOpen)
+    FloatBuffer.returnFreedMemory()
+    return memoryEstimate(
+      PlanFootprint(plan), lanes: configuration.lanes, arenaCount: maps[0].network.arenaCount, isOpen: isOpen,
+      process: ResidentMemory.Sizes().without(plan.byteCount))
   }
 
   /// - Parameters:
   ///   - arenaCount: floats of an update's workspace.
   ///   - process: what the process had taken when nothing but the data was allocated.
   func memoryEstimate(
-    _ plan: ReplayPlan, lanes: Int, arenaCount: Int, isOpen: Bool, process: ResidentMemory.Sizes = .init()
+    _ plan: PlanFootprint, lanes: Int, arenaCount: Int, isOpen: Bool, process: ResidentMemory.Sizes
   ) -> MemoryEstimate {
     let lanes = min(lanes, max(1, plan.taskCount))
     let data = dataset.byteCount
@@ -36,6 +64,7 @@ extension Experiment {
     var terms = [
       MemoryEstimate.Term(name: "data set", bytes: data),
       MemoryEstimate.Term(name: "program and libraries", bytes: max(0, process.current - data)),
+      MemoryEstimate.Term(name: "plan", bytes: plan.bytes + plan.boardBytes),
       MemoryEstimate.Term(name: "states of lanes", bytes: lanes * stateBytes),
       MemoryEstimate.Term(name: "initial states, slots and averages", bytes: keptStartBytes + kept * stateBytes),
       MemoryEstimate.Term(
@@ -43,6 +72,7 @@ extension Experiment {
       MemoryEstimate.Term(
         name: "buffers of libraries",
         bytes: lanes * Self.laneOverhead + Self.runOverhead + (isOpen ? 0 : Self.databaseOverhead)),
+      MemoryEstimate.Term(name: "observations", bytes: observationBytes(plan.observations)),
     ]
     if plan.storesStates || plan.diskSlots > 0 {
       var bytes = min(Self.codecOverhead, 5 * stateBytes)
@@ -50,18 +80,31 @@ extension Experiment {
       if configuration.checkpointChain > 0 { bytes += 2 * stateBytes }
       terms.append(MemoryEstimate.Term(name: "checkpoint codec", bytes: lanes * bytes))
     }
-    // What reading the data took for a moment is free again, but was taken.
+    // What reading the data and planning took for a moment is free again, but was taken.
     let total = terms.reduce(0) { $0 + $1.bytes }
     if process.peak > total {
-      terms.append(MemoryEstimate.Term(name: "reading the data set", bytes: process.peak - total))
+      terms.append(MemoryEstimate.Term(name: "reading the data set and planning", bytes: process.peak - total))
     }
     return MemoryEstimate(terms: terms)
   }
 
-  /// What products arrange on a lane's thread, with its stack, what encoding a checkpoint takes, what observations
-  /// take on their way to the database, and what opening it takes: measured.
+  /// Of observations on their way to the database and back, and of the pages that SQLite keeps of it. Where orders or schedules
+  /// are automatic, their curves are in memory besides.
+  private func observationBytes(_ count: Int) -> Int {
+    let underway = min(count, ObservationWriter.capacity) * Self.bytesPerObservationUnderway
+    let pages = min(Self.databaseCache, count * Self.bytesPerRow)
+    return underway + pages + (isAdaptive ? count * Self.bytesPerObservationKept : 0)
+  }
+
+  /// What products arrange on a lane's thread, with its stack, what encoding a checkpoint takes, what a run takes besides, and
+  /// what opening its database takes: measured.
   private static let laneOverhead = 1 << 20
   private static let codecOverhead = 6 << 20
   private static let runOverhead = 1 << 19
   private static let databaseOverhead = 10 << 20
+  private static let bytesPerObservationUnderway = 512
+  private static let bytesPerObservationKept = 256
+  /// SQLite's default cache, and a row with its seal.
+  private static let databaseCache = 2 << 20
+  private static let bytesPerRow = 320
 }

@@ -99,12 +99,22 @@ extension TrainingRun {
   }
 
   /// Follows the plan for what the experiment's orders and points lack.
-  private func followRound(after done: Work, progress: ReplayProgress, listener: Listener) async throws -> Work {
+  /// - Parameter refits: whether lanes and slots may be chosen anew where those there are have no room for the plan: what an
+  ///   automatic schedule came to, or the progress of many seeds, may take more than was foreseen.
+  /// - Throws: `RunError.impossible` with the least budget where nothing fits.
+  private func followRound(
+    after done: Work, refits: Bool = true, progress: ReplayProgress, listener: Listener
+  ) async throws -> Work {
     let (plan, checkpoints) = try planWhatIsLeft(listener)
-    FloatBuffer.returnFreedMemory()
+    let estimate = experiment.memoryEstimate(plan, isOpen: true)
+    guard estimate.peakBytes <= experiment.configuration.memoryBudget ?? .max else {
+      guard refits else { throw experiment.doesNotFit(estimate) }
+      let refitted = try experiment.refitted(progress: try self.progress(storedStates()))
+      return try await with(refitted).followRound(after: done, refits: false, progress: progress, listener: listener)
+    }
     var done = done
     done.predictedGradientEvaluations += plan.gradientEvaluations
-    done.predictedPeakBytes = max(done.predictedPeakBytes, experiment.memoryEstimate(plan, isOpen: true).peakBytes)
+    done.predictedPeakBytes = max(done.predictedPeakBytes, estimate.peakBytes)
     listener.willFollow(plan)
     let diskSlots = plan.diskSlots > 0 ? try SlotFiles.ofTraining(folder) : nil
     defer { diskSlots?.removeAll() }
