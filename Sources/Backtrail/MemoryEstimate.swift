@@ -23,7 +23,7 @@ struct PlanFootprint {
   var memorySlots: Int
   var diskSlots: Int
   let averagesKept: Int
-  let storesStates: Bool
+  let checkpoints: (states: Int, averages: Int)
   let observations: Int
   /// Of the plan, and of what following it takes besides.
   let bytes: Int
@@ -34,7 +34,7 @@ struct PlanFootprint {
     memorySlots = plan.memorySlots
     diskSlots = plan.diskSlots
     averagesKept = plan.averagesKept
-    storesStates = plan.storesStates
+    checkpoints = plan.checkpointCounts
     observations = plan.observationCount + plan.averageObservationCount
     bytes = plan.byteCount
     boardBytes = plan.boardByteCount
@@ -59,6 +59,8 @@ extension Experiment {
     _ plan: PlanFootprint, lanes: Int, arenaCount: Int, isOpen: Bool, process: ResidentMemory.Sizes
   ) -> MemoryEstimate {
     let lanes = min(lanes, max(1, plan.taskCount))
+    // So many are at work at one time.
+    let threads = min(lanes, ProcessInfo.processInfo.activeProcessorCount)
     let data = dataset.byteCount
     let kept = plan.memorySlots + plan.averagesKept * maps.count
     var terms = [
@@ -71,14 +73,18 @@ extension Experiment {
         name: "activations", bytes: lanes * maps[0].workspaceBytes(arenaCount: arenaCount)),
       MemoryEstimate.Term(
         name: "buffers of libraries",
-        bytes: lanes * Self.laneOverhead + Self.runOverhead + (isOpen ? 0 : Self.databaseOverhead)),
+        bytes: threads * Self.threadOverhead + Self.runOverhead + (isOpen ? 0 : Self.databaseOverhead)),
       MemoryEstimate.Term(name: "observations", bytes: observationBytes(plan.observations)),
     ]
-    if plan.storesStates || plan.diskSlots > 0 {
+    if plan.checkpoints.states > 0 || plan.diskSlots > 0 {
       var bytes = min(Self.codecOverhead, 5 * stateBytes)
       // A difference needs its parent, and what an allocator keeps of the one before.
       if configuration.checkpointChain > 0 { bytes += 2 * stateBytes }
-      terms.append(MemoryEstimate.Term(name: "checkpoint codec", bytes: lanes * bytes))
+      let writers = plan.diskSlots > 0 ? threads : min(threads, plan.checkpoints.states)
+      terms.append(MemoryEstimate.Term(name: "checkpoint codec", bytes: writers * bytes))
+    }
+    if plan.checkpoints.states > 0 {
+      terms.append(MemoryEstimate.Term(name: "records of checkpoints", bytes: recordBytes(plan.checkpoints)))
     }
     // What reading the data and planning took for a moment is free again, but was taken.
     let total = terms.reduce(0) { $0 + $1.bytes }
@@ -86,6 +92,13 @@ extension Experiment {
       terms.append(MemoryEstimate.Term(name: "reading the data set and planning", bytes: process.peak - total))
     }
     return MemoryEstimate(terms: terms)
+  }
+
+  /// Of the checkpoints that the disk budget has room for at most.
+  private func recordBytes(_ count: (states: Int, averages: Int)) -> Int {
+    // Encoded, a state takes a third of its bytes at least.
+    let room = (configuration.diskBudget ?? .max) / max(1, stateBytes / 3)
+    return min(count.states, room) * Self.bytesPerRecord + min(count.averages, room) * Self.bytesPerStoredAverage
   }
 
   /// Of observations on their way to the database and back, and of the pages that SQLite keeps of it. Where orders or schedules
@@ -96,12 +109,14 @@ extension Experiment {
     return underway + pages + (isAdaptive ? count * Self.bytesPerObservationKept : 0)
   }
 
-  /// What products arrange on a lane's thread, with its stack, what encoding a checkpoint takes, what a run takes besides, and
+  /// What products arrange on a thread, with its stack, what encoding a checkpoint takes, what a run takes besides, and
   /// what opening its database takes: measured.
-  private static let laneOverhead = 1 << 20
+  private static let threadOverhead = 3 << 18
   private static let codecOverhead = 6 << 20
-  private static let runOverhead = 1 << 19
+  private static let runOverhead = 1 << 18
   private static let databaseOverhead = 10 << 20
+  private static let bytesPerRecord = 1024
+  private static let bytesPerStoredAverage = 256
   private static let bytesPerObservationUnderway = 512
   private static let bytesPerObservationKept = 256
   /// SQLite's default cache, and a row with its seal.

@@ -94,6 +94,8 @@ extension TrainingRun {
     var replay = ReplaySummary()
     var predictedGradientEvaluations = 0
     var predictedPeakBytes = 0
+    /// Gradient evaluations of one seed of each order alone.
+    var costsOfOrders: [Int] = []
 
     var isNothing: Bool { replay.gradientEvaluations == 0 && replay.observations == 0 }
   }
@@ -105,6 +107,8 @@ extension TrainingRun {
   private func followRound(
     after done: Work, refits: Bool = true, progress: ReplayProgress, listener: Listener
   ) async throws -> Work {
+    // Before the plan, which takes as much again: at the end of the run there may be less room.
+    let costs = zip(experiment.orders, experiment.points).map { ReplayPlanner.gradientEvaluations(of: $0, points: $1) }
     let (plan, checkpoints) = try planWhatIsLeft(listener)
     let estimate = experiment.memoryEstimate(plan, isOpen: true)
     guard estimate.peakBytes <= experiment.configuration.memoryBudget ?? .max else {
@@ -113,9 +117,11 @@ extension TrainingRun {
       return try await with(refitted).followRound(after: done, refits: false, progress: progress, listener: listener)
     }
     var done = done
+    done.costsOfOrders = costs
     done.predictedGradientEvaluations += plan.gradientEvaluations
     done.predictedPeakBytes = max(done.predictedPeakBytes, estimate.peakBytes)
     listener.willFollow(plan)
+    for t in estimate.terms { dbg("\(t.name) \(t.bytes >> 10)") }
     let diskSlots = plan.diskSlots > 0 ? try SlotFiles.ofTraining(folder) : nil
     defer { diskSlots?.removeAll() }
     let writer = ObservationWriter(database, didCommit: listener.didCommit)
@@ -130,6 +136,7 @@ extension TrainingRun {
       done.replay =
         done.replay + (try await engine.run(plan, lanes: experiment.configuration.lanes, progress: progress))
       try await writer.finish()
+      dbg("followed")
       return done
     } catch {
       // The error that stopped the replay is the one to tell; a failure to note it would only hide it.
@@ -196,6 +203,8 @@ extension TrainingRun {
   private func result(
     of work: Work, findings: [AdaptiveFinding], fingerprint: String, wallSeconds: Double
   ) throws -> RunResult {
+    // The plan and the lanes are gone by now.
+    FloatBuffer.returnFreedMemory()
     let replay = work.replay
     let perUpdate = replay.gradientEvaluations > 0 ? replay.updateSeconds / Double(replay.gradientEvaluations) : nil
     let perObservation = replay.observations > 0 ? replay.observationSeconds / Double(replay.observations) : nil
@@ -204,16 +213,18 @@ extension TrainingRun {
     var summary: [SeriesSummary] = []
     /// Summarises a series and returns it without its iterates.
     func gather(_ name: String, cost: Int) throws -> [RunResult.Series] {
+      dbg("before \(name)")
       summary.append(
         SeriesSummary(
           name, seeds: try figures(of: name), gradientEvaluations: cost, secondsPerUpdate: perUpdate ?? 0,
           secondsPerObservation: perObservation ?? 0))
       return experiment.configuration.seeds.map { RunResult.Series(order: name, seed: $0, gradientEvaluations: cost) }
     }
-    for (order, points) in zip(experiment.orders, experiment.points) {
-      orders += try gather(order.description, cost: ReplayPlanner.gradientEvaluations(of: order, points: points))
+    for (order, cost) in zip(experiment.orders, work.costsOfOrders) {
+      orders += try gather(order.description, cost: cost)
       for average in order == .forward ? averageNames : [] { averages += try gather(average, cost: 0) }
     }
+    dbg("gathered")
     let checkpointBytes = folder.checkpointBytes
     return RunResult(
       run: folder.path, orders: orders, averages: averages, summary: summary,
@@ -236,3 +247,5 @@ extension TrainingRun {
     }
   }
 }
+
+func dbg(_ t: String) { if getenv("DBG") != nil { FileHandle.standardError.write(Data("DBG \(t): rss \(ResidentMemory.currentBytes >> 10) peak \(ResidentMemory.peakBytes >> 10)\n".utf8)) } }
