@@ -77,9 +77,9 @@ extension Experiment {
       MemoryEstimate.Term(name: "observations", bytes: observationBytes(plan.observations)),
     ]
     if plan.checkpoints.states > 0 || plan.diskSlots > 0 {
-      var bytes = min(Self.codecOverhead, 5 * stateBytes)
-      // A difference needs its parent, and what an allocator keeps of the one before.
-      if configuration.checkpointChain > 0 { bytes += 2 * stateBytes }
+      var bytes = min(Self.codecOverhead, 4 * stateBytes + (1 << 17))
+      // A difference needs its parent.
+      if configuration.checkpointChain > 0 { bytes += stateBytes }
       let writers = plan.diskSlots > 0 ? threads : min(threads, plan.checkpoints.states)
       terms.append(MemoryEstimate.Term(name: "checkpoint codec", bytes: writers * bytes))
     }
@@ -112,8 +112,8 @@ extension Experiment {
   /// What products arrange on a thread, with its stack, what encoding a checkpoint takes, what a run takes besides, and
   /// what opening its database takes: measured.
   private static let threadOverhead = 3 << 18
-  private static let codecOverhead = 6 << 20
-  private static let runOverhead = 1 << 18
+  private static let codecOverhead = 15 << 18
+  private static let runOverhead = 1 << 19
   private static let databaseOverhead = 10 << 20
   private static let bytesPerRecord = 1024
   private static let bytesPerStoredAverage = 256
