@@ -121,7 +121,6 @@ extension TrainingRun {
     done.predictedGradientEvaluations += plan.gradientEvaluations
     done.predictedPeakBytes = max(done.predictedPeakBytes, estimate.peakBytes)
     listener.willFollow(plan)
-    for t in estimate.terms { dbg("\(t.name) \(t.bytes >> 10)") }
     let diskSlots = plan.diskSlots > 0 ? try SlotFiles.ofTraining(folder) : nil
     defer { diskSlots?.removeAll() }
     let writer = ObservationWriter(database, didCommit: listener.didCommit)
@@ -136,7 +135,6 @@ extension TrainingRun {
       done.replay =
         done.replay + (try await engine.run(plan, lanes: experiment.configuration.lanes, progress: progress))
       try await writer.finish()
-      dbg("followed")
       return done
     } catch {
       // The error that stopped the replay is the one to tell; a failure to note it would only hide it.
@@ -213,7 +211,6 @@ extension TrainingRun {
     var summary: [SeriesSummary] = []
     /// Summarises a series and returns it without its iterates.
     func gather(_ name: String, cost: Int) throws -> [RunResult.Series] {
-      dbg("before \(name)")
       summary.append(
         SeriesSummary(
           name, seeds: try figures(of: name), gradientEvaluations: cost, secondsPerUpdate: perUpdate ?? 0,
@@ -224,7 +221,6 @@ extension TrainingRun {
       orders += try gather(order.description, cost: cost)
       for average in order == .forward ? averageNames : [] { averages += try gather(average, cost: 0) }
     }
-    dbg("gathered")
     let checkpointBytes = folder.checkpointBytes
     return RunResult(
       run: folder.path, orders: orders, averages: averages, summary: summary,
@@ -247,5 +243,3 @@ extension TrainingRun {
     }
   }
 }
-
-func dbg(_ t: String) { if getenv("DBG") != nil { FileHandle.standardError.write(Data("DBG \(t): rss \(ResidentMemory.currentBytes >> 10) peak \(ResidentMemory.peakBytes >> 10)\n".utf8)) } }
