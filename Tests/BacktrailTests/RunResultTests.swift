@@ -43,11 +43,11 @@ import Testing
   @Test func resultsAreStoredWithoutTheIteratesThatTheObservationsAre() async throws {
     let run = try create(seeds: 2)
     let bare = try await run.train(holdsIterates: false)
-    #expect((bare.orders + bare.averages).allSatisfy(\.iterates.isEmpty))
+    #expect((bare.orders + bare.averages).allSatisfy { $0.iterates.isEmpty })
     let whole = try await run.train()
     #expect(whole.orders.map { $0.iterates.map(\.n) } == Array(repeating: [4, 8, 12, 16, 20], count: 4))
     let stored = try #require(try run.result())
-    #expect(stored.orders.allSatisfy(\.iterates.isEmpty))
+    #expect(stored.orders.allSatisfy { $0.iterates.isEmpty })
     // The document reads them as it is written, with the same keys and values as when they are held.
     func object(_ value: some Encodable) throws -> NSDictionary? {
       try JSONSerialization.jsonObject(with: JSONEncoder().encode(value)) as? NSDictionary
