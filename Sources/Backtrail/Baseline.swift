@@ -104,18 +104,17 @@ extension TrainingRun {
     let points = zip(experiment.orders, experiment.points).first { $0.0 == .forward }?.1 ?? experiment.points[0]
     let configuration = try baseline.configuration(experiment.configuration, points: points)
     let path = folder.baselinesPath + "/" + baseline.description.replacing(":", with: "-")
-    let result: RunResult
     let lock = try RunLock(folder)
     defer { lock.hold() }
     // A memory budget may have led to fewer lanes, which change nothing.
-    if let stored = try? StoredRun(path), stored.configuration.with(lanes: configuration.lanes) == configuration, let known = stored.result {
-      result = known
-    } else {
-      try? FileManager.default.removeItem(atPath: path)
-      let own = try Experiment(configuration, initial: experiment.initialTensors, dataset: experiment.dataset)
-      result = try await TrainingRun.create(own, at: path).train(progress: progress, listener: listener)
+    if let stored = try? StoredRun(path), stored.configuration.with(lanes: configuration.lanes) == configuration,
+      let result = try stored.wholeResult()
+    {
+      return BaselineResult(baseline, result)
     }
-    return BaselineResult(baseline, result)
+    try? FileManager.default.removeItem(atPath: path)
+    let own = try Experiment(configuration, initial: experiment.initialTensors, dataset: experiment.dataset)
+    return BaselineResult(baseline, try await TrainingRun.create(own, at: path).train(progress: progress, listener: listener))
   }
 }
 
@@ -124,10 +123,15 @@ extension StoredRun {
   public var baselines: [BaselineResult] {
     StoredRun.list(in: RunFolder(path: run).baselinesPath).compactMap { stored in
       let name = URL(fileURLWithPath: stored.run).lastPathComponent
-      guard let baseline = try? Baseline(name.replacing("-", with: ":")), let result = stored.result else { return nil }
+      guard let baseline = try? Baseline(name.replacing("-", with: ":")), let result = try? stored.wholeResult() else { return nil }
       return BaselineResult(baseline, result)
     }
   }
+}
+
+extension StoredRun {
+  /// With its iterates; nil until the run has finished.
+  fileprivate func wholeResult() throws -> RunResult? { try result?.with(ObservedIterates(database: database())) }
 }
 
 extension BaselineResult {
@@ -140,10 +144,17 @@ extension BaselineResult {
             n: $0.n * baseline.stretch, testLoss: $0.testLoss, testAccuracy: $0.testAccuracy, digest: $0.digest)
         })
     }
+    let last = series.compactMap(\.iterates.last?.n).max() ?? 1
+    let figures = series.map { series in
+      var figures = CurveFigures(last: last)
+      for iterate in series.iterates { figures.add(iterate) }
+      return figures
+    }
     self.init(
       baseline: baseline, series: series,
       summary: SeriesSummary(
-        baseline.name, seeds: series, secondsPerUpdate: result.secondsPerUpdate ?? 0,
+        baseline.name, seeds: figures, gradientEvaluations: series.first?.gradientEvaluations ?? 0,
+        secondsPerUpdate: result.secondsPerUpdate ?? 0,
         secondsPerObservation: result.secondsPerObservation ?? 0))
   }
 }

@@ -50,7 +50,7 @@ public struct CostPrediction: Codable, Sendable {
     predictedPeakBytes = estimate.peakBytes
     memory = estimate.terms
     memoryChoice = try experiment.memoryChoice ?? experiment.memoryChoice(
-      curve: MemoryCurve(experiment.maps[0].network, costs: experiment.measuredCosts()))
+      curve: MemoryCurve(experiment.maps[0].network, costs: experiment.measuredCosts()), plan: PlanFootprint(plan))
     stateBytes = experiment.stateBytes
     slots = plan.memorySlots
     diskSlots = plan.diskSlots

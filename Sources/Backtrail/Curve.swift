@@ -59,18 +59,11 @@ package struct Curve: Sendable {
     return Curve(zip(x, chosen).map { ($1.n, centerY + slope * ($0 - centerX)) })
   }
 
-  /// Over all n in `range`, or ten thousand of them evenly spaced.
-  package func mean(over range: ClosedRange<Int>) -> Double {
-    let chosen = stride(from: range.upperBound, through: range.lowerBound, by: -max(1, range.count / 10_000))
-    return Backtrail.mean(chosen.map { value(at: $0) })
-  }
-
   /// The standard deviation of the change from one point in `range` to the next; nil with fewer than three, or where they are
   /// not at even distances (the last one may be nearer).
   package func neighbourNoise(in range: ClosedRange<Int>) -> Double? {
-    let chosen = points.filter { range.contains($0.n) }
-    let gaps = zip(chosen, chosen.dropFirst()).map { $1.n - $0.n }
-    guard gaps.dropLast().allSatisfy({ $0 == gaps.first }) else { return nil }
-    return standardDeviation(zip(chosen, chosen.dropFirst()).map { $1.value - $0.value })
+    var noise = StreamedNoise(range)
+    for point in points { noise.add(point.n, point.value) }
+    return noise.deviation
   }
 }

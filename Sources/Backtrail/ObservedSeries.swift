@@ -46,33 +46,16 @@ public struct ObservedSeries: Sendable {
   public static let changeCount = 8
 }
 
-extension RunResult {
-  /// Orders and averages as the summary names them.
-  public var observed: [ObservedSeries] {
-    let bySeries = Dictionary(grouping: orders + averages, by: \.order)
-    return summary.map { line in ObservedSeries(name: line.series, seeds: (bySeries[line.series] ?? []).map(\.iterates)) }
-  }
-}
-
 extension BaselineResult {
   public var observed: ObservedSeries { ObservedSeries(name: summary.series, seeds: series.map(\.iterates)) }
 }
 
 extension StoredRun {
-  /// All that was observed, whether the run has finished or not.
-  public var observed: [ObservedSeries] {
-    if let result { return result.observed }
-    let bySeries = Dictionary(grouping: observations, by: \.series)
-    return configuration.sorted(series: Array(bySeries.keys)).map { series in
-      let bySeed = Dictionary(grouping: bySeries[series] ?? [], by: \.seed)
-      return ObservedSeries(
-        name: series,
-        seeds: configuration.seeds.compactMap { seed in
-          bySeed[seed]?.sorted { $0.n < $1.n }.map {
-            RunResult.Iterate(n: $0.n, testLoss: $0.testLoss, testAccuracy: $0.testAccuracy, digest: $0.digest)
-          }
-        })
-    }
+  /// All that was observed, whether the run has finished or not: orders and averages as the summary names them, if there is one.
+  public func observed() throws -> [ObservedSeries] {
+    let database = try database()
+    let names = try result?.summary.map(\.series) ?? configuration.sorted(series: database.observedSeries())
+    return try ObservedIterates(database: database).series(names, seeds: configuration.seeds)
   }
 }
 

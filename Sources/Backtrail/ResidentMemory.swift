@@ -25,8 +25,22 @@ public enum ResidentMemory {
 
   /// Both at one time.
   struct Sizes: Sendable {
-    let current = currentBytes
-    let peak = peakBytes
+    private(set) var current = currentBytes
+    private(set) var peak = peakBytes
+
+    /// Had something of so many bytes not been allocated.
+    func without(_ bytes: Int) -> Sizes {
+      var rest = self
+      rest.current = max(0, current - bytes)
+      return rest
+    }
+
+    /// Had what was allocated since then been freed again: the peak stays.
+    var withPresentPeak: Sizes {
+      var present = self
+      present.peak = peakBytes
+      return present
+    }
   }
 
   #if os(Linux)

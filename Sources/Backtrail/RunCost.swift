@@ -26,7 +26,7 @@ extension Experiment {
   /// Of a process that has read the data and does nothing else.
   func peakBytes(of plan: ReplayPlan) -> Int {
     memoryEstimate(
-      plan, lanes: configuration.lanes, arenaCount: maps[0].network.arenaCount, isOpen: false, process: processBefore
+      PlanFootprint(plan), lanes: configuration.lanes, arenaCount: maps[0].network.arenaCount, isOpen: false, process: processBefore
     ).peakBytes
   }
 

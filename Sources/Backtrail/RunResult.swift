@@ -2,7 +2,7 @@ import Replay
 import Storage
 import Tensors
 
-/// What a finished run gives: the document `train --json` prints.
+/// What a finished run gives. `RunDocument` is this with the iterates, as `train --json` prints it.
 public struct RunResult: Codable, Sendable {
   public struct Iterate: Codable, Sendable {
     public let n: Int
@@ -16,29 +16,80 @@ public struct RunResult: Codable, Sendable {
     public let seed: Int
     /// What the order costs alone; orders that share batches cost less together.
     public let gradientEvaluations: Int
-    public let iterates: [Iterate]
+    /// Empty where a result was made without them: they may be too many to hold.
+    public internal(set) var iterates: [Iterate] = []
+
+    enum CodingKeys: String, CodingKey {
+      case order, seed, gradientEvaluations, iterates
+    }
   }
 
   public let run: String
   /// By order, then by seed.
-  public let orders: [Series]
+  public internal(set) var orders: [Series]
   /// Running averages of forward iterates, at no gradient evaluations of their own.
-  public let averages: [Series]
+  public internal(set) var averages: [Series]
   public let summary: [SeriesSummary]
-  public let gradientEvaluations: Int
-  public let predictedGradientEvaluations: Int
-  public let wallSeconds: Double
+  public internal(set) var gradientEvaluations: Int
+  public internal(set) var predictedGradientEvaluations: Int
+  public internal(set) var wallSeconds: Double
   /// Of a lane while all were at work; nil where nothing was done.
-  public let secondsPerUpdate: Double?
-  public let secondsPerObservation: Double?
-  public let peakResidentBytes: Int
-  public let predictedPeakBytes: Int
+  public internal(set) var secondsPerUpdate: Double?
+  public internal(set) var secondsPerObservation: Double?
+  public internal(set) var peakResidentBytes: Int
+  public internal(set) var predictedPeakBytes: Int
   /// What automatic orders and schedules came to; nil where there are none.
   public let findings: [AdaptiveFinding]?
   public let checkpointBytes: Int
   public let stateBytes: Int
   public let lanes: Int
   public let fingerprint: String
+  /// Whether this process came to it, so that its peak may still rise.
+  var isOfThisProcess = false
+
+  enum CodingKeys: String, CodingKey {
+    case run, orders, averages, summary, gradientEvaluations, predictedGradientEvaluations, wallSeconds, secondsPerUpdate
+    case secondsPerObservation, peakResidentBytes, predictedPeakBytes, findings, checkpointBytes, stateBytes, lanes, fingerprint
+  }
+}
+
+extension RunResult {
+  /// With all iterates in memory.
+  func with(_ iterates: ObservedIterates) throws -> RunResult {
+    var whole = self
+    for index in orders.indices { whole.orders[index].iterates = try iterates.all(of: orders[index].order, seed: orders[index].seed) }
+    for index in averages.indices {
+      whole.averages[index].iterates = try iterates.all(of: averages[index].order, seed: averages[index].seed)
+    }
+    return whole
+  }
+
+  /// Without iterates, as it is stored: they are in the database already.
+  var withoutIterates: RunResult {
+    var bare = self
+    for index in orders.indices { bare.orders[index].iterates = [] }
+    for index in averages.indices { bare.averages[index].iterates = [] }
+    return bare
+  }
+
+  /// This result of more work on a run that had come to `earlier`: what both cost together. Rates are means over both.
+  func adding(_ earlier: RunResult?) -> RunResult {
+    guard let earlier else { return self }
+    func rate(_ now: Double?, _ before: Double?) -> Double? {
+      guard let now, let before else { return now ?? before }
+      let (a, b) = (Double(gradientEvaluations), Double(earlier.gradientEvaluations))
+      return a + b > 0 ? (a * now + b * before) / (a + b) : now
+    }
+    var sum = self
+    sum.secondsPerUpdate = rate(secondsPerUpdate, earlier.secondsPerUpdate)
+    sum.secondsPerObservation = rate(secondsPerObservation, earlier.secondsPerObservation)
+    sum.gradientEvaluations += earlier.gradientEvaluations
+    sum.predictedGradientEvaluations += earlier.predictedGradientEvaluations
+    sum.wallSeconds += earlier.wallSeconds
+    sum.peakResidentBytes = max(peakResidentBytes, earlier.peakResidentBytes)
+    sum.predictedPeakBytes = max(predictedPeakBytes, earlier.predictedPeakBytes)
+    return sum
+  }
 }
 
 /// One line of the comparison of orders. Every number is a mean over seeds; a spread is the standard deviation
@@ -60,18 +111,15 @@ public struct SeriesSummary: Codable, Sendable {
 }
 
 extension SeriesSummary {
-  init(_ name: String, seeds: [RunResult.Series], secondsPerUpdate: Double, secondsPerObservation: Double) {
-    let last = seeds.flatMap(\.iterates).map(\.n).max() ?? 1
-    func curves(_ value: (RunResult.Iterate) -> Double) -> [Curve] {
-      seeds.map { seed in Curve(seed.iterates.map { ($0.n, value($0)) }) }
-    }
-    let quarter = min(last, last - last / 4 + 1)...last
-    let lossCurves = curves(\.testLoss)
-    let losses = lossCurves.map { $0.mean(over: quarter) }
-    let accuracies = curves(\.testAccuracy).map { $0.mean(over: quarter) }
-    let noises = lossCurves.compactMap { $0.neighbourNoise(in: last / 2...last) }
-    let cost = seeds.reduce(0) { $0 + $1.gradientEvaluations }
-    let observations = seeds.reduce(0) { $0 + $1.iterates.count }
+  /// - Parameter gradientEvaluations: of one seed.
+  init(
+    _ name: String, seeds: [CurveFigures], gradientEvaluations: Int, secondsPerUpdate: Double, secondsPerObservation: Double
+  ) {
+    let losses = seeds.map(\.testLoss)
+    let accuracies = seeds.map(\.testAccuracy)
+    let noises = seeds.compactMap(\.neighbourNoise)
+    let observations = seeds.reduce(0) { $0 + $1.count }
+    let cost = gradientEvaluations * seeds.count
     self.init(
       series: name, testLoss: mean(losses), testLossSpread: standardDeviation(losses),
       testAccuracy: mean(accuracies), testAccuracySpread: standardDeviation(accuracies),

@@ -3,16 +3,16 @@ import Storage
 import Tensors
 
 /// What a run's folder says, read without its data: the document `runs show --json` prints.
-public struct StoredRun: Codable, Sendable {
+public struct StoredRun: Sendable {
   public let run: String
   /// `unfinished`, `finished` or `failed`.
   public let status: String
   public let createdAt: Date
   public let configuration: RunConfiguration
   public let fingerprint: String
-  /// By seed, series and n; those of an unfinished or failed run too.
-  public let observations: [Observation]
-  /// Nil until the run has finished.
+  /// Of an unfinished or failed run too.
+  public let observationCount: Int
+  /// Without iterates; nil until the run has finished.
   public let result: RunResult?
 
   public init(_ path: String) throws {
@@ -26,8 +26,8 @@ public struct StoredRun: Codable, Sendable {
     createdAt = record.createdAt
     configuration = stored.configuration
     fingerprint = record.fingerprint
-    observations = try database.observations()
-    result = try record.result.map { try decodeJSON(RunResult.self, from: $0, in: folder) }
+    observationCount = try database.observationCount()
+    result = try record.result.map { try decodeJSON(RunResult.self, from: $0, in: folder).withoutIterates }
   }
 
   /// The runs directly inside the folder `path`, by name.

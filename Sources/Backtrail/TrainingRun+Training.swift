@@ -23,13 +23,20 @@ extension TrainingRun {
 
   /// Trains all orders, observing their iterates. What was observed before is not computed again, and what is left
   /// begins at the checkpoints that are there; so it makes no difference how often a run was interrupted.
-  /// - Returns: all of the run's observations; counts and times are this call's.
+  ///
+  /// What the run cost is stored when it has finished. Work on a finished run, more steps for example, is added to that, and a call
+  /// that finds nothing to do leaves it as it is.
+  /// - Parameter holdsIterates: whether the result has all of the run's iterates in it. There may be many, so a memory budget does
+  ///   without them: `document(_:)` reads them when it is written.
+  /// - Returns: counts and times are this call's, or those stored where there was nothing to do.
   /// - Throws: `RunError.interrupted` if the surrounding task is cancelled, when the lanes' states have been stored.
   public func train(
-    progress: ReplayProgress = ReplayProgress(), listener: Listener = Listener()
+    holdsIterates: Bool = true, progress: ReplayProgress = ReplayProgress(), listener: Listener = Listener()
   ) async throws -> RunResult {
     do {
-      return try await with(experiment.fitted(isOpen: true)).forWriting().follow(progress: progress, listener: listener)
+      let run = try with(experiment.fitted(isOpen: true)).forWriting()
+      let result = try await run.follow(progress: progress, listener: listener)
+      return holdsIterates ? try result.with(ObservedIterates(database: run.database)) : result
     } catch is CancellationError {
       throw RunError.interrupted(run: folder.path)
     }
@@ -57,10 +64,11 @@ extension TrainingRun {
       database, series: experiment.askedOrders.map(\.description) + experiment.orders.map(\.description),
       averages: experiment.averages.map(\.description), stateCount: experiment.stateCount)
     SlotFiles.removeAbandoned(in: folder, isAlone: true)
+    let earlier = try result()
     var done = Work()
-    let isResumed = try !database.observations().isEmpty
+    let isResumed = try database.observationCount() > 0
     var experiment = experiment
-    var (adapted, findings, isComplete) = experiment.adapted(to: try database.observations())
+    var (adapted, findings, isComplete) = experiment.adapted(to: try observationsToAdaptTo())
     while true {
       done = try await with(adapted).followRound(after: done, progress: progress, listener: listener)
       if isComplete { break }
@@ -69,11 +77,15 @@ extension TrainingRun {
         let json = try encodeJSON(StoredConfiguration(experiment))
         try database.update { $0.configuration = json }
       }
-      (adapted, findings, isComplete) = experiment.adapted(to: try database.observations())
+      (adapted, findings, isComplete) = experiment.adapted(to: try observationsToAdaptTo())
+    }
+    if let earlier, done.isNothing {
+      try database.update { $0.status = .finished }
+      return earlier
     }
     let result = try with(adapted).result(
       of: done, findings: findings, fingerprint: fingerprint, wallSeconds: (.now - begin) / .seconds(1))
-    let resultJSON = try encodeJSON(result)
+    let resultJSON = try encodeJSON(result.adding(earlier))
     try database.update {
       $0.status = .finished
       $0.result = resultJSON
@@ -81,23 +93,44 @@ extension TrainingRun {
     return result
   }
 
+  /// What automatic orders and schedules go by; nothing for a run that has none.
+  private func observationsToAdaptTo() throws -> [Observation] { experiment.isAdaptive ? try database.observations() : [] }
+
   /// What a training has done so far, and what was predicted of it.
   private struct Work {
     var replay = ReplaySummary()
     var predictedGradientEvaluations = 0
     var predictedPeakBytes = 0
+    /// Gradient evaluations of one seed of each order alone.
+    var costsOfOrders: [Int] = []
+
+    var isNothing: Bool { replay.gradientEvaluations == 0 && replay.observations == 0 }
   }
 
   /// Follows the plan for what the experiment's orders and points lack.
-  private func followRound(after done: Work, progress: ReplayProgress, listener: Listener) async throws -> Work {
+  /// - Parameter refits: whether lanes and slots may be chosen anew where those there are have no room for the plan: what an
+  ///   automatic schedule came to, or the progress of many seeds, may take more than was foreseen.
+  /// - Throws: `RunError.impossible` with the least budget where nothing fits.
+  private func followRound(
+    after done: Work, refits: Bool = true, progress: ReplayProgress, listener: Listener
+  ) async throws -> Work {
     let writer = ObservationWriter(database, didCommit: listener.didCommit)
     do {
-      let observed = try await observations(takingOverWith: writer)
-      let (plan, checkpoints) = try planWhatIsLeft(observed: observed, listener)
+      // Before the plan, which takes as much again: at the end of the run there may be less room.
+      let costs = zip(experiment.orders, experiment.points).map { ReplayPlanner.gradientEvaluations(of: $0, points: $1) }
+      try await takeOverEqualIterates(with: writer)
+      let (plan, checkpoints) = try planWhatIsLeft(listener)
       FloatBuffer.returnFreedMemory()
+      let estimate = experiment.memoryEstimate(plan, isOpen: true)
+      guard estimate.peakBytes <= experiment.configuration.memoryBudget ?? .max else {
+        guard refits else { throw experiment.doesNotFit(estimate) }
+        let refitted = try experiment.refitted(progress: try self.progress(storedStates()))
+        return try await with(refitted).followRound(after: done, refits: false, progress: progress, listener: listener)
+      }
       var done = done
+      done.costsOfOrders = costs
       done.predictedGradientEvaluations += plan.gradientEvaluations
-      done.predictedPeakBytes = max(done.predictedPeakBytes, experiment.memoryEstimate(plan, isOpen: true).peakBytes)
+      done.predictedPeakBytes = max(done.predictedPeakBytes, estimate.peakBytes)
       listener.willFollow(plan)
       let diskSlots = plan.diskSlots > 0 ? try SlotFiles.ofTraining(folder) : nil
       defer { diskSlots?.removeAll() }
@@ -120,154 +153,49 @@ extension TrainingRun {
     }
   }
 
-  /// All observations there are, by seed. What is observed already as an iterate of another order, such as `splice:16` up to
-  /// n = 16 as `backward`, is the same state: its rows are written from those there are, and nothing is computed again.
-  private func observations(takingOverWith writer: ObservationWriter) async throws -> [Int: [Observation]] {
-    var observations = Dictionary(grouping: try database.observations(), by: \.seed)
-    // The run's orders come first; others are those that earlier rounds, or a longer run, asked for.
-    let series = Set(observations.values.joined().map(\.series)).subtracting(experiment.orders.map(\.description))
-    let orders = experiment.orders + series.sorted().compactMap { try? CompositionOrder($0) }
-    let places = Dictionary(uniqueKeysWithValues: orders.enumerated().map { ($1.description, $0) })
-    let wanted = zip(experiment.orders.indices, experiment.points).flatMap { order, points in
-      points.map { Iterate(order: order, n: $0) }
-    }
-    for seed in experiment.configuration.seeds {
-      var known: [Iterate: Observation] = [:]
-      for observation in observations[seed] ?? [] {
-        if let order = places[observation.series] { known[Iterate(order: order, n: observation.n)] = observation }
-      }
-      let pairs = try EqualIterates(orders: orders).pairs(of: wanted.filter { known[$0] == nil }, among: Array(known.keys))
-      let taken = pairs.compactMap { pair -> Observation? in
-        guard var observation = known[pair.known] else { return nil }
-        (observation.series, observation.n) = (orders[pair.wanted.order].description, pair.wanted.n)
-        return observation
-      }
-      guard !taken.isEmpty else { continue }
-      try writer.add(taken)
-      observations[seed, default: []] += taken
-    }
-    try await writer.finish()
-    return observations
-  }
-
-  /// The plan for what is not observed yet. Checkpoints it would begin at are read and checked before; those that can't be
-  /// read are given up, so that they are stored anew where a lane comes by.
-  /// - Parameter observations: by seed.
-  private func planWhatIsLeft(
-    observed observations: [Int: [Observation]], _ listener: Listener
-  ) throws -> (ReplayPlan, RunCheckpoints) {
-    while true {
-      let records = try storedStates()
-      let plan = try experiment.plan(progress(records, observed: observations))
-      let needed = plan.restoredStates.map { records[$0.replica][$0.stored] }
-      let unreadable = try unreadable(Set(needed), listener)
-      if unreadable.isEmpty {
-        let checkpoints = try RunCheckpoints(
-          folder, database, seeds: Array(experiment.configuration.seeds), series: experiment.orders.map(\.description),
-          averages: experiment.averages.map(\.description), stored: records, needed: needed,
-          settings: .init(
-            budget: experiment.configuration.diskBudget, chainLength: experiment.configuration.checkpointChain,
-            level: experiment.configuration.checkpointLevel))
-        return (plan, checkpoints)
-      }
-      try folder.giveUp(unreadable, in: database)
-    }
-  }
-
-  /// Those of `records` whose states, or running averages, can't be read back.
-  private func unreadable(_ records: Set<CheckpointRecord>, _ listener: Listener) throws -> [CheckpointRecord] {
-    guard !records.isEmpty else { return [] }
-    let all = try database.checkpoints()
-    var state = TrainingState(values: try StateBuffer(count: experiment.stateCount))
-    var unreadable: [CheckpointRecord] = []
-    for record in records {
-      do throws(StorageError) {
-        try folder.restore(record, among: all, into: &state)
-        for average in record.averages { try folder.restore(average, of: record, into: &state) }
-      } catch {
-        listener.didNotice("\(error); going on without it")
-        unreadable.append(record)
-      }
-    }
-    return unreadable
-  }
-
-  /// Checkpoints on paths of the run's orders, by seed.
-  /// - Throws: `StorageError.damaged` for a row of a state that is on no path.
-  func storedStates() throws -> [[CheckpointRecord]] {
-    let series = Set(experiment.orders.map(\.description))
-    let records = try database.checkpoints().filter { series.contains($0.series) }
-    for record in records { try check(record) }
-    return experiment.configuration.seeds.map { seed in records.filter { $0.seed == seed } }
-  }
-
-  /// - Throws: where a checkpoint's row tells of a state that no path of the run's leads over.
-  func check(_ record: CheckpointRecord) throws {
-    let order = try order(ofSeries: record.series)
-    let length = record.n <= order.lastIterate ?? record.n ? order.sequence(record.n).count : 0
-    let averageCount = record.averages.count
-    guard record.position <= length, averageCount == 0 || averageCount == experiment.averages.count else {
-      throw StorageError.damaged(
-        path: folder.databasePath,
-        reason: "the checkpoint \(record.file) lies on no path of the run's, or has other averages than the run")
-    }
-  }
-
-  /// What is done, by seed.
-  private func progress(
-    _ records: [[CheckpointRecord]], observed observations: [Int: [Observation]]
-  ) -> [ReplicaProgress] {
-    let orders = Dictionary(uniqueKeysWithValues: experiment.orders.enumerated().map { ($1.description, $0) })
-    return zip(experiment.configuration.seeds, records).map { seed, records in
-      var progress = ReplicaProgress()
-      for observation in observations[seed] ?? [] {
-        if let order = orders[observation.series] { progress.observed.insert(Iterate(order: order, n: observation.n)) }
-      }
-      let averaged = averageNames.map { name in Set((observations[seed] ?? []).filter { $0.series == name }.map(\.n)) }
-      progress.averagesObserved = averaged.dropFirst().reduce(averaged.first ?? []) { $0.intersection($1) }
-      progress.stored = records.map { $0.point(order: orders[$0.series] ?? 0) }
-      return progress
-    }
-  }
-
+  /// Reads the run's observations once, and keeps none of them.
   private func result(
     of work: Work, findings: [AdaptiveFinding], fingerprint: String, wallSeconds: Double
   ) throws -> RunResult {
+    // The plan and the lanes are gone by now.
+    FloatBuffer.returnFreedMemory()
     let replay = work.replay
-    let configuration = experiment.configuration
-    let observations = try database.observations()
-    let orders = zip(experiment.orders, experiment.points).flatMap { order, points in
-      series(
-        order.description, of: observations, cost: ReplayPlanner.gradientEvaluations(of: order, points: points))
-    }
-    let averageNames = experiment.orders.contains(.forward) ? averageNames : []
-    let averages = averageNames.flatMap { series($0, of: observations, cost: 0) }
-    let bySeries = Dictionary(grouping: orders + averages, by: \.order)
-    let names = experiment.orders.flatMap { [$0.description] + ($0 == .forward ? averageNames : []) }
     let perUpdate = replay.gradientEvaluations > 0 ? replay.updateSeconds / Double(replay.gradientEvaluations) : nil
     let perObservation = replay.observations > 0 ? replay.observationSeconds / Double(replay.observations) : nil
-    return RunResult(
-      run: folder.path, orders: orders, averages: averages,
-      summary: names.map { name in
+    var orders: [RunResult.Series] = []
+    var averages: [RunResult.Series] = []
+    var summary: [SeriesSummary] = []
+    /// Summarises a series and returns it without its iterates.
+    func gather(_ name: String, cost: Int) throws -> [RunResult.Series] {
+      summary.append(
         SeriesSummary(
-          name, seeds: bySeries[name] ?? [],
-          secondsPerUpdate: perUpdate ?? 0, secondsPerObservation: perObservation ?? 0)
-      },
+          name, seeds: try figures(of: name), gradientEvaluations: cost, secondsPerUpdate: perUpdate ?? 0,
+          secondsPerObservation: perObservation ?? 0))
+      return experiment.configuration.seeds.map { RunResult.Series(order: name, seed: $0, gradientEvaluations: cost) }
+    }
+    for (order, cost) in zip(experiment.orders, work.costsOfOrders) {
+      orders += try gather(order.description, cost: cost)
+      for average in order == .forward ? averageNames : [] { averages += try gather(average, cost: 0) }
+    }
+    let checkpointBytes = folder.checkpointBytes
+    return RunResult(
+      run: folder.path, orders: orders, averages: averages, summary: summary,
       gradientEvaluations: replay.gradientEvaluations, predictedGradientEvaluations: work.predictedGradientEvaluations,
       wallSeconds: wallSeconds, secondsPerUpdate: perUpdate, secondsPerObservation: perObservation,
       peakResidentBytes: ResidentMemory.peakBytes, predictedPeakBytes: work.predictedPeakBytes,
-      findings: findings.isEmpty ? nil : findings, checkpointBytes: folder.checkpointBytes, stateBytes: experiment.stateBytes,
-      lanes: configuration.lanes,
-      fingerprint: fingerprint)
+      findings: findings.isEmpty ? nil : findings, checkpointBytes: checkpointBytes, stateBytes: experiment.stateBytes,
+      lanes: experiment.configuration.lanes, fingerprint: fingerprint, isOfThisProcess: true)
   }
 
-  private func series(_ name: String, of observations: [Observation], cost: Int) -> [RunResult.Series] {
-    experiment.configuration.seeds.map { seed in
-      RunResult.Series(
-        order: name, seed: seed, gradientEvaluations: cost,
-        iterates: observations.filter { $0.seed == seed && $0.series == name }.map {
-          RunResult.Iterate(n: $0.n, testLoss: $0.testLoss, testAccuracy: $0.testAccuracy, digest: $0.digest)
-        })
+  /// By seed.
+  private func figures(of series: String) throws -> [CurveFigures] {
+    let seeds = experiment.configuration.seeds
+    let last = try seeds.compactMap { try database.lastObserved(seed: $0, series: series) }.max() ?? 1
+    let iterates = ObservedIterates(database: database)
+    return try seeds.map { seed in
+      var figures = CurveFigures(last: last)
+      try iterates.forEach(of: series, seed: seed) { figures.add($0) }
+      return figures
     }
   }
 }

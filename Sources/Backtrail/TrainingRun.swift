@@ -135,9 +135,9 @@ public struct TrainingRun: Sendable {
     return order
   }
 
-  /// What the run came to when it finished; nil before.
+  /// What the run came to when it finished, without its iterates; nil before.
   public func result() throws -> RunResult? {
-    try database.record().result.map { try decodeJSON(RunResult.self, from: $0, in: folder) }
+    try database.record().result.map { try decodeJSON(RunResult.self, from: $0, in: folder).withoutIterates }
   }
 
   /// Where the seed stands among the run's.

@@ -13,8 +13,8 @@ struct ChartOption: ParsableArguments {
     if let chart { try checkFolder(of: chart) }
   }
 
-  func write(_ make: () -> Chart) throws {
-    if let chart { try writeFile(make().svg(), to: chart) }
+  func write(_ make: () throws -> Chart) throws {
+    if let chart { try writeFile(try make().svg(), to: chart) }
   }
 }
 

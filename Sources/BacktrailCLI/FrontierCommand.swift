@@ -81,7 +81,7 @@ struct FrontierCommand: AsyncParsableCommand {
       { try chart.write { frontierChart(frontier, of: configuration) } },
       {
         guard let curves, let result = try training.result() else { return }
-        try writeFile(curveChart(result.observed + baselines.map(\.observed), of: configuration).svg(), to: curves)
+        try writeFile(curveChart(try training.observed(result) + baselines.map(\.observed), of: configuration).svg(), to: curves)
       })
   }
 

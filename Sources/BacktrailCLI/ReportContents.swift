@@ -6,6 +6,7 @@ import Reports
 /// What a report says of a run.
 struct ReportContents {
   private let stored: StoredRun
+  private let observed: [ObservedSeries]
   /// With its data read again; why not, where it can't be.
   private let run: Result<TrainingRun, any Error>
   /// Nil for a run that is not finished.
@@ -13,8 +14,9 @@ struct ReportContents {
 
   private var configuration: RunConfiguration { stored.configuration }
 
-  init(_ stored: StoredRun) async {
+  init(_ stored: StoredRun) async throws {
     self.stored = stored
+    observed = try stored.observed()
     // No iterate is computed again, so it does not matter on what numerics.
     let opened = Result { try TrainingRun.open(stored.run, allowNumericsChange: true) }
     run = opened
@@ -95,7 +97,7 @@ struct ReportContents {
       .command(stored.resumeCommand),
     ]
     let planned = planned
-    let rows = stored.observed.map { series in
+    let rows = observed.map { series in
       let seen = series.seeds.reduce(0) { $0 + $1.count }
       let last = series.seeds.compactMap(\.last?.n).max() ?? 0
       func value(_ quantity: ObservedSeries.Quantity) -> String {
@@ -133,7 +135,7 @@ struct ReportContents {
   // MARK: Charts
 
   private var curves: ReportPage.Section? {
-    let observed = stored.observed + stored.baselines.map(\.observed)
+    let observed = observed + stored.baselines.map(\.observed)
     guard observed.contains(where: { $0.curve(.testLoss).count > 1 }) else { return nil }
     var loss = curveChart(observed, of: configuration)
     var accuracy = curveChart(observed, .testAccuracy, of: configuration)
@@ -149,7 +151,7 @@ struct ReportContents {
   }
 
   private var noise: ReportPage.Section? {
-    guard var chart = noiseChart(stored.observed, of: configuration) else { return nil }
+    guard var chart = noiseChart(observed, of: configuration) else { return nil }
     chart.title = "How much the test loss jumps from one observed n to the next"
     return .init(
       "Neighbour noise",

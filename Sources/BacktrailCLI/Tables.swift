@@ -282,7 +282,7 @@ func facts(_ run: StoredRun) -> Table {
     ["sampler", configuration.sampler],
     ["seeds", configuration.seedCount == 1 ? String(configuration.seed) : "\(configuration.seeds.lowerBound) to \(configuration.seeds.upperBound - 1)"],
     ["numerics", run.fingerprint],
-    ["observations", grouped(run.observations.count)],
+    ["observations", grouped(run.observationCount)],
   ]
   if let augment = configuration.augment { rows.insert(["augmentation", augment], at: 4) }
   if let initial = configuration.initial { rows.append(["initial state", initial]) }

@@ -26,8 +26,8 @@ struct TrainCommand: AsyncParsableCommand {
     let run = try TrainingRun.create(experiment, at: out ?? RunNames.new())
     let result = try await follow(run, isQuiet: json)
     try inTurn(
-      { if json { try printJSON(result) } else { try printResult(summaryTable(result, configuration: run.experiment.configuration)) } },
-      { try chart.write { curveChart(result.observed, of: run.experiment.configuration) } })
+      { if json { try printJSON(run.document(result)) } else { try printResult(summaryTable(result, configuration: run.experiment.configuration)) } },
+      { try chart.write { curveChart(try run.observed(result), of: run.experiment.configuration) } })
   }
 }
 
@@ -37,7 +37,7 @@ struct ResumeCommand: AsyncParsableCommand {
     abstract: "Go on with an interrupted run, to the same bits as one never interrupted, or extend a finished one.",
     discussion: """
       What was observed is not computed again; what is left begins at the nearest checkpoints. The document of --json \
-      holds all of the run's iterates; its counts and times are of this call.
+      holds all of the run's iterates; its counts and times are of this call, or those stored where there was nothing to do.
       """)
 
   @Argument(help: ArgumentHelp("The run's folder.", valueName: "run"))
@@ -66,8 +66,8 @@ struct ResumeCommand: AsyncParsableCommand {
       runFolder, steps: steps, lanes: lanes, memoryBudget: memoryBudget, allowNumericsChange: allowNumericsChange)
     let result = try await follow(run, isQuiet: json)
     try inTurn(
-      { if json { try printJSON(result) } else { try printResult(summaryTable(result, configuration: run.experiment.configuration)) } },
-      { try chart.write { curveChart(result.observed, of: run.experiment.configuration) } })
+      { if json { try printJSON(run.document(result)) } else { try printResult(summaryTable(result, configuration: run.experiment.configuration)) } },
+      { try chart.write { curveChart(try run.observed(result), of: run.experiment.configuration) } })
   }
 }
 
@@ -98,7 +98,7 @@ func follow(_ run: TrainingRun, isQuiet: Bool) async throws -> RunResult {
     storing.end()
     reporter?.stop()
   }
-  return try await whileThere(run.folder.path) { [listener] in try await run.train(progress: progress, listener: listener) }
+  return try await whileThere(run.folder.path) { [listener] in try await run.train(holdsIterates: false, progress: progress, listener: listener) }
 }
 
 /// Runs `body`, which writes to a folder, and stops it once the folder is not where it was: files that are open would take what

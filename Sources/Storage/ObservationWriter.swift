@@ -2,13 +2,16 @@ import GRDB
 import Tensors
 
 /// Commits observations as lanes make them, off the lanes' threads: those that arrive while one commit is under way
-/// go into the next one together.
+/// go into the next one together. Where lanes are faster than the disk, they wait for it, so that few are ever held.
 public final class ObservationWriter: Sendable {
   private struct State {
     var pending: [Observation] = []
     var isWriting = false
     var failure: StorageError?
   }
+
+  /// How many observations wait for the disk before a lane does.
+  public static let capacity = 1024
 
   private let database: RunDatabase
   private let state = Lock(State())
@@ -20,16 +23,27 @@ public final class ObservationWriter: Sendable {
     self.didCommit = didCommit
   }
 
-  /// Takes an observation and returns at once.
+  /// Takes observations, and returns at once unless too many wait to be written.
   /// - Throws: why an earlier commit failed.
   public func add(_ observations: [Observation]) throws(StorageError) {
-    let (starts, failure) = state.withLock { state in
+    let (starts, isFull, failure) = state.withLock { state in
       state.pending += observations
       defer { state.isWriting = true }
-      return (!state.isWriting, state.failure)
+      return (!state.isWriting, state.pending.count >= Self.capacity, state.failure)
     }
     if let failure { throw failure }
     if starts { write() }
+    if isFull { try wait() }
+  }
+
+  /// Returns when what was added is on disk: the queue is serial.
+  private func wait() throws(StorageError) {
+    do {
+      didCommit(try database.queue.write { try drain($0) })
+    } catch {
+      fail(error)
+    }
+    if let failure = state.withLock({ $0.failure }) { throw failure }
   }
 
   private func write() {

@@ -18,8 +18,10 @@ struct Command {
     case onceFilled(folder: String, signal: Int32)
   }
 
+  /// - Parameter watch: called over and over with the number of the running process; nil: it is waited for.
   init(
-    program: String = Self.executable.path, _ arguments: [String], in folder: String, stop: Stop? = nil
+    program: String = Self.executable.path, _ arguments: [String], in folder: String, stop: Stop? = nil,
+    watch: ((Int32) -> Void)? = nil
   ) throws {
     let process = Process()
     process.executableURL = URL(fileURLWithPath: program)
@@ -42,6 +44,10 @@ struct Command {
       if process.isRunning { kill(process.processIdentifier, signal) }
     case nil:
       break
+    }
+    while let watch, process.isRunning {
+      watch(process.processIdentifier)
+      usleep(1000)
     }
     process.waitUntilExit()
     status = process.terminationStatus

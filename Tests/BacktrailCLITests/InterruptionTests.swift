@@ -133,8 +133,14 @@ import Testing
     let total = try #require(undisturbed.json["gradientEvaluations"] as? Int)
     let rest = try #require(resumed.json["gradientEvaluations"] as? Int)
     #expect(rest < total)
-    // All is there now.
-    #expect(try resume("stopped").json["gradientEvaluations"] as? Int == 0)
+    // All is there now, so there is nothing to do, and what it cost stays what it was.
+    let again = try resume("stopped")
+    #expect(again.json["gradientEvaluations"] as? Int == rest)
+    #expect(again.json["wallSeconds"] as? Double == resumed.json["wallSeconds"] as? Double)
+    for key in ["orders", "summary", "averages"] {
+      let (now, before) = (try again.text(key), try resumed.text(key))
+      #expect(now == before, "\(key)")
+    }
   }
 
   @Test func anExtendedRunIsTheLongerRun() throws {

@@ -22,7 +22,21 @@ import Testing
     #expect(abs(curve.value(at: 10) - 2) < 1e-12)
     #expect(curve.value(at: 100) == 3)
     #expect(curve.value(at: 1000) == 3)
-    #expect(abs(curve.mean(over: 10...10) - 2) < 1e-12)
+  }
+
+  @Test func meansOfPointsThatComeOneByOneAreThoseOfTheWholeCurve() {
+    for (range, points) in [
+      (10...10, [(1, 1.0), (100, 3)]), (1...7, [(3, 2), (5, -1)]), (40...60, [(1, 1), (45, 3), (46, 0.5), (90, 2)]),
+      (80...90, [(2, 1), (7, 4)]), (1...50_000, [(10, 1), (1000, 3), (49_000, 2)]),
+    ] {
+      var streamed = StreamedMean(range)
+      for (n, value) in points { streamed.add(n, value) }
+      let curve = Curve(points)
+      let step = max(1, range.count / 10_000)
+      let values = stride(from: range.upperBound, through: range.lowerBound, by: -step).map(curve.value(at:))
+      #expect(abs(streamed.mean - values.reduce(0, +) / Double(values.count)) < 1e-12)
+    }
+    #expect(StreamedMean(1...3).mean.isNaN)
   }
 
   @Test func errorsAreTakenAtTheReferencesPoints() {

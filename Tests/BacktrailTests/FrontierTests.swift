@@ -37,7 +37,7 @@ import Testing
     #expect(frontier.exact.skill?.mean == 1)
 
     // tail:8 at every n, by hand.
-    let observations = try StoredRun(folder("run")).observations
+    let observations = try StoredRun(folder("run")).observations()
     func losses(_ series: String, _ seed: Int) -> [Int: Double] {
       Dictionary(uniqueKeysWithValues: observations.filter { $0.series == series && $0.seed == seed }.map { ($0.n, $0.testLoss) })
     }

@@ -166,13 +166,13 @@ private func digests(_ result: RunResult) -> [String: String] {
     let path = run.folder.path
     var listener = TrainingRun.Listener()
     listener.didCommit = { observations in
-      let stored = (try? StoredRun(path).observations) ?? []
+      let stored = (try? StoredRun(path).observations()) ?? []
       #expect(Set(observations).isSubset(of: stored))
     }
     let result = try await run.train(listener: listener)
     let stored = try StoredRun(path)
     #expect(stored.status == "finished")
-    #expect(stored.observations.count == (9 + 2) * 4)
+    #expect(stored.observationCount == (9 + 2) * 4)
     #expect(stored.result?.gradientEvaluations == result.gradientEvaluations)
     #expect(StoredRun.list(in: folder.path).map(\.run) == [path])
   }
@@ -195,7 +195,7 @@ private func digests(_ result: RunResult) -> [String: String] {
     }
     let stored = try StoredRun(folder("run"))
     #expect(stored.status == "failed")
-    #expect(stored.observations.allSatisfy { $0.testLoss.isFinite })
+    #expect(try stored.observations().allSatisfy { $0.testLoss.isFinite })
   }
 
   @Test func aRunStartsFromAFile() async throws {
