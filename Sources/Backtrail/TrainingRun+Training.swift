@@ -34,9 +34,10 @@ extension TrainingRun {
     holdsIterates: Bool = true, progress: ReplayProgress = ReplayProgress(), listener: Listener = Listener()
   ) async throws -> RunResult {
     do {
-      let run = try with(experiment.fitted(isOpen: true)).forWriting()
+      let run = try with(experiment.fitted(isOpen: true))
+      try database.beginWriting()
       let result = try await run.follow(progress: progress, listener: listener)
-      return holdsIterates ? try result.with(ObservedIterates(database: run.database)) : result
+      return holdsIterates ? try result.with(ObservedIterates(database: database)) : result
     } catch is CancellationError {
       throw RunError.interrupted(run: folder.path)
     }
@@ -44,7 +45,7 @@ extension TrainingRun {
 
   /// The run with another experiment of the same configuration.
   private func with(_ experiment: Experiment) -> TrainingRun {
-    TrainingRun(folder: folder, experiment: experiment, fingerprint: fingerprint, database: database, access: access)
+    TrainingRun(folder: folder, experiment: experiment, fingerprint: fingerprint, database: database)
   }
 
   private func follow(progress: ReplayProgress, listener: Listener) async throws -> RunResult {

@@ -22,9 +22,9 @@ extension TrainingRun {
     try stored.run()
     // Rows that are still broken would stop every replay.
     guard stored.canOpen, repairs || !stored.hasBrokenRows else { return stored.report }
-    var run = try open(path, allowNumericsChange: allowNumericsChange, repairs: true)
+    let run = try open(path, allowNumericsChange: allowNumericsChange, repairs: true)
     if repairs {
-      run = try run.forWriting()
+      try run.database.beginWriting()
       if stored.isJournalLost { try RunJournal.rewrite(run.experiment, in: folder) }
     }
     var verification = RunVerification(run, stored, progress)

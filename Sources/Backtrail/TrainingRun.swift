@@ -12,8 +12,6 @@ public struct TrainingRun: Sendable {
   /// The numerics the run was made with.
   public let fingerprint: String
   let database: RunDatabase
-  /// What the database was opened for.
-  let access: RunDatabase.Access
 
   /// Makes the folder of a new run. Nothing is trained yet.
   public static func create(_ experiment: Experiment, at path: String) throws -> TrainingRun {
@@ -38,7 +36,7 @@ public struct TrainingRun: Sendable {
       let database = try RunDatabase.create(in: folder, record: record)
       database.expect(experiment.configuration.bounds)
       return TrainingRun(
-        folder: folder, experiment: experiment, fingerprint: record.fingerprint, database: database, access: .writing)
+        folder: folder, experiment: experiment, fingerprint: record.fingerprint, database: database)
     } catch {
       // A folder that never became a run would be in the next one's way.
       try? FileManager.default.removeItem(atPath: folder.path)
@@ -110,16 +108,7 @@ public struct TrainingRun: Sendable {
     let observations = experiment.isAdaptive ? repairs ? (try? database.observations()) ?? [] : try database.observations() : []
     return TrainingRun(
       folder: folder, experiment: experiment.adapted(to: observations).experiment, fingerprint: record.fingerprint,
-      database: database, access: .reading)
-  }
-
-  /// The run with its database open for changes, in the tables of this version.
-  func forWriting() throws -> TrainingRun {
-    guard access == .reading else { return self }
-    let database = try RunDatabase.open(folder, for: .writing)
-    database.expect(experiment.configuration.bounds)
-    return TrainingRun(
-      folder: folder, experiment: experiment, fingerprint: fingerprint, database: database, access: .writing)
+      database: database)
   }
 
   /// Whether a replay here has the bits it had there.

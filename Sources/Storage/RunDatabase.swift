@@ -13,7 +13,7 @@ public final class RunDatabase: Sendable {
   }
 
   let path: String
-  let queue: DatabaseQueue
+  private let connection: Lock<(queue: DatabaseQueue, access: Access)>
   /// Nil until the run's configuration, which says them, has been read.
   private let bounds = Lock<RowBounds?>(nil)
 
@@ -40,27 +40,38 @@ public final class RunDatabase: Sendable {
     // SQLite would wait for ever for the other end of a pipe.
     for file in [path, path + "-wal"] { try PositionedFile.checkIsRegular(file) }
     do {
-      switch access {
-      case .writing:
-        var configuration = Configuration()
-        configuration.journalMode = .wal
-        configuration.busyMode = .timeout(10)
-        configuration.prepareDatabase { try harden($0) }
-        let queue = try DatabaseQueue(path: path, configuration: configuration)
-        try synchronize(queue)
-        if try !queue.read({ try checkSchema($0, path: path) }) { try migrator.migrate(queue) }
-        return RunDatabase(path, queue)
-      case .reading:
-        return RunDatabase(path, try queueForReading(path))
-      }
+      return RunDatabase(path, try access == .writing ? queueForWriting(path) : queueForReading(path), access)
     } catch {
       throw storageError(error, path: path)
     }
   }
 
-  private init(_ path: String, _ queue: DatabaseQueue) {
+  private init(_ path: String, _ queue: DatabaseQueue, _ access: Access) {
     self.path = path
-    self.queue = queue
+    connection = Lock((queue, access))
+  }
+
+  var queue: DatabaseQueue { connection.withLock { $0.queue } }
+
+  /// Opens a database that was opened for reading for changes too. What was read of a copy is read of the file from then on.
+  public func beginWriting() throws(StorageError) {
+    try attempt {
+      try connection.withLock { connection in
+        guard connection.access == .reading else { return }
+        connection = (try Self.queueForWriting(path), .writing)
+      }
+    }
+  }
+
+  private static func queueForWriting(_ path: String) throws -> DatabaseQueue {
+    var configuration = Configuration()
+    configuration.journalMode = .wal
+    configuration.busyMode = .timeout(10)
+    configuration.prepareDatabase { try harden($0) }
+    let queue = try DatabaseQueue(path: path, configuration: configuration)
+    try synchronize(queue)
+    if try !queue.read({ try checkSchema($0, path: path) }) { try migrator.migrate(queue) }
+    return queue
   }
 
   /// Every commit waits for the disk. GRDB sets another mode when it turns WAL on, so this comes after that.

@@ -27,6 +27,8 @@ enum FaultLibrary {
     case shortWrite = "SHORT"
     case failedSync = "SYNC"
     case failedRename = "RENAME"
+    /// Kill −9 before the call.
+    case kill = "KILL"
   }
 
   /// Runs the command with its files recorded.

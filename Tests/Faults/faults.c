@@ -3,14 +3,16 @@
 //
 //   FAULTS_ROOT   only files below this folder count
 //   FAULTS_LOG    calls are appended to this file, as FileLog reads them
-//   FAULTS_KIND   EIO, ENOSPC, SHORT, SYNC or RENAME, and
-//   FAULTS_CALL   which call of that kind fails, from 1; of ENOSPC all later ones fail too, as on a full disk
+//   FAULTS_KIND   EIO, ENOSPC, SHORT, SYNC, RENAME or KILL, and
+//   FAULTS_CALL   which call of that kind fails, from 1; of ENOSPC all later ones fail too, as on a full disk; KILL ends the
+//                 process before the call
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -83,11 +85,12 @@ static int is_kind(const char *name) { return kind && strcmp(kind, name) == 0; }
 
 // Whether the call at hand is to fail, and with what.
 static int fails(int is_write, int makes, int is_sync, int is_rename) {
-  int counts = is_kind("EIO") || (is_kind("ENOSPC") && (is_write || makes)) || (is_kind("SHORT") && is_write) ||
+  int counts = is_kind("EIO") || is_kind("KILL") || (is_kind("ENOSPC") && (is_write || makes)) || (is_kind("SHORT") && is_write) ||
                (is_kind("SYNC") && is_sync) || (is_kind("RENAME") && is_rename);
   if (!counts || failing_call == 0) return 0;
   calls++;
   if (is_kind("ENOSPC") ? calls < failing_call : calls != failing_call) return 0;
+  if (is_kind("KILL")) raise(SIGKILL);
   return is_kind("ENOSPC") ? ENOSPC : is_kind("SHORT") ? -1 : EIO;
 }
 
