@@ -92,11 +92,12 @@ extension TrainingRun {
   func recallPlan(
     _ order: CompositionOrder, n: Int, records: [CheckpointRecord], averageCount: Int = 0
   ) throws -> ReplayPlan {
-    // The iterate's order comes first; the run's own follow for the checkpoints on their paths.
-    let orders = [order] + experiment.orders
-    let indices = Dictionary(orders.enumerated().map { ($1.description, $0) }) { first, _ in first }
+    // The iterate's order comes first; those follow on whose paths there are checkpoints, searches for a τ among them.
+    let others = Set(records.map(\.series)).subtracting([order.description]).sorted()
+    let orders = [order] + (try others.map(order(ofSeries:)))
+    let places = Dictionary(others.enumerated().map { ($1, $0 + 1) }) { first, _ in first }
     var stored = ReplicaProgress()
-    stored.stored = records.map { $0.point(order: indices[$0.series] ?? 0) }
+    stored.stored = records.map { $0.point(order: places[$0.series] ?? 0) }
     var planner = ReplayPlanner(orders: orders, points: [n])
     planner.observedOrders = 0..<1
     planner.replicas = [stored]

@@ -93,6 +93,33 @@ import Testing
     }
   }
 
+  /// What a search for τ looked at belongs to the run, whatever it settles on after a row is lost.
+  @Test func rowsOfASearch() async throws {
+    var settings = RunSettings()
+    settings.model = "mlp:4"
+    settings.order = ["tail:auto"]
+    settings.tolerance = 1e-4
+    settings.steps = 300
+    settings.evaluate = "every:100"
+    settings.evaluationExamples = 20
+    settings.checkpointEvery = 100
+    let whole = try await TrainingRun.create(try Experiment(RunConfiguration(settings)), at: folder("run")).train()
+    let database = try RunDatabase.open(RunFolder(path: folder("run")), for: .writing)
+    let observations = try database.observations()
+    #expect(Set(observations.map(\.series)).count > 3)
+    for seed in 0..<4 {
+      var random = SplitMix(state: UInt64(seed))
+      for observation in observations where Int.random(in: 0..<4, using: &random) == 0 {
+        if (try database.observation(seed: 0, series: observation.series, n: observation.n)) != nil { try database.delete(observation) }
+      }
+      _ = try await TrainingRun.verify(folder("run"), replays: 3, repairs: true)
+      let report = try await TrainingRun.verify(folder("run"), replays: 1000, repairs: false)
+      #expect(report.damaged.isEmpty, "\(report.damaged)")
+      let resumed = try await TrainingRun.open(folder("run")).train()
+      #expect(digests(resumed) == digests(whole))
+    }
+  }
+
   /// A finished run whose rows are missing, or observed with another digest, is damaged too.
   @Test func rowsThatAreMissingOrChanged() async throws {
     let whole = try await makeRun("run", chain: 0)
