@@ -27,7 +27,7 @@ public struct StoredRun: Sendable {
     configuration = stored.configuration
     fingerprint = record.fingerprint
     observationCount = try database.observationCount()
-    result = try record.result.map { try decodeJSON(RunResult.self, from: $0, in: folder).withoutIterates }
+    result = try RunResult(record, of: stored.configuration, in: folder)
   }
 
   /// The runs directly inside the folder `path`, by name.
@@ -107,6 +107,22 @@ func decodeJSON<Value: Decodable>(
   do {
     return try JSONDecoder().decode(type, from: Data(json.utf8))
   } catch {
-    throw .damaged(path: folder.databasePath, reason: "its row about the run can't be read: \(error)")
+    throw .damaged(path: folder.databasePath, reason: "its row about the run can't be read: \(words(of: error))")
+  }
+}
+
+/// What is wrong with a document. The library's own errors are for programmers.
+private func words(of error: any Error) -> String {
+  func place(_ path: [any CodingKey]) -> String {
+    path.map { key in key.intValue.map { "[\($0)]" } ?? ".\(key.stringValue.prefix(100))" }.joined().trimmingPrefix(".").description
+  }
+  return switch error {
+  case DecodingError.keyNotFound(let key, let context): "it has no \(place(context.codingPath + [key]))"
+  case DecodingError.valueNotFound(_, let context): "its \(place(context.codingPath)) is null"
+  case DecodingError.typeMismatch(_, let context) where context.codingPath.isEmpty: "it is of another kind"
+  case DecodingError.typeMismatch(_, let context): "its \(place(context.codingPath)) is of another kind"
+  case DecodingError.dataCorrupted(let context) where context.codingPath.isEmpty: "it is not JSON"
+  case DecodingError.dataCorrupted(let context): "its \(place(context.codingPath)) can't be what it says"
+  default: "\(error)"
   }
 }

@@ -49,6 +49,7 @@ struct StoredRunVerification {
     if let stored {
       database.expect(stored.bounds)
       checkInputs(stored)
+      checkResult(database, stored)
     }
     checkJournal(stored?.inputs)
     attempt { this in
@@ -64,6 +65,20 @@ struct StoredRunVerification {
       let damages = folder.damages(of: record, among: records)
       report.damaged += damages.map { "\($0)" }
       if !damages.isEmpty { damagedCheckpoints[record] = damages.map(\.path) }
+    }
+  }
+
+  /// What a run came to follows from its observations.
+  private mutating func checkResult(_ database: RunDatabase, _ stored: StoredConfiguration) {
+    do {
+      _ = try RunResult(database.record(), of: stored.configuration, in: folder)
+    } catch {
+      report.damaged.append("\(error)")
+      guard repairs else { return }
+      attempt { this in
+        try database.update { ($0.result, $0.status) = (nil, .unfinished) }
+        this.report.repaired.append("\(this.folder.databasePath): the result is removed; 'backtrail resume' makes it anew")
+      }
     }
   }
 

@@ -126,7 +126,7 @@ public struct TrainingRun: Sendable {
 
   /// What the run came to when it finished, without its iterates; nil before.
   public func result() throws -> RunResult? {
-    try database.record().result.map { try decodeJSON(RunResult.self, from: $0, in: folder).withoutIterates }
+    try RunResult(database.record(), of: experiment.configuration, in: folder)
   }
 
   /// Where the seed stands among the run's.

@@ -304,6 +304,7 @@ public final class RunDatabase: Sendable {
   static func storageError(_ error: any Error, path: String) -> StorageError {
     if let error = error as? StorageError { return error }
     if error is BrokenRow { return .damaged(path: path, reason: "\(error)") }
+    if error is RowDecodingError { return .damaged(path: path, reason: "a row holds what no run writes there") }
     guard let error = error as? DatabaseError else { return .failed(path: path, reason: reason(error)) }
     let text = error.message ?? error.resultCode.description
     return switch error.resultCode {
