@@ -92,11 +92,19 @@ extension TrainingRun {
   func recallPlan(
     _ order: CompositionOrder, n: Int, records: [CheckpointRecord], averageCount: Int = 0
   ) throws -> ReplayPlan {
-    // The iterate's order comes first; the run's own follow for the checkpoints on their paths.
-    let orders = [order] + experiment.orders
-    let indices = Dictionary(orders.enumerated().map { ($1.description, $0) }) { first, _ in first }
+    // The iterate's order comes first; the run's own follow for the checkpoints on their paths, and then those that were the
+    // run's in earlier rounds of an automatic schedule.
+    var orders = [order] + experiment.orders
+    var indices = Dictionary(orders.enumerated().map { ($1.description, $0) }) { first, _ in first }
     var stored = ReplicaProgress()
-    stored.stored = records.map { $0.point(order: indices[$0.series] ?? 0) }
+    for record in records {
+      let index = indices[record.series] ?? orders.count
+      if index == orders.count {
+        orders.append(try self.order(ofSeries: record.series))
+        indices[record.series] = index
+      }
+      stored.stored.append(record.point(order: index))
+    }
     var planner = ReplayPlanner(orders: orders, points: [n])
     planner.observedOrders = 0..<1
     planner.replicas = [stored]

@@ -79,6 +79,11 @@ private struct RunVerification {
     case observation(Observation)
   }
 
+  private struct SeriesOfSeed: Hashable {
+    let seed: Int
+    let series: String
+  }
+
   // MARK: Checkpoints
 
   /// All checkpoints but those whose rows tell of states that can't be the run's.
@@ -260,11 +265,12 @@ private struct RunVerification {
     let experiment = run.experiment
     let (adapted, _, isComplete) = experiment.adapted(to: observations)
     var missing: [String] = []
-    let found = Set(observations.map { [String($0.seed), $0.series, String($0.n)] })
+    let found = Dictionary(grouping: observations) { SeriesOfSeed(seed: $0.seed, series: $0.series) }.mapValues { Set($0.map(\.n)) }
     for seed in experiment.configuration.seeds {
       for (order, points) in zip(adapted.orders, adapted.points) {
         for series in [order.description] + (order == .forward ? run.averageNames : []) {
-          let absent = points.filter { !found.contains([String(seed), series, String($0)]) }
+          // Where nothing is found, all of what may be millions is absent.
+          let absent = found[SeriesOfSeed(seed: seed, series: series)].map { found in points.filter { !found.contains($0) } } ?? points
           guard !absent.isEmpty else { continue }
           let shown = absent.prefix(5).map(String.init).joined(separator: ", ") + (absent.count > 5 ? ", …" : "")
           missing.append("\(absent.count) of the observations of \(series) (seed \(seed)) are missing, at n = \(shown)")
