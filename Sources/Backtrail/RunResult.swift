@@ -24,7 +24,7 @@ public struct RunResult: Codable, Sendable {
     }
   }
 
-  public let run: String
+  public internal(set) var run: String
   /// By order, then by seed.
   public internal(set) var orders: [Series]
   /// Running averages of forward iterates, at no gradient evaluations of their own.
@@ -75,10 +75,11 @@ extension RunResult {
   /// This result of more work on a run that had come to `earlier`: what both cost together. Rates are means over both.
   func adding(_ earlier: RunResult?) -> RunResult {
     guard let earlier else { return self }
+    // Observations are not counted here, so that each call weighs by its time.
     func rate(_ now: Double?, _ before: Double?) -> Double? {
       guard let now, let before else { return now ?? before }
-      let (a, b) = (Double(gradientEvaluations), Double(earlier.gradientEvaluations))
-      return a + b > 0 ? (a * now + b * before) / (a + b) : now
+      let sum = wallSeconds + earlier.wallSeconds
+      return sum > 0 ? (wallSeconds * now + earlier.wallSeconds * before) / sum : now
     }
     var sum = self
     sum.secondsPerUpdate = rate(secondsPerUpdate, earlier.secondsPerUpdate)

@@ -5,12 +5,12 @@ import Tensors
 /// What a run's folder says, read without its data: the document `runs show --json` prints.
 public struct StoredRun: Sendable {
   public let run: String
-  /// `unfinished`, `finished` or `failed`.
+  /// `unfinished`, `finished`, `interrupted` or `failed`.
   public let status: String
   public let createdAt: Date
   public let configuration: RunConfiguration
   public let fingerprint: String
-  /// Of an unfinished or failed run too.
+  /// Also counted before the run has finished.
   public let observationCount: Int
   /// Without iterates; nil until the run has finished.
   public let result: RunResult?
@@ -27,7 +27,7 @@ public struct StoredRun: Sendable {
     configuration = stored.configuration
     fingerprint = record.fingerprint
     observationCount = try database.observationCount()
-    result = try record.result.map { try decodeJSON(RunResult.self, from: $0, in: folder).withoutIterates }
+    result = try RunResult(record, of: stored.configuration, in: folder)
   }
 
   /// The runs directly inside the folder `path`, by name.
@@ -48,10 +48,13 @@ public struct StoredRun: Sendable {
 struct StoredConfiguration: Codable {
   let configuration: RunConfiguration
   let inputs: InputDigests
+  /// Whether the run has copies of its order files; runs of the first version have none.
+  let keepsOrders: Bool?
 
   init(_ experiment: Experiment) {
     configuration = experiment.configuration
     inputs = experiment.inputs
+    keepsOrders = true
   }
 
   var bounds: RowBounds { configuration.bounds }
@@ -73,12 +76,15 @@ extension RunConfiguration {
 extension RunFolder {
   /// Copies what order files hold into the run, which can then be replayed without them.
   func keepOrders(_ texts: [String: String], of configuration: RunConfiguration) throws {
-    for (place, path) in configuration.orderFiles {
-      let copy = orderPath(place)
-      let folder = URL(fileURLWithPath: copy).deletingLastPathComponent()
-      try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-      try keep(Array((texts[path] ?? "").utf8), at: copy)
+    for (place, path) in configuration.orderFiles where !FileManager.default.fileExists(atPath: orderPath(place)) {
+      try keepOrder(Array((texts[path] ?? "").utf8), at: orderPath(place))
     }
+  }
+
+  func keepOrder(_ bytes: [UInt8], at copy: String) throws {
+    let folder = URL(fileURLWithPath: copy).deletingLastPathComponent()
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    try keep(bytes, at: copy)
   }
 
   /// The run's copies of its order files, by path; a run of the first version has none, and reads the files.
@@ -107,6 +113,22 @@ func decodeJSON<Value: Decodable>(
   do {
     return try JSONDecoder().decode(type, from: Data(json.utf8))
   } catch {
-    throw .damaged(path: folder.databasePath, reason: "its row about the run can't be read: \(error)")
+    throw .damaged(path: folder.databasePath, reason: "its row about the run can't be read: \(words(of: error))")
+  }
+}
+
+/// What is wrong with a document. The library's own errors are for programmers.
+private func words(of error: any Error) -> String {
+  func place(_ path: [any CodingKey]) -> String {
+    path.map { key in key.intValue.map { "[\($0)]" } ?? ".\(key.stringValue.prefix(100))" }.joined().trimmingPrefix(".").description
+  }
+  return switch error {
+  case DecodingError.keyNotFound(let key, let context): "it has no \(place(context.codingPath + [key]))"
+  case DecodingError.valueNotFound(_, let context): "its \(place(context.codingPath)) is null"
+  case DecodingError.typeMismatch(_, let context) where context.codingPath.isEmpty: "it is of another kind"
+  case DecodingError.typeMismatch(_, let context): "its \(place(context.codingPath)) is of another kind"
+  case DecodingError.dataCorrupted(let context) where context.codingPath.isEmpty: "it is not JSON"
+  case DecodingError.dataCorrupted(let context): "its \(place(context.codingPath)) can't be what it says"
+  default: "\(error)"
   }
 }

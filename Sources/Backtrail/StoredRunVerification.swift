@@ -26,8 +26,6 @@ struct StoredRunVerification {
   var report = VerificationReport()
   /// Checkpoints whose files are not what their rows say, with those files.
   var damagedCheckpoints: [CheckpointRecord: [String]] = [:]
-  /// Whether rows are there, or were before repairs, that can't be the run's.
-  var hasBrokenRows = false
   /// Whether the journal is damaged and can be made again from the seeds.
   var isJournalLost = false
   /// Whether the run can be opened for replays.
@@ -49,21 +47,38 @@ struct StoredRunVerification {
     if let stored {
       database.expect(stored.bounds)
       checkInputs(stored)
+      checkResult(database, stored)
     }
     checkJournal(stored?.inputs)
     attempt { this in
       for row in try database.brokenRows(removes: this.repairs) {
-        this.hasBrokenRows = true
         this.report.damaged.append("\(this.folder.databasePath): \(row)")
         if this.repairs { this.report.repaired.append("\(row): removed; 'backtrail resume' makes it anew") }
       }
     }
-    guard let records = attempt({ _ in try database.soundCheckpoints() }) else { return }
+    guard let records = attempt({ _ in try database.soundCheckpoints() }),
+      attempt({ this in try this.folder.checkCheckpointFolder() }) != nil
+    else { return }
+    let index = CheckpointIndex(records)
     for record in records {
       report.checkpoints += 1
-      let damages = folder.damages(of: record, among: records)
+      let damages = folder.damages(of: record, among: index)
       report.damaged += damages.map { "\($0)" }
       if !damages.isEmpty { damagedCheckpoints[record] = damages.map(\.path) }
+    }
+  }
+
+  /// What a run came to follows from its observations.
+  private mutating func checkResult(_ database: RunDatabase, _ stored: StoredConfiguration) {
+    do {
+      _ = try RunResult(database.record(), of: stored.configuration, in: folder)
+    } catch {
+      report.damaged.append("\(error)")
+      guard repairs else { return }
+      attempt { this in
+        try database.update { ($0.result, $0.status) = (nil, .unfinished) }
+        this.report.repaired.append("\(this.folder.databasePath): the result is removed; 'backtrail resume' makes it anew")
+      }
     }
   }
 
@@ -126,7 +141,12 @@ struct StoredRunVerification {
     }
     for (place, path) in stored.configuration.orderFiles {
       let copy = folder.orderPath(place)
-      guard FileManager.default.fileExists(atPath: copy), let expected = stored.inputs.files[path] else { continue }
+      guard let expected = stored.inputs.files[path] else { continue }
+      if !FileManager.default.fileExists(atPath: copy) {
+        // The first version kept none.
+        if stored.keepsOrders ?? false { checkLostOrder(copy, of: path, expected) }
+        continue
+      }
       do {
         guard try Digest(ofFile: copy) == expected else {
           throw RunError.damaged("\(copy) is not the order file that \(folder.path) was made from; bring back a copy of \(path)")
@@ -135,6 +155,17 @@ struct StoredRunVerification {
         give(up: error)
       }
     }
+  }
+
+  /// The file that was copied may still be there, and be what it was.
+  private mutating func checkLostOrder(_ copy: String, of path: String, _ expected: Digest) {
+    report.damaged.append("\(copy) is missing: it is the run's copy of the order file \(path)")
+    guard (try? Digest(ofFile: path)) == expected, let text = FileManager.default.contents(atPath: path) else {
+      canOpen = false
+      return
+    }
+    guard repairs, (try? folder.keepOrder(Array(text), at: copy)) != nil else { return }
+    report.repaired.append("\(copy): copied from \(path) again")
   }
 
   /// A journal whose batches follow from seeds can be made again, and is when the run is opened for repair.

@@ -27,6 +27,13 @@ extension TrainingRun {
     guard try database.record().status == .finished, let result = try result() else {
       throw RunError.impossible("\(folder.path) is not finished; go on with 'backtrail resume \(folder.path)'")
     }
+    // What was not observed can't be compared, and may be priced for hours.
+    let expected = experiment.points.reduce(0) { $0 + $1.count } * experiment.maps.count
+    let count = try database.observationCount()
+    guard count >= expected else {
+      throw RunError.damaged(
+        "\(folder.databasePath) has \(count) observations, but a finished run has \(expected) at least; 'backtrail verify \(folder.path)' names what is missing")
+    }
     let observations = Dictionary(grouping: try database.observations(), by: \.series)
     let comparison = FrontierComparison(
       seeds: Array(experiment.configuration.seeds), observations: observations, range: first...final)

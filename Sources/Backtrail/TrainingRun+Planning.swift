@@ -60,7 +60,7 @@ extension TrainingRun {
   /// Those of `records` whose states, or running averages, can't be read back.
   private func unreadable(_ records: Set<CheckpointRecord>, _ listener: Listener) throws -> [CheckpointRecord] {
     guard !records.isEmpty else { return [] }
-    let all = try database.checkpoints()
+    let all = CheckpointIndex(try database.checkpoints())
     var state = TrainingState(values: try StateBuffer(count: experiment.stateCount))
     var unreadable: [CheckpointRecord] = []
     for record in records {
@@ -68,6 +68,8 @@ extension TrainingRun {
         try folder.restore(record, among: all, into: &state)
         for average in record.averages { try folder.restore(average, of: record, into: &state) }
       } catch {
+        // What is out of reach for now may be whole.
+        guard error.isDamage else { throw error }
         listener.didNotice("\(error); going on without it")
         unreadable.append(record)
       }

@@ -34,9 +34,15 @@ extension TrainingRun {
     holdsIterates: Bool = true, progress: ReplayProgress = ReplayProgress(), listener: Listener = Listener()
   ) async throws -> RunResult {
     do {
-      let run = try with(experiment.fitted(isOpen: true))
+      let lock = try RunLock(folder)
+      defer { lock.hold() }
       try database.beginWriting()
-      let result = try await run.follow(progress: progress, listener: listener)
+      let stored = try StoredConfiguration(database.record(), in: folder).configuration
+      guard stored.steps <= experiment.configuration.steps else {
+        throw RunError.impossible(
+          "\(folder.path) was extended to \(stored.steps) steps by another process in the meantime; resume it again")
+      }
+      let result = try await with(experiment.fitted(isOpen: true)).follow(progress: progress, listener: listener)
       return holdsIterates ? try result.with(ObservedIterates(database: database)) : result
     } catch is CancellationError {
       throw RunError.interrupted(run: folder.path)
@@ -48,19 +54,22 @@ extension TrainingRun {
     TrainingRun(folder: folder, experiment: experiment, fingerprint: fingerprint, database: database)
   }
 
-  private func follow(progress: ReplayProgress, listener: Listener) async throws -> RunResult {
-    let begin = ContinuousClock.now
-    let lock = try RunLock(folder)
-    defer { lock.hold() }
+  /// What a run says of itself changes when there is something to do: a resume that is refused leaves it as it was.
+  private func begin() throws -> String {
     let current = NumericsFingerprint.current()
     let fingerprint = hasSameNumerics ? current : "mixed: \(fingerprint); then \(current)"
+    try folder.keepOrders(experiment.orderTexts, of: experiment.configuration)
     let json = try encodeJSON(StoredConfiguration(experiment))
     try database.update {
       $0.configuration = json
       $0.fingerprint = fingerprint
       $0.status = .unfinished
     }
+    return fingerprint
+  }
 
+  private func follow(progress: ReplayProgress, listener: Listener) async throws -> RunResult {
+    let begin = ContinuousClock.now
     try folder.adoptOrphans(
       database, series: experiment.askedOrders.map(\.description) + experiment.orders.map(\.description),
       averages: experiment.averages.map(\.description), stateCount: experiment.stateCount)
@@ -80,6 +89,7 @@ extension TrainingRun {
       }
       (adapted, findings, isComplete) = experiment.adapted(to: try observationsToAdaptTo())
     }
+    let fingerprint = try with(experiment).begin()
     if let earlier, done.isNothing {
       try database.update { $0.status = .finished }
       return earlier
@@ -132,6 +142,7 @@ extension TrainingRun {
       done.costsOfOrders = costs
       done.predictedGradientEvaluations += plan.gradientEvaluations
       done.predictedPeakBytes = max(done.predictedPeakBytes, estimate.peakBytes)
+      if plan.taskCount > 0 { _ = try begin() }
       listener.willFollow(plan)
       let diskSlots = plan.diskSlots > 0 ? try SlotFiles.ofTraining(folder) : nil
       defer { diskSlots?.removeAll() }
@@ -149,7 +160,10 @@ extension TrainingRun {
     } catch {
       // The error that stopped the replay is the one to tell; a failure to note it would only hide it.
       try? await writer.finish()
-      try? database.update { $0.status = error is CancellationError ? .interrupted : .failed }
+      // What failed before there was anything to do leaves the run as it was.
+      try? database.update { record in
+        if record.status == .unfinished { record.status = error is CancellationError ? .interrupted : .failed }
+      }
       throw error
     }
   }

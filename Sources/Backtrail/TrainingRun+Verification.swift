@@ -17,15 +17,17 @@ extension TrainingRun {
     let folder = try RunFolder.open(path)
     let lock = try RunLock(folder)
     defer { lock.hold() }
-    if FileManager.default.isWritableFile(atPath: folder.path) { SlotFiles.removeAbandoned(in: folder, isAlone: true) }
+    if repairs { SlotFiles.removeAbandoned(in: folder, isAlone: true) }
     var stored = StoredRunVerification(folder, repairs: repairs)
     try stored.run()
-    // Rows that are still broken would stop every replay.
-    guard stored.canOpen, repairs || !stored.hasBrokenRows else { return stored.report }
+    guard stored.canOpen else { return stored.report }
     let run = try open(path, allowNumericsChange: allowNumericsChange, repairs: true)
     if repairs {
       try run.database.beginWriting()
       if stored.isJournalLost { try RunJournal.rewrite(run.experiment, in: folder) }
+    }
+    if !stored.isJournalLost {
+      do throws(StorageError) { try RunJournal.check(run.experiment, in: folder) } catch { stored.report.damaged.append("\(error)") }
     }
     var verification = RunVerification(run, stored, progress)
     try await verification.run(replays: replays)
@@ -58,12 +60,13 @@ private struct RunVerification {
     if repairs {
       for record in records { if let files = damaged[record] { try await repair(record, files) } }
     }
-    let observations = try run.database.observations()
+    let observations = try run.database.soundObservations()
     report.observations = observations.count
     try checkThatNothingIsMissing(observations)
     var random = SystemRandomNumberGenerator()
     let segments = records.filter { damaged[$0] == nil }.map(Segment.checkpoint) + observations.map(Segment.observation)
-    for segment in segments.shuffled(using: &random).prefix(replays) {
+    // On other numerics a replay has other bits, and says nothing of what is stored.
+    for segment in segments.shuffled(using: &random).prefix(run.hasSameNumerics ? replays : 0) {
       try Task.checkCancellation()
       report.replays += 1
       switch segment {
@@ -79,12 +82,17 @@ private struct RunVerification {
     case observation(Observation)
   }
 
+  private struct SeriesOfSeed: Hashable {
+    let seed: Int
+    let series: String
+  }
+
   // MARK: Checkpoints
 
   /// All checkpoints but those whose rows tell of states that can't be the run's.
   private mutating func checkpointsOnPaths() throws -> [CheckpointRecord] {
     var records: [CheckpointRecord] = []
-    for record in try run.database.checkpoints() {
+    for record in try run.database.soundCheckpoints() {
       do {
         try run.check(record)
         records.append(record)
@@ -102,6 +110,7 @@ private struct RunVerification {
   private mutating func decode(_ records: [CheckpointRecord]) throws {
     var state = TrainingState(values: try StateBuffer(count: run.experiment.stateCount))
     var average = TrainingState(values: try StateBuffer(count: run.experiment.stateCount))
+    let index = CheckpointIndex(records)
     var before: CheckpointRecord?
     for record in records where damaged[record] == nil {
       do throws(StorageError) {
@@ -109,7 +118,7 @@ private struct RunVerification {
         if follows {
           try run.folder.restore(following: record, into: &state)
         } else {
-          try run.folder.restore(record, among: records, into: &state)
+          try run.folder.restore(record, among: index, into: &state)
         }
         before = record
         for stored in record.averages { try run.folder.restore(stored, of: record, into: &average) }
@@ -117,15 +126,15 @@ private struct RunVerification {
       } catch {
         before = nil
         // Where it is a difference to one that is damaged, that one has been told of.
-        guard !isDifferenceToDamaged(record, among: records) else { continue }
+        guard !isDifferenceToDamaged(record, among: index) else { continue }
         report.damaged.append("\(error)")
         damaged[record] = [error.path]
       }
     }
   }
 
-  private func isDifferenceToDamaged(_ record: CheckpointRecord, among records: [CheckpointRecord]) -> Bool {
-    CheckpointIndex(records).chain(to: record)?.dropLast().contains { damaged[$0] != nil } ?? false
+  private func isDifferenceToDamaged(_ record: CheckpointRecord, among index: CheckpointIndex) -> Bool {
+    index.chain(to: record)?.dropLast().contains { damaged[$0] != nil } ?? false
   }
 
   /// Computes a checkpoint's state, and its running averages, again and writes them anew.
@@ -241,7 +250,7 @@ private struct RunVerification {
     report.gradientEvaluations += evaluations
     var expected = observation
     (expected.digest, expected.testLoss, expected.testAccuracy) = result
-    guard expected != observation, run.hasSameNumerics else { return }
+    guard expected != observation else { return }
     report.damaged.append(
       """
       \(run.folder.databasePath): iterate \(observation.n) of \(observation.series) (seed \(observation.seed)) was observed \
@@ -260,11 +269,12 @@ private struct RunVerification {
     let experiment = run.experiment
     let (adapted, _, isComplete) = experiment.adapted(to: observations)
     var missing: [String] = []
-    let found = Set(observations.map { [String($0.seed), $0.series, String($0.n)] })
+    let found = Dictionary(grouping: observations) { SeriesOfSeed(seed: $0.seed, series: $0.series) }.mapValues { Set($0.map(\.n)) }
     for seed in experiment.configuration.seeds {
       for (order, points) in zip(adapted.orders, adapted.points) {
         for series in [order.description] + (order == .forward ? run.averageNames : []) {
-          let absent = points.filter { !found.contains([String(seed), series, String($0)]) }
+          // Where nothing is found, all of what may be millions is absent.
+          let absent = found[SeriesOfSeed(seed: seed, series: series)].map { found in points.filter { !found.contains($0) } } ?? points
           guard !absent.isEmpty else { continue }
           let shown = absent.prefix(5).map(String.init).joined(separator: ", ") + (absent.count > 5 ? ", …" : "")
           missing.append("\(absent.count) of the observations of \(series) (seed \(seed)) are missing, at n = \(shown)")

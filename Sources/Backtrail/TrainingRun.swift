@@ -39,7 +39,7 @@ public struct TrainingRun: Sendable {
         folder: folder, experiment: experiment, fingerprint: record.fingerprint, database: database)
     } catch {
       // A folder that never became a run would be in the next one's way.
-      try? FileManager.default.removeItem(atPath: folder.path)
+      folder.removeBeginnings()
       throw error
     }
   }
@@ -126,7 +126,7 @@ public struct TrainingRun: Sendable {
 
   /// What the run came to when it finished, without its iterates; nil before.
   public func result() throws -> RunResult? {
-    try database.record().result.map { try decodeJSON(RunResult.self, from: $0, in: folder).withoutIterates }
+    try RunResult(database.record(), of: experiment.configuration, in: folder)
   }
 
   /// Where the seed stands among the run's.

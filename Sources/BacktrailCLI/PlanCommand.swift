@@ -27,6 +27,7 @@ struct PlanCommand: AsyncParsableCommand {
     if instructions {
       try printInstructions(experiment.plan())
     } else {
+      if !json { printToStandardError("measuring updates, observations and the disk for a few seconds") }
       let prediction = try CostPrediction(experiment, in: try measuredFolder())
       if json { try printJSON(prediction) } else { try printResult(planTable(prediction, experiment: experiment)) }
     }

@@ -18,7 +18,7 @@ func stoppable<Value: Sendable>(_ body: @escaping @Sendable () async throws -> V
     try Task.checkCancellation()
     return try await body()
   }
-  let signals = [SIGINT, SIGTERM, SIGHUP].map { signal in StopSignal(signal) { task.cancel() } }
+  let signals = [SIGINT, SIGTERM, SIGHUP].filter { !isIgnored($0) }.map { signal in StopSignal(signal) { task.cancel() } }
   opening.finish()
   defer { signals.forEach { $0.ignore() } }
   return try await task.value
@@ -56,6 +56,14 @@ private struct Stop {
 }
 
 private let stop = Lock(Stop())
+
+/// Whether the process was started with a signal ignored, as by `nohup`.
+private func isIgnored(_ number: Int32) -> Bool {
+  // Who installs a handler is told which was there.
+  let before = signal(number, SIG_IGN)
+  signal(number, before)
+  return unsafeBitCast(before, to: Int.self) == unsafeBitCast(SIG_IGN, to: Int.self)
+}
 
 /// Calls a handler when a signal comes, instead of the process ending.
 private struct StopSignal {

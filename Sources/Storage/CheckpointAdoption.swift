@@ -79,14 +79,21 @@ extension RunFolder {
     guard !orphans.isEmpty else { return }
     let identity = try database.record().identity
     var groups: [CheckpointPlace: OrphanGroup] = [:]
+    var isOutOfReach: Set<String> = []
     for file in orphans where !CheckpointName.isPartial(file) {
-      guard let header = try? CheckpointFile.verify(checkpointPath(file)), header.stateCount == stateCount,
-        header.updateCount > 0,
-        let label = header.label.isEmpty
-          ? CheckpointLabel(
-            name: file, position: header.updateCount, series: series, averages: averages, identity: identity)
-          : CheckpointLabel(header.label), label.identity == identity
-      else { continue }
+      let header: CheckpointHeader
+      do throws(StorageError) {
+        header = try CheckpointFile.verify(checkpointPath(file))
+      } catch {
+        if !error.isDamage { isOutOfReach.insert(file) }
+        continue
+      }
+      let label =
+        header.label.isEmpty
+        ? CheckpointLabel(
+          name: file, position: header.updateCount, series: series, averages: averages, identity: identity)
+        : CheckpointLabel(header.label)
+      guard let label, label.identity == identity, header.stateCount == stateCount, header.updateCount > 0 else { continue }
       var group = OrphanGroup(seed: label.seed, series: label.series, n: label.n, position: header.updateCount)
       group = groups[group.place] ?? group
       group.files[label.average ?? ""] = (file, header)
@@ -102,7 +109,7 @@ extension RunFolder {
       index.insert(record)
       adopted.formUnion(record.files)
     }
-    for file in orphans where !adopted.contains(file) { try remove(checkpointPath(file)) }
+    for file in orphans where !adopted.contains(file) && !isOutOfReach.contains(file) { try remove(checkpointPath(file)) }
   }
 }
 
@@ -133,8 +140,9 @@ private struct OrphanGroup {
       parent = index.paths[place.path]?.last { $0.digest == digest && $0.position < position }
       guard parent != nil else { return nil }
     }
+    let headers = [state.header] + averages.filter { averageCount > 0 && files[$0] != nil }.compactMap { files[$0]?.header }
     return CheckpointRecord(
       seed: seed, series: series, n: n, position: position, file: state.name, averages: stored, parent: parent?.position,
-      bytes: ([state.name] + stored.map(\.file)).reduce(0) { sum, name in sum + (files.values.first { $0.name == name }?.header.byteCount ?? 0) }, digest: state.header.digest)
+      bytes: headers.reduce(0) { $0 + $1.byteCount }, digest: state.header.digest)
   }
 }

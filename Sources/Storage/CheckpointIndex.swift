@@ -40,7 +40,9 @@ public struct CheckpointIndex: Sendable {
 
   mutating func insert(_ record: CheckpointRecord) {
     let path = Path(record)
-    let place = paths[path]?.firstIndex { $0.position > record.position } ?? paths[path]?.endIndex ?? 0
+    // They most often come in the order of positions.
+    let isLast = paths[path]?.last.map { $0.position <= record.position } ?? true
+    let place = isLast ? paths[path]?.endIndex ?? 0 : paths[path]?.firstIndex { $0.position > record.position } ?? 0
     paths[path, default: []].insert(record, at: place)
   }
 
@@ -51,7 +53,14 @@ public struct CheckpointIndex: Sendable {
   func at(_ place: CheckpointPlace) -> CheckpointRecord? { at(place.position, on: place.path) }
 
   func at(_ position: Int, on path: Path) -> CheckpointRecord? {
-    paths[path]?.first { $0.position == position }
+    guard let records = paths[path] else { return nil }
+    // By halving: a path may have thousands.
+    var (low, high) = (0, records.count)
+    while low < high {
+      let middle = (low + high) / 2
+      if records[middle].position < position { low = middle + 1 } else { high = middle }
+    }
+    return low < records.count && records[low].position == position ? records[low] : nil
   }
 
   /// The checkpoints to read one after the other for this one's state: one that stands alone, then differences. Nil where

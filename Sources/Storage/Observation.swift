@@ -24,6 +24,11 @@ public struct Observation: Codable, Hashable, Sendable {
   }
 }
 
+extension Observation {
+  /// Above every loss of logits that are floats, and so small that squares of it are finite.
+  public static let largestLoss = 1e40
+}
+
 extension Observation: StoredRow {
   static let table = "observation"
   static let key = ["seed", "series", "n"]
@@ -34,6 +39,7 @@ extension Observation: StoredRow {
     n = try columns.integer("n", in: RowBounds.possibleIterates)
     testLoss = try columns.number("testLoss")
     testAccuracy = try columns.number("testAccuracy")
+    guard abs(testLoss) <= Self.largestLoss else { throw BrokenRow("its testLoss is none that floats give") }
     guard (0...1).contains(testAccuracy) else { throw BrokenRow("its testAccuracy is no fraction") }
     digest = try columns.digest("digest")
   }

@@ -17,8 +17,8 @@ extension RunDatabase {
   /// The last n at which a series of one seed was observed; nil where it was not.
   public func lastObserved(seed: Int, series: String) throws(StorageError) -> Int? {
     try reading {
-      try Int.fetchOne(
-        $0, sql: "SELECT MAX(n) FROM \(Observation.table) WHERE seed = ? AND series = ?", arguments: [seed, series])
+      let rows = Sealed<Observation>.filter(Column("seed") == seed && Column("series") == series)
+      return try observations(rows.order(Column("n").desc).limit(1), $0).first?.n
     }
   }
 

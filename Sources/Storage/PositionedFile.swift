@@ -6,8 +6,14 @@ final class PositionedFile: Sendable {
   private let descriptor: Int32
 
   /// Opens a file for reading alone.
+  /// - Throws: `StorageError.damaged` where it is missing or something else is in its place; `.failed` where it is out of reach.
   static func open(_ path: String) throws(StorageError) -> PositionedFile {
-    do { return try PositionedFile(path, flags: O_RDONLY) } catch { throw error.storageError(path: path) }
+    do {
+      return try PositionedFile(path, flags: O_RDONLY)
+    } catch {
+      let isDamage = [ENOENT, ELOOP].contains(error.code) || error.text != nil
+      throw isDamage ? .damaged(path: path, reason: error.code == ENOENT ? "it is missing" : error.reason) : error.storageError(path: path)
+    }
   }
 
   /// Opens a file for reading and writing. One process at a time can have it so.
@@ -39,7 +45,7 @@ final class PositionedFile: Sendable {
     var status = stat()
     guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
       close(descriptor)
-      throw SystemFailure(code: errno, text: "it is not a regular file")
+      throw SystemFailure(code: 0, text: "it is not a regular file")
     }
     self.path = path
     self.descriptor = descriptor

@@ -11,6 +11,7 @@ public final class RunCheckpoints: CheckpointStore {
   private let averages: [String]
   /// By replica, as the plan was told of them.
   private let stored: [[CheckpointRecord]]
+  private let indices: [CheckpointIndex]
   private let settings: Settings
   private let options: CheckpointOptions
   /// What the files' labels call the run.
@@ -50,6 +51,7 @@ public final class RunCheckpoints: CheckpointStore {
     self.series = series
     self.averages = averages
     self.stored = stored
+    indices = stored.map(CheckpointIndex.init)
     self.settings = settings
     options = CheckpointOptions(level: settings.level)
     identity = try database.record().identity
@@ -142,8 +144,11 @@ public final class RunCheckpoints: CheckpointStore {
       do throws(StorageError) {
         try folder.restore([record], into: &state)
       } catch {
-        let dropped = retention.withLock { $0.drop(record) }
-        for record in dropped { try remove(record) }
+        guard error.isDamage else { throw error }
+        // Under the lock: another lane could store the same state meanwhile, and lose it.
+        try retention.withLock { retention throws(StorageError) in
+          for record in retention.drop(record) { try remove(record) }
+        }
         return false
       }
     }
@@ -168,7 +173,7 @@ public final class RunCheckpoints: CheckpointStore {
 
   public func restore(_ index: Int, replica: Int, into state: inout TrainingState, averages: [StoredState]) throws {
     let record = stored[replica][index]
-    try folder.restore(record, among: stored[replica], into: &state, averages: averages)
+    try folder.restore(record, among: indices[replica], into: &state, averages: averages)
     retention.withLock { $0.unpin(record) }
   }
 
@@ -181,19 +186,21 @@ public final class RunCheckpoints: CheckpointStore {
 
 /// Brings back stored states and stores none.
 public struct StoredStateReader: CheckpointStore {
-  let folder: RunFolder
-  let records: [CheckpointRecord]
+  private let folder: RunFolder
+  private let records: [CheckpointRecord]
+  private let index: CheckpointIndex
 
   public init(folder: RunFolder, records: [CheckpointRecord]) {
     self.folder = folder
     self.records = records
+    index = CheckpointIndex(records)
   }
 
   public func save(
     _ state: borrowing TrainingState, averages: [StoredState], replica: Int, at point: PathPoint
   ) {}
 
-  public func restore(_ index: Int, replica: Int, into state: inout TrainingState, averages: [StoredState]) throws {
-    try folder.restore(records[index], among: records, into: &state, averages: averages)
+  public func restore(_ stored: Int, replica: Int, into state: inout TrainingState, averages: [StoredState]) throws {
+    try folder.restore(records[stored], among: index, into: &state, averages: averages)
   }
 }

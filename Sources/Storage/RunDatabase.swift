@@ -6,7 +6,8 @@ import Tensors
 public final class RunDatabase: Sendable {
   /// What a run's database is opened for.
   public enum Access: Sendable {
-    /// Changes nothing in the run's folder, which may be read-only and of an older version.
+    /// Changes nothing of the run, whose folder may be read-only and of an older version. SQLite may leave an empty log beside
+    /// the database where it can.
     case reading
     /// Brings the tables up to this version first.
     case writing
@@ -38,7 +39,7 @@ public final class RunDatabase: Sendable {
   public static func open(_ folder: RunFolder, for access: Access = .reading) throws(StorageError) -> RunDatabase {
     let path = folder.databasePath
     // SQLite would wait for ever for the other end of a pipe.
-    for file in [path, path + "-wal"] { try PositionedFile.checkIsRegular(file) }
+    for file in ["", "-wal", "-shm", "-journal"].map({ path + $0 }) { try PositionedFile.checkIsRegular(file) }
     do {
       return RunDatabase(path, try access == .writing ? queueForWriting(path) : queueForReading(path), access)
     } catch {
@@ -177,14 +178,23 @@ public final class RunDatabase: Sendable {
 
   /// Checkpoints whose rows are whole.
   public func soundCheckpoints() throws(StorageError) -> [CheckpointRecord] {
+    try sound("SELECT * FROM checkpoint ORDER BY seed, series, n, position")
+  }
+
+  /// Observations whose rows are whole.
+  public func soundObservations() throws(StorageError) -> [Observation] {
+    try sound("SELECT * FROM observation ORDER BY seed, series, n")
+  }
+
+  private func sound<Content: StoredRow>(_ request: SQLRequest<Row>) throws(StorageError) -> [Content] {
     try attempt {
       try queue.read { database in
-        var records: [CheckpointRecord] = []
-        let rows = try Row.fetchCursor(database, sql: "SELECT * FROM checkpoint ORDER BY seed, series, n, position")
+        var contents: [Content] = []
+        let rows = try request.fetchCursor(database)
         while let row = try rows.next() {
-          if let record = try? content(row, of: CheckpointRecord.self) { records.append(record) }
+          if let content = try? content(row, of: Content.self) { contents.append(content) }
         }
-        return records
+        return contents
       }
     }
   }
@@ -228,7 +238,7 @@ public final class RunDatabase: Sendable {
     let row = try SQLRequest<Row>(
       "SELECT * FROM observation WHERE seed = \(observation.seed) AND series = \(observation.series) AND n = \(observation.n)"
     ).fetchOne(connection)
-    guard let row else { return }
+    guard let row else { throw BrokenRow("the observation of iterate \(observation.n) of \(observation.series) is no row") }
     let there = try content(row, of: Observation.self)
     guard there == observation else {
       throw StorageError.damaged(
@@ -304,6 +314,7 @@ public final class RunDatabase: Sendable {
   static func storageError(_ error: any Error, path: String) -> StorageError {
     if let error = error as? StorageError { return error }
     if error is BrokenRow { return .damaged(path: path, reason: "\(error)") }
+    if error is RowDecodingError { return .damaged(path: path, reason: "a row holds what no run writes there") }
     guard let error = error as? DatabaseError else { return .failed(path: path, reason: reason(error)) }
     let text = error.message ?? error.resultCode.description
     return switch error.resultCode {

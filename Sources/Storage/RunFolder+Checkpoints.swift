@@ -21,13 +21,13 @@ extension RunFolder {
 
   /// Reads a checkpoint, with those it is a difference to, and checks that it is the one the record tells of.
   /// - Parameters:
-  ///   - records: where its parents are found.
+  ///   - index: where its parents are found.
   ///   - averages: take its running averages, by rule; empty where none are wanted.
   public func restore(
-    _ record: CheckpointRecord, among records: [CheckpointRecord], into state: inout TrainingState,
+    _ record: CheckpointRecord, among index: CheckpointIndex, into state: inout TrainingState,
     averages: [StoredState] = []
   ) throws(StorageError) {
-    guard let chain = CheckpointIndex(records).chain(to: record) else {
+    guard let chain = index.chain(to: record) else {
       throw .damaged(path: checkpointPath(record.file), reason: "the checkpoint it is the difference to is missing")
     }
     try restore(chain, into: &state)
@@ -79,9 +79,9 @@ extension RunFolder {
 
   /// What is wrong with a checkpoint's own files, without decoding them: each is checked against its checksums and against
   /// what the row says.
-  /// - Parameter records: where its parent is found.
-  public func damages(of record: CheckpointRecord, among records: [CheckpointRecord]) -> [StorageError] {
-    let parent = record.parent.flatMap { CheckpointIndex(records).at($0, on: .init(record)) }
+  /// - Parameter index: where its parent is found.
+  public func damages(of record: CheckpointRecord, among index: CheckpointIndex) -> [StorageError] {
+    let parent = record.parent.flatMap { index.at($0, on: .init(record)) }
     var damages: [StorageError] = []
     for (file, digest) in [(record.file, record.digest)] + record.averages.map({ ($0.file, $0.digest) }) {
       let path = checkpointPath(file)

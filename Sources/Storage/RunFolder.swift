@@ -63,7 +63,7 @@ public struct RunFolder: Sendable {
   }
 
   /// - Throws: `StorageError.failed` where `checkpoints` is a link, or a file.
-  func checkCheckpointFolder() throws(StorageError) {
+  public func checkCheckpointFolder() throws(StorageError) {
     var status = stat()
     guard lstat(checkpointFolder, &status) == 0, status.st_mode & S_IFMT != S_IFDIR else { return }
     throw .failed(
@@ -121,19 +121,38 @@ public struct RunFolder: Sendable {
   }
 
   /// Empties a folder whose making was interrupted.
-  /// - Throws: `StorageError.exists` where it has become a run in the meantime.
+  /// - Throws: `StorageError.exists` where it has become a run in the meantime, or holds what is not Backtrail's.
   public func clear() throws(StorageError) {
     guard holdsNothingButBeginnings else { throw .exists(path: path) }
-    for name in contents where name != "lock" { try? FileManager.default.removeItem(atPath: "\(path)/\(name)") }
+    for name in contents where name != "lock" {
+      for inner in name == "orders" ? entries(of: name) : [] { unlink("\(path)/\(name)/\(inner)") }
+      if name == "orders" { rmdir("\(path)/\(name)") } else { unlink("\(path)/\(name)") }
+    }
   }
 
-  /// Whether it is a folder that never became a run: empty, or with what the making of a run puts there before its database.
+  /// Removes a folder that never became a run.
+  public func removeBeginnings() {
+    guard (try? clear()) != nil else { return }
+    unlink(path + "/lock")
+    rmdir(path)
+  }
+
+  /// Whether it is a folder that never became a run: empty, or locked once and with just what the making of a run puts there
+  /// before its database.
   var holdsNothingButBeginnings: Bool {
     var status = stat()
     guard lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else { return false }
-    return contents.allSatisfy { name in
-      ["lock", "batches.zst", "orders"].contains(name) || name.hasPrefix("run.sqlite.partial") || name.hasPrefix("initial.safetensors")
+    let names = contents
+    guard names.isEmpty || names.contains("lock") else { return false }
+    let own = /lock|batches\.zst|run\.sqlite\.partial(-journal|-wal|-shm)?|initial\.safetensors(\.[0-9A-Fa-f-]{36}\.partial)?/
+    return names.allSatisfy { name in
+      if name == "orders" { return entries(of: name).allSatisfy { $0.wholeMatch(of: /[0-9]+\.txt(\.[0-9A-Fa-f-]{36}\.partial)?/) != nil } }
+      return name.wholeMatch(of: own) != nil
     }
+  }
+
+  private func entries(of folder: String) -> [String] {
+    (try? FileManager.default.contentsOfDirectory(atPath: "\(path)/\(folder)")) ?? []
   }
 
   private var contents: [String] { (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? [] }

@@ -45,6 +45,8 @@ extension RunRecord: StoredRow {
     guard let status = Status(rawValue: try columns.text("status")) else { throw BrokenRow("its status is none a run has") }
     self.status = status
     createdAt = try columns.value("createdAt", as: "a date")
+    // Up to the year 9999; calendars end somewhere.
+    guard (0...253_402_300_799).contains(createdAt.timeIntervalSince1970) else { throw BrokenRow("its createdAt is no date of a run") }
     result = try columns.optionalText("result")
     identity = try columns.text("identity")
   }

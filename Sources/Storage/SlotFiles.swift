@@ -52,11 +52,22 @@ public struct SlotFiles: SlotStorage {
   public static func removeAbandoned(in folder: RunFolder, isAlone: Bool = false) {
     for name in (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? [] {
       let path = "\(folder.path)/\(name)"
-      if name == trainingName, isAlone { try? FileManager.default.removeItem(atPath: path) }
-      guard name.hasPrefix(readerPrefix), let claim = FolderClaim(path, waits: false) else { continue }
-      try? FileManager.default.removeItem(atPath: path)
+      if name == trainingName, isAlone { remove(path) }
+      guard name.hasPrefix(readerPrefix), UUID(uuidString: String(name.dropFirst(readerPrefix.count))) != nil,
+        let claim = FolderClaim(path, waits: false)
+      else { continue }
+      remove(path)
       claim.hold()
     }
+  }
+
+  /// Removes a folder of slots. What is not a slot's file stays, and the folder with it; a link is left alone.
+  private static func remove(_ path: String) {
+    var status = stat()
+    guard lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else { return }
+    for name in (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
+    where name.wholeMatch(of: /[0-9]+\.ckpt(\.[0-9A-Fa-f-]{36}\.partial)?/) != nil { unlink("\(path)/\(name)") }
+    rmdir(path)
   }
 
   private init(path: String, rounded: CheckpointSection?, claim: FolderClaim?) {
@@ -66,7 +77,8 @@ public struct SlotFiles: SlotStorage {
   }
 
   private static func create(_ path: String) throws(StorageError) {
-    guard mkdir(path, 0o777) == 0 else {
+    // What a user put into a folder of this name stays there.
+    guard mkdir(path, 0o777) == 0 || errno == EEXIST else {
       throw .cannotCreate(path: path, reason: String(cString: strerror(errno)))
     }
   }
@@ -92,9 +104,7 @@ public struct SlotFiles: SlotStorage {
   /// Size of the slot's file.
   public func bytes(slot: Int) throws(StorageError) -> Int { try PositionedFile.open(file(slot)).size() }
 
-  public func removeAll() {
-    try? FileManager.default.removeItem(atPath: path)
-  }
+  public func removeAll() { Self.remove(path) }
 }
 
 /// A folder that is in use for as long as this lives: the system lets go of it when the process ends, however it ends.
@@ -104,7 +114,7 @@ private final class FolderClaim: Sendable {
   /// - Parameter waits: whether to wait for another process that holds it.
   /// - Returns: nil where another process holds it, or has removed it.
   init?(_ path: String, waits: Bool) {
-    descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW)
     guard descriptor >= 0 else { return nil }
     var status = stat()
     var named = stat()

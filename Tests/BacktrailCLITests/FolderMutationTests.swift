@@ -114,6 +114,54 @@ import Testing
     }
   }
 
+  /// Settings that could be a run's, but not this one's, nor any machine's.
+  private static let monsters: [String: [any Sendable]] = [
+    "steps": [1_000_000_000, 20_000_000], "evaluate": ["every:50", "every:1", "log:1000000", "at:1000000000"], "seedCount": [10_000],
+    "model": ["gpt:layers=1000,heads=1,width=4096,context=64", "mlp:1000000,1000000"], "batchSize": [1_000_000], "lanes": [1024],
+    "orders": [["file:/dev/zero"], ["sliding:1000000000"], ["tail:auto", "splice:auto@auto:0"]], "evaluationBatchSize": [65_536],
+    "data": ["csv:/dev/zero", "synthetic:examples=100000000"], "sampler": ["file:/dev/zero"], "recalibrate": [1_000_000],
+  ]
+
+  /// Changes one or two settings of the run to monstrous ones.
+  private func mutateConfiguration(_ random: inout SplitMix) throws -> String {
+    let queue = try DatabaseQueue(path: folder("copy/run/run.sqlite"))
+    return try queue.write { database in
+      guard let row = try Row.fetchOne(database, sql: "SELECT * FROM run"),
+        var stored = try JSONSerialization.jsonObject(with: Data((row["configuration"] as String).utf8)) as? [String: Any],
+        var configuration = stored["configuration"] as? [String: Any]
+      else { return "nothing" }
+      for key in Self.monsters.keys.sorted().shuffled(using: &random).prefix(2) {
+        configuration[key] = Self.monsters[key]?.randomElement(using: &random)
+      }
+      stored["configuration"] = configuration
+      let text = String(decoding: try JSONSerialization.data(withJSONObject: stored, options: .sortedKeys), as: UTF8.self)
+      var values = Dictionary(row.map { ($0.0, $0.1) }) { first, _ in first }
+      values["seal"] = nil
+      values["configuration"] = text.databaseValue
+      try database.execute(
+        sql: "UPDATE run SET configuration = ?, seal = ?", arguments: [text, RowSeal.digest(table: "run", values).description])
+      return "configuration \(configuration)"
+    }
+  }
+
+  /// Changes bytes of a log that has not been taken over into the database.
+  private func mutateLog(_ random: inout SplitMix) throws -> String {
+    let path = folder("copy/run/run.sqlite")
+    var configuration = Configuration()
+    configuration.journalMode = .wal
+    let queue = try DatabaseQueue(path: path, configuration: configuration)
+    try queue.inDatabase { try $0.execute(sql: "PRAGMA wal_autocheckpoint = 0; UPDATE observation SET n = n") }
+    var log = try folder.read("copy/run/run.sqlite-wal")
+    try queue.close()
+    for _ in 0..<Int.random(in: 0...3, using: &random) {
+      guard let place = log.indices.randomElement(using: &random) else { break }
+      log[place] = UInt8.random(in: 0...255, using: &random)
+    }
+    if Bool.random(using: &random) { log = Array(log.prefix(Int.random(in: 0...log.count, using: &random))) }
+    try folder.write(log, to: "copy/run/run.sqlite-wal")
+    return "the log"
+  }
+
   /// Changes a checkpoint's table of contents, and its checksum with it.
   private func mutateCheckpoint(_ random: inout SplitMix) throws -> String {
     let files = try FileManager.default.contentsOfDirectory(atPath: folder("copy/run/checkpoints")).sorted()
@@ -146,7 +194,16 @@ import Testing
       try FileManager.default.createDirectory(atPath: folder("copy"), withIntermediateDirectories: true)
       try FileManager.default.copyItem(atPath: folder("run"), toPath: folder("copy/run"))
       try folder.write("untouched", to: "copy/victim.ckpt")
-      let what = Int.random(in: 0..<5, using: &random) == 0 ? try mutateCheckpoint(&random) : try mutateRow(&random)
+      var changes: [String] = []
+      for _ in 0..<(Int.random(in: 0..<4, using: &random) == 0 ? 2 : 1) {
+        switch Int.random(in: 0..<12, using: &random) {
+        case 0, 1: changes.append(try mutateCheckpoint(&random))
+        case 2, 3: changes.append(try mutateConfiguration(&random))
+        case 4: changes.append(try mutateLog(&random))
+        default: changes.append(try mutateRow(&random))
+        }
+      }
+      let what = changes.joined(separator: " and ")
       for line in Self.commands.shuffled(using: &random).prefix(isLong ? 5 : 3) {
         let command = try run(line)
         #expect([0, 64, 65, 66, 73, 74, 75, 78].contains(command.status), "mutation \(mutation), \(what): '\(line)' ended with \(command.status): \(command.errors.prefix(300))")
