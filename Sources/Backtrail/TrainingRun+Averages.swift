@@ -139,7 +139,7 @@ extension TrainingRun {
         }
     }
     let combinations = wanted.map { AverageSynthesis(AverageWeights($0, n: n), from: stored.map(\.weights)) }
-    let index = CheckpointIndex(records)
+    let parents = CheckpointIndex(records)
     let sums = try wanted.map { _ in try StoredState(count: experiment.stateCount) }
     var isBegun = wanted.map { _ in false }
     var part = TrainingState(values: try StateBuffer(count: experiment.stateCount))
@@ -147,7 +147,7 @@ extension TrainingRun {
       if let average = stored.average {
         try folder.restore(stored.record.averages[average], of: stored.record, into: &part)
       } else {
-        try folder.restore(stored.record, among: index, into: &part)
+        try folder.restore(stored.record, among: parents, into: &part)
       }
       for (place, combination) in combinations.enumerated() where combination.coefficients[index] != 0 {
         sums[place].write { sum in

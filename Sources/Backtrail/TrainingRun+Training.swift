@@ -70,11 +70,12 @@ extension TrainingRun {
 
   private func follow(progress: ReplayProgress, listener: Listener) async throws -> RunResult {
     let begin = ContinuousClock.now
+    // What is stored is read, and refused where it can't be right, before anything is changed.
+    let earlier = try result()
     try folder.adoptOrphans(
       database, series: experiment.askedOrders.map(\.description) + experiment.orders.map(\.description),
       averages: experiment.averages.map(\.description), stateCount: experiment.stateCount)
     SlotFiles.removeAbandoned(in: folder, isAlone: true)
-    let earlier = try result()
     var done = Work()
     let isResumed = try database.observationCount() > 0
     var experiment = experiment

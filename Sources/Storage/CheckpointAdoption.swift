@@ -80,6 +80,7 @@ extension RunFolder {
     let identity = try database.record().identity
     var groups: [CheckpointPlace: OrphanGroup] = [:]
     var isOutOfReach: Set<String> = []
+    var isLater: Set<String> = []
     for file in orphans where !CheckpointName.isPartial(file) {
       let header: CheckpointHeader
       do throws(StorageError) {
@@ -94,6 +95,11 @@ extension RunFolder {
           name: file, position: header.updateCount, series: series, averages: averages, identity: identity)
         : CheckpointLabel(header.label)
       guard let label, label.identity == identity, header.stateCount == stateCount, header.updateCount > 0 else { continue }
+      guard database.hasIterate(label.n, seed: label.seed) else {
+        // Of an extension whose rows are lost: it can't be entered before the run is extended again.
+        isLater.insert(file)
+        continue
+      }
       var group = OrphanGroup(seed: label.seed, series: label.series, n: label.n, position: header.updateCount)
       group = groups[group.place] ?? group
       group.files[label.average ?? ""] = (file, header)
@@ -109,7 +115,7 @@ extension RunFolder {
       index.insert(record)
       adopted.formUnion(record.files)
     }
-    for file in orphans where !adopted.contains(file) && !isOutOfReach.contains(file) { try remove(checkpointPath(file)) }
+    for file in orphans where !adopted.contains(file) && !isOutOfReach.contains(file) && !isLater.contains(file) { try remove(checkpointPath(file)) }
   }
 }
 

@@ -14,7 +14,14 @@ public final class RunDatabase: Sendable {
   }
 
   let path: String
-  private let connection: Lock<(queue: DatabaseQueue, access: Access)>
+  private let connection: Lock<Connection>
+
+  private struct Connection {
+    var queue: DatabaseQueue
+    var access: Access
+    /// Of the file that was opened for writing.
+    var fileNumber: UInt64?
+  }
   /// Nil until the run's configuration, which says them, has been read.
   private let bounds = Lock<RowBounds?>(nil)
 
@@ -49,7 +56,7 @@ public final class RunDatabase: Sendable {
 
   private init(_ path: String, _ queue: DatabaseQueue, _ access: Access) {
     self.path = path
-    connection = Lock((queue, access))
+    connection = Lock(Connection(queue: queue, access: access, fileNumber: Self.fileNumber(path)))
   }
 
   var queue: DatabaseQueue { connection.withLock { $0.queue } }
@@ -59,7 +66,8 @@ public final class RunDatabase: Sendable {
     try attempt {
       try connection.withLock { connection in
         guard connection.access == .reading else { return }
-        connection = (try Self.queueForWriting(path), .writing)
+        connection = Connection(
+          queue: try Self.queueForWriting(path), access: .writing, fileNumber: Self.fileNumber(path))
       }
     }
   }
@@ -250,11 +258,23 @@ public final class RunDatabase: Sendable {
     }
   }
 
-  /// The process that trains may have lost its folder: SQLite goes on writing to files that no longer have a name.
+  /// The process that trains may have lost its folder, and another run may be in its place: SQLite goes on writing to files
+  /// that no longer have a name.
   func checkIsThere() throws(StorageError) {
-    guard access(path, F_OK) == 0 else {
+    guard let number = connection.withLock({ $0.fileNumber }), number == Self.fileNumber(path) else {
       throw .failed(path: path, reason: "the run's folder was removed or renamed while it was trained")
     }
+  }
+
+  /// Nil where there is no file.
+  private static func fileNumber(_ path: String) -> UInt64? {
+    var status = stat()
+    return stat(path, &status) == 0 ? UInt64(status.st_ino) : nil
+  }
+
+  /// Whether an iterate of a seed is the run's; so is any while nobody has said which are.
+  func hasIterate(_ n: Int, seed: Int) -> Bool {
+    bounds.withLock { $0.map { $0.seeds.contains(seed) && n <= $0.lastIterate } ?? true }
   }
 
   // MARK: Damage

@@ -27,6 +27,8 @@ enum FaultLibrary {
     case shortWrite = "SHORT"
     case failedSync = "SYNC"
     case failedRename = "RENAME"
+    /// A read fails, though what it would read is whole.
+    case failedRead = "READ"
     /// Kill −9 before the call.
     case kill = "KILL"
   }

@@ -12,11 +12,13 @@ struct FileLog {
     case remove(String)
     /// To standard output.
     case print
+    case read
   }
 
   private(set) var events: [Event] = []
 
-  init(path: String) throws {
+  /// - Parameter hasReads: whether reads are among the events.
+  init(path: String, hasReads: Bool = false) throws {
     let bytes = Array(try Data(contentsOf: URL(fileURLWithPath: path)))
     var place = 0
     func integer(_ size: Int) -> Int {
@@ -42,6 +44,7 @@ struct FileLog {
       case "d": events.append(.makeFolder(path))
       case "r": events.append(.rename(path, other))
       case "u": events.append(.remove(path))
+      case "R": if hasReads { events.append(.read) }
       default:
         events.append(.print)
         place += count
@@ -121,7 +124,7 @@ struct DiskModel {
       name(.add(path, nodes.count - 1))
     case .rename(let old, let path): name(.rename(old, path))
     case .remove(let path): name(.remove(path))
-    case .print: break
+    case .print, .read: break
     }
   }
 

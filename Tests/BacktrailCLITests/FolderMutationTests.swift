@@ -241,7 +241,7 @@ import Testing
   /// Files that are no files.
   @Test func pipesAndLinks() throws {
     try makeRun()
-    for file in ["run.sqlite", "batches.zst", "lock", "checkpoints/0-forward-20-20.ckpt", "checkpoints"] {
+    for file in ["run.sqlite", "run.sqlite-journal", "batches.zst", "lock", "checkpoints/0-forward-20-20.ckpt", "checkpoints"] {
       for isPipe in [true, false] {
         try? FileManager.default.removeItem(atPath: folder("copy"))
         try FileManager.default.createDirectory(atPath: folder("copy"), withIntermediateDirectories: true)

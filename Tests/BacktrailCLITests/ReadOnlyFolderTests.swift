@@ -45,8 +45,22 @@ import Testing
     #expect(try Command(["verify", "run"], in: folder.path).status == 0)
   }
 
+  /// What a user has in a folder stays there, whatever it is called.
+  @Test func foldersWithFilesOfTheirOwnAreNoBeginnings() throws {
+    try FileManager.default.createDirectory(atPath: folder("own/orders"), withIntermediateDirectories: true)
+    try folder.write("1\n2-1\n", to: "own/orders/my.txt")
+    try FileManager.default.createDirectory(atPath: folder("also"), withIntermediateDirectories: true)
+    for name in ["lock", "initial.safetensors.gz"] { try folder.write("mine", to: "also/\(name)") }
+    let options = "--model linear --steps 2 --evaluate every:1 --evaluation-examples 20"
+    for line in ["train \(options) --order file:own/orders/my.txt --out own", "train \(options) --out also"] {
+      #expect(try Command(line.split(separator: " ").map(String.init), in: folder.path).status == 73)
+    }
+    #expect(try folder.read("own/orders/my.txt").count == 6)
+    #expect(try folder.read("also/initial.safetensors.gz") == Array("mine".utf8))
+  }
+
   /// A kill while a run is made leaves a folder that is no run yet; the same command makes it one.
-  @Test(arguments: [[], ["lock"], ["lock", "batches.zst"], ["lock", "batches.zst", "run.sqlite.partial", "initial.safetensors"]])
+  @Test(arguments: [[], ["lock"], ["lock", "batches.zst"], ["lock", "batches.zst", "run.sqlite.partial", "initial.safetensors"]] as [[String]])
   func aFolderThatNeverBecameARun(files: [String]) throws {
     let train = "train --model linear --steps 10 --evaluation-examples 20 --out run".split(separator: " ").map(String.init)
     try FileManager.default.createDirectory(atPath: folder("run"), withIntermediateDirectories: true)

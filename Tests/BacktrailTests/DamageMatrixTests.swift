@@ -132,6 +132,13 @@ import Testing
     try database.replace(changed)
     let found = try await TrainingRun.verify(folder("run"), replays: 10_000, repairs: false)
     #expect(found.damaged.count == 2, "\(found.damaged)")
+    // What is refused before it begins leaves the run as it is, and what it lacks known.
+    try FileManager.default.moveItem(atPath: folder("run/checkpoints"), toPath: folder("elsewhere"))
+    try folder.write("no folder", to: "run/checkpoints")
+    await #expect(throws: StorageError.self) { try await TrainingRun.open(folder("run")).train() }
+    try FileManager.default.removeItem(atPath: folder("run/checkpoints"))
+    try FileManager.default.moveItem(atPath: folder("elsewhere"), toPath: folder("run/checkpoints"))
+    #expect(try await TrainingRun.verify(folder("run"), replays: 0, repairs: false).damaged.count == 1)
     #expect(found.damaged.contains { $0.contains("backward (seed 1)") && $0.contains("n = 10") })
     #expect(found.damaged.contains { $0.contains("iterate 15 of forward average polynomial:8 (seed 0)") })
     let repaired = try await TrainingRun.verify(folder("run"), replays: 10_000, repairs: true)

@@ -3,7 +3,7 @@
 //
 //   FAULTS_ROOT   only files below this folder count
 //   FAULTS_LOG    calls are appended to this file, as FileLog reads them
-//   FAULTS_KIND   EIO, ENOSPC, SHORT, SYNC, RENAME or KILL, and
+//   FAULTS_KIND   EIO, ENOSPC, SHORT, SYNC, RENAME, READ or KILL, and
 //   FAULTS_CALL   which call of that kind fails, from 1; of ENOSPC all later ones fail too, as on a full disk; KILL ends the
 //                 process before the call
 #define _GNU_SOURCE
@@ -169,6 +169,21 @@ static ssize_t do_write(int descriptor, const void *bytes, size_t count, off_t o
   errno = code;
   return done;
 }
+
+static ssize_t do_read(int descriptor, void *bytes, size_t count, off_t offset, int is_positioned) {
+  if (is_watched(descriptor)) {
+    pthread_mutex_lock(&mutex);
+    record('R', handles[descriptor], names[descriptor], NULL, 0, NULL, 0);
+    int failure = is_kind("READ") && failing_call && ++calls == failing_call;
+    pthread_mutex_unlock(&mutex);
+    if (failure) { errno = EIO; return -1; }
+  }
+  return is_positioned ? syscall(SYS_pread64, descriptor, bytes, count, offset) : syscall(SYS_read, descriptor, bytes, count);
+}
+
+ssize_t read(int descriptor, void *bytes, size_t count) { return do_read(descriptor, bytes, count, 0, 0); }
+ssize_t pread(int descriptor, void *bytes, size_t count, off_t offset) { return do_read(descriptor, bytes, count, offset, 1); }
+ssize_t pread64(int descriptor, void *bytes, size_t count, off64_t offset) { return do_read(descriptor, bytes, count, offset, 1); }
 
 ssize_t write(int descriptor, const void *bytes, size_t count) { return do_write(descriptor, bytes, count, 0, 0); }
 ssize_t pwrite(int descriptor, const void *bytes, size_t count, off_t offset) { return do_write(descriptor, bytes, count, offset, 1); }

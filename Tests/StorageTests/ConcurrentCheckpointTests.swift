@@ -38,7 +38,7 @@ import Testing
     }
     let records = try database.checkpoints()
     #expect(records.map(\.position) == Array(1...cases(20, long: 500)))
-    for record in records { #expect(run.damages(of: record, among: records).isEmpty) }
+    for record in records { #expect(run.damages(of: record, among: CheckpointIndex(records)).isEmpty) }
   }
 
   @Test func aCancelledTaskWritesWhatIsPending() async throws {
