@@ -17,7 +17,7 @@ extension TrainingRun {
     let folder = try RunFolder.open(path)
     let lock = try RunLock(folder)
     defer { lock.hold() }
-    if repairs { SlotFiles.removeAbandoned(in: folder, isAlone: true) }
+    if FileManager.default.isWritableFile(atPath: folder.path) { SlotFiles.removeAbandoned(in: folder, isAlone: true) }
     var stored = StoredRunVerification(folder, repairs: repairs)
     try stored.run()
     guard stored.canOpen else { return stored.report }

@@ -143,6 +143,38 @@ import Testing
     }
   }
 
+  /// Of two that go on with a run at once, one waits or is refused; what the other did stays.
+  @Test func anExtensionIsNotTakenBack() throws {
+    let small = "--model linear --evaluation-examples 20 --evaluate every:10 --order forward --order tail:20 --checkpoint-every 25"
+    let both = try Command.shell(
+      """
+      $B train \(small) --steps 100 --out run >/dev/null 2>&1
+      for i in 1 2 3 4 5 6; do
+        rm -rf copy; cp -r run copy
+        $B resume copy --steps 200 --json >extended 2>said & EXTENDING=$!
+        $B resume copy --json >/dev/null 2>&1; wait $EXTENDING; CODE=$?
+        if [ $CODE = 0 ]; then $B runs show copy | grep -q 'steps .*200' || exit 1; fi
+        $B verify copy >/dev/null || exit 2
+        $B resume copy --steps 200 --json >/dev/null || exit 3
+      done
+      """, in: folder.path)
+    #expect(both.status == 0, "\(both.status) \(both.errors)")
+  }
+
+  /// Rows of an extension that are lost come back with the extension.
+  @Test func checkpointsBeyondTheRunWaitForIt() throws {
+    let small = "--model linear --evaluation-examples 20 --evaluate every:50 --order forward --checkpoint-every 25 --lanes 1"
+    let lost = try Command.shell(
+      """
+      $B train \(small) --steps 100 --out run >/dev/null 2>&1; cp -r run before
+      $B resume run --steps 200 --json >/dev/null; cp before/run.sqlite run/run.sqlite; rm -f run/run.sqlite-*
+      $B resume run && $B verify run && $B resume run --steps 200 --json
+      """, in: folder.path)
+    #expect(lost.status == 0, "\(lost.errors)")
+    let counts = lost.output.split(separator: "\n").filter { $0.contains("\"gradientEvaluations\"") }
+    #expect(counts.last.map { $0.contains(": 0,") || $0.contains(" 0") } == true, "\(counts)")
+  }
+
   @Test func anExtendedRunIsTheLongerRun() throws {
     let short = ["--model", "mlp:8", "--evaluation-examples", "20", "--evaluate", "every:10", "--order", "forward", "--order", "tail:5"]
     let long = try Command(["train", "--json", "--out", "long", "--steps", "60"] + short, in: folder.path)

@@ -141,10 +141,10 @@ import Testing
 
   @Test func tellsWhyAFileCannotBeOpened() throws {
     var state = try FloatBuffer(count: 1)
-    #expect(throws: StorageError.failed(path: path, reason: "No such file or directory")) {
+    #expect(throws: StorageError.damaged(path: path, reason: "it is missing")) {
       try CheckpointFile.read(path, into: &state)
     }
-    #expect(throws: StorageError.failed(path: folder.path, reason: "it is not a regular file")) {
+    #expect(throws: StorageError.damaged(path: folder.path, reason: "it is not a regular file")) {
       try CheckpointFile.readHeader(folder.path)
     }
   }

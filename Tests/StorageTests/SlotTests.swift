@@ -83,22 +83,27 @@ import Testing
     try first?.save(state, slot: 0)
     let held = slotFolders
     #expect(held.count == 1)
-    try FileManager.default.createDirectory(atPath: folder("slots-abandoned"), withIntermediateDirectories: true)
-    try folder.write("half a state", to: "slots-abandoned/0.ckpt.X.partial")
+    let abandoned = "slots-\(UUID().uuidString)"
+    for name in [abandoned, "slots-mine"] {
+      try FileManager.default.createDirectory(atPath: folder(name), withIntermediateDirectories: true)
+    }
+    try folder.write("half a state", to: "\(abandoned)/0.ckpt.\(UUID().uuidString).partial")
+    // What is not Backtrail's stays.
+    try folder.write("mine", to: "slots-mine/0.ckpt")
     try FileManager.default.createDirectory(atPath: folder("slots"), withIntermediateDirectories: true)
     let second = try SlotFiles.ofReader(run)
-    #expect(slotFolders.count == 3 && !slotFolders.contains("slots-abandoned"))
+    #expect(slotFolders.count == 4 && !slotFolders.contains(abandoned))
     SlotFiles.removeAbandoned(in: run)
     #expect(slotFolders.contains("slots"))
     SlotFiles.removeAbandoned(in: run, isAlone: true)
-    #expect(slotFolders.count == 2 && !slotFolders.contains("slots"))
+    #expect(slotFolders.count == 3 && !slotFolders.contains("slots"))
     if let first { _ = try roundTrip(state, through: first) }
     second.removeAll()
-    #expect(slotFolders == held)
+    #expect(slotFolders.filter { $0 != "slots-mine" } == held)
     // As if its process had ended.
     first = nil
     SlotFiles.removeAbandoned(in: run)
-    #expect(slotFolders.isEmpty)
+    #expect(slotFolders == ["slots-mine"] && FileManager.default.fileExists(atPath: folder("slots-mine/0.ckpt")))
   }
 
   @Test func aFolderThatCannotBeWrittenToIsNamed() {
