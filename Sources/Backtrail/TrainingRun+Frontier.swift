@@ -35,6 +35,13 @@ extension TrainingRun {
         "\(folder.databasePath) has \(count) observations, but a finished run has \(expected) at least; 'backtrail verify \(folder.path)' names what is missing")
     }
     let observations = Dictionary(grouping: try database.observations(), by: \.series)
+    for (order, points) in zip(experiment.orders, experiment.points) {
+      let observed = Dictionary(grouping: observations[order.description] ?? [], by: \.seed).mapValues { Set($0.map(\.n)) }
+      for seed in experiment.configuration.seeds where !points.allSatisfy({ observed[seed]?.contains($0) ?? false }) {
+        throw RunError.damaged(
+          "\(folder.databasePath) lacks observations of \(order) (seed \(seed)); 'backtrail verify \(folder.path)' names what is missing")
+      }
+    }
     let comparison = FrontierComparison(
       seeds: Array(experiment.configuration.seeds), observations: observations, range: first...final)
 

@@ -133,7 +133,8 @@ import Testing
     let queue = try DatabaseQueue(path: folder("copy/run/run.sqlite"))
     return try queue.write { database in
       guard let row = try Row.fetchOne(database, sql: "SELECT * FROM run"),
-        var stored = try JSONSerialization.jsonObject(with: Data((row["configuration"] as String).utf8)) as? [String: Any],
+        let json = String.fromDatabaseValue(row["configuration"]),
+        var stored = (try? JSONSerialization.jsonObject(with: Data(json.utf8))) as? [String: Any],
         var configuration = stored["configuration"] as? [String: Any]
       else { return "nothing" }
       for key in Self.monsters.keys.sorted().shuffled(using: &random).prefix(2) {
