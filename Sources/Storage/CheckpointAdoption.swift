@@ -81,7 +81,7 @@ extension RunFolder {
     var groups: [CheckpointPlace: OrphanGroup] = [:]
     var isOutOfReach: Set<String> = []
     var isLater: Set<String> = []
-    for file in orphans where !CheckpointName.isPartial(file) {
+    for file in orphans where UnfinishedFile.finalName(of: file) == nil {
       let header: CheckpointHeader
       do throws(StorageError) {
         header = try CheckpointFile.verify(checkpointPath(file))

@@ -79,7 +79,7 @@ extension CheckpointRecord: StoredRow {
 
 /// How the files in `checkpoints/` are called: `SEED-SERIES-N-POSITION.ckpt`, and `SEED-SERIES-N-POSITION-RULE.ckpt` for a
 /// running average.
-enum CheckpointName {
+package enum CheckpointName {
   /// The name of a state's file, without its extension.
   static func stem(seed: Int, series: String, n: Int, position: Int) -> String { "\(seed)-\(slug(series))-\(n)-\(position)" }
 
@@ -96,12 +96,38 @@ enum CheckpointName {
   }
 
   /// Whether Backtrail gives such names, to whole files or to those it has not finished. Only these are ever opened or removed.
-  static func isOwn(_ name: String) -> Bool {
+  ///
+  /// Every row that is read asks, so this looks at bytes: `Regex` is read anew each time it is used.
+  package static func isOwn(_ name: String) -> Bool {
     guard name.utf8.count <= 255 else { return false }
-    let pattern = /[0-9]+-[a-z][A-Za-z0-9_.+-]*-[0-9]+-[0-9]+(-[a-z][a-z0-9_.+-]*)?\.ckpt(\.[0-9A-Fa-f-]{36}\.partial)?/
-    return name.wholeMatch(of: pattern) != nil
+    let file = UnfinishedFile.finalName(of: name) ?? name
+    guard file.hasSuffix(".ckpt") else { return false }
+    let parts = file.utf8.dropLast(".ckpt".utf8.count).split(separator: UInt8(ascii: "-"), omittingEmptySubsequences: false)
+    guard parts.count >= 4, isNumber(parts[0]) else { return false }
+    // A series may hold dashes and numbers itself: n and the position stand wherever what is left is a series and a rule.
+    return (2..<parts.count - 1).contains { place in
+      isNumber(parts[place]) && isNumber(parts[place + 1]) && isWord(parts[1..<place], capitals: true)
+        && (place + 2 == parts.count || isWord(parts[(place + 2)...], capitals: false))
+    }
   }
 
-  /// Whether it is the name of a file that was not finished.
-  static func isPartial(_ name: String) -> Bool { name.hasSuffix(".partial") }
+  private static func isNumber(_ part: Substring.UTF8View) -> Bool {
+    !part.isEmpty && part.allSatisfy { UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 }
+  }
+
+  /// Whether parts, with the dashes between them, are a small letter and then letters, digits or any of `_.+-`.
+  private static func isWord(_ parts: ArraySlice<Substring.UTF8View>, capitals: Bool) -> Bool {
+    guard let first = parts.first?.first, UInt8(ascii: "a")...UInt8(ascii: "z") ~= first else { return false }
+    return parts.allSatisfy { part in
+      part.allSatisfy { byte in
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"), UInt8(ascii: "."),
+          UInt8(ascii: "+"):
+          true
+        case UInt8(ascii: "A")...UInt8(ascii: "Z"): capitals
+        default: false
+        }
+      }
+    }
+  }
 }

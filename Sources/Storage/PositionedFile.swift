@@ -122,12 +122,12 @@ final class PositionedFile: Sendable {
   /// Writes a file that is there whole or not at all, also after a power cut: `body` fills a new file in the same folder,
   /// which is synced and renamed over `path`. What was at `path` stays there until then.
   ///
-  /// A process killed in between leaves a file `NAME.UUID.partial`, which nothing reads.
+  /// A process killed in between leaves an `UnfinishedFile`, which nothing reads.
   /// - Parameter isSynced: without it, the file is whole for this process and those beside it, but not after a power cut.
   static func replace<Result>(
     _ path: String, isSynced: Bool = true, body: (PositionedFile) throws(StorageError) -> Result
   ) throws(StorageError) -> Result {
-    let temporary = "\(path).\(UUID().uuidString).partial"
+    let temporary = UnfinishedFile.name(for: path)
     do {
       let file = try create(temporary)
       let result = try body(file)
@@ -202,4 +202,32 @@ private struct SystemFailure: Error {
   }
 
   func storageError(path: String) -> StorageError { .failed(path: path, reason: reason) }
+}
+
+/// A file that is being written beside the place it will have: `NAME.UUID.partial`.
+enum UnfinishedFile {
+  private static let ending = ".partial"
+  private static let uuidLength = 36
+
+  /// A name that no other file has.
+  static func name(for final: String) -> String { "\(final).\(UUID().uuidString)\(ending)" }
+
+  /// The name that a file of this name was to get; nil where it is no name of an unfinished file.
+  static func finalName(of name: String) -> String? {
+    guard name.hasSuffix(ending) else { return nil }
+    let front = name.utf8.dropLast(ending.utf8.count)
+    let uuid = front.suffix(uuidLength)
+    let rest = front.dropLast(uuidLength)
+    guard uuid.count == uuidLength, rest.last == UInt8(ascii: "."), uuid.allSatisfy(isOfUUID) else { return nil }
+    return String(rest.dropLast())
+  }
+
+  private static func isOfUUID(_ byte: UInt8) -> Bool {
+    switch byte {
+    case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "A")...UInt8(ascii: "F"), UInt8(ascii: "a")...UInt8(ascii: "f"),
+      UInt8(ascii: "-"):
+      true
+    default: false
+    }
+  }
 }

@@ -103,7 +103,7 @@ extension RunFolder {
 
   /// What is wrong with each of the checkpoint files that are there, by its own checksums; nil for nothing.
   public func damagesOfCheckpointFiles() throws(StorageError) -> [StorageError?] {
-    try checkpointFiles().filter { !CheckpointName.isPartial($0) }.map { file in
+    try checkpointFiles().filter { UnfinishedFile.finalName(of: $0) == nil }.map { file in
       do throws(StorageError) {
         try CheckpointFile.verify(checkpointPath(file))
         return nil

@@ -144,11 +144,16 @@ public struct RunFolder: Sendable {
     guard lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else { return false }
     let names = contents
     guard names.isEmpty || names.contains("lock") else { return false }
-    let own = /lock|batches\.zst|run\.sqlite\.partial(-journal|-wal|-shm)?|initial\.safetensors(\.[0-9A-Fa-f-]{36}\.partial)?/
     return names.allSatisfy { name in
-      if name == "orders" { return entries(of: name).allSatisfy { $0.wholeMatch(of: /[0-9]+\.txt(\.[0-9A-Fa-f-]{36}\.partial)?/) != nil } }
-      return name.wholeMatch(of: own) != nil
+      if name == "orders" { return entries(of: name).allSatisfy { Self.isWritten($0, as: /[0-9]+\.txt/) } }
+      return name.wholeMatch(of: /lock|batches\.zst|run\.sqlite\.partial(-journal|-wal|-shm)?/) != nil
+        || Self.isWritten(name, as: /initial\.safetensors/)
     }
+  }
+
+  /// Whether it is the name of a file, whole or unfinished, that is called so.
+  static func isWritten(_ name: String, as pattern: Regex<Substring>) -> Bool {
+    (UnfinishedFile.finalName(of: name) ?? name).wholeMatch(of: pattern) != nil
   }
 
   private func entries(of folder: String) -> [String] {

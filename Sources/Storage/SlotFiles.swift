@@ -66,7 +66,7 @@ public struct SlotFiles: SlotStorage {
     var status = stat()
     guard lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else { return }
     for name in (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
-    where name.wholeMatch(of: /[0-9]+\.ckpt(\.[0-9A-Fa-f-]{36}\.partial)?/) != nil { unlink("\(path)/\(name)") }
+    where RunFolder.isWritten(name, as: /[0-9]+\.ckpt/) { unlink("\(path)/\(name)") }
     rmdir(path)
   }
 

@@ -19,8 +19,6 @@ import Testing
     }
   }
 
-  private static let isLong = ProcessInfo.processInfo.environment["BACKTRAIL_LONG"] == "1"
-
   /// A random configuration; the same for the same number.
   private func options(_ number: Int) -> (train: [String], steps: Int, stores: Bool, extends: Bool) {
     var random = SplitMix(state: UInt64(number))
@@ -45,7 +43,7 @@ import Testing
     )
   }
 
-  @Test(arguments: 0..<(BudgetTests.isLong ? 72 : 12))
+  @Test(arguments: 0..<cases(12, long: 72))
   func randomRunsStayWithinTheBudgetTheyAreToldToNeed(number: Int) throws {
     let options = options(number)
     let train = ["train"] + options.train + ["--json"]

@@ -61,9 +61,6 @@ struct Command {
     try Command(program: "/bin/bash", ["-c", "B='\(executable.path)'; \(script)"], in: folder)
   }
 
-  /// Whether tests run at length.
-  static let isLong = ProcessInfo.processInfo.environment["BACKTRAIL_LONG"] == "1"
-
   /// The value of a key of the JSON document as text, keys in order, so that equal values are equal texts.
   func text(_ key: String) throws -> String {
     let value = try #require(json[key])

@@ -47,7 +47,4 @@ enum FaultLibrary {
     let library = ["FAULTS_ROOT=\(folder)", "LD_PRELOAD=\(path ?? "")"]
     return try Command(program: "/usr/bin/env", library + environment + [Command.executable.path] + arguments, in: folder)
   }
-
-  /// Whether the long versions of tests are asked for.
-  static let isLong = ProcessInfo.processInfo.environment["BACKTRAIL_LONG"] != nil
 }

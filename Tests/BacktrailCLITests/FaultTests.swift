@@ -26,7 +26,7 @@ struct FaultTests {
     let count = try FileLog(path: log("log")).events.count { $0.fails(as: kind) }
     #expect(count > 20)
     var random = SplitMix(state: 11)
-    let calls = FaultLibrary.isLong ? Array(1...count) : Array((1...count).shuffled(using: &random).prefix(5))
+    let calls = runsAtLength ? Array(1...count) : Array((1...count).shuffled(using: &random).prefix(5))
     for call in calls {
       try FileManager.default.removeItem(atPath: folder("run"))
       let stopped = try FaultLibrary.run(["train"] + Self.options, in: folder.path, kind: kind, call: call)
@@ -64,7 +64,7 @@ struct FaultTests {
     let count = try FileLog(path: log("log"), hasReads: true).events.count { if case .read = $0 { true } else { false } }
     #expect(count > 20)
     var random = SplitMix(state: 12)
-    for call in FaultLibrary.isLong ? Array(1...count) : Array((1...count).shuffled(using: &random).prefix(10)) {
+    for call in runsAtLength ? Array(1...count) : Array((1...count).shuffled(using: &random).prefix(10)) {
       try FileManager.default.removeItem(atPath: folder("run"))
       try FileManager.default.copyItem(atPath: log("run"), toPath: folder("run"))
       let stopped = try FaultLibrary.run(resume, in: folder.path, kind: .failedRead, call: call)

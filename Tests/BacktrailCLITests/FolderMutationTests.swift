@@ -192,9 +192,8 @@ import Testing
 
   @Test func rowsAndTablesWithAnyValues() throws {
     try makeRun()
-    let isLong = ProcessInfo.processInfo.environment["BACKTRAIL_LONG"] != nil
     let seed = UInt64(ProcessInfo.processInfo.environment["BACKTRAIL_MUTATION_SEED"] ?? "") ?? 1
-    let count = Int(ProcessInfo.processInfo.environment["BACKTRAIL_MUTATIONS"] ?? "") ?? (isLong ? 1500 : 14)
+    let count = Int(ProcessInfo.processInfo.environment["BACKTRAIL_MUTATIONS"] ?? "") ?? cases(14, long: 1500)
     for mutation in 0..<count {
       var random = SplitMix(state: seed &* 1_000_003 &+ UInt64(mutation))
       try? FileManager.default.removeItem(atPath: folder("copy"))
@@ -213,7 +212,7 @@ import Testing
       let what = changes.joined(separator: " and ")
       // Going on with a run of 10⁹ steps takes as long as it should.
       let lines = what.contains("configuration [") ? Self.readers : Self.commands
-      for line in lines.shuffled(using: &random).prefix(isLong ? 5 : 3) {
+      for line in lines.shuffled(using: &random).prefix(cases(3, long: 5)) {
         let command = try run(line)
         #expect([0, 64, 65, 66, 73, 74, 75, 78].contains(command.status), "mutation \(mutation), \(what): '\(line)' ended with \(command.status): \(command.errors.prefix(300))")
       }

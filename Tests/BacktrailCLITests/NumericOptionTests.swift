@@ -76,12 +76,12 @@ import Testing
     var lines: [String] = []
     for (command, option) in all {
       // Their options are those of 'train'; the longer test tries them all the same.
-      if !Command.isLong, ["plan", "frontier"].contains(command), trained.contains(option) { continue }
+      if !runsAtLength, ["plan", "frontier"].contains(command), trained.contains(option) { continue }
       var base = try #require(Self.bases[command], "'\(command)' is not among the commands tried").split(separator: " ").map(String.init)
       if let given = base.firstIndex(of: "--\(option)") { base.removeSubrange(given...given + 1) }
       if command == "rewind", option == "rounds" { base.append("--sweep") }
-      for form in ["N"] + (Self.forms[option] ?? []).prefix(Command.isLong ? .max : 1) {
-        for number in Self.numbers.prefix(Command.isLong ? .max : 3) {
+      for form in ["N"] + (Self.forms[option] ?? []).prefix(runsAtLength ? .max : 1) {
+        for number in Self.numbers.prefix(runsAtLength ? .max : 3) {
           let words = base.joined(separator: " ").replacing("OUT", with: "out-\(lines.count)")
           lines.append("\(command) \(words) --\(option)=\(form.replacing("N", with: number))")
         }

@@ -37,7 +37,7 @@ struct PowerCutTests {
 
     var random = SplitMix(state: UInt64(configuration.utf8.reduce(7) { $0 &* 31 &+ Int($1) } & 0xFFFF))
     // In `make test` some of the prefixes, otherwise all.
-    let stride = FaultLibrary.isLong ? 1 : max(1, events.count / 12)
+    let stride = runsAtLength ? 1 : max(1, events.count / 12)
     let first = Int.random(in: 0..<stride, using: &random)
     var disk = DiskModel()
     // From here on the run is on the disk.
@@ -47,7 +47,7 @@ struct PowerCutTests {
       disk.apply(event)
       if case .sync(_, let path) = event, path == folder("run"), events[..<place].contains(where: \.makesTheRun) { isMade = true }
       guard place % stride == first else { continue }
-      for cut in FaultLibrary.isLong ? DiskModel.Cut.allCases : [DiskModel.Cut.allCases.randomElement(using: &random) ?? .losesAll] {
+      for cut in runsAtLength ? DiskModel.Cut.allCases : [DiskModel.Cut.allCases.randomElement(using: &random) ?? .losesAll] {
         tried += 1
         try? FileManager.default.removeItem(atPath: lost("disk"))
         try FileManager.default.createDirectory(atPath: lost("disk"), withIntermediateDirectories: true)

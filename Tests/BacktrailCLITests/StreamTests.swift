@@ -44,7 +44,7 @@ import Testing
   private func failures(of redirections: [String], code: Int, every stride: Int = 1) throws -> String {
     let commands = Self.commands.enumerated().filter { $0.offset % stride == 0 }.map(\.element)
     let pairs = commands.flatMap { command in redirections.map { (command, $0) } }
-      + Self.slow.flatMap { command in redirections.prefix(Command.isLong ? .max : 1).map { (command, $0) } }
+      + Self.slow.flatMap { command in redirections.prefix(runsAtLength ? .max : 1).map { (command, $0) } }
     let calls = pairs.enumerated().map { index, pair in
       let command = pair.0.replacing("OUT", with: "out-\(index)")
       return "$B \(command) >/dev/null 2>&1 \(pair.1); s=$?; [ $s = \(code) ] || echo \"$s: \(command) \(pair.1)\""
@@ -59,19 +59,19 @@ import Testing
   }
 
   @Test func lostResultsAreErrors() throws {
-    let failures = try failures(of: [">/dev/full", ">&-"] + (Command.isLong ? [">&3"] : []), code: 74)
+    let failures = try failures(of: [">/dev/full", ">&-"] + (runsAtLength ? [">&3"] : []), code: 74)
     #expect(failures == "", "\(failures)")
     try runsAreWhole()
   }
 
   @Test func lostWordsStopNothing() throws {
-    let failures = try failures(of: ["2>/dev/full", "2>&-"] + (Command.isLong ? ["2>&3", "<&-", "<&- 2>&-"] : []), code: 0)
+    let failures = try failures(of: ["2>/dev/full", "2>&-"] + (runsAtLength ? ["2>&3", "<&-", "<&- 2>&-"] : []), code: 0)
     #expect(failures == "", "\(failures)")
     try runsAreWhole()
   }
 
   @Test func nothingAtAllIsThere() throws {
-    let failures = try failures(of: ["<&- >&- 2>&-"], code: 74, every: Command.isLong ? 1 : 4)
+    let failures = try failures(of: ["<&- >&- 2>&-"], code: 74, every: runsAtLength ? 1 : 4)
     #expect(failures == "", "\(failures)")
     try runsAreWhole()
     // A rewind's lines are its results, its summary is not.

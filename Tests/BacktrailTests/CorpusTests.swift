@@ -32,7 +32,7 @@ import Testing
   @Test(arguments: HostileInput.allCases)
   func everyMutationIsAnswered(_ kind: HostileInput) throws {
     var random = SplitMix(state: 13)
-    let count = ProcessInfo.processInfo.environment["BACKTRAIL_LONG"] == "1" ? 20_000 : 100
+    let count = cases(100, long: 20_000)
     let inputs = try FileManager.default.contentsOfDirectory(atPath: "\(Self.folder)/\(kind)").sorted()
       .map { try Self.bytes(kind, $0) }.filter { $0.count < 10_000 }
     for index in 0..<count {

@@ -38,8 +38,7 @@ import Testing
     let checkpoints = try FileManager.default.contentsOfDirectory(atPath: folder("run/checkpoints")).sorted()
     #expect(checkpoints.count > 20)
     var random = SplitMix(state: UInt64(chain) + 5)
-    let isLong = ProcessInfo.processInfo.environment["BACKTRAIL_LONG"] != nil
-    for _ in 0..<(isLong ? 200 : 8) {
+    for _ in 0..<cases(8, long: 200) {
       try? FileManager.default.removeItem(atPath: folder("copy"))
       try FileManager.default.copyItem(atPath: folder("run"), toPath: folder("copy"))
       var damaged: Set<String> = []

@@ -67,7 +67,7 @@ import Testing
 
   /// Lanes that restore later states of forward's path, with the averages stored there, while another averages before them.
   @Test(arguments: [2, 4]) func averagesAreRightBesideOtherPathsOfStoredStates(lanes: Int) async throws {
-    for round in 0..<(ProcessInfo.processInfo.environment["BACKTRAIL_LONG"] == nil ? 3 : 100) {
+    for round in 0..<cases(3, long: 100) {
       let name = "run \(lanes) \(round)"
       let whole = try await train(name) {
         ($0.order, $0.steps, $0.evaluate) = (["forward", "splice:5"], 400, "every:10")

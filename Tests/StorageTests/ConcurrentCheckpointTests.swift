@@ -58,8 +58,4 @@ import Testing
       #expect(try database.observations().count { $0.seed == round } == 20)
     }
   }
-
-  private func cases(_ few: Int, long many: Int) -> Int {
-    ProcessInfo.processInfo.environment["BACKTRAIL_LONG"] == nil ? few : many
-  }
 }
