@@ -56,7 +56,7 @@ struct StoredRunVerification {
         if this.repairs { this.report.repaired.append("\(row): removed; 'backtrail resume' makes it anew") }
       }
     }
-    guard let records = attempt({ _ in try database.soundCheckpoints() }),
+    guard let records = attempt({ _ in try database.checkpoints(leavesOutBroken: true) }),
       attempt({ this in try this.folder.checkCheckpointFolder() }) != nil
     else { return }
     let index = CheckpointIndex(records)
@@ -95,9 +95,10 @@ struct StoredRunVerification {
 
   /// Nil where the database is damaged, which is then told.
   private mutating func openedDatabase() throws -> RunDatabase? {
-    do {
+    do throws(StorageError) {
       return try RunDatabase.open(folder, for: repairs ? .writing : .reading)
-    } catch let error as StorageError where error.isDamage {
+    } catch {
+      guard error.isDamage else { throw error }
       give(up: error)
       return nil
     }

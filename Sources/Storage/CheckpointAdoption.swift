@@ -46,18 +46,21 @@ struct CheckpointLabel: Equatable {
   ///   - series: the run's, one of which it is.
   ///   - averages: the run's, one of which it may be.
   init?(name: String, position: Int, series: [String], averages: [String], identity: String) {
+    guard let seed = name.split(separator: "-").first.flatMap({ Int($0) }) else { return nil }
     for candidate in series {
-      guard let seed = name.split(separator: "-").first.flatMap({ Int($0) }) else { return nil }
       let front = CheckpointName.stem(seed: seed, series: candidate, n: 0, position: 0).dropLast("0-0".count)
-      guard name.hasPrefix(front), let n = name.dropFirst(front.count).split(separator: "-").first.flatMap({ Int($0) }) else { continue }
+      guard name.hasPrefix(front), let n = name.dropFirst(front.count).split(separator: "-").first else { continue }
+      guard let n = Int(n), RowBounds.possibleSeeds.contains(seed), RowBounds.possibleIterates.contains(n) else { continue }
       let stem = CheckpointName.stem(seed: seed, series: candidate, n: n, position: position)
-      for average in [nil] + averages.map(Optional.some) where CheckpointName.file(stem, average: average) == name {
-        let hasAverages = candidate == "forward" ? averages.count : 0
-        guard let label = CheckpointLabel([identity, "\(seed)", candidate, "\(n)", average ?? "", "\(hasAverages)"].joined(separator: "\n"))
-        else { return nil }
-        self = label
-        return
-      }
+      let rules = [nil] + averages.map(Optional.some)
+      guard let rule = rules.first(where: { CheckpointName.file(stem, average: $0) == name }) else { continue }
+      self.identity = identity
+      self.seed = seed
+      self.series = candidate
+      self.n = n
+      average = rule
+      averageCount = candidate == "forward" ? averages.count : 0
+      return
     }
     return nil
   }
@@ -79,14 +82,15 @@ extension RunFolder {
     guard !orphans.isEmpty else { return }
     let identity = try database.record().identity
     var groups: [CheckpointPlace: OrphanGroup] = [:]
-    var isOutOfReach: Set<String> = []
-    var isLater: Set<String> = []
+    // Entered or not, these stay.
+    var kept: Set<String> = []
     for file in orphans where UnfinishedFile.finalName(of: file) == nil {
       let header: CheckpointHeader
       do throws(StorageError) {
         header = try CheckpointFile.verify(checkpointPath(file))
       } catch {
-        if !error.isDamage { isOutOfReach.insert(file) }
+        // What is out of reach for now may be whole.
+        if !error.isDamage { kept.insert(file) }
         continue
       }
       let label =
@@ -97,7 +101,7 @@ extension RunFolder {
       guard let label, label.identity == identity, header.stateCount == stateCount, header.updateCount > 0 else { continue }
       guard database.hasIterate(label.n, seed: label.seed) else {
         // Of an extension whose rows are lost: it can't be entered before the run is extended again.
-        isLater.insert(file)
+        kept.insert(file)
         continue
       }
       var group = OrphanGroup(seed: label.seed, series: label.series, n: label.n, position: header.updateCount)
@@ -107,15 +111,14 @@ extension RunFolder {
       groups[group.place] = group
     }
     var index = CheckpointIndex(records)
-    var adopted: Set<String> = []
     // Parents come before their differences.
     for group in groups.values.sorted(by: { $0.position < $1.position }) where index.at(group.place) == nil {
       guard let record = group.record(averages: averages, among: index) else { continue }
       try database.insert(record)
       index.insert(record)
-      adopted.formUnion(record.files)
+      kept.formUnion(record.files)
     }
-    for file in orphans where !adopted.contains(file) && !isOutOfReach.contains(file) && !isLater.contains(file) { try remove(checkpointPath(file)) }
+    for file in orphans where !kept.contains(file) { try remove(checkpointPath(file)) }
   }
 }
 

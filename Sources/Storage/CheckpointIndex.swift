@@ -40,10 +40,8 @@ public struct CheckpointIndex: Sendable {
 
   mutating func insert(_ record: CheckpointRecord) {
     let path = Path(record)
-    // They most often come in the order of positions.
-    let isLast = paths[path]?.last.map { $0.position <= record.position } ?? true
-    let place = isLast ? paths[path]?.endIndex ?? 0 : paths[path]?.firstIndex { $0.position > record.position } ?? 0
-    paths[path, default: []].insert(record, at: place)
+    let records = paths[path, default: []]
+    paths[path, default: []].insert(record, at: Self.place(of: record.position, in: records))
   }
 
   mutating func remove(_ record: CheckpointRecord) {
@@ -54,13 +52,18 @@ public struct CheckpointIndex: Sendable {
 
   func at(_ position: Int, on path: Path) -> CheckpointRecord? {
     guard let records = paths[path] else { return nil }
-    // By halving: a path may have thousands.
+    let place = Self.place(of: position, in: records)
+    return place < records.count && records[place].position == position ? records[place] : nil
+  }
+
+  /// The first place whose record does not come before `position`, by halving: a path may have thousands.
+  private static func place(of position: Int, in records: [CheckpointRecord]) -> Int {
     var (low, high) = (0, records.count)
     while low < high {
       let middle = (low + high) / 2
       if records[middle].position < position { low = middle + 1 } else { high = middle }
     }
-    return low < records.count && records[low].position == position ? records[low] : nil
+    return low
   }
 
   /// The checkpoints to read one after the other for this one's state: one that stands alone, then differences. Nil where

@@ -1,4 +1,5 @@
 import GRDB
+import Replay
 import Tensors
 
 /// What was seen of one iterate.
@@ -62,7 +63,9 @@ public struct RowBounds: Sendable {
     self.lastIterate = lastIterate
   }
 
+  func contains(seed: Int, n: Int) -> Bool { seeds.contains(seed) && n <= lastIterate }
+
   /// Those that any run can have.
   static let possibleSeeds = 0...Int.max - 1_000_000
-  static let possibleIterates = 1...1_000_000_000
+  static let possibleIterates = 1...BatchRun.largestBatch
 }

@@ -11,8 +11,7 @@ final class PositionedFile: Sendable {
     do {
       return try PositionedFile(path, flags: O_RDONLY)
     } catch {
-      let isDamage = [ENOENT, ELOOP].contains(error.code) || error.text != nil
-      throw isDamage ? .damaged(path: path, reason: error.code == ENOENT ? "it is missing" : error.reason) : error.storageError(path: path)
+      throw error.damage.map { .damaged(path: path, reason: $0) } ?? error.storageError(path: path)
     }
   }
 
@@ -199,6 +198,15 @@ private struct SystemFailure: Error {
     if code == ELOOP { return "it is a link, which may lead out of the run's folder" }
     let text = String(cString: strerror(code))
     return code == ENOSPC || code == EDQUOT ? "\(text): make room on the disk" : text
+  }
+
+  /// Where a file should be that was written once: what is wrong with it; nil where it may be whole, and out of reach.
+  var damage: String? {
+    switch code {
+    case ENOENT: "it is missing"
+    case ELOOP: reason
+    default: text
+    }
   }
 
   func storageError(path: String) -> StorageError { .failed(path: path, reason: reason) }

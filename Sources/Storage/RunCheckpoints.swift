@@ -142,7 +142,7 @@ public final class RunCheckpoints: CheckpointStore {
   private func read(_ chain: [CheckpointRecord], into state: inout TrainingState) throws(StorageError) -> Bool {
     for record in chain {
       do throws(StorageError) {
-        try folder.restore([record], into: &state)
+        try folder.restore(following: record, into: &state)
       } catch {
         guard error.isDamage else { throw error }
         // Under the lock: another lane could store the same state meanwhile, and lose it.

@@ -168,7 +168,7 @@ private enum JSONSeals {
         database, sql: "SELECT * FROM \(table) \(after) ORDER BY \(keys) LIMIT 1000", arguments: StatementArguments(place))
       for row in rows {
         place = key.map { row[$0] as DatabaseValue }
-        var values = Dictionary(row.map { ($0.0, $0.1) }) { first, _ in first }
+        var values = row.valuesByName
         let seal = values.removeValue(forKey: "seal").flatMap { String.fromDatabaseValue($0) }
         guard let content = try? Content(row: row), let json = try? encoder.encode(content),
           Digest(of: Array(json).span.bytes).description == seal

@@ -13,15 +13,15 @@ public final class RunDatabase: Sendable {
     case writing
   }
 
-  let path: String
-  private let connection: Lock<Connection>
-
   private struct Connection {
     var queue: DatabaseQueue
     var access: Access
-    /// Of the file that was opened for writing.
+    /// Of the file that was opened.
     var fileNumber: UInt64?
   }
+
+  let path: String
+  private let connection: Lock<Connection>
   /// Nil until the run's configuration, which says them, has been read.
   private let bounds = Lock<RowBounds?>(nil)
 
@@ -73,10 +73,8 @@ public final class RunDatabase: Sendable {
   }
 
   private static func queueForWriting(_ path: String) throws -> DatabaseQueue {
-    var configuration = Configuration()
+    var configuration = hardened
     configuration.journalMode = .wal
-    configuration.busyMode = .timeout(10)
-    configuration.prepareDatabase { try harden($0) }
     let queue = try DatabaseQueue(path: path, configuration: configuration)
     try synchronize(queue)
     if try !queue.read({ try checkSchema($0, path: path) }) { try migrator.migrate(queue) }
@@ -94,15 +92,16 @@ public final class RunDatabase: Sendable {
   }
 
   /// A database from strangers runs nothing.
-  private static func harden(_ database: Database) throws {
-    try database.execute(sql: "PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON")
+  private static var hardened: Configuration {
+    var configuration = Configuration()
+    configuration.busyMode = .timeout(10)
+    configuration.prepareDatabase { try $0.execute(sql: "PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON") }
+    return configuration
   }
 
   private static func queueForReading(_ path: String) throws -> DatabaseQueue {
-    var configuration = Configuration()
+    var configuration = hardened
     configuration.readonly = true
-    configuration.busyMode = .timeout(10)
-    configuration.prepareDatabase { try harden($0) }
     do {
       let queue = try DatabaseQueue(path: path, configuration: configuration)
       if try queue.read({ try checkSchema($0, path: path) }) { return queue }
@@ -116,9 +115,7 @@ public final class RunDatabase: Sendable {
       for suffix in ["", "-wal"] where FileManager.default.fileExists(atPath: path + suffix) {
         try FileManager.default.copyItem(atPath: path + suffix, toPath: copy + suffix)
       }
-      var configuration = Configuration()
-      configuration.prepareDatabase { try harden($0) }
-      let queue = try DatabaseQueue(path: copy, configuration: configuration)
+      let queue = try DatabaseQueue(path: copy, configuration: hardened)
       _ = try queue.read { try checkSchema($0, path: path) }
       return try migratedCopy(of: queue)
     }
@@ -143,19 +140,28 @@ public final class RunDatabase: Sendable {
   /// The content of a row, checked.
   func content<Content: StoredRow>(_ row: Row, of type: Content.Type = Content.self) throws -> Content {
     let content = try Sealed<Content>(row: row).content
-    guard let bounds = bounds.withLock({ $0 }), let place = content as? any PlacedRow else { return content }
-    guard bounds.seeds.contains(place.seed), place.n <= bounds.lastIterate else {
+    guard let place = content as? any PlacedRow else { return content }
+    guard hasIterate(place.n, seed: place.seed) else {
       throw BrokenRow("the \(Content.table) row of seed \(place.seed) and n \(place.n) belongs to no iterate of the run")
     }
     return content
   }
 
-  private func contents<Content: StoredRow>(_ request: SQLRequest<Row>, of type: Content.Type) throws(StorageError) -> [Content] {
+  /// - Parameter leavesOutBroken: whether rows that can't be the run's are passed over.
+  private func contents<Content: StoredRow>(
+    _ request: SQLRequest<Row>, leavesOutBroken: Bool = false
+  ) throws(StorageError) -> [Content] {
     try attempt {
       try queue.read { database in
         var contents: [Content] = []
         let rows = try request.fetchCursor(database)
-        while let row = try rows.next() { contents.append(try content(row)) }
+        while let row = try rows.next() {
+          do {
+            contents.append(try content(row))
+          } catch is BrokenRow where leavesOutBroken {
+            continue
+          }
+        }
         return contents
       }
     }
@@ -163,48 +169,30 @@ public final class RunDatabase: Sendable {
 
   /// The run's row about itself.
   public func record() throws(StorageError) -> RunRecord {
-    let record = try contents("SELECT * FROM run", of: RunRecord.self).first
-    guard let record else { throw .damaged(path: path, reason: "it has no row about the run itself") }
+    let records: [RunRecord] = try contents("SELECT * FROM run")
+    guard let record = records.first else { throw .damaged(path: path, reason: "it has no row about the run itself") }
     return record
   }
 
   /// All observations, by seed, series and n.
-  public func observations() throws(StorageError) -> [Observation] {
-    try contents("SELECT * FROM observation ORDER BY seed, series, n", of: Observation.self)
+  /// - Parameter leavesOutBroken: whether rows that can't be the run's are passed over.
+  public func observations(leavesOutBroken: Bool = false) throws(StorageError) -> [Observation] {
+    try contents("SELECT * FROM observation ORDER BY seed, series, n", leavesOutBroken: leavesOutBroken)
   }
 
   public func observation(seed: Int, series: String, n: Int) throws(StorageError) -> Observation? {
-    try contents(
-      "SELECT * FROM observation WHERE seed = \(seed) AND series = \(series) AND n = \(n)", of: Observation.self
-    ).first
+    try attempt { try queue.read { try observation(seed: seed, series: series, n: n, $0) } }
+  }
+
+  private func observation(seed: Int, series: String, n: Int, _ database: Database) throws -> Observation? {
+    try SQLRequest<Row>("SELECT * FROM observation WHERE seed = \(seed) AND series = \(series) AND n = \(n)")
+      .fetchOne(database).map { try content($0) }
   }
 
   /// All checkpoints, by seed, series, n and position.
-  public func checkpoints() throws(StorageError) -> [CheckpointRecord] {
-    try contents("SELECT * FROM checkpoint ORDER BY seed, series, n, position", of: CheckpointRecord.self)
-  }
-
-  /// Checkpoints whose rows are whole.
-  public func soundCheckpoints() throws(StorageError) -> [CheckpointRecord] {
-    try sound("SELECT * FROM checkpoint ORDER BY seed, series, n, position")
-  }
-
-  /// Observations whose rows are whole.
-  public func soundObservations() throws(StorageError) -> [Observation] {
-    try sound("SELECT * FROM observation ORDER BY seed, series, n")
-  }
-
-  private func sound<Content: StoredRow>(_ request: SQLRequest<Row>) throws(StorageError) -> [Content] {
-    try attempt {
-      try queue.read { database in
-        var contents: [Content] = []
-        let rows = try request.fetchCursor(database)
-        while let row = try rows.next() {
-          if let content = try? content(row, of: Content.self) { contents.append(content) }
-        }
-        return contents
-      }
-    }
+  /// - Parameter leavesOutBroken: whether rows that can't be the run's are passed over.
+  public func checkpoints(leavesOutBroken: Bool = false) throws(StorageError) -> [CheckpointRecord] {
+    try contents("SELECT * FROM checkpoint ORDER BY seed, series, n, position", leavesOutBroken: leavesOutBroken)
   }
 
   // MARK: Writing
@@ -243,11 +231,9 @@ public final class RunDatabase: Sendable {
   func insert(_ observation: Observation, _ connection: Database) throws {
     try Sealed(observation).insert(connection, onConflict: .ignore)
     guard connection.changesCount == 0 else { return }
-    let row = try SQLRequest<Row>(
-      "SELECT * FROM observation WHERE seed = \(observation.seed) AND series = \(observation.series) AND n = \(observation.n)"
-    ).fetchOne(connection)
-    guard let row else { throw BrokenRow("the observation of iterate \(observation.n) of \(observation.series) is no row") }
-    let there = try content(row, of: Observation.self)
+    guard let there = try self.observation(seed: observation.seed, series: observation.series, n: observation.n, connection) else {
+      throw BrokenRow("the observation of iterate \(observation.n) of \(observation.series) is no row")
+    }
     guard there == observation else {
       throw StorageError.damaged(
         path: path,
@@ -274,7 +260,7 @@ public final class RunDatabase: Sendable {
 
   /// Whether an iterate of a seed is the run's; so is any while nobody has said which are.
   func hasIterate(_ n: Int, seed: Int) -> Bool {
-    bounds.withLock { $0.map { $0.seeds.contains(seed) && n <= $0.lastIterate } ?? true }
+    bounds.withLock { $0?.contains(seed: seed, n: n) ?? true }
   }
 
   // MARK: Damage

@@ -57,9 +57,7 @@ extension RunFolder {
     try checkCheckpointFolder()
     let header = try CheckpointFile.read(path, into: &state.values)
     state.updateCount = header.updateCount
-    guard header.updateCount == position, header.digest == digest else {
-      throw mismatch(path, header, position: position, digest)
-    }
+    try check(header, of: path, position: position, digest)
   }
 
   /// Removes checkpoints that can't be read, and those that are differences to them: rows first, so that no row is without its
@@ -88,9 +86,7 @@ extension RunFolder {
       do throws(StorageError) {
         try checkCheckpointFolder()
         let header = try CheckpointFile.verify(path)
-        guard header.updateCount == record.position, header.digest == digest else {
-          throw mismatch(path, header, position: record.position, digest)
-        }
+        try check(header, of: path, position: record.position, digest)
         guard header.parentDigest == nil || header.parentDigest == parent?.digest else {
           throw .damaged(path: path, reason: "the checkpoint it is the difference to is missing")
         }
@@ -113,8 +109,12 @@ extension RunFolder {
     }
   }
 
-  private func mismatch(_ path: String, _ header: CheckpointHeader, position: Int, _ digest: Digest) -> StorageError {
-    .damaged(
+  /// - Throws: `StorageError.damaged` where a file is whole, but not the one a row tells of.
+  private func check(
+    _ header: CheckpointHeader, of path: String, position: Int, _ digest: Digest
+  ) throws(StorageError) {
+    guard header.updateCount != position || header.digest != digest else { return }
+    throw .damaged(
       path: path,
       reason: """
         it holds a state after \(header.updateCount) updates with the digest \(header.digest), not the one after \

@@ -149,7 +149,7 @@ struct RowColumns {
 }
 
 extension Row {
-  fileprivate var valuesByName: [String: DatabaseValue] {
+  var valuesByName: [String: DatabaseValue] {
     Dictionary(map { ($0.0, $0.1) }) { first, _ in first }
   }
 }

@@ -50,7 +50,7 @@ import Testing
     switch Int.random(in: 0..<6, using: &random) {
     case 0: return .null
     case 1, 2: return (integers.randomElement(using: &random) ?? 0).databaseValue
-    case 3: return ([0, -1, 0.5, 1e300, -1e300, 5e-324].randomElement(using: &random) ?? 0).databaseValue
+    case 3: return ([0, -1, 0.5, 1e300, -1e300, .leastNonzeroMagnitude].randomElement(using: &random) ?? 0).databaseValue
     case 4: return Data([1, 2, 3]).databaseValue
     default: return (texts.randomElement(using: &random) ?? "").databaseValue
     }
