@@ -62,7 +62,7 @@ public struct Experiment: Sendable {
     let requests = configuration.orders.map { OrderRequest($0, otherwise: configuration.evaluate) }
     var texts = orderTexts
     for case let path? in requests.map({ filePath(in: $0.order) }) where texts[path] == nil {
-      texts[path] = String(decoding: try readFile(path), as: UTF8.self)
+      texts[path] = String(decoding: try readOrderFile(path), as: UTF8.self)
     }
     self.orderTexts = texts
     wishes = try requests.map { try ObservationWish($0, steps: configuration.steps, orderTexts: texts) }
@@ -257,7 +257,7 @@ extension CompositionOrder {
   /// - Parameter texts: what order files hold, by path, where they need not be read.
   public init(reading specification: String, texts: [String: String] = [:]) throws {
     if let path = filePath(in: specification) {
-      let text = try texts[path] ?? String(decoding: try readFile(path), as: UTF8.self)
+      let text = try texts[path] ?? String(decoding: try readOrderFile(path), as: UTF8.self)
       self = .listed(try ListedOrder(name: specification, text: text))
     } else {
       try self.init(specification)
@@ -266,7 +266,7 @@ extension CompositionOrder {
 }
 
 /// The bytes of an order file.
-private func readFile(_ path: String) throws(DatasetError) -> [UInt8] {
+func readOrderFile(_ path: String) throws(DatasetError) -> [UInt8] {
   let bytes = try InputFile.read(path, limit: 256 << 20, remedy: "Write consecutive batches as ranges, such as 1-60.")
   // A run of a single digit and its comma comes to some 70 bytes.
   guard SystemMemory.has(40 * bytes.count) else {
@@ -317,11 +317,5 @@ extension Digest {
       builder.add(tensor.values.span.bytes)
     }
     self = builder.digest
-  }
-
-  /// The digest of a file's bytes.
-  init(ofFile path: String) throws {
-    let bytes = try readFile(path)
-    self.init(of: bytes.span.bytes)
   }
 }

@@ -50,7 +50,8 @@ extension Experiment {
   private func fitted(to budget: Int, isOpen: Bool, progress: [ReplicaProgress]) throws -> Experiment {
     let guessed = MemoryCurve(maps[0].network)
     var search = BudgetSearch(self, curve: guessed, budget: budget, isOpen: isOpen, progress: progress)
-    guard try search.least().peakBytes <= budget else { throw doesNotFit(try search.least()) }
+    let least = try search.least()
+    guard least.peakBytes <= budget else { throw doesNotFit(least) }
     let curve = MemoryCurve(maps[0].network, costs: try measuredCosts())
     FloatBuffer.returnFreedMemory()
     search = BudgetSearch(self, curve: curve, budget: budget, isOpen: isOpen, progress: progress)

@@ -1,4 +1,5 @@
 import Foundation
+import Tensors
 
 /// The process's memory as the system counts it.
 public enum ResidentMemory {
@@ -44,11 +45,6 @@ public enum ResidentMemory {
   }
 
   #if os(Linux)
-    /// A line of the process's status, given there in KiB.
-    private static func status(_ key: String) -> Int {
-      let status = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""
-      let line = status.split(separator: "\n").first { $0.hasPrefix(key + ":") }
-      return (line?.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0) * 1024
-    }
+    private static func status(_ key: String) -> Int { SystemMemory.field("\(key):", of: "/proc/self/status") ?? 0 }
   #endif
 }

@@ -209,8 +209,8 @@ extension RunConfiguration {
     try self.init(settings)
     costBudget = budget
     guard let scheduleSteps = try stored.decodeIfPresent(Int.self, forKey: .scheduleSteps) else { return }
-    guard (1...1_000_000_000).contains(scheduleSteps) else {
-      throw RunError.damaged("the schedule is for \(scheduleSteps) steps, but a run has from 1 to 1000000000")
+    guard (1...BatchRun.largestBatch).contains(scheduleSteps) else {
+      throw RunError.damaged("the schedule is for \(scheduleSteps) steps, but a run has from 1 to \(BatchRun.largestBatch)")
     }
     self.scheduleSteps = scheduleSteps
   }

@@ -56,20 +56,17 @@ public struct RunResult: Codable, Sendable {
 extension RunResult {
   /// With all iterates in memory.
   func with(_ iterates: ObservedIterates) throws -> RunResult {
-    var whole = self
-    for index in orders.indices { whole.orders[index].iterates = try iterates.all(of: orders[index].order, seed: orders[index].seed) }
-    for index in averages.indices {
-      whole.averages[index].iterates = try iterates.all(of: averages[index].order, seed: averages[index].seed)
-    }
-    return whole
+    try mapSeries { $0.iterates = try iterates.all(of: $0.order, seed: $0.seed) }
   }
 
   /// Without iterates, as it is stored: they are in the database already.
-  var withoutIterates: RunResult {
-    var bare = self
-    for index in orders.indices { bare.orders[index].iterates = [] }
-    for index in averages.indices { bare.averages[index].iterates = [] }
-    return bare
+  var withoutIterates: RunResult { mapSeries { $0.iterates = [] } }
+
+  private func mapSeries(_ change: (inout Series) throws -> Void) rethrows -> RunResult {
+    var changed = self
+    for index in orders.indices { try change(&changed.orders[index]) }
+    for index in averages.indices { try change(&changed.averages[index]) }
+    return changed
   }
 
   /// This result of more work on a run that had come to `earlier`: what both cost together. Rates are means over both.

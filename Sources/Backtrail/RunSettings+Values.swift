@@ -29,6 +29,23 @@ extension RunSettings {
     return nil
   }
 
+  /// These settings, and `others` where these say nothing.
+  public func completed(by others: RunSettings) -> RunSettings {
+    var settings = self
+    func complete<Setting>(_ path: WritableKeyPath<RunSettings, Setting?>) {
+      settings[keyPath: path] = self[keyPath: path] ?? others[keyPath: path]
+    }
+    for key in CodingKeys.allCases {
+      switch Self.value(of: key) {
+      case .text(let path): complete(path)
+      case .texts(let path): complete(path)
+      case .whole(let path): complete(path)
+      case .number(let path): complete(path)
+      }
+    }
+    return settings
+  }
+
   /// A leading zero means 8 as the base to some readers of YAML, and nothing to others.
   private static func whole(_ text: String) -> Int? {
     guard let number = Int(text), String(number) == text else { return nil }

@@ -58,41 +58,4 @@ public struct RunSettings: Codable, Equatable, Sendable {
     case costBudget = "cost-budget"
     case startPrecision = "start-precision"
   }
-
-  /// These settings, and `others` where these say nothing.
-  public func completed(by others: RunSettings) -> RunSettings {
-    var settings = self
-    settings.data = data ?? others.data
-    settings.augment = augment ?? others.augment
-    settings.model = model ?? others.model
-    settings.order = order ?? others.order
-    settings.steps = steps ?? others.steps
-    settings.evaluate = evaluate ?? others.evaluate
-    settings.evaluationExamples = evaluationExamples ?? others.evaluationExamples
-    settings.evaluationBatchSize = evaluationBatchSize ?? others.evaluationBatchSize
-    settings.recalibrate = recalibrate ?? others.recalibrate
-    settings.batchSize = batchSize ?? others.batchSize
-    settings.learningRate = learningRate ?? others.learningRate
-    settings.optimizer = optimizer ?? others.optimizer
-    settings.weightDecay = weightDecay ?? others.weightDecay
-    settings.schedule = schedule ?? others.schedule
-    settings.warmUp = warmUp ?? others.warmUp
-    settings.scheduleIndex = scheduleIndex ?? others.scheduleIndex
-    settings.sampler = sampler ?? others.sampler
-    settings.seed = seed ?? others.seed
-    settings.seeds = seeds ?? others.seeds
-    settings.average = average ?? others.average
-    settings.initial = initial ?? others.initial
-    settings.lanes = lanes ?? others.lanes
-    settings.kernelThreads = kernelThreads ?? others.kernelThreads
-    settings.checkpointEvery = checkpointEvery ?? others.checkpointEvery
-    settings.memoryBudget = memoryBudget ?? others.memoryBudget
-    settings.diskBudget = diskBudget ?? others.diskBudget
-    settings.checkpointChain = checkpointChain ?? others.checkpointChain
-    settings.checkpointLevel = checkpointLevel ?? others.checkpointLevel
-    settings.tolerance = tolerance ?? others.tolerance
-    settings.costBudget = costBudget ?? others.costBudget
-    settings.startPrecision = startPrecision ?? others.startPrecision
-    return settings
-  }
 }

@@ -92,12 +92,19 @@ extension RunFolder {
   func orderTexts(of configuration: RunConfiguration, _ inputs: InputDigests) throws -> [String: String] {
     var texts: [String: String] = [:]
     for (place, path) in configuration.orderFiles where FileManager.default.fileExists(atPath: orderPath(place)) {
-      guard try Digest(ofFile: orderPath(place)) == inputs.files[path] else {
-        throw RunError.damaged("\(orderPath(place)) is not the order file that \(self.path) was made from; bring back a copy of \(path)")
-      }
-      texts[path] = String(decoding: try Data(contentsOf: URL(fileURLWithPath: orderPath(place))), as: UTF8.self)
+      texts[path] = try orderText(at: orderPath(place), of: path, inputs)
     }
     return texts
+  }
+
+  /// One of the run's copies of its order files.
+  /// - Throws: `RunError.damaged` where it is not what it was.
+  func orderText(at copy: String, of path: String, _ inputs: InputDigests) throws -> String {
+    let bytes = try readOrderFile(copy)
+    guard Digest(of: bytes.span.bytes) == inputs.files[path] else {
+      throw RunError.damaged("\(copy) is not the order file that \(self.path) was made from; bring back a copy of \(path)")
+    }
+    return String(decoding: bytes, as: UTF8.self)
   }
 }
 
@@ -119,16 +126,20 @@ func decodeJSON<Value: Decodable>(
 
 /// What is wrong with a document. The library's own errors are for programmers.
 private func words(of error: any Error) -> String {
-  func place(_ path: [any CodingKey]) -> String {
-    path.map { key in key.intValue.map { "[\($0)]" } ?? ".\(key.stringValue.prefix(100))" }.joined().trimmingPrefix(".").description
-  }
   return switch error {
-  case DecodingError.keyNotFound(let key, let context): "it has no \(place(context.codingPath + [key]))"
-  case DecodingError.valueNotFound(_, let context): "its \(place(context.codingPath)) is null"
+  case DecodingError.keyNotFound(let key, let context): "it has no \((context.codingPath + [key]).place)"
+  case DecodingError.valueNotFound(_, let context): "its \(context.codingPath.place) is null"
   case DecodingError.typeMismatch(_, let context) where context.codingPath.isEmpty: "it is of another kind"
-  case DecodingError.typeMismatch(_, let context): "its \(place(context.codingPath)) is of another kind"
+  case DecodingError.typeMismatch(_, let context): "its \(context.codingPath.place) is of another kind"
   case DecodingError.dataCorrupted(let context) where context.codingPath.isEmpty: "it is not JSON"
-  case DecodingError.dataCorrupted(let context): "its \(place(context.codingPath)) can't be what it says"
+  case DecodingError.dataCorrupted(let context): "its \(context.codingPath.place) can't be what it says"
   default: "\(error)"
+  }
+}
+
+extension [any CodingKey] {
+  /// Where in a document a value stands, such as `points[2].skill`.
+  package var place: String {
+    map { key in key.intValue.map { "[\($0)]" } ?? ".\(key.stringValue.prefix(100))" }.joined().trimmingPrefix(".").description
   }
 }

@@ -131,29 +131,20 @@ struct StoredRunVerification {
   /// Files the run was made from and keeps.
   private mutating func checkInputs(_ stored: StoredConfiguration) {
     if let expected = stored.inputs.initial {
-      do {
-        let tensors = try Safetensors.read(path: folder.initialStatePath)
-        guard Digest(of: tensors) == expected else {
-          throw RunError.damaged("\(folder.initialStatePath) is not the initial state that \(folder.path) was made from; bring it back")
+      attempt { this in
+        let path = this.folder.initialStatePath
+        guard Digest(of: try Safetensors.read(path: path)) == expected else {
+          throw RunError.damaged("\(path) is not the initial state that \(this.folder.path) was made from; bring it back")
         }
-      } catch {
-        give(up: error)
       }
     }
     for (place, path) in stored.configuration.orderFiles {
       let copy = folder.orderPath(place)
-      guard let expected = stored.inputs.files[path] else { continue }
-      if !FileManager.default.fileExists(atPath: copy) {
+      if FileManager.default.fileExists(atPath: copy) {
+        attempt { this in _ = try this.folder.orderText(at: copy, of: path, stored.inputs) }
+      } else if stored.keepsOrders ?? false, let expected = stored.inputs.files[path] {
         // The first version kept none.
-        if stored.keepsOrders ?? false { checkLostOrder(copy, of: path, expected) }
-        continue
-      }
-      do {
-        guard try Digest(ofFile: copy) == expected else {
-          throw RunError.damaged("\(copy) is not the order file that \(folder.path) was made from; bring back a copy of \(path)")
-        }
-      } catch {
-        give(up: error)
+        checkLostOrder(copy, of: path, expected)
       }
     }
   }
@@ -161,11 +152,11 @@ struct StoredRunVerification {
   /// The file that was copied may still be there, and be what it was.
   private mutating func checkLostOrder(_ copy: String, of path: String, _ expected: Digest) {
     report.damaged.append("\(copy) is missing: it is the run's copy of the order file \(path)")
-    guard (try? Digest(ofFile: path)) == expected, let text = FileManager.default.contents(atPath: path) else {
+    guard let bytes = try? readOrderFile(path), Digest(of: bytes.span.bytes) == expected else {
       canOpen = false
       return
     }
-    guard repairs, (try? folder.keepOrder(Array(text), at: copy)) != nil else { return }
+    guard repairs, (try? folder.keepOrder(bytes, at: copy)) != nil else { return }
     report.repaired.append("\(copy): copied from \(path) again")
   }
 

@@ -28,20 +28,15 @@ extension TrainingRun {
       throw RunError.impossible("\(folder.path) is not finished; go on with 'backtrail resume \(folder.path)'")
     }
     // What was not observed can't be compared, and may be priced for hours.
-    let expected = experiment.points.reduce(0) { $0 + $1.count } * experiment.maps.count
-    let count = try database.observationCount()
-    guard count >= expected else {
-      throw RunError.damaged(
-        "\(folder.databasePath) has \(count) observations, but a finished run has \(expected) at least; 'backtrail verify \(folder.path)' names what is missing")
-    }
-    let observations = Dictionary(grouping: try database.observations(), by: \.series)
+    let all = try database.observations()
+    let observed = ObservedPoints(all)
     for (order, points) in zip(experiment.orders, experiment.points) {
-      let observed = Dictionary(grouping: observations[order.description] ?? [], by: \.seed).mapValues { Set($0.map(\.n)) }
-      for seed in experiment.configuration.seeds where !points.allSatisfy({ observed[seed]?.contains($0) ?? false }) {
+      for seed in experiment.configuration.seeds where !observed.missing(points, of: order.description, seed: seed).isEmpty {
         throw RunError.damaged(
           "\(folder.databasePath) lacks observations of \(order) (seed \(seed)); 'backtrail verify \(folder.path)' names what is missing")
       }
     }
+    let observations = Dictionary(grouping: all, by: \.series)
     let comparison = FrontierComparison(
       seeds: Array(experiment.configuration.seeds), observations: observations, range: first...final)
 

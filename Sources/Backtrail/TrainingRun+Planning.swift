@@ -83,7 +83,8 @@ extension TrainingRun {
     let series = Set(experiment.orders.map(\.description))
     let records = try database.checkpoints().filter { series.contains($0.series) }
     for record in records { try check(record) }
-    return experiment.configuration.seeds.map { seed in records.filter { $0.seed == seed } }
+    let bySeed = Dictionary(grouping: records, by: \.seed)
+    return experiment.configuration.seeds.map { bySeed[$0] ?? [] }
   }
 
   /// - Throws: where a checkpoint's row tells of a state that no path of the run's leads over.

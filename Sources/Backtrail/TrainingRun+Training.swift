@@ -54,18 +54,25 @@ extension TrainingRun {
     TrainingRun(folder: folder, experiment: experiment, fingerprint: fingerprint, database: database)
   }
 
-  /// What a run says of itself changes when there is something to do: a resume that is refused leaves it as it was.
-  private func begin() throws -> String {
+  /// What decides bits from now on besides the configuration.
+  private var presentFingerprint: String {
     let current = NumericsFingerprint.current()
-    let fingerprint = hasSameNumerics ? current : "mixed: \(fingerprint); then \(current)"
+    return hasSameNumerics ? current : "mixed: \(fingerprint); then \(current)"
+  }
+
+  /// Stores what the run is now. That is done when there is something to do, and at the end: a resume that is refused leaves the
+  /// run as it was.
+  /// - Parameter result: what it came to; nil leaves what is stored.
+  private func store(_ status: RunRecord.Status, result: RunResult? = nil) throws {
     try folder.keepOrders(experiment.orderTexts, of: experiment.configuration)
-    let json = try encodeJSON(StoredConfiguration(experiment))
+    let configuration = try encodeJSON(StoredConfiguration(experiment))
+    let result = try result.map { try encodeJSON($0) }
     try database.update {
-      $0.configuration = json
-      $0.fingerprint = fingerprint
-      $0.status = .unfinished
+      $0.configuration = configuration
+      $0.fingerprint = presentFingerprint
+      $0.status = status
+      $0.result = result ?? $0.result
     }
-    return fingerprint
   }
 
   private func follow(progress: ReplayProgress, listener: Listener) async throws -> RunResult {
@@ -85,23 +92,15 @@ extension TrainingRun {
       if isComplete { break }
       if let budget = experiment.configuration.costBudget, !isResumed {
         experiment.configuration.costBudget = budget.corrected(by: done.replay, elapsed: (.now - begin) / .seconds(1))
-        let json = try encodeJSON(StoredConfiguration(experiment))
-        try database.update { $0.configuration = json }
       }
       (adapted, findings, isComplete) = experiment.adapted(to: try observationsToAdaptTo())
     }
-    let fingerprint = try with(experiment).begin()
     if let earlier, done.isNothing {
-      try database.update { $0.status = .finished }
+      try with(adapted).store(.finished)
       return earlier
     }
-    let result = try with(adapted).result(
-      of: done, findings: findings, fingerprint: fingerprint, wallSeconds: (.now - begin) / .seconds(1))
-    let resultJSON = try encodeJSON(result.adding(earlier))
-    try database.update {
-      $0.status = .finished
-      $0.result = resultJSON
-    }
+    let result = try with(adapted).result(of: done, findings: findings, wallSeconds: (.now - begin) / .seconds(1))
+    try with(adapted).store(.finished, result: result.adding(earlier))
     return result
   }
 
@@ -143,7 +142,7 @@ extension TrainingRun {
       done.costsOfOrders = costs
       done.predictedGradientEvaluations += plan.gradientEvaluations
       done.predictedPeakBytes = max(done.predictedPeakBytes, estimate.peakBytes)
-      if plan.taskCount > 0 { _ = try begin() }
+      if plan.taskCount > 0 { try store(.unfinished) }
       listener.willFollow(plan)
       let diskSlots = plan.diskSlots > 0 ? try SlotFiles.ofTraining(folder) : nil
       defer { diskSlots?.removeAll() }
@@ -171,7 +170,7 @@ extension TrainingRun {
 
   /// Reads the run's observations once, and keeps none of them.
   private func result(
-    of work: Work, findings: [AdaptiveFinding], fingerprint: String, wallSeconds: Double
+    of work: Work, findings: [AdaptiveFinding], wallSeconds: Double
   ) throws -> RunResult {
     // The plan and the lanes are gone by now.
     FloatBuffer.returnFreedMemory()
@@ -200,7 +199,7 @@ extension TrainingRun {
       wallSeconds: wallSeconds, secondsPerUpdate: perUpdate, secondsPerObservation: perObservation,
       peakResidentBytes: ResidentMemory.peakBytes, predictedPeakBytes: work.predictedPeakBytes,
       findings: findings.isEmpty ? nil : findings, checkpointBytes: checkpointBytes, stateBytes: experiment.stateBytes,
-      lanes: experiment.configuration.lanes, fingerprint: fingerprint, isOfThisProcess: true)
+      lanes: experiment.configuration.lanes, fingerprint: presentFingerprint, isOfThisProcess: true)
   }
 
   /// By seed.

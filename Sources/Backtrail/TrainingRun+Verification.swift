@@ -82,11 +82,6 @@ private struct RunVerification {
     case observation(Observation)
   }
 
-  private struct SeriesOfSeed: Hashable {
-    let seed: Int
-    let series: String
-  }
-
   // MARK: Checkpoints
 
   /// All checkpoints but those whose rows tell of states that can't be the run's.
@@ -269,12 +264,11 @@ private struct RunVerification {
     let experiment = run.experiment
     let (adapted, _, isComplete) = experiment.adapted(to: observations)
     var missing: [String] = []
-    let found = Dictionary(grouping: observations) { SeriesOfSeed(seed: $0.seed, series: $0.series) }.mapValues { Set($0.map(\.n)) }
+    let observed = ObservedPoints(observations)
     for seed in experiment.configuration.seeds {
       for (order, points) in zip(adapted.orders, adapted.points) {
         for series in [order.description] + (order == .forward ? run.averageNames : []) {
-          // Where nothing is found, all of what may be millions is absent.
-          let absent = found[SeriesOfSeed(seed: seed, series: series)].map { found in points.filter { !found.contains($0) } } ?? points
+          let absent = observed.missing(points, of: series, seed: seed)
           guard !absent.isEmpty else { continue }
           let shown = absent.prefix(5).map(String.init).joined(separator: ", ") + (absent.count > 5 ? ", …" : "")
           missing.append("\(absent.count) of the observations of \(series) (seed \(seed)) are missing, at n = \(shown)")

@@ -105,7 +105,7 @@ public struct TrainingRun: Sendable {
         """)
     }
     // A row that repairs remove is no obstacle to them.
-    let observations = experiment.isAdaptive ? repairs ? (try? database.observations()) ?? [] : try database.observations() : []
+    let observations = experiment.isAdaptive ? try database.observations(leavesOutBroken: repairs) : []
     return TrainingRun(
       folder: folder, experiment: experiment.adapted(to: observations).experiment, fingerprint: record.fingerprint,
       database: database)

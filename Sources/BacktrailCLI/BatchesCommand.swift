@@ -1,5 +1,6 @@
 import ArgumentParser
 import Backtrail
+import Replay
 
 struct BatchesCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -23,8 +24,9 @@ struct BatchesCommand: ParsableCommand {
 
   func validate() throws {
     // As far as a run can go; far beyond, batch numbers would overflow.
-    guard (1...1_000_000_000).contains(from), (1...1_000_000_000).contains(to ?? from) else {
-      throw ValidationError("--from is \(from)\(to.map { " and --to \($0)" } ?? ""), but batches count from 1 to 1000000000")
+    let batches = 1...BatchRun.largestBatch
+    guard batches.contains(from), batches.contains(to ?? from) else {
+      throw ValidationError("--from is \(from)\(to.map { " and --to \($0)" } ?? ""), but batches count from 1 to \(batches.upperBound)")
     }
     guard to ?? from >= from else { throw ValidationError("--to is before --from; give a later batch") }
   }

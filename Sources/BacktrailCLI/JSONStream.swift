@@ -1,3 +1,4 @@
+import Backtrail
 import Foundation
 
 /// Prints `value` as one JSON document, as it is encoded: what `encode(to:)` makes on the way is not kept.
@@ -158,8 +159,7 @@ private struct NotFinite {
   mutating func add(_ number: Double, at path: [any CodingKey]) {
     count += 1
     guard numbers.count < 100 else { return }
-    let text = path.map { key in key.intValue.map { "[\($0)]" } ?? ".\(key.stringValue)" }.joined()
-    numbers.append("\(text.hasPrefix(".") ? String(text.dropFirst()) : text) is \(number.isNaN ? "NaN" : number > 0 ? "infinite" : "infinite and negative")")
+    numbers.append("\(path.place) is \(number.isNaN ? "NaN" : number > 0 ? "infinite" : "infinite and negative")")
   }
 }
 

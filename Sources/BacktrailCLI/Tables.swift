@@ -169,7 +169,7 @@ private func measuredTimes(_ calibration: Calibration) -> String {
   var rows = [["measured here", "an update", "an observation"]]
   for rate in calibration.rates {
     rows.append([
-      "\(count(rate.lanes, "lane"))", milliseconds(rate.secondsPerUpdate), milliseconds(rate.secondsPerObservation),
+      count(rate.lanes, "lane"), milliseconds(rate.secondsPerUpdate), milliseconds(rate.secondsPerObservation),
     ])
   }
   for level in calibration.recomputation where level.repeatedPasses > 0 {

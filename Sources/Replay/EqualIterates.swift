@@ -12,25 +12,21 @@ public struct EqualIterates {
   /// - Throws: `CancellationError` soon after the surrounding task is cancelled.
   public func pairs(of wanted: [Iterate], among known: [Iterate]) throws -> [(wanted: Iterate, known: Iterate)] {
     guard !wanted.isEmpty, !known.isEmpty else { return [] }
-    var checks = 0
-    func checkpoint() throws {
-      checks += 1
-      if checks % 4096 == 0 { try Task.checkCancellation() }
-    }
+    var cancellation = CancellationChecks()
     let wantedKeys = try wanted.map {
-      try checkpoint()
+      try cancellation.check()
       return key($0)
     }
     var keys = Set(wantedKeys)
     let candidates = try known.compactMap { iterate -> Entry? in
-      try checkpoint()
+      try cancellation.check()
       let key = key(iterate)
       return keys.contains(key) ? entry(iterate, key: key, isKnown: true) : nil
     }
     keys = Set(candidates.map(\.key))
     let entries = candidates + zip(wanted, wantedKeys).compactMap { keys.contains($1) ? entry($0, key: $1, isKnown: false) : nil }
     let sorted = try entries.sorted {
-      try checkpoint()
+      try cancellation.check()
       guard $0.key == $1.key else { return $0.key < $1.key }
       // Known ones come before those they are equal to.
       return $0.sequence == $1.sequence ? $0.isKnown && !$1.isKnown : $0.sequence < $1.sequence

@@ -71,11 +71,8 @@ public struct ReplayPlanner: Sendable {
   /// The plan for what is wanted and not there yet.
   /// - Throws: `ReplayError.tooManyUpdates`; `CancellationError` soon after the surrounding task is cancelled.
   public func plan() throws -> ReplayPlan {
-    var checks = 0
-    func checkpoint() throws {
-      checks += 1
-      if checks % 4096 == 0 { try Task.checkCancellation() }
-    }
+    var cancellation = CancellationChecks()
+    func checkpoint() throws { try cancellation.check() }
     let kinds = Array(Set(replicas))
     let works = try kinds.map { try work($0, checkpoint: checkpoint) }
     try Task.checkCancellation()

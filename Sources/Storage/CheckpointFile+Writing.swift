@@ -1,7 +1,11 @@
 import Dispatch
 import Tensors
 
-/// One state on its way into a file. Sendable, because it only reads the floats it points to.
+/// One state on its way into a file.
+///
+/// Sendable although it holds pointers: `CheckpointFile.write` makes it inside the scope that lends them, from states it borrows and
+/// so nobody changes meanwhile, and `write(to:)` returns before that scope ends. The threads of `encode` only read through them, and
+/// `concurrentPerform` returns when all have ended.
 struct CheckpointWriting: @unchecked Sendable {
   private let state: UnsafeBufferPointer<Float>
   private let updateCount: Int

@@ -92,7 +92,8 @@ public enum CheckpointFile {
     }
     var floats = state.mutableSpan
     try floats.withUnsafeMutableBufferPointer { floats throws(StorageError) in
-      // No two frames share a float.
+      // The threads of `forEachFrame` write through this pointer: no two frames share a float, and all threads have ended when it
+      // returns, within the scope that lends the pointer.
       nonisolated(unsafe) let floats = floats
       try forEachFrame(of: table, in: file, threads: threads) { decoder, frame, size throws(CodecError) in
         try decoder.decode(frame, size: size, over: floats)

@@ -49,8 +49,10 @@ struct CheckpointFrame {
   }
 }
 
-/// Encodes frames, one after another, in memory that it keeps. Sendable to be handed from thread to thread; one at a
-/// time may use it.
+/// Encodes frames, one after another, in memory that it keeps.
+///
+/// Sendable to be handed from thread to thread, where one at a time uses it: in a round of `CheckpointWriting.encode` each encoder
+/// belongs to the thread of its index, and what it encoded is read when `concurrentPerform` has returned and all threads have ended.
 final class CheckpointFrameEncoder: @unchecked Sendable {
   private let compressor: BlockCompressor
   private let filtered = UnsafeMutableRawBufferPointer.allocate(

@@ -50,7 +50,8 @@ public struct PackedSlots: SlotStorage {
   }
 
   public func save(_ state: borrowing TrainingState, slot: Int) {
-    // `withLock` runs its body on this thread before it returns, so no other thread sees the pointers, and nothing outlives them.
+    // `withLock` runs its body on this thread before it returns, so no other thread sees the pointers, and nothing outlives them; the
+    // state is borrowed until then, so nobody changes what is read.
     state.values.span.withUnsafeBufferPointer { floats in
       nonisolated(unsafe) let floats = floats
       let updateCount = state.updateCount
@@ -72,7 +73,7 @@ public struct PackedSlots: SlotStorage {
   }
 
   public func load(slot: Int, into state: inout TrainingState) {
-    // As in `save`: the pointers stay on this thread, and end with the lock.
+    // As in `save`: the pointers stay on this thread, and end with the lock; `inout` keeps everybody else from the state.
     var floats = state.values.mutableSpan
     state.updateCount = floats.withUnsafeMutableBufferPointer { floats in
       nonisolated(unsafe) let floats = floats

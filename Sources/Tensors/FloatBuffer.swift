@@ -7,7 +7,8 @@ import Foundation
 /// as `copy(from:)` into a buffer that exists already.
 ///
 /// Sendable although it holds a pointer, because it is the pointer's only owner: the type is not copyable, so moving
-/// a buffer to another thread takes it away from the first. (`Vector` and `Matrix` views of it are not Sendable.)
+/// a buffer to another thread takes it away from the first. Threads that borrow one together only read it: spans that write need it
+/// exclusively, and `Vector` and `Matrix` views, which can write, are not Sendable and stay on the thread that made them.
 public struct FloatBuffer: ~Copyable, @unchecked Sendable {
   /// Length in floats.
   public let count: Int

@@ -26,7 +26,8 @@ public enum MatrixKernels {
     let parts = min(threads, count, work / worthSharing + 1)
     guard parts > 1 else { return body(0..<count) }
     withoutActuallyEscaping(body) { body in
-      // The parts write to different memory, and all end before this returns.
+      // Ranges do not overlap, and every caller's `body` writes only what belongs to its range, so no two threads write to the
+      // same memory; `concurrentPerform` returns when all calls have, so nothing outlives the scope.
       nonisolated(unsafe) let body = body
       DispatchQueue.concurrentPerform(iterations: parts) { body($0 * count / parts..<($0 + 1) * count / parts) }
     }

@@ -43,7 +43,7 @@ public enum SystemMemory {
     }
 
     /// A line of a file that counts in KiB, in bytes.
-    private static func field(_ name: String, of path: String) -> Int? {
+    package static func field(_ name: String, of path: String) -> Int? {
       let fields = lines(path).first { $0.hasPrefix(name) }?.split(separator: " ")
       return fields?.dropFirst().first.flatMap { Int($0) }.map { $0 * 1024 }
     }
