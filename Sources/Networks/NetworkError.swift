@@ -4,12 +4,10 @@ public enum NetworkError: Error, Equatable, CustomStringConvertible {
   case unreadable(String)
   /// Layers and inputs that don't go together.
   case shape(String)
-  /// Tensors that are not this network's.
-  case stateMismatch(String)
 
   public var description: String {
     switch self {
-    case .unreadable(let text), .shape(let text), .stateMismatch(let text): text
+    case .unreadable(let text), .shape(let text): text
     }
   }
 }
