@@ -1,4 +1,5 @@
 import Benchmark
+import Formats
 import Networks
 import Storage
 import Tensors

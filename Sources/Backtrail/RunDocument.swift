@@ -68,7 +68,7 @@ extension StoredRun: Encodable {
 
 extension StoredRun {
   /// The run's database, opened anew each time: of many runs, few are read from.
-  func database() throws(StorageError) -> RunDatabase { try RunDatabase.open(RunFolder.open(run)) }
+  func database() throws -> RunDatabase { try RunDatabase.open(RunFolder.open(run)) }
 
   /// All observations in memory, by seed, series and n.
   public func observations() throws -> [Observation] { try database().observations() }

@@ -1,3 +1,4 @@
+import Formats
 import GRDB
 
 /// Observations read a page at a time, so that reading them takes the same memory however many there are.

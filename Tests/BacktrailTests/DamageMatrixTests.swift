@@ -1,4 +1,5 @@
 import Backtrail
+import Formats
 import Foundation
 import Storage
 import TestSupport

@@ -1,5 +1,6 @@
 import Backtrail
 import Datasets
+import Formats
 import Foundation
 import Replay
 import Storage

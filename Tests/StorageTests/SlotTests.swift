@@ -1,3 +1,4 @@
+import Formats
 import Foundation
 import Replay
 import Storage
@@ -18,7 +19,7 @@ import Testing
 
   /// A state of all kinds of float, those around ties and limits of 16 bits among them.
   private func state() throws -> TrainingState {
-    let patterns = CheckpointPrecisionTests.patterns
+    let patterns = FloatPatterns.aroundTies
     var values = try StateBuffer(count: patterns.count)
     for (index, pattern) in patterns.enumerated() { values[index] = Float(bitPattern: pattern) }
     return TrainingState(values: values, updateCount: 12)
@@ -110,7 +111,7 @@ import Testing
     #expect {
       try SlotFiles.ofReader(RunFolder(path: folder("nowhere")))
     } throws: { error in
-      guard case StorageError.noSlotFiles(let path, _) = error else { return false }
+      guard case RunFolderError.noSlotFiles(let path, _) = error else { return false }
       return path.hasPrefix(folder("nowhere/slots-")) && "\(error)".contains("slots in memory")
     }
   }

@@ -33,17 +33,17 @@ struct BatchJournalIndex: Sendable {
 
   /// - Throws: `StorageError.damaged`, with the frame; not for a seek table alone.
   init(reading file: PositionedFile) throws(StorageError) {
-    var decompressor = try ZstdDecompressor(for: file)
+    let decompressor = try ZstdDecompressor(for: file)
     guard
-      let (frame, content) = try file.wholeFrame(at: 0, contentLimit: BatchJournalHeader.maximumSize, &decompressor)
+      let (frame, content) = try file.wholeFrame(at: 0, contentLimit: BatchJournalHeader.maximumSize, decompressor)
     else { throw .damaged(path: file.path, reason: "frame 0, the header, can't be read") }
     let header = try BatchJournalHeader(decoding: content, path: file.path)
     self.init(header: header, headerFrame: frame, headerSize: content.count)
     do {
-      try useTable(of: file, &decompressor)
+      try useTable(of: file, decompressor)
     } catch {
       guard case .damaged(_, let reason) = error else { throw error }
-      try recover(from: file, because: reason, &decompressor)
+      try recover(from: file, because: reason, decompressor)
     }
   }
 
@@ -69,9 +69,9 @@ struct BatchJournalIndex: Sendable {
   /// The batches of a frame, which must be those this index tells of.
   /// - Throws: `StorageError.damaged`, which names the frame.
   func batches(
-    ofFrame frame: Int, layout: BatchLayout, in file: PositionedFile, _ decompressor: inout ZstdDecompressor
+    ofFrame frame: Int, layout: BatchLayout, in file: PositionedFile, _ decompressor: borrowing ZstdDecompressor
   ) throws(StorageError) -> BatchFrame {
-    let content = try table.content(ofFrame: frame, in: file, with: &decompressor)
+    let content = try table.content(ofFrame: frame, in: file, with: decompressor)
     let (first, next) = (firstBatches[frame - 1], firstBatches[frame])
     guard let batches = BatchFrame(content, layout: layout), batches.firstBatch == first,
       batches.batchCount == next - first
@@ -88,7 +88,7 @@ extension BatchJournalIndex {
   /// - Throws: `StorageError.damaged` when there is no table or it doesn't tell of these frames. It is only assigned
   ///   whole.
   private mutating func useTable(
-    of file: PositionedFile, _ decompressor: inout ZstdDecompressor
+    of file: PositionedFile, _ decompressor: borrowing ZstdDecompressor
   ) throws(StorageError) {
     let found = try SeekTable(atEndOf: file)
     guard let first = found.frames.first, first == table.frames[0] else {
@@ -107,7 +107,7 @@ extension BatchJournalIndex {
     let last = found.frames.count - 1
     if let layout, last > 0,
       let (_, content) = try file.wholeFrame(
-        at: found.frames[last].offset, contentLimit: layout.maximumContentSize, &decompressor)
+        at: found.frames[last].offset, contentLimit: layout.maximumContentSize, decompressor)
     {
       guard let batches = BatchFrame(content, layout: layout), batches.firstBatch == firsts[last - 1],
         batches.batchCount == firsts[last] - firsts[last - 1]
@@ -120,17 +120,17 @@ extension BatchJournalIndex {
   /// Goes from frame to frame, as long as they are sound.
   /// - Throws: `StorageError.damaged` where a committed frame is not.
   private mutating func recover(
-    from file: PositionedFile, because reason: String, _ decompressor: inout ZstdDecompressor
+    from file: PositionedFile, because reason: String, _ decompressor: borrowing ZstdDecompressor
   ) throws(StorageError) {
     if let layout {
-      while let (frame, batches) = try file.batchFrame(at: table.end, layout, &decompressor),
+      while let (frame, batches) = try file.batchFrame(at: table.end, layout, decompressor),
         batches.firstBatch == batchCount + 1
       {
         append(
           frame: frame, contentSize: layout.contentSize(batchCount: batches.batchCount),
           batchCount: batches.batchCount)
       }
-      if try file.hasFrame(after: table.end, committing: batchCount + 1, layout, &decompressor) {
+      if try file.hasFrame(after: table.end, committing: batchCount + 1, layout, decompressor) {
         throw .damaged(
           path: file.path,
           reason: "frame \(table.frames.count), which begins with batch \(batchCount + 1), can't be read; \(reason)")
@@ -144,7 +144,7 @@ extension BatchJournalIndex {
 extension PositionedFile {
   /// The frame that begins at `offset` and its content; nil where there is no sound one.
   fileprivate func wholeFrame(
-    at offset: Int, contentLimit: Int, _ decompressor: inout ZstdDecompressor
+    at offset: Int, contentLimit: Int, _ decompressor: borrowing ZstdDecompressor
   ) throws(StorageError) -> (frame: [UInt8], content: [UInt8])? {
     let rest = max(0, try size() - offset)
     var bytes = try read(upTo: min(rest, ZstdFrame.maximumSize(contentSize: contentLimit)), at: offset)
@@ -154,10 +154,10 @@ extension PositionedFile {
   }
 
   fileprivate func batchFrame(
-    at offset: Int, _ layout: BatchLayout, _ decompressor: inout ZstdDecompressor
+    at offset: Int, _ layout: BatchLayout, _ decompressor: borrowing ZstdDecompressor
   ) throws(StorageError) -> (frame: [UInt8], batches: BatchFrame)? {
     guard
-      let (frame, content) = try wholeFrame(at: offset, contentLimit: layout.maximumContentSize, &decompressor),
+      let (frame, content) = try wholeFrame(at: offset, contentLimit: layout.maximumContentSize, decompressor),
       let batches = BatchFrame(content, layout: layout)
     else { return nil }
     return (frame, batches)
@@ -165,7 +165,7 @@ extension PositionedFile {
 
   /// Whether a sound frame begins somewhere behind `offset` whose append began after `batch` was committed.
   fileprivate func hasFrame(
-    after offset: Int, committing batch: Int, _ layout: BatchLayout, _ decompressor: inout ZstdDecompressor
+    after offset: Int, committing batch: Int, _ layout: BatchLayout, _ decompressor: borrowing ZstdDecompressor
   ) throws(StorageError) -> Bool {
     let chunk = 1 << 20
     var start = offset + 1
@@ -175,7 +175,7 @@ extension PositionedFile {
       guard bytes.count >= ZstdFrame.magic.count else { return false }
       for place in 0...bytes.count - ZstdFrame.magic.count
       where bytes[place] == ZstdFrame.magic[0] && bytes[place...].starts(with: ZstdFrame.magic) {
-        let found = try batchFrame(at: start + place, layout, &decompressor)
+        let found = try batchFrame(at: start + place, layout, decompressor)
         if let found, found.batches.committedCount >= batch { return true }
       }
       start += chunk
@@ -185,6 +185,6 @@ extension PositionedFile {
 
 extension ZstdDecompressor {
   init(for file: PositionedFile) throws(StorageError) {
-    do { self = try ZstdDecompressor() } catch { throw .failed(path: file.path, reason: error.reason) }
+    do { self = try ZstdDecompressor() } catch { throw error.storageError(path: file.path) }
   }
 }

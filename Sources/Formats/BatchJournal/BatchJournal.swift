@@ -55,7 +55,7 @@ public final class BatchJournal: Sendable {
     let frame = index.frame(ofBatch: batch)
     let batches = try frames.withLock { cache throws(StorageError) in
       if let batches = cache.batches(ofFrame: frame) { return batches }
-      let batches = try index.batches(ofFrame: frame, layout: layout, in: file, &cache.decompressor)
+      let batches = try index.batches(ofFrame: frame, layout: layout, in: file, cache.decompressor)
       cache.insert(batches, frame: frame)
       return batches
     }
@@ -70,12 +70,12 @@ public final class BatchJournal: Sendable {
   public func verify() throws(StorageError) {
     // What open found may be older than the damage.
     let index = try BatchJournalIndex(reading: file)
-    var decompressor = try ZstdDecompressor(for: file)
+    let decompressor = try ZstdDecompressor(for: file)
     guard index.header == header else { throw .damaged(path: path, reason: "frame 0, the header, has changed") }
     if let layout = index.layout {
       var indices = [Int](repeating: 0, count: header.batchSize)
       for frame in 1..<index.table.frames.count {
-        let batches = try index.batches(ofFrame: frame, layout: layout, in: file, &decompressor)
+        let batches = try index.batches(ofFrame: frame, layout: layout, in: file, decompressor)
         for position in 0..<batches.batchCount where !batches.fill(&indices, position: position) {
           throw outOfRange(batch: batches.firstBatch + position, frame: frame)
         }
@@ -107,7 +107,7 @@ private struct FrameCache: ~Copyable {
   /// More than lanes on most machines.
   static let capacity = 16
 
-  var decompressor: ZstdDecompressor
+  let decompressor: ZstdDecompressor
   private var entries: [(frame: Int, batches: BatchFrame)] = []
 
   init(decompressor: consuming ZstdDecompressor) { self.decompressor = decompressor }

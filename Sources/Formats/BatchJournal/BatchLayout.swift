@@ -113,9 +113,10 @@ struct BatchFrame {
 
   /// Nil where no frame has this content.
   init?(_ content: [UInt8], layout: BatchLayout) {
-    guard let batchCount = layout.batchCount(contentSize: content.count),
-      let firstBatch = Int(exactly: content.littleEndian(at: 0) as UInt64), firstBatch > 0,
-      let committedCount = Int(exactly: content.littleEndian(at: 8) as UInt64), committedCount < firstBatch
+    guard let batchCount = layout.batchCount(contentSize: content.count) else { return nil }
+    var header = ByteReader(content)
+    guard let firstBatch = Int(exactly: header.uint64()), firstBatch > 0,
+      let committedCount = Int(exactly: header.uint64()), committedCount < firstBatch
     else { return nil }
     self.firstBatch = firstBatch
     self.committedCount = committedCount

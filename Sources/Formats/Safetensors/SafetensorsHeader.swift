@@ -1,3 +1,5 @@
+import Tensors
+
 /// The JSON of a header, read as the format allows it and no wider: it begins with `{`, names no key twice, and may end in
 /// spaces. General readers of JSON keep one of two equal keys and pass over a byte order mark.
 struct SafetensorsHeader {

@@ -1,5 +1,5 @@
 import Foundation
-import Storage
+import Formats
 import Tensors
 import TestSupport
 import Testing

@@ -79,24 +79,24 @@ struct CheckpointTable {
   var bytes: [UInt8] {
     var bytes = Self.magic
     bytes.reserveCapacity(size)
-    bytes.append(Self.version)
-    bytes.append(UInt32(size))
-    bytes.append(UInt64(header.updateCount))
-    bytes.append(UInt64(header.stateCount))
+    bytes.append(littleEndian: Self.version)
+    bytes.append(littleEndian: UInt32(size))
+    bytes.append(littleEndian: UInt64(header.updateCount))
+    bytes.append(littleEndian: UInt64(header.stateCount))
     bytes.append(header.digest)
     bytes.append(header.parentDigest ?? Digest(high: 0, low: 0))
-    bytes.append(header.parentDigest == nil ? 0 : 1 as UInt32)
-    bytes.append(UInt32(header.sections.count))
-    bytes.append(UInt32(entries.count))
+    bytes.append(littleEndian: header.parentDigest == nil ? 0 : 1 as UInt32)
+    bytes.append(littleEndian: UInt32(header.sections.count))
+    bytes.append(littleEndian: UInt32(entries.count))
     for section in header.sections {
-      bytes.append(UInt64(section.count))
-      bytes.append(section.precision.rawValue)
+      bytes.append(littleEndian: UInt64(section.count))
+      bytes.append(littleEndian: section.precision.rawValue)
     }
     for entry in entries {
-      bytes.append(UInt32(entry.size))
+      bytes.append(littleEndian: UInt32(entry.size))
       bytes.append(entry.digest)
     }
-    bytes.append(UInt32(header.label.utf8.count))
+    bytes.append(littleEndian: UInt32(header.label.utf8.count))
     bytes += header.label.utf8
     bytes.append(Digest(of: bytes.span.bytes))
     return bytes
@@ -124,13 +124,13 @@ struct CheckpointTable {
   init(_ bytes: [UInt8], fileSize: Int, path: String) throws(StorageError) {
     func damaged(_ reason: String) -> StorageError { .damaged(path: path, reason: reason) }
     let end = bytes.count - Self.digestSize
-    var trailer = ByteReader(bytes[end...])
+    var trailer = ByteReader(bytes, at: end)
     guard trailer.digest() == Digest(of: bytes.span.extracting(..<end).bytes) else {
       throw damaged("the checksum of its header is wrong")
     }
-    var prefix = ByteReader(bytes[Self.magic.count...])
+    var prefix = ByteReader(bytes, at: Self.magic.count)
     let isFirstVersion = prefix.uint32() == 1
-    var reader = ByteReader(bytes[Self.prefixSize...])
+    var reader = ByteReader(bytes, at: Self.prefixSize)
     let updateCount = reader.uint64()
     let stateCount = reader.uint64()
     let digest = reader.digest()
@@ -187,36 +187,5 @@ struct CheckpointTable {
     self.frames = frames
     self.entries = entries
     size = Self.size(sections: header.sections.count, frames: entries.count, label: header.label)
-  }
-}
-
-/// Reads integers, least significant byte first. The reader's bytes are known to suffice.
-private struct ByteReader {
-  private var rest: ArraySlice<UInt8>
-
-  init(_ bytes: some Collection<UInt8>) { rest = ArraySlice(bytes) }
-
-  mutating func bytes(_ count: Int) -> ArraySlice<UInt8> {
-    defer { rest = rest.dropFirst(count) }
-    return rest.prefix(count)
-  }
-
-  mutating func uint32() -> UInt32 { bytes(4).reversed().reduce(0) { $0 << 8 | UInt32($1) } }
-  mutating func uint64() -> UInt64 { bytes(8).reversed().reduce(0) { $0 << 8 | UInt64($1) } }
-
-  mutating func digest() -> Digest {
-    let low = uint64()
-    return Digest(high: uint64(), low: low)
-  }
-}
-
-extension [UInt8] {
-  fileprivate mutating func append(_ number: some FixedWidthInteger) {
-    for shift in stride(from: 0, to: number.bitWidth, by: 8) { append(UInt8(truncatingIfNeeded: number >> shift)) }
-  }
-
-  fileprivate mutating func append(_ digest: Digest) {
-    append(digest.low)
-    append(digest.high)
   }
 }

@@ -1,4 +1,4 @@
-import Datasets
+import Formats
 import Foundation
 import TestSupport
 import Testing
@@ -14,6 +14,11 @@ import Testing
     NamedTensor(name: "none", shape: [0, 4], values: []),
     NamedTensor(name: "bias", shape: [], values: [7]),
   ]
+
+  /// The error that `body` throws; a failed test where it throws none.
+  private func failure(of body: () throws -> some Any) -> SafetensorsError? {
+    #expect(throws: SafetensorsError.self) { _ = try body() }
+  }
 
   /// A file of a header and data, written by hand.
   func read(_ header: String, _ data: [UInt8] = []) throws -> [NamedTensor] {
@@ -62,10 +67,10 @@ import Testing
   }
 
   @Test func namesTheTensorItCannotRead() throws {
-    func place(_ fields: String, _ data: [UInt8] = []) -> DatasetError.Place? {
+    func place(_ fields: String, _ data: [UInt8] = []) -> SafetensorsError.Place? {
       failure { try read("{\"t\":{\(fields)}}", data) }?.place
     }
-    let tensor = DatasetError.Place.tensor("t")
+    let tensor = SafetensorsError.Place.tensor("t")
     #expect(place("\"dtype\":\"I16\",\"shape\":[1],\"data_offsets\":[0,2]", [0, 0]) == tensor)
     #expect(place("\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,4]", [0, 0, 0, 0]) == tensor)
     #expect(place("\"dtype\":\"F32\",\"shape\":[-1],\"data_offsets\":[4,0]") == tensor)
@@ -127,6 +132,55 @@ import Testing
     #expect(nowhere?.description.contains("can't be written") == true)
   }
 
+  @Test func aTensorsBytesMustFitFileAndMemory() throws {
+    let count = 1 << 40
+    let text = "{\"t\":{\"dtype\":\"F32\",\"shape\":[\(count)],\"data_offsets\":[0,\(4 * count)]}}"
+    let header = (0..<8).map { UInt8(truncatingIfNeeded: text.utf8.count >> (8 * $0)) } + Array(text.utf8)
+    #expect(failure { try Safetensors.read(path: try folder.write(header, to: "short")) }?.isDamaged == true)
+    let path = try folder.write(header, to: "sparse")
+    #expect(truncate(path, off_t(header.count + 4 * count)) == 0)
+    let error = failure { try Safetensors.read(path: path) }
+    #expect(error?.isTooLarge == true && error?.description.contains("\(4 * count) bytes") == true)
+  }
+
+  @Test(arguments: [
+    "\u{FEFF}{}", " {}", "{\"t\":T,\"t\":T}", "{\"t\":T,\"\\u0074\":T}", "{\"__metadata__\":{\"a\":\"1\",\"a\":\"2\"}}",
+    "{\"t\":{\"dtype\":\"F32\",\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", "{\"\\ud800\":T}", "{\"t\":T,}",
+    "{\"t\":{\"dtype\":\"F32\",\"shape\":[01],\"data_offsets\":[0,4]}}", "{\"a\nb\":T}", "{}\u{0}",
+  ])
+  func theFormatsOwnRulesAreKept(_ header: String) throws {
+    let tensor = "{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}"
+    let error = failure { try read(header.replacing("T", with: tensor), [0, 0, 0, 0]) }
+    guard case .byte = error?.place else {
+      Issue.record("\(error.map(String.init(describing:)) ?? "none")")
+      return
+    }
+  }
+
+  @Test func namesMayHoldAnyText() throws {
+    let tensor = "{ \"shape\" : [ ] ,\n\"data_offsets\":[0,4],\"dtype\":\"F32\"}"
+    let tensors = try read("{\"a\\\"\\u00e9\\ud834\\udd1eß\":\(tensor)}   ", [0, 0, 128, 63])
+    #expect(tensors.map(\.name) == ["a\"é𝄞ß"] && tensors.first?.values == [1])
+  }
+
+  @Test(.timeLimit(.minutes(1))) func onlyRegularFilesAreOpened() throws {
+    let pipe = folder("pipe")
+    #expect(mkfifo(pipe, 0o600) == 0)
+    for path in [pipe, "/dev/zero", "/dev/null"] {
+      let error = failure { try Safetensors.read(path: path) }
+      #expect(error?.isMissing == true && error?.description.contains("not a regular file") == true)
+    }
+    let error = failure { try Safetensors.read(path: folder.path) }
+    #expect(error == .missing(path: folder.path, reason: "is a folder, not a file", remedy: "Name a file in it."))
+  }
+
+  /// A user may name a link; where it leads is read.
+  @Test func followsLinks() throws {
+    try Safetensors.write(Self.tensors, metadata: [:], to: folder("there"))
+    #expect(symlink(folder("there"), folder("link")) == 0)
+    #expect(try Safetensors.read(path: folder("link")) == Self.tensors)
+  }
+
   /// Whatever the damage, a typed error or whole tensors come of it.
   @Test func neverFailsOtherwise() throws {
     try Safetensors.write(Self.tensors, metadata: ["a": "b"], to: folder("sound"))
@@ -136,5 +190,23 @@ import Testing
       do { _ = try Safetensors.read(path: path) } catch { refused += 1 }
     }
     #expect(refused > 1500)
+  }
+}
+
+extension SafetensorsError {
+  fileprivate var place: Place? {
+    if case .damaged(_, let place, _, _) = self { place } else { nil }
+  }
+
+  fileprivate var isMissing: Bool {
+    if case .missing = self { true } else { false }
+  }
+
+  fileprivate var isDamaged: Bool {
+    if case .damaged = self { true } else { false }
+  }
+
+  fileprivate var isTooLarge: Bool {
+    if case .tooLarge = self { true } else { false }
   }
 }

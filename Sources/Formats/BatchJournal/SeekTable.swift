@@ -51,7 +51,7 @@ package struct SeekTable: Sendable {
   /// The content of frame `index`, its checksums verified.
   /// - Throws: `StorageError.damaged`, which names the frame.
   func content(
-    ofFrame index: Int, in file: PositionedFile, with decompressor: inout ZstdDecompressor
+    ofFrame index: Int, in file: PositionedFile, with decompressor: borrowing ZstdDecompressor
   ) throws(StorageError) -> [UInt8] {
     let frame = frames[index]
     let bytes = try file.read(upTo: frame.size, at: frame.offset)
@@ -62,7 +62,7 @@ package struct SeekTable: Sendable {
     do {
       return try decompressor.content(of: bytes, count: frame.contentSize)
     } catch {
-      throw .damaged(path: file.path, reason: "frame \(index): \(error.reason)")
+      throw error.storageError(path: file.path, frame: "frame \(index): ")
     }
   }
 }
@@ -103,14 +103,13 @@ extension SeekTable {
     let path = file.path
     let fileSize = try file.size()
     let footer = try file.read(upTo: Self.footerSize, at: max(0, fileSize - Self.footerSize))
-    guard footer.count == Self.footerSize, footer.littleEndian(at: 5) as UInt32 == Self.seekableMagic else {
+    guard let (count, descriptor) = Self.contents(ofFooter: footer) else {
       throw .damaged(path: path, reason: "it does not end in a seek table")
     }
     // Bits 1 and 0 say nothing.
-    guard footer[4] & ~0b11 == Self.hasChecksums else {
+    guard descriptor & ~0b11 == Self.hasChecksums else {
       throw .damaged(path: path, reason: "its seek table is of an unknown kind")
     }
-    let count = Int(footer.littleEndian(at: 0) as UInt32)
     let size = 8 + Self.entrySize * count + Self.footerSize
     guard size <= fileSize else {
       throw .damaged(path: path, reason: "its seek table counts more frames than it has place for")
@@ -119,28 +118,21 @@ extension SeekTable {
       throw .failed(path: path, reason: "its seek table of \(count) frames does not fit the memory there is")
     }
     let bytes = try file.read(upTo: size, at: fileSize - size)
-    guard bytes.count == size, bytes.littleEndian(at: 0) as UInt32 == Self.skippableMagic,
-      Int(bytes.littleEndian(at: 4) as UInt32) == size - 8
-    else { throw .damaged(path: path, reason: "its seek table does not begin where it should") }
-    frames.reserveCapacity(count)
-    for entry in 0..<count {
-      let at = 8 + Self.entrySize * entry
-      append(
-        size: bytes.littleEndian(at: at), contentSize: bytes.littleEndian(at: at + 4),
-        checksum: bytes.littleEndian(at: at + 8))
+    var reader = ByteReader(bytes)
+    guard bytes.count == size, reader.uint32() == Self.skippableMagic, Int(reader.uint32()) == size - 8 else {
+      throw .damaged(path: path, reason: "its seek table does not begin where it should")
     }
+    frames.reserveCapacity(count)
+    for _ in 0..<count { append(size: reader.uint32(), contentSize: reader.uint32(), checksum: reader.uint32()) }
     guard end == fileSize - size else {
       throw .damaged(path: path, reason: "its seek table tells of \(end) bytes of frames, where \(fileSize - size) are")
     }
   }
-}
-
-extension [UInt8] {
-  mutating func append(littleEndian number: some FixedWidthInteger) {
-    for byte in 0..<number.bitWidth / 8 { append(UInt8(truncatingIfNeeded: number >> (8 * byte))) }
-  }
-
-  func littleEndian<Number: FixedWidthInteger>(at offset: Int) -> Number {
-    self[offset..<offset + Number.bitWidth / 8].reversed().reduce(0) { $0 << 8 | Number($1) }
+  /// How many frames a table tells of, and its descriptor; nil where the bytes are no footer.
+  private static func contents(ofFooter footer: [UInt8]) -> (count: Int, descriptor: UInt8)? {
+    guard footer.count == footerSize else { return nil }
+    var reader = ByteReader(footer)
+    let (count, descriptor) = (Int(reader.uint32()), reader.uint8())
+    return reader.uint32() == seekableMagic ? (count, descriptor) : nil
   }
 }

@@ -32,7 +32,8 @@ struct CheckpointFrame {
 
   static let headerSize = 3
   static let capacity =
-    headerSize + BlockCompressor.capacity(count: length) + BlockCompressor.capacity(count: filteredCapacity - length)
+    headerSize + ZstdFrame.maximumSize(contentSize: length)
+    + ZstdFrame.maximumSize(contentSize: filteredCapacity - length)
   static let filteredCapacity = FloatDifference.capacity(count: length)
 
   /// The frame's floats of a state, as bit patterns: integers of the same size and alignment.
@@ -54,7 +55,7 @@ struct CheckpointFrame {
 /// Sendable to be handed from thread to thread, where one at a time uses it: in a round of `CheckpointWriting.encode` each encoder
 /// belongs to the thread of its index, and what it encoded is read when `concurrentPerform` has returned and all threads have ended.
 final class CheckpointFrameEncoder: @unchecked Sendable {
-  private let compressor: BlockCompressor
+  private let compressor: ZstdCompressor
   private let filtered = UnsafeMutableRawBufferPointer.allocate(
     byteCount: CheckpointFrame.filteredCapacity, alignment: 64)
   private let scratch = UnsafeMutableRawBufferPointer.allocate(
@@ -72,7 +73,10 @@ final class CheckpointFrameEncoder: @unchecked Sendable {
   private(set) var encoded = UnsafeRawBufferPointer(start: nil, count: 0)
   private(set) var digest = Digest(high: 0, low: 0)
 
-  init(level: Int) throws(CodecError) { compressor = try BlockCompressor(level: level) }
+  init(level: Int) throws(CodecError) {
+    // Chance repeats of a few symbols cost more as matches than as entropy-coded literals: only long ones pay here.
+    compressor = try ZstdCompressor(level: level, hasChecksum: false, leastMatch: 7)
+  }
 
   deinit {
     for buffer in [filtered, scratch, output, attempt] { buffer.deallocate() }
@@ -154,13 +158,13 @@ final class CheckpointFrameEncoder: @unchecked Sendable {
 
 /// Decodes frames, one after another, in memory that it keeps.
 final class CheckpointFrameDecoder {
-  private let decompressor: BlockDecompressor
+  private let decompressor: ZstdDecompressor
   private let filtered = UnsafeMutableRawBufferPointer.allocate(
     byteCount: CheckpointFrame.filteredCapacity, alignment: 64)
   /// Where an encoded frame is put to be decoded.
   let input = UnsafeMutableRawBufferPointer.allocate(byteCount: CheckpointFrame.capacity, alignment: 64)
 
-  init() throws(CodecError) { decompressor = try BlockDecompressor() }
+  init() throws(CodecError) { decompressor = try ZstdDecompressor() }
 
   deinit {
     for buffer in [filtered, input] { buffer.deallocate() }

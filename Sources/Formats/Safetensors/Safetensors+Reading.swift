@@ -1,12 +1,14 @@
+import Tensors
+
 extension Safetensors {
   /// The tensors of a file in the order of their bytes, elements of type F32, F64, F16, BF16 or I64 as floats. Metadata is
   /// passed over.
-  /// - Throws: `DatasetError.missing`; `.damaged` where the file breaks the format or holds another element type.
-  public static func read(path: String) throws(DatasetError) -> [NamedTensor] {
-    var file = try InputFile(path: path)
-    let headerLength = try file.read(8, for: "the header's length").reversed().reduce(UInt64(0)) {
-      $0 << 8 | UInt64($1)
-    }
+  /// - Throws: `SafetensorsError.missing`; `.damaged` where the file breaks the format or holds another element type;
+  ///   `.tooLarge` where there is no memory for them.
+  public static func read(path: String) throws(SafetensorsError) -> [NamedTensor] {
+    var file = try SafetensorsInput(path: path)
+    var prefix = ByteReader(try file.read(8, for: "the header's length"))
+    let headerLength = prefix.uint64()
     guard headerLength <= longestHeader else {
       throw .damaged(
         path: path, place: .byte(0), reason: "a header of \(headerLength) bytes is longer than the format allows",
@@ -37,7 +39,7 @@ extension Safetensors {
   }
 
   /// The tensors that a header describes, in the order of their bytes.
-  private static func entries(header: [UInt8], path: String) throws(DatasetError) -> [Entry] {
+  private static func entries(header: [UInt8], path: String) throws(SafetensorsError) -> [Entry] {
     let fields: SafetensorsHeader
     do {
       fields = try SafetensorsHeader(header)
@@ -64,8 +66,8 @@ extension Safetensors {
     return entries
   }
 
-  private static func entry(name: String, _ fields: SafetensorsHeader.Fields, path: String) throws(DatasetError) -> Entry {
-    func damaged(_ reason: String, remedy: String = "Make the file again.") -> DatasetError {
+  private static func entry(name: String, _ fields: SafetensorsHeader.Fields, path: String) throws(SafetensorsError) -> Entry {
+    func damaged(_ reason: String, remedy: String = "Make the file again.") -> SafetensorsError {
       .damaged(path: path, place: .tensor(name), reason: reason, remedy: remedy)
     }
     guard let type = ElementType(rawValue: fields.type) else {
@@ -84,7 +86,7 @@ extension Safetensors {
   }
 
   /// Reads piece by piece, so that a tensor's bytes and its floats are never in memory together.
-  private static func readValues(of entry: Entry, from file: inout InputFile) throws(DatasetError) -> [Float] {
+  private static func readValues(of entry: Entry, from file: inout SafetensorsInput) throws(SafetensorsError) -> [Float] {
     try file.require(entry.bytes.count, for: "tensor “\(entry.name)”")
     let size = entry.type.size
     let most = (1 << 20) / size
@@ -92,9 +94,9 @@ extension Safetensors {
     values.reserveCapacity(entry.count)
     while values.count < entry.count {
       let bytes = try file.read(min(most, entry.count - values.count) * size, for: "tensor “\(entry.name)”")
-      for start in stride(from: 0, to: bytes.count, by: size) {
-        var bits: UInt64 = 0
-        for byte in 0..<size { bits |= UInt64(bytes[start + byte]) << UInt64(8 * byte) }
+      var reader = ByteReader(bytes)
+      for _ in 0..<bytes.count / size {
+        let bits: UInt64 = reader.integer(size: size)
         let value = entry.type.value(bits: bits)
         guard entry.type != .float64 || value.isFinite || !Double(bitPattern: bits).isFinite else {
           throw .damaged(

@@ -21,7 +21,7 @@ public struct BatchJournalWriter: ~Copyable {
 
   private let file: PositionedFile
   private var index: BatchJournalIndex
-  private var compressor: ZstdCompressor
+  private let compressor: ZstdCompressor
   /// The frame that is being filled; nil where no batches are stored.
   private var pending: BatchFrameBuilder?
   /// The file ends with the frames and their seek table.
@@ -37,7 +37,7 @@ public struct BatchJournalWriter: ~Copyable {
   ) throws(StorageError) -> BatchJournalWriter {
     let content = try header.encoded(path: path)
     let file = try PositionedFile.create(path)
-    var compressor = try ZstdCompressor(for: file)
+    let compressor = try ZstdCompressor(for: file)
     let frame = try compressor.frame(of: content, in: file)
     let index = BatchJournalIndex(header: header, headerFrame: frame, headerSize: content.count)
     try file.write(frame, at: 0)
@@ -137,10 +137,10 @@ public struct BatchJournalWriter: ~Copyable {
 extension ZstdCompressor {
   /// Level 1: the indices that are worth storing are random, and no level compresses those.
   fileprivate init(for file: PositionedFile) throws(StorageError) {
-    do { self = try ZstdCompressor(level: 1) } catch { throw .failed(path: file.path, reason: error.reason) }
+    do { self = try ZstdCompressor(level: 1, hasChecksum: true) } catch { throw error.storageError(path: file.path) }
   }
 
-  fileprivate mutating func frame(of content: [UInt8], in file: PositionedFile) throws(StorageError) -> [UInt8] {
-    do { return try frame(of: content) } catch { throw .failed(path: file.path, reason: error.reason) }
+  fileprivate func frame(of content: [UInt8], in file: PositionedFile) throws(StorageError) -> [UInt8] {
+    do { return try frame(of: content) } catch { throw error.storageError(path: file.path) }
   }
 }

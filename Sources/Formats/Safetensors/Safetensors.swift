@@ -1,3 +1,5 @@
+import Tensors
+
 /// An array of numbers with a name, such as the weights of one layer.
 public struct NamedTensor: Sendable, Equatable {
   public enum Element: Sendable {

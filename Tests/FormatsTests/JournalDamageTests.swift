@@ -1,5 +1,5 @@
 import Foundation
-import Storage
+import Formats
 import TestSupport
 import Testing
 
