@@ -1,6 +1,7 @@
 import ArgumentParser
 import Backtrail
 import Datasets
+import Formats
 import Replay
 
 /// Says what a replay costs before it begins, and keeps a slip of the pen from costing hours.

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Backtrail
 import Datasets
+import Formats
 import Foundation
 import Networks
 import Replay
@@ -36,7 +37,6 @@ enum ExitStatus: Int32 {
         case .missing: .missingInput
         case .damaged: .badData
         case .impossible: .impossible
-        case .cannotWrite: .cannotCreate
         }
     case let error as NetworkError:
       self =
@@ -64,10 +64,23 @@ enum ExitStatus: Int32 {
     case let error as StorageError:
       self =
         switch error {
-        case .exists, .cannotCreate, .noSlotFiles, .inUse: .cannotCreate
-        case .notARun, .neverMade: .missingInput
+        case .exists, .cannotCreate: .cannotCreate
         case .damaged, .lost, .mismatch: .badData
         case .failed: .inputOutput
+        }
+    case let error as RunFolderError:
+      self =
+        switch error {
+        case .notARun, .neverMade: .missingInput
+        case .noSlotFiles, .inUse: .cannotCreate
+        }
+    case let error as SafetensorsError:
+      self =
+        switch error {
+        case .missing: .missingInput
+        case .damaged: .badData
+        case .tooLarge: .impossible
+        case .cannotWrite: .cannotCreate
         }
     case is TensorError:
       self = .impossible

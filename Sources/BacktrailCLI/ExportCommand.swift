@@ -1,6 +1,7 @@
 import ArgumentParser
 import Backtrail
 import Datasets
+import Formats
 import Foundation
 import Replay
 

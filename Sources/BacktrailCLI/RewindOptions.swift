@@ -1,5 +1,6 @@
 import ArgumentParser
 import Backtrail
+import Formats
 import Foundation
 import Replay
 import Storage

@@ -1,3 +1,5 @@
+import Tensors
+
 /// The rows of a table, checked and parted into training and test rows as they are appended.
 struct CSVTable {
   private let path: String

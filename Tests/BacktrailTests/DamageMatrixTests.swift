@@ -1,6 +1,7 @@
 import Backtrail
+import Formats
 import Foundation
-import Storage
+import Runs
 import TestSupport
 import Testing
 

@@ -1,9 +1,10 @@
 import Backtrail
 import Datasets
+import Formats
 import Foundation
 import Networks
 import Replay
-import Storage
+import Runs
 import TestSupport
 import Testing
 
@@ -53,7 +54,8 @@ import Testing
   }
 
   private func isNamed(_ error: any Error) -> Bool {
-    error is StorageError || error is RunError || error is DatasetError || error is NetworkError
+    error is StorageError || error is RunFolderError || error is SafetensorsError || error is RunError || error is DatasetError
+      || error is NetworkError
   }
 
   /// `BACKTRAIL_FLIPS=500 make test` tries as many in every file.

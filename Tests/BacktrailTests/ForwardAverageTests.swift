@@ -1,7 +1,8 @@
 import Backtrail
+import Formats
 import Foundation
 import Replay
-import Storage
+import Runs
 import TestSupport
 import Testing
 

@@ -1,8 +1,9 @@
 import Backtrail
 import Datasets
+import Formats
 import Foundation
 import Replay
-import Storage
+import Runs
 import Tensors
 import TestSupport
 import Testing

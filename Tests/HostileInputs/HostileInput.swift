@@ -1,8 +1,9 @@
 import Backtrail
 import Datasets
+import Formats
 import Foundation
 import Replay
-import Storage
+import Runs
 import Tensors
 
 /// What reads bytes from strangers, each as one function of the bytes. The fuzzer calls it with bytes it makes up, and a

@@ -1,3 +1,5 @@
+import Tensors
+import Formats
 import Replay
 
 /// Where a checkpoint's state lies. There is one checkpoint a place.

@@ -1,3 +1,6 @@
+import Tensors
+import Replay
+import Formats
 /// Which checkpoints to keep within a budget.
 ///
 /// For every path the checkpoints stay dense near its end and grow sparser towards its start: the one goes whose removal

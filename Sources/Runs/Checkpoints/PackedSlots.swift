@@ -1,4 +1,5 @@
 import CKernels
+import Formats
 import Replay
 import Tensors
 

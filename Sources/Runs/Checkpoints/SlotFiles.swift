@@ -1,3 +1,5 @@
+import Tensors
+import Formats
 import Foundation
 import Replay
 
@@ -19,21 +21,21 @@ public struct SlotFiles: SlotStorage {
   public static func ofTraining(_ folder: RunFolder) throws(StorageError) -> SlotFiles {
     let slots = SlotFiles(path: "\(folder.path)/\(trainingName)", rounded: nil, claim: nil)
     slots.removeAll()
-    try create(slots.path)
+    if let failure = make(slots.path) { throw .cannotCreate(path: slots.path, reason: failure) }
     return slots
   }
 
   /// Slots of a reader of the run, of whom there may be several. What readers left that were killed goes.
   /// - Parameter rounded: how many floats of a state, the first ones, are rounded, and to what.
-  /// - Throws: `StorageError.noSlotFiles`.
+  /// - Throws: `RunFolderError.noSlotFiles`.
   public static func ofReader(
     _ folder: RunFolder, rounded: CheckpointSection? = nil
-  ) throws(StorageError) -> SlotFiles {
+  ) throws(RunFolderError) -> SlotFiles {
     removeAbandoned(in: folder)
     var attempts = 0
     while true {
       let path = "\(folder.path)/\(readerPrefix)\(UUID().uuidString)"
-      do { try create(path) } catch .cannotCreate(_, let reason) { throw .noSlotFiles(path: path, reason: reason) }
+      if let failure = make(path) { throw .noSlotFiles(path: path, reason: failure) }
       // Nil where a process that cleans up came between: it takes a folder without a claim for an abandoned one.
       if let claim = FolderClaim(path, waits: true) {
         return SlotFiles(path: path, rounded: rounded, claim: claim)
@@ -76,11 +78,10 @@ public struct SlotFiles: SlotStorage {
     self.claim = claim
   }
 
-  private static func create(_ path: String) throws(StorageError) {
-    // What a user put into a folder of this name stays there.
-    guard mkdir(path, 0o777) == 0 || errno == EEXIST else {
-      throw .cannotCreate(path: path, reason: String(cString: strerror(errno)))
-    }
+  /// Makes a folder. What a user put into one of this name stays there.
+  /// - Returns: why it can't be made; nil where it is there.
+  private static func make(_ path: String) -> String? {
+    mkdir(path, 0o777) == 0 || errno == EEXIST ? nil : String(cString: strerror(errno))
   }
 
   private func file(_ slot: Int) -> String { "\(path)/\(slot).ckpt" }

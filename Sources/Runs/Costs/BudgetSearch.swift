@@ -1,4 +1,4 @@
-import Networks
+import Formats
 import Replay
 import Tensors
 

@@ -1,3 +1,4 @@
+import Tensors
 import Formats
 import Foundation
 import Replay

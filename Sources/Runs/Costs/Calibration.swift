@@ -1,7 +1,6 @@
+import Formats
 import Foundation
-import Networks
 import Replay
-import Storage
 import Synchronization
 import Tensors
 

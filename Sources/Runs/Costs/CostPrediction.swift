@@ -1,5 +1,5 @@
+import Formats
 import Foundation
-import Networks
 import Replay
 import Tensors
 

@@ -1,6 +1,6 @@
+import Formats
 import Foundation
 import Replay
-import Storage
 import Tensors
 
 /// Where a run's memory goes, before it is taken.

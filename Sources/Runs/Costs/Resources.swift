@@ -1,3 +1,5 @@
+import Tensors
+import Formats
 import Replay
 
 /// What a run uses: lanes, and where branching states and initial states are kept. None of it changes a bit.

@@ -1,3 +1,5 @@
+import Tensors
+import Formats
 import Foundation
 import Replay
 

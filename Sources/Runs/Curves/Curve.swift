@@ -1,3 +1,6 @@
+import Tensors
+import Replay
+import Formats
 import Foundation
 
 /// A quantity by n, observed at some n and joined between them by lines in log n: curves of training are straighter there.

@@ -1,3 +1,6 @@
+import Tensors
+import Replay
+import Formats
 /// A value of a JSON document whose shape is not known beforehand, such as a setting of a problem.
 public enum JSONValue: Hashable, Sendable {
   case null

@@ -1,3 +1,6 @@
+import Tensors
+import Replay
+import Formats
 /// What can be wrong with a run as a whole. Messages name settings in backquotes.
 public enum RunError: Error, Equatable, CustomStringConvertible {
   /// A setting that can't be understood.

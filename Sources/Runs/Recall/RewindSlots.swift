@@ -1,6 +1,6 @@
+import Formats
 import Foundation
 import Replay
-import Storage
 import Tensors
 
 /// What a schedule with disk slots spares. In memory alone the fewest updates take the least time.

@@ -1,6 +1,7 @@
+import Tensors
+import Formats
 import Foundation
 import Replay
-import Storage
 
 /// What rewinding with different slots stores, recomputes and takes: the document `rewind --sweep --json` prints.
 public struct RewindSweep: Codable, Sendable {

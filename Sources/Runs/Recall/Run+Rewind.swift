@@ -1,7 +1,6 @@
+import Formats
 import Foundation
-import Networks
 import Replay
-import Storage
 import Tensors
 
 /// A state visited on the way back along an iterate's path.

@@ -1,6 +1,6 @@
+import Formats
 import Foundation
 import Replay
-import Storage
 import Tensors
 
 extension Run {

@@ -1,3 +1,6 @@
+import Tensors
+import Replay
+import Formats
 import Foundation
 
 /// Observes a curve where that tells most about it for what it costs, until its error is below a bound or a budget is spent.

@@ -1,3 +1,5 @@
+import Tensors
+import Formats
 import Replay
 
 /// What a run may cost: a time, or a number of gradient evaluations.

@@ -1,3 +1,6 @@
+import Tensors
+import Replay
+import Formats
 import Foundation
 
 /// Tells how well a curve is known that is observed at few n and joined by lines in log n between them, and where it should

@@ -1,5 +1,6 @@
+import Tensors
+import Formats
 import Replay
-import Storage
 
 /// Collects what automatic orders and schedules ask for.
 struct ObservationRequests {

@@ -1,3 +1,5 @@
+import Tensors
+import Formats
 import Replay
 
 /// An order and when its iterates are observed: `tail:50`, or `tail:50@every:20` with a schedule of its own.

@@ -1,3 +1,5 @@
+import Tensors
+import Formats
 import Replay
 
 /// What a curve belongs to: a composition order, or a running average of forward's iterates.

@@ -1,3 +1,5 @@
+import Tensors
+import Formats
 import Replay
 
 /// Orders that end with the first τ batches reversed, for any τ.

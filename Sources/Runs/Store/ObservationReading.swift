@@ -1,3 +1,6 @@
+import Tensors
+import Replay
+import Formats
 import GRDB
 
 /// Observations read a page at a time, so that reading them takes the same memory however many there are.

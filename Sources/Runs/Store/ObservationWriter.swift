@@ -1,3 +1,5 @@
+import Replay
+import Formats
 import GRDB
 import Tensors
 

@@ -1,4 +1,7 @@
+import Tensors
+import Replay
 import Foundation
+import Formats
 
 /// The folder of one run and what lies where in it.
 ///
@@ -162,8 +165,8 @@ public struct RunFolder: Sendable {
 
   private var contents: [String] { (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? [] }
 
-  /// - Throws: `StorageError.notARun` if there is no run at `path`.
-  public static func open(_ path: String) throws(StorageError) -> RunFolder {
+  /// - Throws: `RunFolderError` if there is no run at `path`.
+  public static func open(_ path: String) throws(RunFolderError) -> RunFolder {
     let folder = RunFolder(path: path)
     guard access(folder.databasePath, F_OK) == 0 else {
       let isBegun = folder.holdsNothingButBeginnings && !folder.contents.isEmpty
@@ -176,65 +179,5 @@ public struct RunFolder: Sendable {
   public static func runs(in path: String) -> [RunFolder] {
     let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
     return names.sorted().compactMap { try? open("\(path)/\($0)") }
-  }
-}
-
-/// A system error in words.
-func reason(_ error: any Error) -> String {
-  let error = error as NSError
-  return (error.userInfo[NSUnderlyingErrorKey] as? NSError)?.localizedDescription ?? error.localizedDescription
-}
-
-/// What can go wrong with a run's files.
-public enum StorageError: Error, Equatable, CustomStringConvertible {
-  case exists(path: String)
-  case cannotCreate(path: String, reason: String)
-  /// A rewind can't keep states on disk.
-  case noSlotFiles(path: String, reason: String)
-  case notARun(path: String)
-  /// A folder in which the making of a run was interrupted.
-  case neverMade(path: String)
-  case damaged(path: String, reason: String)
-  /// Damaged, and nothing else has what it held.
-  case lost(path: String, reason: String)
-  case failed(path: String, reason: String)
-  case inUse(path: String)
-  /// The file is whole, but not the one that was meant.
-  case mismatch(path: String, reason: String)
-
-  /// Whether bytes are not what they were, rather than out of reach.
-  public var isDamage: Bool {
-    switch self {
-    case .damaged, .lost, .mismatch: true
-    default: false
-    }
-  }
-
-  /// The file or folder it is about.
-  public var path: String {
-    switch self {
-    case .exists(let path), .cannotCreate(let path, _), .noSlotFiles(let path, _), .notARun(let path), .neverMade(let path),
-      .damaged(let path, _), .lost(let path, _), .failed(let path, _), .inUse(let path), .mismatch(let path, _):
-      path
-    }
-  }
-
-  public var description: String {
-    switch self {
-    case .exists(let path): "\(path) exists already; name a new folder with --out, or remove it first"
-    case .cannotCreate(let path, let reason): "can't create \(path): \(reason); name another folder with --out"
-    case .noSlotFiles(let path, let reason):
-      "can't create \(path): \(reason); disk slots are kept in the run's folder: make it writable, or use slots in memory alone"
-    case .notARun(let path): "\(path) is not a run folder (it has no run.sqlite); 'backtrail runs list' shows the runs"
-    case .neverMade(let path):
-      "\(path) never became a run, because its making was interrupted; there is nothing to go on with: train with --out \(path) again"
-    case .damaged(let path, let reason): "\(path) is damaged: \(reason); 'backtrail verify RUN --repair' makes anew what can be"
-    case .lost(let path, let reason):
-      "\(path) is damaged: \(reason); nothing can make it anew: bring back a copy of it, or train again, which gives the same bits"
-    case .mismatch(let path, let reason): "\(path) does not fit: \(reason)"
-    case .inUse(let path): "another process is working on \(path); wait until it ends, or stop it"
-    case .failed(let path, let reason):
-      "can't read or write \(path): \(reason); what was committed before is intact"
-    }
   }
 }

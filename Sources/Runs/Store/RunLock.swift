@@ -1,3 +1,6 @@
+import Tensors
+import Replay
+import Formats
 import Foundation
 
 /// Makes one process the only one to change a run. The system lets go of it when the process ends, however it ends.
@@ -5,8 +8,8 @@ public struct RunLock: ~Copyable {
   /// Nil in a folder that can't be written, where nobody can change anything.
   private let descriptor: Int32?
 
-  /// - Throws: `StorageError.inUse` where another process holds it.
-  public init(_ folder: RunFolder) throws(StorageError) {
+  /// - Throws: `RunFolderError.inUse` where another process holds it; `StorageError.failed`.
+  public init(_ folder: RunFolder) throws {
     let path = folder.path + "/lock"
     var opened = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0o666)
     if opened < 0, errno == EACCES || errno == EROFS {
@@ -17,7 +20,7 @@ public struct RunLock: ~Copyable {
         return
       }
     }
-    guard opened >= 0 else { throw .failed(path: path, reason: String(cString: strerror(errno))) }
+    guard opened >= 0 else { throw StorageError.failed(path: path, reason: String(cString: strerror(errno))) }
     // A process that was just started by the one that held it may hold it for a moment too, until it runs its own program.
     var attempts = 0
     while flock(opened, LOCK_EX | LOCK_NB) != 0 {
@@ -28,8 +31,8 @@ public struct RunLock: ~Copyable {
       }
       let code = errno
       close(opened)
-      if code == EWOULDBLOCK { throw .inUse(path: folder.path) }
-      throw .failed(path: path, reason: String(cString: strerror(code)))
+      if code == EWOULDBLOCK { throw RunFolderError.inUse(path: folder.path) }
+      throw StorageError.failed(path: path, reason: String(cString: strerror(code)))
     }
     descriptor = opened
   }

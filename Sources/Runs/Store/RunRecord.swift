@@ -1,3 +1,6 @@
+import Tensors
+import Replay
+import Formats
 import Foundation
 import GRDB
 

@@ -1,5 +1,7 @@
-import Storage
 
+import Tensors
+import Replay
+import Formats
 /// The iterates a run has observed. They stay in its database and are read a page at a time.
 public struct ObservedIterates: Sendable {
   let database: RunDatabase

@@ -1,5 +1,7 @@
-import Storage
 
+import Tensors
+import Replay
+import Formats
 /// At which n each series of each seed was observed.
 package struct ObservedPoints {
   private struct SeriesOfSeed: Hashable {

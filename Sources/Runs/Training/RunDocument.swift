@@ -1,5 +1,7 @@
-import Storage
 
+import Tensors
+import Replay
+import Formats
 /// What `train --json` prints: a run's result with all of its iterates, which are read while they are written, so that a
 /// document takes the same memory however many there are.
 public struct RunDocument: Encodable, Sendable {

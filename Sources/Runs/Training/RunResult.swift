@@ -1,5 +1,5 @@
+import Formats
 import Replay
-import Storage
 import Foundation
 import Tensors
 

@@ -1,3 +1,6 @@
+import Tensors
+import Replay
+import Formats
 /// One line of the comparison of orders. Every number is a mean over seeds; a spread is the standard deviation
 /// between seeds, nil for one seed.
 public struct SeriesSummary: Sendable {

@@ -1,6 +1,6 @@
-import Datasets
+import Replay
+import Formats
 import Foundation
-import Storage
 import Tensors
 
 /// What `verify` found.
