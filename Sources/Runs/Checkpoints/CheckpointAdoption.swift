@@ -1,6 +1,6 @@
-import Replay
 import Formats
 import Foundation
+import Replay
 import Tensors
 
 /// What a checkpoint's file says it is, so that it can be found again where the database has lost its row.

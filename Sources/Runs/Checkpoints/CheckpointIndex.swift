@@ -1,6 +1,6 @@
-import Tensors
 import Formats
 import Replay
+import Tensors
 
 /// Where a checkpoint's state lies. There is one checkpoint a place.
 struct CheckpointPlace: Hashable {

@@ -1,6 +1,7 @@
-import Tensors
-import Replay
 import Formats
+import Replay
+import Tensors
+
 /// Which checkpoints to keep within a budget.
 ///
 /// For every path the checkpoints stay dense near its end and grow sparser towards its start: the one goes whose removal

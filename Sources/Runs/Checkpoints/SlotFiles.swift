@@ -1,7 +1,7 @@
-import Tensors
 import Formats
 import Foundation
 import Replay
+import Tensors
 
 /// The disk slots of a replay or a rewind: checkpoint files in a folder of their own, which goes when it ends.
 ///

@@ -1,7 +1,7 @@
-import Tensors
 import Formats
 import Foundation
 import Replay
+import Tensors
 
 /// What a run may use. None of it changes a bit.
 public struct Budgets: Hashable, Sendable {

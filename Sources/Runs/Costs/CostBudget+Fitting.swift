@@ -1,6 +1,6 @@
-import Tensors
 import Formats
 import Replay
+import Tensors
 
 extension RunSpecification {
   /// The specification with its cost budget in updates, and with the lanes that do most of them in a given time.

@@ -73,11 +73,11 @@ extension RunSpecification {
         name: "activations", bytes: lanes * workspaceBytes),
       MemoryEstimate.Term(
         name: "buffers of libraries",
-        bytes: threads * Self.threadOverhead + Self.runOverhead + (isOpen ? 0 : Self.databaseOverhead)),
+        bytes: threads * Overhead.thread + Overhead.run + (isOpen ? 0 : Overhead.database)),
       MemoryEstimate.Term(name: "observations", bytes: observationBytes(plan.observations)),
     ]
     if plan.checkpoints.states > 0 || plan.diskSlots > 0 {
-      var bytes = min(Self.codecOverhead, 4 * stateBytes + (1 << 17))
+      var bytes = min(Overhead.codec, 4 * stateBytes + (1 << 17))
       // A difference needs its parent.
       if budgets.checkpoints.chainLength > 0 { bytes += stateBytes }
       let writers = plan.diskSlots > 0 ? threads : min(threads, plan.checkpoints.states)
@@ -98,28 +98,31 @@ extension RunSpecification {
   private func recordBytes(_ count: (states: Int, averages: Int)) -> Int {
     // Encoded, a state takes a third of its bytes at least.
     let room = (budgets.disk ?? .max) / max(1, stateBytes / 3)
-    return min(count.states, room) * Self.bytesPerRecord + min(count.averages, room) * Self.bytesPerStoredAverage
+    return min(count.states, room) * Overhead.bytesPerRecord + min(count.averages, room) * Overhead.bytesPerStoredAverage
   }
 
   /// Of observations on their way to the database and back, and of the pages that SQLite keeps of it. Where orders or schedules
   /// are automatic, their curves are in memory besides.
   private func observationBytes(_ count: Int) -> Int {
-    let underway = min(count, ObservationWriter.capacity) * Self.bytesPerObservationUnderway
-    let pages = min(Self.databaseCache, count * Self.bytesPerRow)
-    return underway + pages + (workload.isAdaptive ? count * Self.bytesPerObservationKept : 0)
+    let underway = min(count, ObservationWriter.capacity) * Overhead.bytesPerObservationUnderway
+    let pages = min(Overhead.databaseCache, count * Overhead.bytesPerRow)
+    return underway + pages + (workload.isAdaptive ? count * Overhead.bytesPerObservationKept : 0)
   }
+}
 
+/// Sizes that were measured.
+private enum Overhead {
   /// What products arrange on a thread, with its stack, what encoding a checkpoint takes, what a run takes besides, and
   /// what opening its database takes: measured.
-  private static let threadOverhead = 3 << 18
-  private static let codecOverhead = 15 << 18
-  private static let runOverhead = 1 << 19
-  private static let databaseOverhead = 10 << 20
-  private static let bytesPerRecord = 1024
-  private static let bytesPerStoredAverage = 256
-  private static let bytesPerObservationUnderway = 512
-  private static let bytesPerObservationKept = 256
+  static let thread = 3 << 18
+  static let codec = 15 << 18
+  static let run = 1 << 19
+  static let database = 10 << 20
+  static let bytesPerRecord = 1024
+  static let bytesPerStoredAverage = 256
+  static let bytesPerObservationUnderway = 512
+  static let bytesPerObservationKept = 256
   /// SQLite's default cache, and a row with its seal.
-  private static let databaseCache = 2 << 20
-  private static let bytesPerRow = 320
+  static let databaseCache = 2 << 20
+  static let bytesPerRow = 320
 }

@@ -1,6 +1,6 @@
-import Replay
 import Formats
 import Foundation
+import Replay
 import Tensors
 
 /// The process's memory as the system counts it.

@@ -1,6 +1,6 @@
-import Tensors
 import Formats
 import Replay
+import Tensors
 
 /// What a run uses: lanes, and where branching states and initial states are kept. None of it changes a bit.
 public struct Resources: Sendable {

@@ -1,7 +1,7 @@
-import Tensors
 import Formats
 import Foundation
 import Replay
+import Tensors
 
 /// What a run costs, before it is paid.
 public struct RunCost: Codable, Sendable {

@@ -1,7 +1,7 @@
-import Tensors
-import Replay
 import Formats
 import Foundation
+import Replay
+import Tensors
 
 /// A quantity by n, observed at some n and joined between them by lines in log n: curves of training are straighter there.
 package struct Curve: Sendable {

@@ -1,6 +1,7 @@
-import Tensors
-import Replay
 import Formats
+import Replay
+import Tensors
+
 /// What a summary says of one seed's curve, from its observations one after the other: none of them is kept.
 package struct CurveFigures {
   private var means: [StreamedMean]

@@ -1,6 +1,7 @@
-import Tensors
-import Replay
 import Formats
+import Replay
+import Tensors
+
 /// A mean over seeds, with the half-width of its 95 % confidence interval (Student's t).
 public struct Estimate: Codable, Sendable, Equatable {
   public let mean: Double

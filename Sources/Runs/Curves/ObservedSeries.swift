@@ -1,6 +1,6 @@
-import Tensors
 import Formats
 import Replay
+import Tensors
 
 /// What was observed of one order, or of an average, with all seeds: what charts show.
 public struct ObservedSeries: Sendable {

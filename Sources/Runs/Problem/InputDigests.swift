@@ -1,5 +1,5 @@
-import Replay
 import Formats
+import Replay
 import Tensors
 
 /// Digests of what a run was made from, so that a replay from changed files is noticed.

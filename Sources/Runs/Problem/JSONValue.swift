@@ -1,6 +1,7 @@
-import Tensors
-import Replay
 import Formats
+import Replay
+import Tensors
+
 /// A value of a JSON document whose shape is not known beforehand, such as a setting of a problem.
 public enum JSONValue: Hashable, Sendable {
   case null

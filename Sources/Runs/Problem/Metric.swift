@@ -1,6 +1,7 @@
-import Tensors
-import Replay
 import Formats
+import Replay
+import Tensors
+
 /// A number that is observed of every iterate, such as a test loss.
 public struct Metric: Codable, Hashable, Sendable {
   /// Its key in documents and in the run database's columns: letters and digits that begin with a letter, such as

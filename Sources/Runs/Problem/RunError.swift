@@ -1,6 +1,7 @@
-import Tensors
-import Replay
 import Formats
+import Replay
+import Tensors
+
 /// What can be wrong with a run as a whole. Messages name settings in backquotes.
 public enum RunError: Error, Equatable, CustomStringConvertible {
   /// A setting that can't be understood.

@@ -1,7 +1,7 @@
-import Tensors
 import Formats
 import Foundation
 import Replay
+import Tensors
 
 /// What rewinding with different slots stores, recomputes and takes: the document `rewind --sweep --json` prints.
 public struct RewindSweep: Codable, Sendable {

@@ -42,6 +42,9 @@ extension Run {
   }
 }
 
+/// Slots for the exact states that rounded ones are compared with: enough to apply an update seldom more than three times.
+private let referenceSlots = 32
+
 /// The rewinds of one path.
 private struct Sweep<Problem: TrainingProblem> {
   let run: Run<Problem>
@@ -194,9 +197,6 @@ private struct Sweep<Problem: TrainingProblem> {
     private var copy: StateBuffer
     private var start: TrainingState
 
-    /// Slots for the exact states: enough to apply an update seldom more than three times.
-    private static let referenceSlots = 32
-
     init(_ sweep: Sweep<Problem>, _ exact: ExactPath) throws {
       let count = sweep.map.stateCount
       let workspace = try sweep.map.makeWorkspace()
@@ -205,7 +205,7 @@ private struct Sweep<Problem: TrainingProblem> {
       sweep.initial.read { start.copy(from: $0) }
       reference = try Rewinder(
         sweep.map, along: sweep.sequence, from: sweep.initial,
-        schedule: try .fewestUpdates(visiting: sweep.positions, memorySlots: Self.referenceSlots))
+        schedule: try .fewestUpdates(visiting: sweep.positions, memorySlots: referenceSlots))
       self.sweep = sweep
       self.exact = exact
       self.workspace = workspace

@@ -1,7 +1,7 @@
-import Tensors
-import Replay
 import Formats
 import Foundation
+import Replay
+import Tensors
 
 /// Observes a curve where that tells most about it for what it costs, until its error is below a bound or a budget is spent.
 ///

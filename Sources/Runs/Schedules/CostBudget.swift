@@ -1,6 +1,6 @@
-import Tensors
 import Formats
 import Replay
+import Tensors
 
 /// What a run may cost: a time, or a number of gradient evaluations.
 public struct CostBudget: Codable, Equatable, Sendable, CustomStringConvertible {

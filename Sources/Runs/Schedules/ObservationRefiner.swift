@@ -1,7 +1,7 @@
-import Tensors
-import Replay
 import Formats
 import Foundation
+import Replay
+import Tensors
 
 /// Tells how well a curve is known that is observed at few n and joined by lines in log n between them, and where it should
 /// be observed next.

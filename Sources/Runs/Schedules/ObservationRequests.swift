@@ -1,6 +1,6 @@
-import Tensors
 import Formats
 import Replay
+import Tensors
 
 /// Collects what automatic orders and schedules ask for.
 struct ObservationRequests {

@@ -1,6 +1,6 @@
-import Tensors
 import Formats
 import Replay
+import Tensors
 
 /// An order and when its iterates are observed: `tail:50`, or `tail:50@every:20` with a schedule of its own.
 public struct ObservedOrder: Hashable, Sendable {

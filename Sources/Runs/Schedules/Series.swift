@@ -1,6 +1,6 @@
-import Tensors
 import Formats
 import Replay
+import Tensors
 
 /// What a curve belongs to: a composition order, or a running average of forward's iterates.
 public enum Series: Hashable, Sendable {

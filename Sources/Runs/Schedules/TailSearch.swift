@@ -1,6 +1,6 @@
-import Tensors
 import Formats
 import Replay
+import Tensors
 
 /// Orders that end with the first τ batches reversed, for any τ.
 public enum TailFamily: String, CaseIterable, Sendable {

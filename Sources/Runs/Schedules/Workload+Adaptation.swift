@@ -1,6 +1,6 @@
-import Tensors
 import Formats
 import Replay
+import Tensors
 
 extension Workload {
   /// The orders and points that automatic orders and schedules ask for, as far as `observations` decide them.

@@ -1,7 +1,7 @@
-import Replay
 import Formats
 import Foundation
 import GRDB
+import Replay
 import Tensors
 
 /// Runs of earlier releases were of networks that classify: observations had a column for the test loss and one for the test

@@ -1,7 +1,7 @@
-import Tensors
-import Replay
 import Formats
 import GRDB
+import Replay
+import Tensors
 
 /// Observations read a page at a time, so that reading them takes the same memory however many there are.
 extension RunDatabase {

@@ -1,6 +1,6 @@
-import Replay
 import Formats
 import GRDB
+import Replay
 import Tensors
 
 /// Commits observations as lanes make them, off the lanes' threads: those that arrive while one commit is under way

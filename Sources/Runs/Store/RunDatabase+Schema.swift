@@ -1,7 +1,7 @@
-import Replay
 import Formats
 import Foundation
 import GRDB
+import Replay
 import Tensors
 
 extension RunDatabase {

@@ -1,7 +1,7 @@
-import Replay
 import Formats
 import Foundation
 import GRDB
+import Replay
 import Tensors
 
 /// `run.sqlite`: SQLite in WAL mode, synced at every commit, so that what a commit returned from survives a power cut.

@@ -1,7 +1,7 @@
-import Tensors
-import Replay
-import Foundation
 import Formats
+import Foundation
+import Replay
+import Tensors
 
 /// The folder of one run and what lies where in it.
 ///

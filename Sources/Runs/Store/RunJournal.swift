@@ -1,5 +1,5 @@
-import Replay
 import Formats
+import Replay
 import Tensors
 
 /// Batches that a journal stores.

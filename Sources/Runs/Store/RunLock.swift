@@ -1,7 +1,7 @@
-import Tensors
-import Replay
 import Formats
 import Foundation
+import Replay
+import Tensors
 
 /// Makes one process the only one to change a run. The system lets go of it when the process ends, however it ends.
 public struct RunLock: ~Copyable {

@@ -1,8 +1,8 @@
-import Tensors
-import Replay
 import Formats
 import Foundation
 import GRDB
+import Replay
+import Tensors
 
 /// A run's one row about itself.
 public struct RunRecord: Sendable {

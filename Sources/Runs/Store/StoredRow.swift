@@ -1,6 +1,6 @@
-import Replay
 import Formats
 import GRDB
+import Replay
 import Tensors
 
 /// What the rows of one of a run's tables hold. A row is checked once, where it is read; a value of this type is one that

@@ -1,6 +1,6 @@
-import Replay
 import Formats
 import Foundation
+import Replay
 import Tensors
 
 /// What a run's folder says, read without its data or its problem's code: the document `runs show --json` prints.

@@ -1,6 +1,6 @@
-import Replay
 import Formats
 import Foundation
+import Replay
 import Tensors
 
 /// What decides bits besides the mathematics: libraries and the instructions they chose.

@@ -1,7 +1,7 @@
-
-import Tensors
-import Replay
 import Formats
+import Replay
+import Tensors
+
 /// The iterates a run has observed. They stay in its database and are read a page at a time.
 public struct ObservedIterates: Sendable {
   let database: RunDatabase

@@ -1,7 +1,7 @@
-
-import Tensors
-import Replay
 import Formats
+import Replay
+import Tensors
+
 /// At which n each series of each seed was observed.
 package struct ObservedPoints {
   private struct SeriesOfSeed: Hashable {

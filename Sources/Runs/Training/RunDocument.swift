@@ -1,7 +1,7 @@
-
-import Tensors
-import Replay
 import Formats
+import Replay
+import Tensors
+
 /// What `train --json` prints: a run's result with all of its iterates, which are read while they are written, so that a
 /// document takes the same memory however many there are.
 public struct RunDocument: Encodable, Sendable {

@@ -1,7 +1,7 @@
-import Tensors
 import Formats
 import Foundation
 import Replay
+import Tensors
 
 extension RunResult {
   /// What the row about a run says that it came to, without its iterates; nil for a run that has not finished.

@@ -1,6 +1,6 @@
 import Formats
-import Replay
 import Foundation
+import Replay
 import Tensors
 
 /// What a finished run gives. `RunDocument` is this with the iterates, as `train --json` prints it.

@@ -1,6 +1,7 @@
-import Tensors
-import Replay
 import Formats
+import Replay
+import Tensors
+
 /// One line of the comparison of orders. Every number is a mean over seeds; a spread is the standard deviation
 /// between seeds, nil for one seed.
 public struct SeriesSummary: Sendable {
