@@ -32,10 +32,11 @@ public enum Baseline: Hashable, Sendable {
   }
 
   /// - Throws: why the run can't be trained beside `compared`.
-  public func check(_ compared: Experiment) throws {
-    let changed = try configuration(compared.configuration, points: [])
+  public func check(_ compared: RunSpecification<NetworkProblem>, _ configuration: RunConfiguration) throws {
+    let changed = try self.configuration(configuration, points: [])
     _ = try BatchSampler(
-      method: .shuffle, seed: 0, exampleCount: compared.dataset.training.count, batchSize: changed.batchSize ?? compared.batchSize)
+      method: .shuffle, seed: 0, exampleCount: compared.problem.dataset.training.count,
+      batchSize: changed.batchSize ?? compared.problem.batchSize)
   }
 
   /// The compared run's configuration with what the baseline changes, observed at the same numbers of examples.
@@ -49,12 +50,12 @@ public enum Baseline: Hashable, Sendable {
     switch self {
     case .cosine:
       guard compared.schedule == "constant" else {
-        throw .impossible("the baseline cosine needs a constant learning rate to change, but --schedule is \(compared.schedule)")
+        throw .impossible("the baseline cosine needs a constant learning rate to change, but `schedule` is \(compared.schedule)")
       }
       changed.schedule = "cosine"
     case .largerBatch(let size, let rate):
-      guard filePath(in: compared.sampler) == nil else {
-        throw .impossible("the baseline \(self) draws batches of its own, but --sampler \(compared.sampler) holds given ones")
+      guard OrderFile.path(in: compared.sampler) == nil else {
+        throw .impossible("the baseline \(self) draws batches of its own, but `sampler` \(compared.sampler) holds given ones")
       }
       guard compared.steps >= size else {
         throw .impossible("the baseline \(self) makes \(size) batches one, but the run has \(compared.steps)")
@@ -92,29 +93,46 @@ extension Baseline: CustomStringConvertible {
 public struct BaselineResult: Sendable {
   public let baseline: Baseline
   /// A seed each, n counted in the compared run's batches: the same n has seen as many examples.
-  public let series: [RunResult.Series]
+  public let curves: [RunResult.Curve]
   public let summary: SeriesSummary
 }
 
-extension TrainingRun {
+extension Run where Problem == NetworkProblem {
   /// Trains a baseline of this run, with its seeds and data, in the run's folder; one that was trained before is read.
   public func train(
-    _ baseline: Baseline, progress: ReplayProgress = ReplayProgress(), listener: Listener = Listener()
+    _ baseline: Baseline, progress: ReplayProgress = ReplayProgress(), listener: TrainingListener = TrainingListener()
   ) async throws -> BaselineResult {
-    let points = zip(experiment.orders, experiment.points).first { $0.0 == .forward }?.1 ?? experiment.points[0]
-    let configuration = try baseline.configuration(experiment.configuration, points: points)
-    let path = folder.baselinesPath + "/" + baseline.description.replacing(":", with: "-")
+    let selection = specification.selection
+    let configuration = try baseline.configuration(configuration, points: selection.points(of: .forward) ?? selection.points[0])
+    let path = "\(folder.baselinesPath)/\(baseline.folderName)"
     let lock = try RunLock(folder)
     defer { lock.hold() }
     // A memory budget may have led to fewer lanes, which change nothing.
-    if let stored = try? StoredRun(path), stored.configuration.with(lanes: configuration.lanes) == configuration,
+    if let stored = try? StoredRun(path), stored.configuration?.with(lanes: configuration.lanes) == configuration,
       let result = try stored.wholeResult()
     {
       return BaselineResult(baseline, result)
     }
     try? FileManager.default.removeItem(atPath: path)
-    let own = try Experiment(configuration, initial: experiment.initialTensors, dataset: experiment.dataset)
-    return BaselineResult(baseline, try await TrainingRun.create(own, at: path).train(progress: progress, listener: listener))
+    // With the batches of the run's journal, whatever has become of the file they came from.
+    var batches: ImportedBatches?
+    if case .imported(let imported) = problem.sampling { batches = imported }
+    let own = try RunSpecification(
+      configuration, initial: problem.initial, batches: batches, dataset: problem.dataset, orderTexts: workload.orderTexts)
+    let run = try NetworkRun.create(at: path, own)
+    return BaselineResult(baseline, try await run.finish(progress: progress, listener: listener))
+  }
+}
+
+extension Baseline {
+  /// The name of its run's folder, where a colon would be awkward.
+  var folderName: String { description.replacing(":", with: "-") }
+
+  /// Reads what `folderName` gives. A number's exponent may have a dash of its own.
+  init?(folderName: String) {
+    let parts = folderName.split(separator: "-", maxSplits: 2, omittingEmptySubsequences: false)
+    guard let baseline = try? Baseline(parts.joined(separator: ":")) else { return nil }
+    self = baseline
   }
 }
 
@@ -123,7 +141,7 @@ extension StoredRun {
   public var baselines: [BaselineResult] {
     StoredRun.list(in: RunFolder(path: run).baselinesPath).compactMap { stored in
       let name = URL(fileURLWithPath: stored.run).lastPathComponent
-      guard let baseline = try? Baseline(name.replacing("-", with: ":")), let result = try? stored.wholeResult() else { return nil }
+      guard let baseline = Baseline(folderName: name), let result = try? stored.wholeResult() else { return nil }
       return BaselineResult(baseline, result)
     }
   }
@@ -136,27 +154,27 @@ extension StoredRun {
 
 extension BaselineResult {
   init(_ baseline: Baseline, _ result: RunResult) {
-    let series = result.orders.map { series in
-      RunResult.Series(
-        order: baseline.name, seed: series.seed, gradientEvaluations: series.gradientEvaluations,
-        iterates: series.iterates.map {
-          RunResult.Iterate(
-            n: $0.n * baseline.stretch, testLoss: $0.testLoss, testAccuracy: $0.testAccuracy, digest: $0.digest)
-        })
+    // Counted in the compared run's batches.
+    let curves = result.orders.map { curve in
+      curve.mapIterates {
+        RunResult.Iterate(n: $0.n * baseline.stretch, measurements: $0.measurements, digest: $0.digest)
+      }
     }
-    let last = series.compactMap(\.iterates.last?.n).max() ?? 1
-    let figures = series.map { series in
-      var figures = CurveFigures(last: last)
-      for iterate in series.iterates { figures.add(iterate) }
+    let last = curves.compactMap(\.iterates.last?.n).max() ?? 1
+    let metrics = curves.first?.iterates.first?.measurements.metrics ?? []
+    let figures = curves.map { curve in
+      var figures = CurveFigures(last: last, metricCount: metrics.count)
+      for iterate in curve.iterates { figures.add(iterate) }
       return figures
     }
     self.init(
-      baseline: baseline, series: series,
+      baseline: baseline, curves: curves,
       summary: SeriesSummary(
-        baseline.name, seeds: figures, gradientEvaluations: series.first?.gradientEvaluations ?? 0,
-        secondsPerUpdate: result.secondsPerUpdate ?? 0,
-        secondsPerObservation: result.secondsPerObservation ?? 0))
+        baseline.name, seeds: figures, metrics: metrics, gradientEvaluations: curves.first?.gradientEvaluations ?? 0,
+        secondsPerUpdate: result.secondsPerUpdate ?? 0, secondsPerObservation: result.secondsPerObservation ?? 0))
   }
+
+  public var observed: ObservedSeries { ObservedSeries(name: summary.name, seeds: curves.map(\.iterates)) }
 }
 
 extension RunConfiguration {

@@ -2,10 +2,10 @@ import Replay
 
 /// What ways to approximate the exact backward curve cost, and how near to it they come on the same batches: the document
 /// `frontier --json` prints.
-public struct Frontier: Codable, Sendable {
+public struct Frontier: Encodable, Sendable {
   /// One way: an order observed by a schedule, its observations joined by lines.
-  public struct Point: Codable, Sendable {
-    public let series: String
+  public struct Point: Sendable {
+    public let series: Series
     public let schedule: String
     /// For one seed.
     public let gradientEvaluations: Int
@@ -17,14 +17,11 @@ public struct Frontier: Codable, Sendable {
     public let peakBytes: Int
     /// Of the run's folder, were it run alone with this run's checkpoints.
     public let storedBytes: Int
-    /// Over all compared n: |difference| to the exact curve.
-    public let lossError: Estimate
-    public let worstLossError: Estimate
-    public let accuracyError: Estimate
-    public let worstAccuracyError: Estimate
-    /// Mean test loss over the compared n.
-    public let testLoss: Estimate
-    /// Of the test loss, from one observed n to the next; nil with fewer than three.
+    /// How far each metric is from the exact curve's, in the metrics' order.
+    public let errors: [MetricError]
+    /// The mean loss over the compared n.
+    public let loss: Estimate
+    /// Of the loss, from one observed n to the next; nil with fewer than three.
     public let noise: Estimate?
     /// ‖θ − θ_exact‖ / ‖θ_exact − θ_0‖ of the parameters at the last n.
     public let distance: Estimate?
@@ -34,10 +31,20 @@ public struct Frontier: Codable, Sendable {
     public let hasSkill: Bool
     /// Whether no other point costs less and errs less.
     public let isOptimal: Bool
+
+    /// That of the loss.
+    public var lossError: Estimate { errors[0].mean }
+  }
+
+  /// |difference| of a metric to the exact curve's, over all compared n.
+  public struct MetricError: Sendable {
+    public let metric: Metric
+    public let mean: Estimate
+    public let worst: Estimate
   }
 
   /// What an ordinary forward run gives as a guess of the backward curve.
-  public struct Guess: Codable, Sendable {
+  public struct Guess: Encodable, Sendable {
     public let name: String
     public let lossError: Estimate
   }
@@ -57,6 +64,52 @@ public struct Frontier: Codable, Sendable {
   public var comparison: [SeriesSummary] = []
   /// What settings cost that change no order and no schedule.
   public var knobs: [KnobPoint] = []
+}
+
+extension Frontier.Point: Encodable {
+  private enum CodingKeys: String, CodingKey {
+    case series, schedule, gradientEvaluations, costFraction, seconds, peakBytes, storedBytes, noise, distance, skill, hasSkill
+    case isOptimal
+  }
+
+  public func encode(to encoder: any Encoder) throws {
+    var document = encoder.container(keyedBy: CodingKeys.self)
+    try document.encode(series, forKey: .series)
+    try document.encode(schedule, forKey: .schedule)
+    try document.encode(gradientEvaluations, forKey: .gradientEvaluations)
+    try document.encode(costFraction, forKey: .costFraction)
+    try document.encode(seconds, forKey: .seconds)
+    try document.encode(peakBytes, forKey: .peakBytes)
+    try document.encode(storedBytes, forKey: .storedBytes)
+    try document.encodeIfPresent(noise, forKey: .noise)
+    try document.encodeIfPresent(distance, forKey: .distance)
+    try document.encodeIfPresent(skill, forKey: .skill)
+    try document.encode(hasSkill, forKey: .hasSkill)
+    try document.encode(isOptimal, forKey: .isOptimal)
+    var values = encoder.container(keyedBy: MetricKey.self)
+    try values.encode(loss, forKey: MetricKey(errors[0].metric.name))
+    for error in errors {
+      try values.encode(error.mean, forKey: MetricKey(error.metric.errorKey))
+      try values.encode(error.worst, forKey: MetricKey("worst" + error.metric.errorKey.prefix(1).uppercased() + error.metric.errorKey.dropFirst()))
+    }
+  }
+
+  private struct MetricKey: CodingKey {
+    let stringValue: String
+    var intValue: Int? { nil }
+
+    init(_ name: String) { stringValue = name }
+    init?(stringValue: String) { self.init(stringValue) }
+    init?(intValue: Int) { nil }
+  }
+}
+
+extension Metric {
+  /// How its error is called in documents: `lossError` for `testLoss`.
+  package var errorKey: String {
+    let short = name.hasPrefix("test") && name.count > 4 ? String(name.dropFirst(4)) : name
+    return short.prefix(1).lowercased() + short.dropFirst() + "Error"
+  }
 }
 
 /// How the exact curve and its approximations are asked for.

@@ -3,7 +3,7 @@ import Storage
 
 /// A way to approximate a curve, before it is compared.
 struct FrontierCandidate {
-  let series: String
+  let series: Series
   let schedule: String
   let points: Set<Int>
   let cost: RunCost
@@ -13,51 +13,51 @@ struct FrontierCandidate {
 /// Holds what was observed against the exact backward curve, seed by seed.
 struct FrontierComparison {
   let seeds: [Int]
-  let observations: [String: [Observation]]
+  let metrics: [Metric]
+  let observations: [Series: [Observation]]
   /// The compared n.
   let range: ClosedRange<Int>
-
-  private static let exact = CompositionOrder.backward.description
 
   /// Per-observation decays among which the exponential average of forward's curve chooses the best one.
   private static let decays = [0.5, 0.8, 0.9, 0.95, 0.98, 0.99]
 
-  /// What a series showed, by seed.
-  private func curves(_ series: String, _ value: (Observation) -> Double) -> [Curve] {
+  /// What a series showed of a metric, by seed.
+  private func curves(_ series: Series, _ metric: Int = 0) -> [Curve] {
     let bySeed = Dictionary(grouping: observations[series] ?? [], by: \.seed)
-    return seeds.map { seed in Curve((bySeed[seed] ?? []).map { ($0.n, value($0)) }) }
+    return seeds.map { seed in Curve((bySeed[seed] ?? []).map { ($0.n, $0.measurements.values[metric]) }) }
   }
 
   func frontier(_ candidates: [FrontierCandidate], run: String) -> Frontier {
-    let losses = curves(Self.exact, \.testLoss), accuracies = curves(Self.exact, \.testAccuracy)
+    let exact = metrics.indices.map { curves(.backward, $0) }
+    let losses = exact[0]
     let guesses = guesses(losses)
     let best = guesses.min { mean($0.errors) < mean($1.errors) }
-    let exactCost = candidates.first { $0.series == Self.exact }?.cost.gradientEvaluations ?? 1
+    let exactCost = candidates.first { $0.series == .backward }?.cost.gradientEvaluations ?? 1
 
     func point(_ candidate: FrontierCandidate, dominated: (Double) -> Bool) -> Frontier.Point {
-      let seen = curves(candidate.series, \.testLoss).map { $0.restricted(to: candidate.points) }
-      let seenAccuracy = curves(candidate.series, \.testAccuracy).map { $0.restricted(to: candidate.points) }
-      let lossErrors = zip(seen, losses).map { $0.errors(against: $1, in: range) }
-      let accuracyErrors = zip(seenAccuracy, accuracies).map { $0.errors(against: $1, in: range) }
-      let noises = seen.compactMap { $0.neighbourNoise(in: range) }
-      let lossError = Estimate(lossErrors.map(mean))
+      let seen = metrics.indices.map { metric in curves(candidate.series, metric).map { $0.restricted(to: candidate.points) } }
+      // By metric, seed and n.
+      let distances = zip(seen, exact).map { seen, exact in zip(seen, exact).map { $0.errors(against: $1, in: range) } }
+      let errors = zip(metrics, distances).map { metric, distances in
+        Frontier.MetricError(
+          metric: metric, mean: Estimate(distances.map(mean)), worst: Estimate(distances.map { $0.max() ?? 0 }))
+      }
+      let noises = seen[0].compactMap { $0.neighbourNoise(in: range) }
       let skill = best.map { best in
-        Estimate(zip(lossErrors, best.errors).map { $1 > 0 ? 1 - mean($0) / $1 : 0 })
+        Estimate(zip(distances[0], best.errors).map { $1 > 0 ? 1 - mean($0) / $1 : 0 })
       }
       return Frontier.Point(
         series: candidate.series, schedule: candidate.schedule, gradientEvaluations: candidate.cost.gradientEvaluations,
         costFraction: Double(candidate.cost.gradientEvaluations) / Double(exactCost), seconds: candidate.cost.seconds,
-        peakBytes: candidate.cost.peakBytes, storedBytes: candidate.cost.diskBytes, lossError: lossError,
-        worstLossError: Estimate(lossErrors.map { $0.max() ?? 0 }), accuracyError: Estimate(accuracyErrors.map(mean)),
-        worstAccuracyError: Estimate(accuracyErrors.map { $0.max() ?? 0 }),
-        testLoss: Estimate(zip(seen, losses).map { curve, exact in
+        peakBytes: candidate.cost.peakBytes, storedBytes: candidate.cost.diskBytes, errors: errors,
+        loss: Estimate(zip(seen[0], losses).map { curve, exact in
           mean(exact.points.filter { range.contains($0.n) }.map { curve.value(at: $0.n) })
         }),
         noise: noises.isEmpty ? nil : Estimate(noises), distance: candidate.distance, skill: skill,
-        hasSkill: (skill?.interval.lowerBound ?? 0) > 0, isOptimal: !dominated(lossError.mean))
+        hasSkill: (skill?.interval.lowerBound ?? 0) > 0, isOptimal: !dominated(errors[0].mean.mean))
     }
     let errors = candidates.map { candidate in
-      mean(zip(curves(candidate.series, \.testLoss), losses).map {
+      mean(zip(curves(candidate.series), losses).map {
         mean($0.restricted(to: candidate.points).errors(against: $1, in: range))
       })
     }
@@ -70,9 +70,9 @@ struct FrontierComparison {
         }
       }
     }.sorted { ($0.gradientEvaluations, $0.lossError.mean) < ($1.gradientEvaluations, $1.lossError.mean) }
-    let exact = points.last { $0.series == Self.exact } ?? points[points.count - 1]
+    let exactPoint = points.last { $0.series == .backward } ?? points[points.count - 1]
     return Frontier(
-      run: run, exact: exact, comparedFrom: range.lowerBound, comparedTo: range.upperBound,
+      run: run, exact: exactPoint, comparedFrom: range.lowerBound, comparedTo: range.upperBound,
       comparedCount: losses[0].points.count { range.contains($0.n) }, seeds: seeds.count,
       guesses: guesses.map { Frontier.Guess(name: $0.name, lossError: Estimate($0.errors)) }
         .sorted { $0.lossError.mean < $1.lossError.mean },
@@ -81,7 +81,7 @@ struct FrontierComparison {
 
   /// Guesses that a forward run gives for nothing, with their mean errors by seed.
   private func guesses(_ exact: [Curve]) -> [(name: String, errors: [Double])] {
-    let forward = curves(CompositionOrder.forward.description, \.testLoss)
+    let forward = curves(.forward)
     guard forward.allSatisfy({ $0.points.count > 1 }) else { return [] }
     func errors(_ guess: (Curve) -> Curve) -> [Double] {
       zip(forward, exact).map { mean(guess($0).errors(against: $1, in: range)) }

@@ -17,7 +17,7 @@ public struct TextSampling: Sendable {
   public init() {}
 }
 
-extension TrainingRun {
+extension Run where Problem == NetworkProblem {
   /// Text as an iterate of the run continues it, character by character: a pure function of the iterate and the
   /// sampling.
   /// - Returns: the text without the prompt.
@@ -26,17 +26,13 @@ extension TrainingRun {
   public func text(
     order: CompositionOrder, n: Int, seed: Int, sampling: TextSampling, progress: ReplayProgress = ReplayProgress()
   ) async throws -> String {
-    guard let vocabulary = experiment.dataset.vocabulary else {
-      throw RunError.impossible("\(folder.path) was trained on \(experiment.configuration.data), which is no text")
+    guard let vocabulary = problem.dataset.vocabulary else {
+      throw RunError.impossible("\(folder.path) was trained on \(problem.dataset.name), which is no text")
     }
-    let context = experiment.dataset.exampleShape[0]
+    let context = problem.dataset.exampleShape[0]
     let start = try vocabulary.encode(sampling.prompt.isEmpty ? "\n" : sampling.prompt)
-    let network = try CompiledNetwork(
-      try ModelSpecification(experiment.configuration.model).network(
-        inputShape: experiment.dataset.exampleShape, classCount: experiment.dataset.classCount), batchSize: 1, isTrained: false)
-    let replica = try replica(ofSeed: seed)
-    let (stored, _, _) = try await bringBack(
-      order, n: n, replica: replica, records: try storedStates()[replica], progress: progress)
+    let network = try problem.network.forOneExample()
+    let stored = try await recalledState(order, n, seed: seed, progress: progress).state
     var workspace = try network.makeWorkspace()
     let source = RandomSource(seed: sampling.seed, purpose: .text)
     return try stored.read { state throws in

@@ -1,3 +1,5 @@
+import Foundation
+
 import Formats
 import Replay
 import Tensors
@@ -70,4 +72,11 @@ extension JSONValue: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, Ex
   public init(floatLiteral value: Double) { self = .number(value) }
   public init(booleanLiteral value: Bool) { self = .flag(value) }
   public init(arrayLiteral elements: JSONValue...) { self = .list(elements) }
+}
+
+extension JSONValue {
+  /// What a value is as JSON.
+  package init(encoding value: some Encodable) throws {
+    self = try JSONDecoder().decode(JSONValue.self, from: JSONEncoder().encode(value))
+  }
 }

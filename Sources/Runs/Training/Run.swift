@@ -27,6 +27,9 @@ public struct Run<Problem: TrainingProblem>: Sendable {
     self.database = database
   }
 
+  /// What the run is made from, as its folder keeps it.
+  public var description: RunDescription { RunDescription(specification) }
+
   /// Whether a replay here has the bits it had there.
   var hasSameNumerics: Bool { NumericsFingerprint.isCurrent(fingerprint) }
 

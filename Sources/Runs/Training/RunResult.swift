@@ -31,6 +31,12 @@ public struct RunResult: Codable, Sendable {
       case series = "order"
       case seed, gradientEvaluations, iterates
     }
+
+    package func mapIterates(_ transform: (Iterate) -> Iterate) -> Curve {
+      var changed = self
+      changed.iterates = iterates.map(transform)
+      return changed
+    }
   }
 
   public internal(set) var run: String

@@ -12,14 +12,14 @@ public enum InitialTensors {
   ///   - willReplay: told which iterate is brought back; what it throws ends the reading before that.
   public static func read(
     _ specification: String?, progress: ReplayProgress = ReplayProgress(),
-    willReplay: (TrainingRun, CompositionOrder, _ n: Int, _ seed: Int) throws -> Void = { _, _, _, _ in }
+    willReplay: (NetworkRun, CompositionOrder, _ n: Int, _ seed: Int) throws -> Void = { _, _, _, _ in }
   ) async throws -> [NamedTensor]? {
     guard let specification else { return nil }
     if let (path, order, n) = iterate(in: specification) {
-      let run = try TrainingRun.open(path)
-      let (order, seed) = (try run.order(order), run.experiment.configuration.seed)
+      let run = try NetworkRun.open(path)
+      let (order, seed) = (try run.order(order), run.workload.seeds.lowerBound)
       try willReplay(run, order, n, seed)
-      return try await run.iterate(order: order, n: n, seed: seed, progress: progress).tensors
+      return try await run.iterate(order, n, seed: seed, progress: progress).tensors
     }
     return try Safetensors.read(path: specification)
   }
