@@ -18,7 +18,7 @@ public struct CostBudget: Codable, Equatable, Sendable, CustomStringConvertible 
     let unit = text.last.flatMap { units[String($0)] }
     guard let number = Double(unit == nil ? text[...] : text.dropLast()), number > 0, number <= 1e15 else {
       throw .usage(
-        "--cost-budget is '\(text)', but must be a time such as 90s, 5m or 2h, or a number of gradient evaluations")
+        "`cost-budget` is '\(text)', but must be a time such as 90s, 5m or 2h, or a number of gradient evaluations")
     }
     seconds = unit.map { $0 * number }
     updates = unit == nil ? number : nil

@@ -40,7 +40,7 @@ public struct Experiment: Sendable {
 
   /// Where the network's own tensors lie in the training state.
   public var layout: StateLayout { maps[0].network.layout }
-  var startPrecision: CheckpointPrecision { CheckpointPrecision(name: configuration.startPrecision) ?? .float32 }
+  var startPrecision: CheckpointPrecision { configuration.startPrecision }
   /// Length of the training state, in floats.
   public var stateCount: Int { maps[0].stateCount }
   public var batchSize: Int { maps[0].network.batchSize }
@@ -67,7 +67,7 @@ public struct Experiment: Sendable {
     self.orderTexts = texts
     wishes = try requests.map { try ObservationWish($0, steps: configuration.steps, orderTexts: texts) }
     (orders, points) = ([], [])
-    averages = try configuration.averages.map { try AverageRule($0) }
+    averages = configuration.averages
     initialTensors = initial
     let imported = try batches ?? filePath(in: configuration.sampler).map { try ImportedBatches.read(path: $0) }
     let method: BatchSampler.Method =
@@ -93,16 +93,14 @@ public struct Experiment: Sendable {
     let description = try model.network(inputShape: dataset.exampleShape, classCount: dataset.classCount)
     let network = try CompiledNetwork(
       description, batchSize: batchSize,
-      optimizer: try Optimizer(configuration.optimizer, weightDecay: configuration.weightDecay))
+      optimizer: try configuration.updateRule)
     guard network.labelCount == dataset.training.labelsPerExample else {
       throw RunError.impossible(
         "\(configuration.model) predicts \(network.labelCount) labels an example, but \(dataset.name) has \(dataset.training.labelsPerExample)")
     }
-    let augmentation = try configuration.augment.map { try Augmentation($0) }
+    let augmentation = try configuration.augmentation
     try augmentation?.check(exampleShape: dataset.exampleShape)
-    let schedule = try LearningRateSchedule(
-      configuration.schedule, warmUp: configuration.warmUp, horizon: configuration.scheduleSteps,
-      index: configuration.scheduleIndex)
+    let schedule = try configuration.learningRateSchedule
     let evaluator = try Evaluator(
       network: try CompiledNetwork(description, batchSize: configuration.evaluationBatchSize, isTrained: false),
       examples: dataset.test, count: configuration.evaluationExamples, recalibrationBatches: configuration.recalibrate)

@@ -63,7 +63,7 @@ extension RunConfiguration {
   /// Series in the order their orders were asked for, forward's average behind forward, then those that automatic orders
   /// looked at.
   public func sorted(series: [String]) -> [String] {
-    let asked = orders.map { OrderRequest($0).order }
+    let asked = self.orders.map { OrderRequest($0).order }
     func rank(_ series: String) -> Int {
       asked.firstIndex { series == $0 || $0 == "forward" && series.hasPrefix("forward average") } ?? asked.count
     }

@@ -95,7 +95,7 @@ extension Experiment {
         try add("--order \(other) for \(order)") { $0.orders[index] = other }
       }
     }
-    if let schedule = try? EvaluationSchedule(configuration.evaluate) {
+    if let schedule = try? configuration.evaluationSchedule {
       for other in schedule.neighbours {
         guard let points = try? other.points(steps: configuration.steps) else { continue }
         let following = wishes.filter { $0.schedule == schedule }.map { wish -> CompositionOrder? in

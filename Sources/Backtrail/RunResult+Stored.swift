@@ -29,7 +29,7 @@ extension RunResult {
     if let figures { return figures }
     let asked = Set(configuration.orders.map { OrderRequest($0).order })
     func isOrder(_ name: String) -> Bool { asked.contains(name) || filePath(in: name) == nil && (try? CompositionOrder(name)) != nil }
-    let averageNames = Set(configuration.averages.compactMap { try? TrainingRun.averageName(AverageRule($0)) })
+    let averageNames = Set(configuration.averages.map(TrainingRun.averageName))
     for (series, isKnown) in orders.map({ ($0, isOrder($0.order)) }) + averages.map({ ($0, averageNames.contains($0.order)) }) {
       guard isKnown else { return "it has no series '\(series.order.prefix(100))'" }
       guard configuration.seeds.contains(series.seed) else { return "it has no seed \(series.seed)" }

@@ -65,11 +65,11 @@ struct StoredConfiguration: Codable {
 }
 
 extension RunConfiguration {
-  var bounds: RowBounds { RowBounds(seeds: seeds, lastIterate: steps) }
+  var bounds: RowBounds { RowBounds(seeds: seeds, lastIterate: self.steps) }
 
   /// The files of its orders `file:PATH`, each with its place among the orders.
   var orderFiles: [(place: Int, path: String)] {
-    orders.enumerated().compactMap { place, order in filePath(in: OrderRequest(order).order).map { (place, $0) } }
+    self.orders.enumerated().compactMap { place, order in filePath(in: OrderRequest(order).order).map { (place, $0) } }
   }
 }
 
