@@ -108,12 +108,9 @@ extension Experiment {
         }
       }
     }
-    for lanes in [configuration.lanes / 2, configuration.lanes * 2] where lanes >= 1 && memoryChoice == nil {
-      try add("--lanes \(lanes)") { $0.configuration.lanes = lanes }
-    }
-    let interval = configuration.checkpointEvery
-    for other in interval > 0 ? [max(1, interval / 10), interval * 10, 0] : [1000] where other <= configuration.steps && other != interval {
-      try add("--checkpoint-every \(other)") { $0.configuration.checkpointEvery = other }
+    // Lanes that a memory budget chose are not the user's to change.
+    for neighbour in configuration.neighbours where memoryChoice == nil || neighbour.key != SettingsTable.shared.lanes.key {
+      try add("--\(neighbour.key) \(neighbour.text)") { $0.configuration = neighbour.configuration }
     }
     return found
   }

@@ -53,6 +53,28 @@ import Testing
     }
   }
 
+  /// What the table says of bits: iterates and what is observed of them are the same whatever these settings are.
+  @Test func settingsThatChangeNoBitChangeNone() async throws {
+    let folder = try TemporaryFolder()
+    func observed(_ change: RunSettings, _ name: String) async throws -> [Int: [String]] {
+      var usual = try given(["model", "batch-size"])
+      (usual.steps, usual.evaluate, usual.evaluationExamples, usual.orders) = (12, "every:1", 20, ["backward"])
+      (usual.lanes, usual.averages) = (1, ["none"])
+      let experiment = try Experiment(RunConfiguration(change.completed(by: usual)))
+      let result = try await TrainingRun.create(experiment, at: folder(name)).train()
+      let backward = try #require(result.orders.first { $0.order == "backward" && $0.seed == 0 })
+      return Dictionary(uniqueKeysWithValues: backward.iterates.map { ($0.n, ["\($0.digest)", "\($0.testLoss)", "\($0.testAccuracy)"]) })
+    }
+    let expected = try await observed(RunSettings(), "usual")
+    #expect(expected.count == 12)
+    for setting in SettingsTable.descriptions where !setting.changesBits {
+      var change = try given(Self.keys(with: setting.key))
+      if setting.key == "lanes" { change.lanes = 3 }
+      let found = try await observed(change, setting.key)
+      #expect(!found.isEmpty && found.allSatisfy { expected[$0.key] == $0.value }, "\(setting.key)")
+    }
+  }
+
   @Test func defaultsAreNotGiven() throws {
     let configuration = try RunConfiguration(RunSettings())
     #expect(configuration.options().isEmpty)

@@ -40,7 +40,7 @@ private struct ConfigurationFile {
     }
     for (key, value) in mapping {
       let name = key.scalar?.string ?? "?"
-      guard SettingsTable.byKey[name] != nil else {
+      guard let setting = SettingsTable.byKey[name] else {
         throw .usage("\(place(of: key)): there is no option '\(name)'; there are \(RunSettings.keys.joined(separator: ", "))")
       }
       if Self.isNull(value) { continue }
@@ -49,7 +49,7 @@ private struct ConfigurationFile {
       guard texts.count == elements.count else {
         throw .usage("\(place(of: value)): '\(name)' takes a value or a list of them, not keys and lists inside")
       }
-      if let right = settings.set(name, to: texts) {
+      if let right = settings.set(setting, to: texts) {
         throw .usage("\(place(of: value)): '\(name)' is '\(texts.joined(separator: ", "))', but must be \(right)")
       }
     }

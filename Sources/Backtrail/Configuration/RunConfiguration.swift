@@ -32,6 +32,9 @@ public struct RunConfiguration: Equatable, Sendable {
 
   public var seeds: Range<Int> { self.seed..<self.seed + self.seedCount }
 
+  /// Configurations that differ in one setting by a step, of the settings that have such neighbours.
+  var neighbours: [ConfigurationNeighbour] { SettingsTable.all.flatMap { $0.neighbours(of: self) } }
+
   /// Whether the run was made with fewer steps and its schedule is still for those.
   public var isExtended: Bool { self.schedule != "constant" && self.steps != scheduleSteps }
 

@@ -10,9 +10,12 @@ public struct RunSettings: Sendable {
   /// - Parameters:
   ///   - key: the setting's key, such as `learning-rate`.
   ///   - texts: what stands in one place: several texts for a list.
-  /// - Throws: `RunError.usage` saying what would have been right.
+  /// - Throws: `RunError.usage` saying what would have been right, or which settings there are.
   public init(_ key: String, _ texts: [String]) throws(RunError) {
-    if let right = set(key, to: texts) { throw .usage("it must be \(right)") }
+    guard let setting = SettingsTable.byKey[key] else {
+      throw .usage("there is no setting '\(key)'; there are \(Self.keys.joined(separator: ", "))")
+    }
+    if let right = set(setting, to: texts) { throw .usage("it must be \(right)") }
   }
 
   public subscript<Given, Value>(dynamicMember path: KeyPath<SettingsTable, Setting<Given, Value>>) -> Given? {
@@ -27,10 +30,9 @@ public struct RunSettings: Sendable {
 
   /// Sets what stands in one place.
   /// - Returns: What would have been right, for a message; nil if it was.
-  mutating func set(_ key: String, to texts: [String]) -> String? {
-    guard let setting = SettingsTable.byKey[key] else { return "a setting; there are \(Self.keys.joined(separator: ", "))" }
+  mutating func set(_ setting: any AnySetting, to texts: [String]) -> String? {
     guard let input = setting.input(texts) else { return setting.inputForm }
-    given[key] = input
+    given[setting.key] = input
     return nil
   }
 
@@ -48,7 +50,7 @@ public struct RunSettings: Sendable {
   /// - Throws: `RunError.usage` where the text is not of the setting's kind.
   func with(_ key: String, _ text: String) throws(RunError) -> RunSettings {
     var changed = self
-    guard changed.set(key, to: [text]) == nil else {
+    guard let setting = SettingsTable.byKey[key], changed.set(setting, to: [text]) == nil else {
       throw .usage("`sweep` \(key)=\(text): '\(text)' is not what `\(key)` takes")
     }
     return changed

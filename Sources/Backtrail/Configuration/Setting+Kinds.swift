@@ -5,11 +5,13 @@ extension Setting where Given == Int, Value == Int {
   static func whole(
     _ key: String, _ range: ClosedRange<Int>, storedAs: String? = nil, valueName: String? = nil, changesBits: Bool, help: String,
     usual words: String? = nil, default usual: @autoclosure @escaping @Sendable () -> Int,
-    ladder: (@Sendable (KnobMeasurement) -> [Int])? = nil
+    ladder: (@Sendable (KnobMeasurement) -> [Int])? = nil,
+    neighbours: @escaping @Sendable (RunConfiguration) -> [Int] = { _ in [] }
   ) -> Setting {
     Setting(
       key, storedAs: storedAs, valueName: valueName, changesBits: changesBits, help: help, usual: words, allowed: range.words,
-      default: { _ in usual() }, read: { try range.checked($0, key) }, give: { $0 }, ladder: ladder)
+      default: { _ in usual() }, read: { try range.checked($0, key) }, give: { $0 }, ladder: ladder,
+      neighbours: neighbours)
   }
 }
 

@@ -27,6 +27,8 @@ public final class Setting<Given: SettingInput, Value: Equatable & Sendable>: Se
   let isImplied: @Sendable (RunConfiguration) -> Bool
   /// Values worth trying to see what the setting costs; nil where it is no knob.
   let ladder: (@Sendable (KnobMeasurement) -> [Value])?
+  /// Values one step away from that of a configuration, for `plan` to price.
+  let neighbours: @Sendable (RunConfiguration) -> [Value]
 
   /// - Parameter storedAs: the key in stored configurations, where it is not the setting's own in camel case.
   init(
@@ -34,7 +36,8 @@ public final class Setting<Given: SettingInput, Value: Equatable & Sendable>: Se
     allowed: String? = nil, default usual: @escaping @Sendable (RunConfiguration) -> Value,
     read: @escaping @Sendable (Given) throws -> Value, give: @escaping @Sendable (Value) -> Given?,
     stored: StoredForm<Value>? = nil, isImplied: @escaping @Sendable (RunConfiguration) -> Bool = { _ in false },
-    ladder: (@Sendable (KnobMeasurement) -> [Value])? = nil
+    ladder: (@Sendable (KnobMeasurement) -> [Value])? = nil,
+    neighbours: @escaping @Sendable (RunConfiguration) -> [Value] = { _ in [] }
   ) {
     self.key = key
     storedKey = SettingKey(storedAs ?? Self.camelCase(key))
@@ -49,6 +52,7 @@ public final class Setting<Given: SettingInput, Value: Equatable & Sendable>: Se
     self.stored = stored ?? StoredForm(encoded: { give($0) }, decoded: { (given: Given) in try read(given) })
     self.isImplied = isImplied
     self.ladder = ladder
+    self.neighbours = neighbours
   }
 
   /// `learning-rate` as `learningRate`.
@@ -103,6 +107,17 @@ protocol AnySetting: Sendable {
   func texts(of configuration: RunConfiguration) -> [String]
   /// Values worth trying, as texts; nil where the setting is no knob.
   func ladder(_ measurement: KnobMeasurement) -> [String]?
+  /// Configurations that differ from one in this setting alone, by a step.
+  func neighbours(of configuration: RunConfiguration) -> [ConfigurationNeighbour]
+}
+
+/// A configuration one setting away from another.
+struct ConfigurationNeighbour: Sendable {
+  /// The setting's key.
+  let key: String
+  /// What has to be given for its value.
+  let text: String
+  let configuration: RunConfiguration
 }
 
 extension Setting: AnySetting {
@@ -134,6 +149,14 @@ extension Setting: AnySetting {
 
   func ladder(_ measurement: KnobMeasurement) -> [String]? {
     ladder.map { $0(measurement).flatMap { give($0)?.settingTexts ?? [] } }
+  }
+
+  func neighbours(of configuration: RunConfiguration) -> [ConfigurationNeighbour] {
+    neighbours(configuration).map { value in
+      var varied = configuration
+      varied[self] = value
+      return ConfigurationNeighbour(key: key, text: give(value)?.settingTexts.first ?? "", configuration: varied)
+    }
   }
 
   var description: SettingDescription {

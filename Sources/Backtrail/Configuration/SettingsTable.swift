@@ -172,7 +172,8 @@ public struct SettingsTable: Sendable {
   public let lanes: Setting<Int, Int> = .whole(
     "lanes", 1...1024, changesBits: false, help: "Workers, at most; they change no bit.", usual: "the processor's cores",
     default: ProcessInfo.processInfo.activeProcessorCount,
-    ladder: { _ in Set([1, ProcessInfo.processInfo.activeProcessorCount]).sorted() })
+    ladder: { _ in Set([1, ProcessInfo.processInfo.activeProcessorCount]).sorted() },
+    neighbours: { configuration in [configuration.lanes / 2, configuration.lanes * 2].filter { $0 >= 1 } })
 
   public let kernelThreads: Setting<Int, Int> = .whole(
     "kernel-threads", 1...1024, changesBits: false,
@@ -182,7 +183,11 @@ public struct SettingsTable: Sendable {
   public let checkpointEvery: Setting<Int, Int> = .whole(
     "checkpoint-every", 0...BatchRun.largestBatch, changesBits: false,
     help: "Store the state every K updates of a path, so that an interrupted run repeats no more; 0 for never.", default: 1000,
-    ladder: { measurement in [0] + Set([2, 5, 20].map { max(1, measurement.steps / $0) }).sorted(by: >) })
+    ladder: { measurement in [0] + Set([2, 5, 20].map { max(1, measurement.steps / $0) }).sorted(by: >) },
+    neighbours: { configuration in
+      let interval = configuration.checkpointEvery
+      return (interval > 0 ? [max(1, interval / 10), interval * 10, 0] : [1000]).filter { $0 <= configuration.steps && $0 != interval }
+    })
 
   /// Bytes the process may have resident; nil for any number.
   public let memoryBudget: Setting<String, Int?> = .size(
