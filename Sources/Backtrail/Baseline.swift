@@ -49,12 +49,12 @@ public enum Baseline: Hashable, Sendable {
     switch self {
     case .cosine:
       guard compared.schedule == "constant" else {
-        throw .impossible("the baseline cosine needs a constant learning rate to change, but --schedule is \(compared.schedule)")
+        throw .impossible("the baseline cosine needs a constant learning rate to change, but `schedule` is \(compared.schedule)")
       }
       changed.schedule = "cosine"
     case .largerBatch(let size, let rate):
       guard filePath(in: compared.sampler) == nil else {
-        throw .impossible("the baseline \(self) draws batches of its own, but --sampler \(compared.sampler) holds given ones")
+        throw .impossible("the baseline \(self) draws batches of its own, but `sampler` \(compared.sampler) holds given ones")
       }
       guard compared.steps >= size else {
         throw .impossible("the baseline \(self) makes \(size) batches one, but the run has \(compared.steps)")

@@ -64,7 +64,7 @@ extension Experiment {
   func withinCostBudget() throws -> Experiment {
     guard let budget = configuration.costBudget else { return self }
     guard wishes.contains(where: { $0.isAdaptive }) else {
-      throw RunError.usage("--cost-budget \(budget) decides when iterates are observed, but every --order has a schedule of its own")
+      throw RunError.usage("`cost-budget` \(budget) decides when iterates are observed, but every `order` has a schedule of its own")
     }
     var within = self
     if budget.updates == nil {
@@ -79,8 +79,8 @@ extension Experiment {
     guard let updates = within.configuration.costBudget?.updates, Double(evaluations) <= updates else {
       throw RunError.impossible(
         """
-        --cost-budget \(budget) is \(Int(min(within.configuration.costBudget?.updates ?? 0, 1e18))) gradient evaluations, but the least \
-        these orders need is \(evaluations); give more, or take fewer --steps, --order or --seeds
+        `cost-budget` \(budget) is \(Int(min(within.configuration.costBudget?.updates ?? 0, 1e18))) gradient evaluations, but the least \
+        these orders need is \(evaluations); give more, or take fewer `steps`, `order` or `seeds`
         """)
     }
     return within

@@ -113,11 +113,11 @@ public struct Experiment: Sendable {
     if configuration.recalibrate > 0 {
       guard network.layout.tensors.contains(where: { $0.role == .buffer }) else {
         throw RunError.impossible(
-          "--recalibrate computes running statistics, but \(configuration.model) has none; leave it out")
+          "`recalibrate` computes running statistics, but \(configuration.model) has none; leave it out")
       }
       if let count = maps[0].sampler.batchCount, count < configuration.recalibrate {
         throw RunError.impossible(
-          "--recalibrate \(configuration.recalibrate) needs as many batches, but \(configuration.sampler) holds \(count)")
+          "`recalibrate` \(configuration.recalibrate) needs as many batches, but \(configuration.sampler) holds \(count)")
       }
     }
     processBefore = ResidentMemory.Sizes()
@@ -147,7 +147,7 @@ public struct Experiment: Sendable {
   func sequence(of order: CompositionOrder, _ n: Int) throws(RunError) -> BatchSequence {
     if let last = order.lastIterate, n > last {
       throw .impossible(
-        "\(order) has \(last) lines, an iterate each, so it has no iterate \(n); ask for fewer with --steps or --evaluate")
+        "\(order) has \(last) lines, an iterate each, so it has no iterate \(n); ask for fewer with `steps` or `evaluate`")
     }
     // As many as a run can have; far beyond, batch numbers would overflow.
     guard n <= BatchRun.largestBatch else {
@@ -187,9 +187,9 @@ public struct Experiment: Sendable {
     guard let budget = configuration.diskBudget, budget < least, configuration.checkpointEvery > 0 else { return }
     throw .impossible(
       """
-      --disk-budget is \(budget) bytes, but \(configuration.lanes) lanes and \(averages.count) running \
-      averages need \(least) to be resumable; give so much, use fewer lanes or --average none, or give up checkpoints \
-      with --checkpoint-every 0
+      `disk-budget` is \(budget) bytes, but \(configuration.lanes) lanes and \(averages.count) running \
+      averages need \(least) to be resumable; give so much, use fewer lanes or `average` none, or give up checkpoints \
+      with `checkpoint-every` 0
       """)
   }
 

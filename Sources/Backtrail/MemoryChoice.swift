@@ -108,9 +108,9 @@ extension Experiment {
       .map { "\($0.name) \(mebibytes($0.bytes))" }.joined(separator: ", ")
     return .impossible(
       """
-      --memory-budget is \(mebibytes(configuration.memoryBudget ?? 0)), but the least this run can do with is \
+      `memory-budget` is \(mebibytes(configuration.memoryBudget ?? 0)), but the least this run can do with is \
       \(mebibytes(least)), on one lane with every activation computed again that can be; the largest parts: \(terms). Give \
-      more, or take less with --batch-size, --evaluation-batch-size or a smaller --model
+      more, or take less with `batch-size`, `evaluation-batch-size` or a smaller `model`
       """)
   }
 }

@@ -62,8 +62,8 @@ struct RewindStores {
     guard let available = SystemMemory.availableBytes, slots > available / bytes else { return }
     throw .impossible(
       """
-      --slots: \(slots) states of \(bytes) bytes do not fit the \(available >> 20) MiB of memory that are free; give at most \
-      \(available / bytes), keep them on disk, or in 16 bits with --slot-precision
+      `slots`: \(slots) states of \(bytes) bytes do not fit the \(available >> 20) MiB of memory that are free; give at most \
+      \(available / bytes), keep them on disk, or in 16 bits with `slot-precision`
       """)
   }
 }

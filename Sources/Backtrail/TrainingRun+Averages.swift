@@ -84,7 +84,7 @@ extension TrainingRun {
       for (seed, found) in zip(seeds, found.map { $0[index] }) {
         guard found.testLoss.isFinite else {
           // The iterate itself comes first: where it is finite, so are those that its averages are made of.
-          let reason = isExact || index == 0 ? "the updates diverge" : "some of its weights are negative; --exact makes it from forward's path"
+          let reason = isExact || index == 0 ? "the updates diverge" : "some of its weights are negative; `exact` makes it from forward's path"
           throw RunError.impossible("the test loss of \(name) at iterate \(n) (seed \(seed)) is not finite: \(reason)")
         }
         // What the run observed has the same bits, whichever way it is brought back.
@@ -174,10 +174,10 @@ extension TrainingRun {
       let nearest = all.map(\.position).sorted { abs($0 - n) < abs($1 - n) }.prefix(3).sorted().map(String.init)
       let place = nearest.isEmpty ? "" : " at iterate \(n)"
       let others =
-        nearest.isEmpty ? "" : "the nearest are at \(nearest.joined(separator: ", ")): name one of them with --iterate, or "
+        nearest.isEmpty ? "" : "the nearest are at \(nearest.joined(separator: ", ")): name one of them with `iterate`, or "
       throw .impossible(
         """
-        \(folder.path) stores no running averages of forward\(place); \(others)give --exact, which replays forward's path \
+        \(folder.path) stores no running averages of forward\(place); \(others)give `exact`, which replays forward's path \
         with \(n) gradient evaluations
         """)
     }

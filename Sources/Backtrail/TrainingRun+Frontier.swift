@@ -14,14 +14,14 @@ extension TrainingRun {
     let last = experiment.configuration.steps
     let first = from ?? last / 2
     guard let backward = experiment.orders.firstIndex(of: .backward) else {
-      throw RunError.impossible("\(folder.path) has no backward curve to compare with; train one with --order backward")
+      throw RunError.impossible("\(folder.path) has no backward curve to compare with; train one with `order` backward")
     }
     let compared = experiment.points[backward].filter { (first...max(first, last)).contains($0) }
     guard let final = compared.last, compared.count >= 3 else {
       throw RunError.impossible(
         """
         the backward curve of \(folder.path) is observed at \(compared.count) n from \(first) on, but 3 are needed; \
-        observe it more often with --evaluate, or compare from a smaller --compare-from
+        observe it more often with `evaluate`, or compare from a smaller `compare-from`
         """)
     }
     guard try database.record().status == .finished, let result = try result() else {

@@ -101,7 +101,7 @@ extension TrainingRun {
     let sequence = try experiment.sequence(of: order, n)
     guard to < sequence.count else {
       throw .usage(
-        "--to is \(to), but the states visited from iterate \(n) lie from \(sequence.count - 1) to 0; give less")
+        "`to` is \(to), but the states visited from iterate \(n) lie from \(sequence.count - 1) to 0; give less")
     }
     return sequence
   }

@@ -107,7 +107,7 @@ private struct Sweep {
       guard let free = attributes?[.systemFreeSize] as? Int, slots > free / bytes else { continue }
       throw RunError.impossible(
         """
-        --slots: \(slots) states of \(bytes) bytes do not fit the \(free >> 20) MiB that are free on the disk of \
+        `slots`: \(slots) states of \(bytes) bytes do not fit the \(free >> 20) MiB that are free on the disk of \
         \(run.folder.path); give at most \(free / bytes), or make room
         """)
     }
@@ -224,7 +224,7 @@ private struct Sweep {
       guard distance.isFinite, loss.isFinite else {
         throw RunError.impossible(
           """
-          --slot-precision \(precision): state \(position) is not finite, because rounded states it was computed from had values \
+          `slot-precision` \(precision): state \(position) is not finite, because rounded states it was computed from had values \
           beyond what \(precision) holds; leave it out
           """)
       }

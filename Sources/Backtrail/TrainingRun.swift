@@ -64,20 +64,20 @@ public struct TrainingRun: Sendable {
     var configuration = stored.configuration
     if let steps {
       guard (configuration.steps...BatchRun.largestBatch).contains(steps) else {
-        throw RunError.usage("--steps is \(steps), but a run of \(configuration.steps) steps can't be made shorter")
+        throw RunError.usage("`steps` is \(steps), but a run of \(configuration.steps) steps can't be made shorter")
       }
       guard steps == configuration.steps || configuration.costBudget == nil else {
         throw RunError.impossible(
           """
-          \(path) was made for a --cost-budget of \(configuration.costBudget.map(\.description) ?? ""), which is spent on its \
-          \(configuration.steps) steps; train a new run with more --steps instead
+          \(path) was made for a `cost-budget` of \(configuration.costBudget.map(\.description) ?? ""), which is spent on its \
+          \(configuration.steps) steps; train a new run with more `steps` instead
           """)
       }
       configuration.steps = steps
     }
     if let lanes {
       guard (1...1024).contains(lanes) else {
-        throw RunError.usage("--lanes is \(lanes), but must be a whole number from 1 to 1024")
+        throw RunError.usage("`lanes` is \(lanes), but must be a whole number from 1 to 1024")
       }
       configuration.lanes = lanes
     }
@@ -101,7 +101,7 @@ public struct TrainingRun: Sendable {
       throw RunError.impossible(
         """
         \(path) was made with other numerics, so a replay here gives other bits; \
-        accept that with --allow-numerics-change (there: \(record.fingerprint); here: \(current))
+        accept that with `allow-numerics-change` (there: \(record.fingerprint); here: \(current))
         """)
     }
     // A row that repairs remove is no obstacle to them.
@@ -134,7 +134,7 @@ public struct TrainingRun: Sendable {
     let seeds = experiment.configuration.seeds
     guard seeds.contains(seed) else {
       throw .impossible(
-        "\(folder.path) has no seed \(seed); name one from \(seeds.lowerBound) to \(seeds.upperBound - 1) with --seed")
+        "\(folder.path) has no seed \(seed); name one from \(seeds.lowerBound) to \(seeds.upperBound - 1) with `seed`")
     }
     return seed - seeds.lowerBound
   }

@@ -221,13 +221,13 @@ public enum StorageError: Error, Equatable, CustomStringConvertible {
 
   public var description: String {
     switch self {
-    case .exists(let path): "\(path) exists already; name a new folder with --out, or remove it first"
-    case .cannotCreate(let path, let reason): "can't create \(path): \(reason); name another folder with --out"
+    case .exists(let path): "\(path) exists already; name a new folder with `out`, or remove it first"
+    case .cannotCreate(let path, let reason): "can't create \(path): \(reason); name another folder with `out`"
     case .noSlotFiles(let path, let reason):
       "can't create \(path): \(reason); disk slots are kept in the run's folder: make it writable, or use slots in memory alone"
     case .notARun(let path): "\(path) is not a run folder (it has no run.sqlite); 'backtrail runs list' shows the runs"
     case .neverMade(let path):
-      "\(path) never became a run, because its making was interrupted; there is nothing to go on with: train with --out \(path) again"
+      "\(path) never became a run, because its making was interrupted; there is nothing to go on with: train with `out` \(path) again"
     case .damaged(let path, let reason): "\(path) is damaged: \(reason); 'backtrail verify RUN --repair' makes anew what can be"
     case .lost(let path, let reason):
       "\(path) is damaged: \(reason); nothing can make it anew: bring back a copy of it, or train again, which gives the same bits"

@@ -170,7 +170,7 @@ import Testing
     _ = try await train("spent") { $0.costBudget = "1500" }
     #expect { try TrainingRun.open(folder("spent"), steps: 400) } throws: { error in
       guard case RunError.impossible(let text) = error else { return false }
-      return text.contains("--cost-budget")
+      return text.contains("`cost-budget`")
     }
   }
 

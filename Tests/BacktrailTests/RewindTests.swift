@@ -186,7 +186,7 @@ import Testing
       try run.rewind(order: .forward, n: 900_000_000, seed: 0, slots: slots) { _ in true }
     } throws: { error in
       guard case RunError.impossible(let text) = error else { return false }
-      return text.contains("--slots") && text.contains("--slot-precision")
+      return text.contains("`slots`") && text.contains("`slot-precision`")
     }
   }
 }
