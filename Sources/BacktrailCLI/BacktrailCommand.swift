@@ -15,7 +15,7 @@ struct BacktrailCommand: AsyncParsableCommand {
     subcommands: [
       TrainCommand.self, PlanCommand.self, FrontierCommand.self, ResumeCommand.self, RewindCommand.self, ReportCommand.self,
       ExportCommand.self, AverageCommand.self, TextCommand.self, BatchesCommand.self, RunsCommand.self, VerifyCommand.self,
-      DataCommand.self,
+      DataCommand.self, OptionsCommand.self,
     ])
 
   static func main() async {
@@ -46,7 +46,7 @@ struct BacktrailCommand: AsyncParsableCommand {
     }
     // What is left are the parser's own: help that was asked for, arguments it can't read, and codes.
     let status = exitCode(for: error)
-    let words = message(for: error)
+    let words = withFlags(message(for: error))
     guard status.isSuccess else {
       if !words.isEmpty {
         let command = commandPath(CommandLine.arguments.dropFirst())

@@ -49,7 +49,7 @@ private func over(_ seeds: Int, intervals: String) -> String {
 }
 
 extension RunConfiguration {
-  fileprivate var isObservedByLogarithm: Bool { evaluate.hasPrefix("log") || evaluate.hasPrefix("auto") }
+  fileprivate var isObservedByLogarithm: Bool { self.evaluate.hasPrefix("log") || self.evaluate.hasPrefix("auto") }
 }
 
 /// Error against the exact backward curve by cost, the Pareto front joined.

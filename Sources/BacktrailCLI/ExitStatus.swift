@@ -104,7 +104,7 @@ struct Failure {
   /// Nil for what the parser of arguments throws, which has its own words.
   init?(_ error: any Error) {
     if let status = ExitStatus(of: error) {
-      (words, self.status) = ("\(error)", status)
+      (words, self.status) = (withFlags("\(error)"), status)
     } else if error is CancellationError {
       (words, status) = (stopWords, .interrupted)
     } else if let error = error as? CocoaError {

@@ -106,8 +106,8 @@ struct FrontierCommand: AsyncParsableCommand {
   /// Baselines and settings, one after the other.
   private func trainBeside(_ training: TrainingRun) async throws -> ([BaselineResult], [KnobPoint]) {
     var baselines: [BaselineResult] = []
-    let usual: [Baseline] =
-      baseline.isEmpty && run == nil && options.order.isEmpty ? [.cosine, .largerBatch(size: 8, rate: 8)] : []
+    let isBare = try baseline.isEmpty && run == nil && options.settings().orders == nil
+    let usual: [Baseline] = isBare ? [.cosine, .largerBatch(size: 8, rate: 8)] : []
     // What nobody asked for is left out where the run has no such baseline.
     for baseline in baseline + usual.filter({ (try? $0.check(training.experiment)) != nil }) {
       note("baseline \(baseline)")
@@ -135,7 +135,7 @@ struct FrontierCommand: AsyncParsableCommand {
   }
 
   private func note(_ text: String) {
-    if !json { printToStandardError("frontier: \(text)") }
+    if !json { printToStandardError("frontier: \(withFlags(text))") }
   }
 
   /// Refuses baselines before anything is trained for them to be compared with.
@@ -158,7 +158,7 @@ struct FrontierCommand: AsyncParsableCommand {
       throw RunError.usage("--compare-from is \(compareFrom), which leaves fewer than 3 n to compare up to --steps \(steps); give less")
     }
     guard steps > 2 else { throw RunError.usage("--steps is \(steps), but a frontier compares 3 n or more; give more") }
-    let exact = settings.order?.first { $0.hasPrefix("backward@") }.map { String($0.dropFirst("backward@".count)) } ?? settings.evaluate
+    let exact = settings.orders?.first { $0.hasPrefix("backward@") }.map { String($0.dropFirst("backward@".count)) } ?? settings.evaluate
     if exact?.hasPrefix("auto:") == true {
       throw RunError.usage(
         """
@@ -166,11 +166,11 @@ struct FrontierCommand: AsyncParsableCommand {
         would have seen is among its points where every n is observed
         """)
     }
-    var orders = settings.order ?? Frontier.orders(steps: steps)
+    var orders = settings.orders ?? Frontier.orders(steps: steps)
     for needed in ["forward", "backward"] where !orders.contains(where: { $0 == needed || $0.hasPrefix(needed + "@") }) {
       orders.insert(needed, at: 0)
     }
-    settings.order = orders
+    settings.orders = orders
     settings.evaluate = settings.evaluate ?? Frontier.schedule(steps: steps)
     let configuration = try RunConfiguration(settings)
     let experiment = try Experiment(configuration, initial: try await readInitialTensors(configuration.initial, isQuiet: json))

@@ -14,7 +14,7 @@ enum StandardOutput {
 }
 
 /// Prints a line, or several, of a command's results.
-func printResult(_ text: String) throws(OutputError) { try StandardOutput.write(text + "\n") }
+func printResult(_ text: String, terminator: String = "\n") throws(OutputError) { try StandardOutput.write(text + terminator) }
 
 /// Tells the user something that is no result. Where it can't be told, the work goes on without a word.
 func printToStandardError(_ text: String, terminator: String = "\n") {

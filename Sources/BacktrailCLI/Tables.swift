@@ -278,7 +278,7 @@ func facts(_ run: StoredRun) -> Table {
     ["batch size", configuration.batchSize.map(String.init) ?? "as the sampler's file says"],
     ["learning rate", describeLearningRate(configuration)],
     ["optimizer", describeOptimizer(configuration)],
-    ["averages of forward", configuration.averages.isEmpty ? "none" : configuration.averages.joined(separator: " ")],
+    ["averages of forward", configuration.averages.isEmpty ? "none" : configuration.averages.map(\.description).joined(separator: " ")],
     ["sampler", configuration.sampler],
     ["seeds", configuration.seedCount == 1 ? String(configuration.seed) : "\(configuration.seeds.lowerBound) to \(configuration.seeds.upperBound - 1)"],
     ["numerics", run.fingerprint],

@@ -79,7 +79,7 @@ func follow(_ run: TrainingRun, isQuiet: Bool) async throws -> RunResult {
   let storing = Storing()
   stopWords = "\(RunError.interrupted(run: run.folder.path))"
   var listener = TrainingRun.Listener()
-  listener.didNotice = { printToStandardError("backtrail: \($0)") }
+  listener.didNotice = { printToStandardError("backtrail: \(withFlags($0))") }
   if !isQuiet {
     printToStandardError("\(run.folder.path): \(describe(experiment))")
     if let choice = experiment.memoryChoice { printToStandardError("memory budget: \(describe(choice))") }

@@ -29,7 +29,7 @@ struct VerifyCommand: AsyncParsableCommand {
     let report = try await TrainingRun.verify(
       stored.folder, replays: replays, repairs: repair, allowNumericsChange: stored.allowNumericsChange, progress: progress)
     reporter?.stop()
-    for damage in report.damaged { printToStandardError("backtrail: \(damage)") }
+    for damage in report.damaged { printToStandardError("backtrail: \(withFlags(damage))") }
     if json {
       try printJSON(report)
     } else {

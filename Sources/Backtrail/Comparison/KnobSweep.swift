@@ -4,39 +4,6 @@ import Replay
 import Storage
 import Tensors
 
-/// One setting that changes what a run costs, with the values that are tried.
-public struct Knob: Sendable {
-  /// The option of `train`.
-  public let name: String
-  /// Empty for a ladder that fits the run.
-  public let values: [String]
-
-  public static let names = [
-    "checkpoint-every", "checkpoint-level", "checkpoint-chain", "disk-budget", "memory-budget", "start-precision", "lanes",
-  ]
-
-  /// Reads `checkpoint-every=100,1000`, or a name alone.
-  public init(_ specification: String) throws(RunError) {
-    let parts = specification.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
-    name = parts[0]
-    values = parts.count == 2 ? parts[1].split(separator: ",", omittingEmptySubsequences: false).map(String.init) : []
-    guard Self.names.contains(name), !values.contains("") else {
-      throw .usage(
-        """
-        --sweep \(specification) is no knob with values; write one such as checkpoint-every=100,1000, a name alone, or all; there \
-        are \(Self.names.joined(separator: ", "))
-        """)
-    }
-  }
-
-  private init(name: String) {
-    (self.name, values) = (name, [])
-  }
-
-  /// Each with a ladder that fits the run.
-  public static var all: [Knob] { names.map { Knob(name: $0) } }
-}
-
 /// What one value of a knob costs, measured with forward and backward order observed ten times.
 public struct KnobPoint: Codable, Sendable {
   /// Empty for the run as asked.
@@ -71,7 +38,7 @@ public struct KnobSweep: Sendable {
   public init(_ settings: RunSettings, beside run: TrainingRun, train: @escaping Training) {
     var small = settings
     let steps = run.experiment.configuration.steps
-    small.order = [CompositionOrder.forward, .backward].map(\.description)
+    small.orders = [CompositionOrder.forward, .backward].map(\.description)
     small.steps = steps
     small.evaluate = EvaluationSchedule.every(max(1, steps / 10)).description
     small.costBudget = nil
@@ -98,33 +65,19 @@ public struct KnobSweep: Sendable {
     defer { try? FileManager.default.removeItem(atPath: folder) }
     let asked = try await measure(settings, knob: "", value: "", against: nil)
     var points = [asked.point]
+    let cost = KnobMeasurement(steps: settings.steps ?? 1, peakBytes: asked.point.peakBytes, storedBytes: asked.point.storedBytes)
     for knob in knobs {
-      for value in knob.values.isEmpty ? ladder(knob.name, asked.point) : knob.values {
+      for value in knob.values(of: cost) {
         do {
           let varied = try settings.with(knob.name, value)
           points.append(try await measure(varied, knob: knob.name, value: value, against: asked.result).point)
         } catch let error as RunError {
           guard case .impossible(let reason) = error else { throw error }
-          didRefuse("--\(knob.name) \(value): \(reason)")
+          didRefuse("`\(knob.name)` \(value): \(reason)")
         }
       }
     }
     return points
-  }
-
-  /// Values worth trying, where none are given.
-  private func ladder(_ knob: String, _ asked: KnobPoint) -> [String] {
-    let steps = settings.steps ?? 1
-    func parts(_ bytes: Int, _ shares: [Double]) -> [String] { shares.map { "\(Int(Double(bytes) * $0) >> 10)KiB" } }
-    switch knob {
-    case "checkpoint-every": return ([0] + Set([2, 5, 20].map { max(1, steps / $0) }).sorted(by: >)).map(String.init)
-    case "checkpoint-level": return ["1", "9"]
-    case "checkpoint-chain": return ["0", "8"]
-    case "disk-budget": return parts(asked.storedBytes, [0.5, 0.25])
-    case "memory-budget": return parts(asked.peakBytes, [1.2, 1, 0.85, 0.7])
-    case "start-precision": return CheckpointPrecision.allCases.map(\.description)
-    default: return Set([1, ProcessInfo.processInfo.activeProcessorCount]).sorted().map(String.init)
-    }
   }
 
   private func measure(
@@ -152,15 +105,6 @@ public struct KnobSweep: Sendable {
   }
 
   private static func digests(_ result: RunResult) -> [[Digest]] { result.orders.map { $0.iterates.map(\.digest) } }
-}
-
-extension RunSettings {
-  /// These settings with one option changed, given as on the command line.
-  func with(_ option: String, _ value: String) throws -> RunSettings {
-    var changed = self
-    if let key = CodingKeys(rawValue: option), changed.set(key, to: [value]) == nil { return changed }
-    throw RunError.usage("--sweep \(option)=\(value): '\(value)' is not what --\(option) takes")
-  }
 }
 
 extension TrainingRun {

@@ -12,7 +12,7 @@ public enum RunFolderError: Error, Equatable, CustomStringConvertible {
     switch self {
     case .notARun(let path): "\(path) is not a run folder (it has no run.sqlite); 'backtrail runs list' shows the runs"
     case .neverMade(let path):
-      "\(path) never became a run, because its making was interrupted; there is nothing to go on with: train with --out \(path) again"
+      "\(path) never became a run, because its making was interrupted; there is nothing to go on with: train with `out` \(path) again"
     case .inUse(let path): "another process is working on \(path); wait until it ends, or stop it"
     case .noSlotFiles(let path, let reason):
       "can't create \(path): \(reason); disk slots are kept in the run's folder: make it writable, or use slots in memory alone"

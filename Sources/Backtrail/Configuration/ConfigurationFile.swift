@@ -40,9 +40,8 @@ private struct ConfigurationFile {
     }
     for (key, value) in mapping {
       let name = key.scalar?.string ?? "?"
-      guard let option = RunSettings.CodingKeys(rawValue: name) else {
-        let known = RunSettings.CodingKeys.allCases.map(\.rawValue).joined(separator: ", ")
-        throw .usage("\(place(of: key)): there is no option '\(name)'; there are \(known)")
+      guard let setting = SettingsTable.byKey[name] else {
+        throw .usage("\(place(of: key)): there is no option '\(name)'; there are \(RunSettings.keys.joined(separator: ", "))")
       }
       if Self.isNull(value) { continue }
       let elements = value.sequence.map(Array.init) ?? [value]
@@ -50,7 +49,7 @@ private struct ConfigurationFile {
       guard texts.count == elements.count else {
         throw .usage("\(place(of: value)): '\(name)' takes a value or a list of them, not keys and lists inside")
       }
-      if let right = settings.set(option, to: texts) {
+      if let right = settings.set(setting, to: texts) {
         throw .usage("\(place(of: value)): '\(name)' is '\(texts.joined(separator: ", "))', but must be \(right)")
       }
     }
