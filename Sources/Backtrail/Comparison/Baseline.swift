@@ -1,7 +1,7 @@
+import Runs
 import Datasets
 import Foundation
 import Replay
-import Storage
 
 /// Another way to spend the same examples, to hold orders against: forward SGD that is quieter for a reason of its own.
 public enum Baseline: Hashable, Sendable {

@@ -1,3 +1,4 @@
+import Runs
 import Replay
 
 /// What ways to approximate the exact backward curve cost, and how near to it they come on the same batches: the document

@@ -1,5 +1,5 @@
+import Runs
 import Replay
-import Storage
 
 /// A way to approximate a curve, before it is compared.
 struct FrontierCandidate {

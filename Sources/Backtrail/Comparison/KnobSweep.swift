@@ -1,7 +1,7 @@
 import Formats
 import Foundation
 import Replay
-import Storage
+import Runs
 import Tensors
 
 /// What one value of a knob costs, measured with forward and backward order observed ten times.
@@ -16,7 +16,7 @@ public struct KnobPoint: Codable, Sendable {
   public let storedBytes: Int
   /// To bring an observed iterate back: the mean over them.
   public let recallEvaluations: Double
-  /// |difference| of backward's test loss to the run as asked, the mean over its observed n.
+  /// |difference| of backward's loss to the run as asked, the mean over its observed n.
   public let lossError: Estimate
   /// Whether every iterate has the digest it has in the run as asked.
   public let hasSameBits: Bool
@@ -35,9 +35,9 @@ public struct KnobSweep: Sendable {
   /// - Parameters:
   ///   - settings: of the run that is varied; its orders and schedule are replaced by smaller ones.
   ///   - run: its folder takes the small runs while they last.
-  public init(_ settings: RunSettings, beside run: TrainingRun, train: @escaping Training) {
+  public init(_ settings: RunSettings, beside run: NetworkRun, train: @escaping Training) {
     var small = settings
-    let steps = run.experiment.configuration.steps
+    let steps = run.workload.steps
     small.orders = [CompositionOrder.forward, .backward].map(\.description)
     small.steps = steps
     small.evaluate = EvaluationSchedule.every(max(1, steps / 10)).description
@@ -88,7 +88,7 @@ public struct KnobSweep: Sendable {
     let path = "\(folder)/\(knob)-\(value)"
     defer { try? FileManager.default.removeItem(atPath: path) }
     let result = try await train(settings, path)
-    let run = try TrainingRun.open(path)
+    let run = try NetworkRun.open(path)
     let point = KnobPoint(
       knob: knob, value: value, gradientEvaluations: result.gradientEvaluations, seconds: result.wallSeconds,
       peakBytes: result.peakResidentBytes, storedBytes: run.folder.byteCount, recallEvaluations: try run.meanRecallEvaluations(),
@@ -98,8 +98,7 @@ public struct KnobSweep: Sendable {
 
   private static func lossError(_ result: RunResult, _ asked: RunResult) -> Estimate {
     func curves(_ result: RunResult) -> [Curve] {
-      result.orders.filter { $0.order == CompositionOrder.backward.description }
-        .map { Curve($0.iterates.map { ($0.n, $0.testLoss) }) }
+      result.orders.filter { $0.series == .backward }.map { Curve($0.iterates.map { ($0.n, $0.measurements.loss) }) }
     }
     return Estimate(zip(curves(result), curves(asked)).map { mean($0.errors(against: $1, in: 1...Int.max)) })
   }
@@ -107,14 +106,14 @@ public struct KnobSweep: Sendable {
   private static func digests(_ result: RunResult) -> [[Digest]] { result.orders.map { $0.iterates.map(\.digest) } }
 }
 
-extension TrainingRun {
+extension Run {
   /// Updates it takes to bring an observed iterate back from the nearest stored state, the mean over them.
   func meanRecallEvaluations() throws -> Double {
     let records = try storedStates()
     var counts: [Double] = []
-    for replica in experiment.maps.indices {
-      for (order, points) in zip(experiment.orders, experiment.points) {
-        counts += try points.map { Double(try recallPlan(order, n: $0, records: records[replica]).gradientEvaluations) }
+    for records in records {
+      for (order, points) in specification.selection.curves {
+        counts += try points.map { Double(try recallPlan(order, n: $0, records: records).gradientEvaluations) }
       }
     }
     return mean(counts)

@@ -1,6 +1,6 @@
+import Runs
 import Networks
 import Replay
-import Storage
 import Tensors
 
 extension Run {

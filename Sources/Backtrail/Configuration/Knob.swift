@@ -1,3 +1,4 @@
+import Runs
 /// One setting that changes what a run costs, with the values that are tried.
 public struct Knob: Sendable {
   /// The setting's key.

@@ -1,3 +1,4 @@
+import Runs
 extension RunConfiguration {
   /// The flags of `train` that make this run again: those whose values are not the defaults.
   ///

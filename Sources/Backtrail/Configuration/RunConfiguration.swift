@@ -1,6 +1,7 @@
 import Datasets
 import Networks
 import Replay
+import Runs
 
 /// A run, complete: with the numerics fingerprint it decides every bit of every iterate, whatever `lanes` is. It has a property
 /// for each setting of the table, such as `steps` or `learningRate`.
@@ -31,9 +32,6 @@ public struct RunConfiguration: Equatable, Sendable {
   }
 
   public var seeds: Range<Int> { self.seed..<self.seed + self.seedCount }
-
-  /// Configurations that differ in one setting by a step, of the settings that have such neighbours.
-  var neighbours: [ConfigurationNeighbour] { SettingsTable.all.flatMap { $0.neighbours(of: self) } }
 
   /// Whether the run was made with fewer steps and its schedule is still for those.
   public var isExtended: Bool { self.schedule != "constant" && self.steps != scheduleSteps }
@@ -82,7 +80,7 @@ extension RunConfiguration {
 
   /// Checks what depends on more than one setting.
   private func check() throws {
-    for schedule in self.orders.compactMap({ OrderRequest($0).ownSchedule }) { _ = try EvaluationSchedule(schedule).points(steps: self.steps) }
+    for schedule in self.orders.compactMap({ ObservedOrder.parts(of: $0).schedule }) { _ = try EvaluationSchedule(schedule).points(steps: self.steps) }
     _ = try evaluationSchedule.points(steps: self.steps)
     _ = try updateRule
     _ = try learningRateSchedule

@@ -1,3 +1,4 @@
+import Runs
 /// What a user asks for, as given: flags of the command line or keys of a configuration file. It has a property for each setting
 /// of the table, such as `steps` or `learningRate`; nil means not given.
 @dynamicMemberLookup

@@ -1,3 +1,4 @@
+import Runs
 // Settings of the usual kinds, which differ in little from one to the next.
 
 extension Setting where Given == Int, Value == Int {
@@ -5,13 +6,11 @@ extension Setting where Given == Int, Value == Int {
   static func whole(
     _ key: String, _ range: ClosedRange<Int>, storedAs: String? = nil, valueName: String? = nil, changesBits: Bool, help: String,
     usual words: String? = nil, default usual: @autoclosure @escaping @Sendable () -> Int,
-    ladder: (@Sendable (KnobMeasurement) -> [Int])? = nil,
-    neighbours: @escaping @Sendable (RunConfiguration) -> [Int] = { _ in [] }
+    ladder: (@Sendable (KnobMeasurement) -> [Int])? = nil
   ) -> Setting {
     Setting(
       key, storedAs: storedAs, valueName: valueName, changesBits: changesBits, help: help, usual: words, allowed: range.words,
-      default: { _ in usual() }, read: { try range.checked($0, key) }, give: { $0 }, ladder: ladder,
-      neighbours: neighbours)
+      default: { _ in usual() }, read: { try range.checked($0, key) }, give: { $0 }, ladder: ladder)
   }
 }
 
@@ -84,7 +83,7 @@ extension Setting where Given == String, Value == Int? {
   ) -> Setting {
     Setting(
       key, valueName: "size", changesBits: false, help: help, usual: "any", allowed: "a size such as 500MiB or 2GiB",
-      default: { _ in nil }, read: { try RunConfiguration.bytes(key, $0) }, give: { $0.map(sizeText) },
+      default: { _ in nil }, read: { try RunConfiguration.bytes(key, $0) }, give: { $0.map { ByteCount.bytes($0).description } },
       stored: StoredForm(encoded: { $0 }, decoded: { try RunConfiguration.bytes(key, String($0)) }), ladder: ladder)
   }
 }

@@ -1,3 +1,4 @@
+import Runs
 /// One setting of a run, with everything there is to say about it.
 ///
 /// `Given` is what a user writes, `Value` what a run's configuration holds: `memory-budget` is given as the text `400MiB` and
@@ -27,8 +28,6 @@ public final class Setting<Given: SettingInput, Value: Equatable & Sendable>: Se
   let isImplied: @Sendable (RunConfiguration) -> Bool
   /// Values worth trying to see what the setting costs; nil where it is no knob.
   let ladder: (@Sendable (KnobMeasurement) -> [Value])?
-  /// Values one step away from that of a configuration, for `plan` to price.
-  let neighbours: @Sendable (RunConfiguration) -> [Value]
 
   /// - Parameter storedAs: the key in stored configurations, where it is not the setting's own in camel case.
   init(
@@ -36,8 +35,7 @@ public final class Setting<Given: SettingInput, Value: Equatable & Sendable>: Se
     allowed: String? = nil, default usual: @escaping @Sendable (RunConfiguration) -> Value,
     read: @escaping @Sendable (Given) throws -> Value, give: @escaping @Sendable (Value) -> Given?,
     stored: StoredForm<Value>? = nil, isImplied: @escaping @Sendable (RunConfiguration) -> Bool = { _ in false },
-    ladder: (@Sendable (KnobMeasurement) -> [Value])? = nil,
-    neighbours: @escaping @Sendable (RunConfiguration) -> [Value] = { _ in [] }
+    ladder: (@Sendable (KnobMeasurement) -> [Value])? = nil
   ) {
     self.key = key
     storedKey = SettingKey(storedAs ?? Self.camelCase(key))
@@ -52,7 +50,6 @@ public final class Setting<Given: SettingInput, Value: Equatable & Sendable>: Se
     self.stored = stored ?? StoredForm(encoded: { give($0) }, decoded: { (given: Given) in try read(given) })
     self.isImplied = isImplied
     self.ladder = ladder
-    self.neighbours = neighbours
   }
 
   /// `learning-rate` as `learningRate`.
@@ -107,17 +104,6 @@ protocol AnySetting: Sendable {
   func texts(of configuration: RunConfiguration) -> [String]
   /// Values worth trying, as texts; nil where the setting is no knob.
   func ladder(_ measurement: KnobMeasurement) -> [String]?
-  /// Configurations that differ from one in this setting alone, by a step.
-  func neighbours(of configuration: RunConfiguration) -> [ConfigurationNeighbour]
-}
-
-/// A configuration one setting away from another.
-struct ConfigurationNeighbour: Sendable {
-  /// The setting's key.
-  let key: String
-  /// What has to be given for its value.
-  let text: String
-  let configuration: RunConfiguration
 }
 
 extension Setting: AnySetting {
@@ -149,14 +135,6 @@ extension Setting: AnySetting {
 
   func ladder(_ measurement: KnobMeasurement) -> [String]? {
     ladder.map { $0(measurement).flatMap { give($0)?.settingTexts ?? [] } }
-  }
-
-  func neighbours(of configuration: RunConfiguration) -> [ConfigurationNeighbour] {
-    neighbours(configuration).map { value in
-      var varied = configuration
-      varied[self] = value
-      return ConfigurationNeighbour(key: key, text: give(value)?.settingTexts.first ?? "", configuration: varied)
-    }
   }
 
   var description: SettingDescription {

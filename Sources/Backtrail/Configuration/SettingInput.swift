@@ -1,3 +1,4 @@
+import Runs
 /// What a setting can be given as, on a command line or in a configuration file: a text, several texts, a whole number or a
 /// number.
 ///

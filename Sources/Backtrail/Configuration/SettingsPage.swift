@@ -1,3 +1,4 @@
+import Runs
 /// The page of the documentation that lists all settings.
 public enum SettingsPage {
   /// The page as Markdown.

@@ -2,7 +2,8 @@ import Datasets
 import Foundation
 import Networks
 import Replay
-import Storage
+import Formats
+import Runs
 
 /// All settings of a run, each declared once, in the order in which help shows them.
 ///
@@ -26,7 +27,8 @@ public struct SettingsTable: Sendable {
   public let loss: Setting<String, String> = .text(
     "loss", changesBits: true,
     help: """
-      What an update makes small: cross-entropy[:SMOOTHING] of classes, or of a number mse, huber[:δ] and binary-cross-entropy.
+      What an update makes small: cross-entropy[:SMOOTHING] of classes, or mse, huber[:δ] or binary-cross-entropy of numbers, such as \
+      the target of a csv:FILE.
       """,
     default: { _ in usualLoss }, read: lossSpecification,
     // Not where it is the default, so that documents of releases without it stay what they are.
@@ -43,7 +45,7 @@ public struct SettingsTable: Sendable {
 
   /// N: iterates 1 … N can be observed.
   public let steps: Setting<Int, Int> = .whole(
-    "steps", 1...BatchRun.largestBatch, changesBits: true, help: "N: the orders' iterates 1 to N can be observed.", default: 1000)
+    "steps", 1...Workload.mostSteps, changesBits: true, help: "N: the orders' iterates 1 to N can be observed.", default: 1000)
 
   /// Which iterates are observed, as a specification.
   public let evaluate: Setting<String, String> = .text(
@@ -85,7 +87,7 @@ public struct SettingsTable: Sendable {
   public let batchSize: Setting<Int, Int?> = .optionalWhole(
     "batch-size", 1...1_000_000, changesBits: true, help: "Examples a batch.",
     usual: "32; with a file:PATH sampler what its lines hold",
-    default: { filePath(in: $0.sampler) == nil ? 32 : nil }, isImplied: { filePath(in: $0.sampler) != nil })
+    default: { OrderFile.path(in: $0.sampler) == nil ? 32 : nil }, isImplied: { OrderFile.path(in: $0.sampler) != nil })
 
   public let learningRate: Setting<Double, Double> = .positive(
     "learning-rate", changesBits: true, help: "η.", allowed: "a positive number", default: 0.05,
@@ -106,7 +108,7 @@ public struct SettingsTable: Sendable {
 
   /// So many updates rise linearly to the learning rate.
   public let warmUp: Setting<Int, Int> = .whole(
-    "warm-up", 0...BatchRun.largestBatch, changesBits: true, help: "So many updates rise linearly to the learning rate.", default: 0)
+    "warm-up", 0...Workload.mostSteps, changesBits: true, help: "So many updates rise linearly to the learning rate.", default: 0)
 
   public let scheduleIndex: Setting<String, LearningRateSchedule.Index> = Setting(
     "schedule-index", changesBits: true,
@@ -170,10 +172,9 @@ public struct SettingsTable: Sendable {
     default: { _ in .float32 }, read: precisionNamed, give: { $0.description }, ladder: { _ in CheckpointPrecision.allCases })
 
   public let lanes: Setting<Int, Int> = .whole(
-    "lanes", 1...1024, changesBits: false, help: "Workers, at most; they change no bit.", usual: "the processor's cores",
+    "lanes", 1...Budgets.mostLanes, changesBits: false, help: "Workers, at most; they change no bit.", usual: "the processor's cores",
     default: ProcessInfo.processInfo.activeProcessorCount,
-    ladder: { _ in Set([1, ProcessInfo.processInfo.activeProcessorCount]).sorted() },
-    neighbours: { configuration in [configuration.lanes / 2, configuration.lanes * 2].filter { $0 >= 1 } })
+    ladder: { _ in Set([1, ProcessInfo.processInfo.activeProcessorCount]).sorted() })
 
   public let kernelThreads: Setting<Int, Int> = .whole(
     "kernel-threads", 1...1024, changesBits: false,
@@ -181,13 +182,9 @@ public struct SettingsTable: Sendable {
 
   /// Every so many updates of a path its state is stored; 0 for never.
   public let checkpointEvery: Setting<Int, Int> = .whole(
-    "checkpoint-every", 0...BatchRun.largestBatch, changesBits: false,
+    "checkpoint-every", 0...Workload.mostSteps, changesBits: false,
     help: "Store the state every K updates of a path, so that an interrupted run repeats no more; 0 for never.", default: 1000,
-    ladder: { measurement in [0] + Set([2, 5, 20].map { max(1, measurement.steps / $0) }).sorted(by: >) },
-    neighbours: { configuration in
-      let interval = configuration.checkpointEvery
-      return (interval > 0 ? [max(1, interval / 10), interval * 10, 0] : [1000]).filter { $0 <= configuration.steps && $0 != interval }
-    })
+    ladder: { measurement in [0] + Set([2, 5, 20].map { max(1, measurement.steps / $0) }).sorted(by: >) })
 
   /// Bytes the process may have resident; nil for any number.
   public let memoryBudget: Setting<String, Int?> = .size(

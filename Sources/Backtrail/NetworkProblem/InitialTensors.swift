@@ -1,8 +1,8 @@
+import Runs
 import Datasets
 import Formats
 import Foundation
 import Replay
-import Storage
 
 /// What a run starts from where that is not its seed's state.
 public enum InitialTensors {

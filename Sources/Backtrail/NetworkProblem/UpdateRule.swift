@@ -1,3 +1,4 @@
+import Runs
 import Networks
 
 /// An optimizer with its learning rate, and how that changes.

@@ -31,7 +31,7 @@ public struct CostPrediction: Codable, Sendable {
   /// Of the run's folder: checkpoints and database.
   public let predictedDiskBytes: Int
   /// What runs would cost that differ in one thing.
-  public let neighbours: [CostNeighbour]
+  public var neighbours: [CostNeighbour]
   /// The times all this is predicted from.
   public let calibration: Calibration
 

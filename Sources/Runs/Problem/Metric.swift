@@ -127,6 +127,14 @@ extension Decoder {
   var metrics: [Metric] { CodingUserInfoKey.metrics.flatMap { userInfo[$0] as? [Metric] } ?? [] }
 }
 
+extension Measurements {
+  /// Adds a key for each metric to the document that is written.
+  package func encodeValues(to encoder: any Encoder) throws {
+    var document = encoder.container(keyedBy: DocumentKey.self)
+    try document.encode(self)
+  }
+}
+
 extension KeyedEncodingContainer<DocumentKey> {
   mutating func encode(_ measurements: Measurements) throws {
     for (metric, value) in zip(measurements.metrics, measurements.values) { try encode(value, forKey: DocumentKey(metric.name)) }

@@ -78,16 +78,6 @@ public struct Workload: Sendable {
 
   /// Digests of the files that orders were read from, by path.
   var fileDigests: [String: Digest] { orderTexts.mapValues { Digest(of: Array($0.utf8).span.bytes) } }
-
-  /// Series in the order their orders were asked for, forward's averages behind forward, then those that automatic orders looked at.
-  public func sorted(_ series: [Series]) -> [Series] {
-    func rank(_ series: Series) -> Int {
-      let order = series.order ?? .forward
-      return orders.firstIndex { $0.order == order } ?? orders.count
-    }
-    return series.map { (rank($0), $0.description, $0) }
-      .sorted { ($0.0, $0.1.count, $0.1) < ($1.0, $1.1.count, $1.1) }.map(\.2)
-  }
 }
 
 /// Which iterates of which orders are observed, as far as that is known by now.

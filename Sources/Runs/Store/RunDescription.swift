@@ -46,6 +46,14 @@ public struct WorkloadDescription: Codable, Sendable {
     }
   }
 
+  /// Series in the order their orders were asked for, forward's averages behind forward, then those that automatic orders looked at.
+  public func sorted(_ series: [Series]) -> [Series] {
+    let asked = orders.map { ObservedOrder.parts(of: $0).order }
+    func rank(_ series: Series) -> Int { asked.firstIndex(of: (series.order ?? .forward).description) ?? asked.count }
+    return series.map { (rank($0), $0.description, $0) }
+      .sorted { ($0.0, $0.1.count, $0.1) < ($1.0, $1.1.count, $1.1) }.map(\.2)
+  }
+
   /// The series of what was asked for, as far as they have names yet.
   var askedSeries: [Series] {
     orders.compactMap { Series(ObservedOrder.parts(of: $0).order) } + averages.compactMap { try? .average(AverageRule($0)) }
@@ -100,7 +108,7 @@ extension Workload {
 }
 
 extension RunDescription {
-  init<Problem>(_ specification: RunSpecification<Problem>) {
+  fileprivate init<Problem>(_ specification: RunSpecification<Problem>) {
     let problem = specification.problem
     self.problem = ProblemDescription(
       name: problem.name, settings: problem.settings, metrics: problem.metrics, hasJournal: problem.batches != nil)
@@ -113,13 +121,18 @@ extension RunDescription {
     keepsOrders = true
   }
 
-  package init(_ record: RunRecord, in folder: RunFolder) throws(StorageError) {
+  init(_ record: RunRecord, in folder: RunFolder) throws(StorageError) {
     self = try decodeJSON(Self.self, from: record.configuration, in: folder)
   }
 
   var bounds: RowBounds {
     RowBounds(seeds: workload.seeds, lastIterate: workload.steps, metrics: problem.metrics)
   }
+}
+
+extension RunSpecification {
+  /// What a run's folder keeps of it.
+  public var description: RunDescription { RunDescription(self) }
 }
 
 func encodeJSON(_ value: some Encodable) throws -> String {

@@ -60,18 +60,8 @@ public struct StoredRun: Sendable {
   /// All that was observed, whether the run has finished or not: orders and averages as the summary names them, if there is one.
   public func observed() throws -> [ObservedSeries] {
     let database = try database()
-    let series = try result?.summary.compactMap(\.series) ?? sorted(database.observedSeries())
+    let series = try result?.summary.compactMap(\.series) ?? workload.sorted(database.observedSeries())
     return try ObservedIterates(database: database).series(series, seeds: workload.seeds)
-  }
-
-  /// Series in the order their orders were asked for, forward's averages behind forward, then those that automatic orders looked at.
-  public func sorted(_ series: [Series]) -> [Series] {
-    let asked = workload.orders.map { ObservedOrder.parts(of: $0).order }
-    func rank(_ series: Series) -> Int {
-      asked.firstIndex(of: (series.order ?? .forward).description) ?? asked.count
-    }
-    return series.map { (rank($0), $0.description, $0) }
-      .sorted { ($0.0, $0.1.count, $0.1) < ($1.0, $1.1.count, $1.1) }.map(\.2)
   }
 }
 

@@ -92,7 +92,7 @@ extension Run {
   /// run as it was.
   /// - Parameter result: what it came to; nil leaves what is stored.
   private func store(_ status: RunRecord.Status, result: RunResult? = nil) throws {
-    let description = RunDescription(specification)
+    let description = specification.description
     try folder.keepOrders(workload.orderTexts, of: description.workload)
     let configuration = try encodeJSON(description)
     let result = try result.map { try encodeJSON($0) }

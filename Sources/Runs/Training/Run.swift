@@ -28,7 +28,7 @@ public struct Run<Problem: TrainingProblem>: Sendable {
   }
 
   /// What the run is made from, as its folder keeps it.
-  public var description: RunDescription { RunDescription(specification) }
+  public var description: RunDescription { specification.description }
 
   /// Whether a replay here has the bits it had there.
   var hasSameNumerics: Bool { NumericsFingerprint.isCurrent(fingerprint) }
@@ -111,7 +111,7 @@ extension Run {
     defer { lock.hold() }
     try folder.clear()
     do {
-      let description = RunDescription(specification)
+      let description = specification.description
       try specification.problem.writeFiles(into: folder)
       try folder.keepOrders(specification.workload.orderTexts, of: description.workload)
       if let batches = specification.problem.batches {
