@@ -54,7 +54,6 @@ public struct Calibration: Codable, Sendable {
 
   /// Measures 1, 2, 4, … lanes at work at once, `lanes` at most and no more than there are cores.
   static func rates(_ experiment: Experiment, lanes: Int) throws -> [Rate] {
-    MatrixKernels.threads = experiment.configuration.kernelThreads
     let most = min(lanes, ProcessInfo.processInfo.activeProcessorCount)
     let counts = Set([1, min(experiment.configuration.lanes, most)] + sequence(first: 2) { 2 * $0 }.prefix { $0 <= most })
     return try counts.sorted().map { try rate(experiment, lanes: $0) }

@@ -90,21 +90,21 @@ public struct Experiment: Sendable {
       try BatchSampler(
         method: method, seed: UInt64($0), exampleCount: dataset.training.count, batchSize: batchSize)
     }
-    let description = try model.network(inputShape: dataset.exampleShape, classCount: dataset.classCount)
+    let description = try model.network(inputShape: dataset.exampleShape, outputs: dataset.outputCount)
     let network = try CompiledNetwork(
-      description, batchSize: batchSize,
-      optimizer: try Optimizer(configuration.optimizer, weightDecay: configuration.weightDecay))
-    guard network.labelCount == dataset.training.labelsPerExample else {
-      throw RunError.impossible(
-        "\(configuration.model) predicts \(network.labelCount) labels an example, but \(dataset.name) has \(dataset.training.labelsPerExample)")
-    }
+      description, loss: CrossEntropy(), batchSize: batchSize,
+      optimizer: try Optimizer(configuration.optimizer, weightDecay: configuration.weightDecay),
+      kernelThreads: configuration.kernelThreads)
+    try network.check(targetsOf: dataset)
     let augmentation = try configuration.augment.map { try Augmentation($0) }
     try augmentation?.check(exampleShape: dataset.exampleShape)
     let schedule = try LearningRateSchedule(
       configuration.schedule, warmUp: configuration.warmUp, horizon: configuration.scheduleSteps,
       index: configuration.scheduleIndex)
     let evaluator = try Evaluator(
-      network: try CompiledNetwork(description, batchSize: configuration.evaluationBatchSize, isTrained: false),
+      network: try CompiledNetwork(
+        description, loss: CrossEntropy(), batchSize: configuration.evaluationBatchSize, isTrained: false,
+        kernelThreads: configuration.kernelThreads),
       examples: dataset.test, count: configuration.evaluationExamples, recalibrationBatches: configuration.recalibrate)
     self.evaluator = evaluator
     maps = zip(configuration.seeds, samplers).map { seed, sampler in

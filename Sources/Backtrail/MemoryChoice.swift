@@ -94,7 +94,6 @@ extension Experiment {
     guard let least = MemoryCurve(maps[0].network).points.last else { return maps[0].network.stageCosts }
     var map = maps[0]
     map.network = try map.network.rescheduled(least.schedule)
-    MatrixKernels.threads = configuration.kernelThreads
     var state = try initialState(replica: 0)
     var workspace = try map.makeWorkspace()
     return map.measuredCosts(&state.values, workspace: &workspace)

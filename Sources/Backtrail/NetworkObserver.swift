@@ -31,7 +31,8 @@ struct NetworkObserver: IterateObserver {
     _ names: [(series: String, n: Int)], replica: Int, state: borrowing TrainingState,
     workspace: inout NetworkUpdateMap.Workspace
   ) throws {
-    let (loss, accuracy) = maps[replica].evaluate(state.values, workspace: &workspace)
+    let measured = maps[replica].evaluate(state.values, workspace: &workspace)
+    let (loss, accuracy) = (measured[0], measured[1])
     let seed = seeds[seeds.startIndex + replica]
     guard loss.isFinite else {
       throw RunError.diverged(order: names[0].series, seed: seed, n: names[0].n)

@@ -204,7 +204,8 @@ extension TrainingRun {
   private func evaluated(
     _ state: borrowing TrainingState, replica: Int, weightDistance: Double, _ workspace: inout NetworkUpdateMap.Workspace
   ) -> Evaluated {
-    let (loss, accuracy) = experiment.maps[replica].evaluate(state.values, workspace: &workspace)
+    let measured = experiment.maps[replica].evaluate(state.values, workspace: &workspace)
+    let (loss, accuracy) = (measured[0], measured[1])
     return Evaluated(weightDistance: weightDistance, testLoss: loss, testAccuracy: accuracy, digest: state.digest)
   }
 }

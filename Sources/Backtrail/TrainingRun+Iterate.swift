@@ -56,7 +56,8 @@ extension TrainingRun {
     let map = experiment.maps[replica]
     var workspace = try map.makeWorkspace()
     return state.read { state in
-      let (loss, accuracy) = map.evaluate(state.values, workspace: &workspace)
+      let measured = map.evaluate(state.values, workspace: &workspace)
+      let (loss, accuracy) = (measured[0], measured[1])
       return ReplayedIterate(
         tensors: experiment.layout.tensors.map {
           NamedTensor(name: $0.name, shape: $0.shape, values: experiment.layout.values(of: $0, in: state.values))

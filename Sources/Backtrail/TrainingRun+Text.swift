@@ -33,7 +33,8 @@ extension TrainingRun {
     let start = try vocabulary.encode(sampling.prompt.isEmpty ? "\n" : sampling.prompt)
     let network = try CompiledNetwork(
       try ModelSpecification(experiment.configuration.model).network(
-        inputShape: experiment.dataset.exampleShape, classCount: experiment.dataset.classCount), batchSize: 1, isTrained: false)
+        inputShape: experiment.dataset.exampleShape, outputs: experiment.dataset.outputCount), loss: CrossEntropy(), batchSize: 1,
+      isTrained: false, kernelThreads: experiment.configuration.kernelThreads)
     let replica = try replica(ofSeed: seed)
     let (stored, _, _) = try await bringBack(
       order, n: n, replica: replica, records: try storedStates()[replica], progress: progress)
@@ -47,7 +48,7 @@ extension TrainingRun {
         let inputs = workspace.inputs(rows: 1).elements
         inputs.fill(0)
         for (position, character) in seen.enumerated() { inputs[position] = Float(character) }
-        let logits = network.logits(state.values, rows: 1, workspace: &workspace)[row: seen.count - 1]
+        let logits = network.outputs(state.values, rows: 1, workspace: &workspace)[row: seen.count - 1]
         guard (0..<logits.count).allSatisfy({ logits[$0].isFinite }) else {
           throw RunError.impossible("iterate \(n) of \(order) (seed \(seed)) gives no text: its numbers are not finite, since the updates diverge")
         }

@@ -223,7 +223,8 @@ private struct RunVerification {
       let found = Lock<(digest: Digest, loss: Double, accuracy: Double)?>(nil)
       evaluations = try await followAverages(to: observation.n, seed: observation.seed, besides: nil) { index, state, workspace in
         guard index == average else { return }
-        let (loss, accuracy) = map.evaluate(state.values, workspace: &workspace)
+        let measured = map.evaluate(state.values, workspace: &workspace)
+        let (loss, accuracy) = (measured[0], measured[1])
         let digest = state.digest
         found.withLock { $0 = (digest, loss, accuracy) }
       }
@@ -237,7 +238,8 @@ private struct RunVerification {
         records: usable(seed: observation.seed, before: length, besides: nil), progress: progress)
       var workspace = try map.makeWorkspace()
       result = state.read { state in
-        let (loss, accuracy) = map.evaluate(state.values, workspace: &workspace)
+        let measured = map.evaluate(state.values, workspace: &workspace)
+        let (loss, accuracy) = (measured[0], measured[1])
         return (state.digest, loss, accuracy)
       }
       evaluations = updates

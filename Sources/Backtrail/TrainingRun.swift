@@ -23,7 +23,6 @@ public struct TrainingRun: Sendable {
     let lock = try RunLock(folder)
     defer { lock.hold() }
     try folder.clear()
-    MatrixKernels.threads = experiment.configuration.kernelThreads
     do {
       if let tensors = experiment.initialTensors {
         try Safetensors.write(tensors, metadata: [:], to: folder.initialStatePath)
@@ -95,7 +94,6 @@ public struct TrainingRun: Sendable {
     let experiment = try Experiment(
       configuration, initial: initial, batches: batches, orderTexts: try folder.orderTexts(of: configuration, stored.inputs))
     try stored.inputs.check(against: experiment.inputs, run: path)
-    MatrixKernels.threads = configuration.kernelThreads
     let current = NumericsFingerprint.current()
     guard NumericsFingerprint.isCurrent(record.fingerprint) || allowNumericsChange else {
       throw RunError.impossible(

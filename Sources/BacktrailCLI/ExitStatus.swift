@@ -42,7 +42,7 @@ enum ExitStatus: Int32 {
       self =
         switch error {
         case .unreadable: .usage
-        case .shape: .impossible
+        case .shape, .ambiguous: .impossible
         case .stateMismatch: .badData
         }
     case let error as OrderError:
