@@ -66,6 +66,12 @@ public struct StateLayout: Sendable {
   /// Names a count of updates that PyTorch keeps, such as `num_batches_tracked`. It is the state's own update count.
   public mutating func addCounter(_ name: String) { counters.append(name) }
 
+  /// A name that two tensors or counters have; nil where all differ.
+  public var repeatedName: String? {
+    var seen: Set<String> = []
+    return (tensors.map(\.name) + counters).first { !seen.insert($0).inserted }
+  }
+
   /// Gives every tensor its initial values, a pure function of the seed.
   public func initialize(_ state: inout StateBuffer, seed: UInt64) {
     let source = RandomSource(seed: seed, purpose: .initialization)

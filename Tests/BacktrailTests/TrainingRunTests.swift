@@ -315,10 +315,10 @@ extension Examples {
   func doubles(_ indices: [Int]) throws -> ([[Double]], [Int]) {
     let buffer = try FloatBuffer(count: indices.count * featureCount)
     let matrix = buffer.vector.matrix(rows: indices.count, columns: featureCount)
-    var labels = [Int32](repeating: 0, count: indices.count)
-    gather(indices, into: matrix, labels: &labels)
+    var targets = Targets(.classes, count: indices.count)
+    gather(indices, into: matrix, targets: &targets)
     return (
-      (0..<indices.count).map { row in (0..<featureCount).map { Double(matrix[row: row][$0]) } }, labels.map(Int.init)
+      (0..<indices.count).map { row in (0..<featureCount).map { Double(matrix[row: row][$0]) } }, targets.classes.map(Int.init)
     )
   }
 }

@@ -82,7 +82,7 @@ public struct NetworkProblem: TrainingProblem {
     metrics = evaluator.measures.map {
       Metric($0.name, unit: $0.unit.isEmpty ? nil : $0.unit, isLessBetter: $0.isLessBetter, range: $0.range)
     }
-    let layers = network.layers.map { "\(type(of: $0.layer))" }.joined(separator: ", ")
+    let layers = network.layers.map { String(describing: type(of: $0.layer)) }.joined(separator: ", ")
     self.name = name ?? "\(layers) on \(data.name)"
     self.settings = settings ?? [
       "layers": .text(layers), "loss": .text("\(loss)"), "dataset": .text(data.name), "batchSize": .whole(batchSize),

@@ -32,7 +32,9 @@ extension Run where Problem == NetworkProblem {
     }
     let context = problem.dataset.exampleShape[0]
     let start = try vocabulary.encode(sampling.prompt.isEmpty ? "\n" : sampling.prompt)
-    let network = try problem.network.forOneExample()
+    let network = try CompiledNetwork(
+      problem.network.network, loss: problem.network.loss, batchSize: 1, isTrained: false,
+      kernelThreads: problem.network.kernelThreads)
     let stored = try await recalledState(order, n, seed: seed, progress: progress).state
     var workspace = try network.makeWorkspace()
     let source = RandomSource(seed: sampling.seed, purpose: .text)
@@ -44,7 +46,7 @@ extension Run where Problem == NetworkProblem {
         let inputs = workspace.inputs(rows: 1).elements
         inputs.fill(0)
         for (position, character) in seen.enumerated() { inputs[position] = Float(character) }
-        let logits = network.logits(state.values, rows: 1, workspace: &workspace)[row: seen.count - 1]
+        let logits = network.outputs(state.values, rows: 1, workspace: &workspace)[row: seen.count - 1]
         guard (0..<logits.count).allSatisfy({ logits[$0].isFinite }) else {
           throw RunError.impossible("iterate \(n) of \(order) (seed \(seed)) gives no text: its numbers are not finite, since the updates diverge")
         }

@@ -41,10 +41,8 @@ public struct NetworkUpdateMap: UpdateMap {
     return (max(arenaCount, evaluator.network.arenaCount) + recalibrated) * MemoryLayout<Float>.stride
   }
 
-  /// Loss and accuracy on the test examples. The state keeps its own running statistics.
-  func evaluate(
-    _ state: borrowing StateBuffer, workspace: inout Workspace
-  ) -> (loss: Double, accuracy: Double) {
+  /// The values of the evaluator's measures, in their order. The state keeps its own running statistics.
+  func evaluate(_ state: borrowing StateBuffer, workspace: inout Workspace) -> [Double] {
     guard evaluator.recalibrationBatches > 0 else { return evaluator.evaluate(state, workspace: &workspace.network) }
     // Running statistics of the parameters as they are: the means over the first batches.
     workspace.recalibrated.copy(from: state)
@@ -103,7 +101,7 @@ public struct NetworkUpdateMap: UpdateMap {
     network.take(&workspace.network)
     sampler.fill(&workspace.indices, batch: batch)
     examples.gather(
-      workspace.indices, into: workspace.network.inputs(rows: network.batchSize), labels: &workspace.network.labels,
+      workspace.indices, into: workspace.network.inputs(rows: network.batchSize), targets: &workspace.network.targets,
       augmentation: augmentation.map {
         Augmentation.Batch($0, seed: UInt64(seed), batch: batch, exampleShape: examples.exampleShape)
       })

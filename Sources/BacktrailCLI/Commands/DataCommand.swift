@@ -36,7 +36,7 @@ struct DataCommand: ParsableCommand {
               ["training examples", grouped(document.trainingExamples)],
               ["test examples", grouped(document.testExamples)],
               ["example shape", document.exampleShape.map(String.init).joined(separator: " × ")],
-              ["classes", String(document.classes)],
+              ["classes", document.classes.map(String.init) ?? "none: values"],
               ["resident", "\(grouped(document.residentBytes)) bytes"],
               ["fingerprint", document.fingerprint],
             ], alignment: [.left, .left]))
@@ -48,7 +48,7 @@ struct DataCommand: ParsableCommand {
       let trainingExamples: Int
       let testExamples: Int
       let exampleShape: [Int]
-      let classes: Int
+      let classes: Int?
       let residentBytes: Int
       let fingerprint: String
 

@@ -42,8 +42,7 @@ enum ExitStatus: Int32 {
       self =
         switch error {
         case .unreadable: .usage
-        case .shape: .impossible
-        case .stateMismatch: .badData
+        case .shape, .ambiguous: .impossible
         }
     case let error as OrderError:
       self =
@@ -82,6 +81,8 @@ enum ExitStatus: Int32 {
         case .tooLarge: .impossible
         case .cannotWrite: .cannotCreate
         }
+    case is StateMismatch:
+      self = .badData
     case is TensorError:
       self = .impossible
     case let error as OutputError:
