@@ -102,16 +102,9 @@ extension Run {
   private func cost(
     of order: CompositionOrder, points: [Int], rates: RunResult, bytesPerState: Int
   ) throws -> RunCost {
-    let alone = specification.alone(IterateSelection([order], [points]))
-    let plan = try alone.plan()
-    let update = rates.secondsPerUpdate ?? 0
-    let observation = update > 0 ? (rates.secondsPerObservation ?? 0) / update : 0
-    let checkpoints = plan.checkpointCounts
-    return RunCost(
-      gradientEvaluations: plan.gradientEvaluations,
-      seconds: update * plan.duration(lanes: specification.resources.lanes, observationCost: observation),
-      peakBytes: alone.peakBytes(of: plan),
-      diskBytes: alone.diskBytes(of: plan, stateBytes: (checkpoints.states + checkpoints.averages) * bytesPerState))
+    try specification.cost(
+      ofAlone: IterateSelection([order], [points]), secondsPerUpdate: rates.secondsPerUpdate ?? 0,
+      secondsPerObservation: rates.secondsPerObservation ?? 0, bytesPerState: bytesPerState)
   }
 
   /// How far the parameters of each order's iterate n are from backward's, in units of backward's way from the start.

@@ -222,3 +222,9 @@ public struct SettingsTable: Sendable {
   /// What users are told about each setting, in the table's order.
   public static var descriptions: [SettingDescription] { all.map(\.description) }
 }
+
+extension SettingsTable {
+  /// A memory budget as the setting reads it.
+  /// - Throws: `RunError.usage` for a text that is no size.
+  public static func memoryBudget(_ text: String) throws -> ByteCount? { try shared.memoryBudget.read(text).map(ByteCount.bytes) }
+}

@@ -93,21 +93,22 @@ extension RunConfiguration {
   /// - Parameter orderTexts: what order files hold, by path, where they need not be read.
   public func workload(orderTexts: [String: String] = [:]) throws -> Workload {
     var texts = orderTexts
-    for order in orders {
+    for order in self.orders {
       guard let path = OrderFile.path(in: ObservedOrder.parts(of: order).order), texts[path] == nil else { continue }
       texts[path] = try readOrderFile(path)
     }
     return try Workload(
-      orders: orders.map { try ObservedOrder($0, texts: texts) }, steps: steps, observing: try evaluationSchedule, seeds: seeds,
-      averages: averages, tolerance: tolerance, costBudget: costBudget, orderTexts: texts)
+      orders: self.orders.map { try ObservedOrder($0, texts: texts) }, steps: self.steps, observing: try evaluationSchedule, seeds: seeds,
+      averages: self.averages, tolerance: self.tolerance, costBudget: self.costBudget, orderTexts: texts)
   }
 
   /// What the run may use.
   public var budgets: Budgets {
     Budgets(
-      lanes: lanes, memory: memoryBudget.map(ByteCount.bytes), disk: diskBudget.map(ByteCount.bytes),
+      lanes: self.lanes, memory: self.memoryBudget.map(ByteCount.bytes), disk: self.diskBudget.map(ByteCount.bytes),
       checkpoints: CheckpointPolicy(
-        every: checkpointEvery == 0 ? nil : checkpointEvery, chainLength: checkpointChain, level: checkpointLevel))
+        every: self.checkpointEvery == 0 ? nil : self.checkpointEvery, chainLength: self.checkpointChain,
+        level: self.checkpointLevel))
   }
 }
 

@@ -74,7 +74,7 @@ struct FrontierCommand: AsyncParsableCommand {
 
   func run() async throws {
     for path in [csv, curves, chart.chart].compactMap({ $0 }) { try checkFolder(of: path) }
-    let study = study
+    let study = try study
     let training = if let run { try open(run, study) } else { try await train(study) }
     stopWords = """
       interrupted; the run itself is finished, and 'backtrail frontier --run \(training.folder.path)' with the same --baseline and \
@@ -103,13 +103,17 @@ struct FrontierCommand: AsyncParsableCommand {
   }
 
   private var study: FrontierStudy {
-    var study = FrontierStudy()
-    study.comparesFrom = compareFrom
-    study.measuresDistance = distance
-    study.baselines = baseline
-    if baseline.isEmpty, run == nil, options.order.isEmpty { study.usualBaselines = [.cosine, .largerBatch(size: 8, rate: 8)] }
-    study.knobs = sweep.flatMap { $0 }
-    return study
+    get throws {
+      var study = FrontierStudy()
+      study.comparesFrom = compareFrom
+      study.measuresDistance = distance
+      study.baselines = baseline
+      if baseline.isEmpty, run == nil, try options.settings().orders == nil {
+        study.usualBaselines = [.cosine, .largerBatch(size: 8, rate: 8)]
+      }
+      study.knobs = sweep.flatMap { $0 }
+      return study
+    }
   }
 
   private func note(_ text: String) {

@@ -64,12 +64,7 @@ struct ResumeCommand: AsyncParsableCommand {
 
   func run() async throws {
     try chart.check()
-    let memory = try memoryBudget.map { text throws(RunError) in
-      guard let bytes = ByteCount(text), bytes.bytes > 0 else {
-        throw .usage("`memory-budget` is '\(text)', but must be a size such as 500MiB or 2GiB")
-      }
-      return bytes
-    }
+    let memory = try memoryBudget.flatMap { try SettingsTable.memoryBudget($0) }
     let run = try NetworkRun.open(
       runFolder, steps: steps, lanes: lanes, memoryBudget: memory, allowNumericsChange: allowNumericsChange)
     let result = try await finish(run, isQuiet: json)
@@ -89,7 +84,7 @@ func finish(_ run: NetworkRun, isQuiet: Bool) async throws -> RunResult {
   var listener = TrainingListener()
   listener.didNotice = { printToStandardError("backtrail: \(withFlags($0))") }
   if !isQuiet {
-    printToStandardError("\(run.folder.path): \(describe(specification))")
+    printToStandardError("\(run.folder.path): \(words(specification))")
     if let choice = specification.memoryChoice { printToStandardError("memory budget: \(describe(choice))") }
     if let budget = run.workload.costBudget { printToStandardError(describe(budget)) }
   }
@@ -139,7 +134,7 @@ private func whileThere<Value: Sendable>(
   }
 }
 
-private func describe(_ specification: RunSpecification<NetworkProblem>) -> String {
+private func words(_ specification: RunSpecification<NetworkProblem>) -> String {
   let (problem, workload) = (specification.problem, specification.workload)
   let learning = specification.description.learning.map { ", \($0)" } ?? ""
   return """

@@ -25,6 +25,22 @@ extension RunSpecification {
       diskBytes: diskBytes(of: plan, stateBytes: storedBytes(checkpoints, storage)))
   }
 
+  /// What one seed's part of a run would cost alone, at rates that were measured.
+  /// - Parameter bytesPerState: of a checkpoint.
+  package func cost(
+    ofAlone selection: IterateSelection, secondsPerUpdate: Double, secondsPerObservation: Double, bytesPerState: Int
+  ) throws -> RunCost {
+    let alone = alone(selection)
+    let plan = try alone.plan()
+    let observation = secondsPerUpdate > 0 ? secondsPerObservation / secondsPerUpdate : 0
+    let checkpoints = plan.checkpointCounts
+    return RunCost(
+      gradientEvaluations: plan.gradientEvaluations,
+      seconds: secondsPerUpdate * plan.duration(lanes: resources.lanes, observationCost: observation),
+      peakBytes: alone.peakBytes(of: plan),
+      diskBytes: alone.diskBytes(of: plan, stateBytes: (checkpoints.states + checkpoints.averages) * bytesPerState))
+  }
+
   /// Of a process that has read the data and does nothing else.
   func peakBytes(of plan: ReplayPlan) -> Int {
     memoryEstimate(

@@ -78,7 +78,7 @@ extension Run {
 
   /// Checkpoints on paths of the run's orders, by seed.
   /// - Throws: `StorageError.damaged` for a row of a state that is on no path.
-  func storedStates() throws -> [[CheckpointRecord]] {
+  package func storedStates() throws -> [[CheckpointRecord]] {
     let orders = Set(specification.selection.orders)
     let records = try database.checkpoints().filter { orders.contains($0.order) }
     for record in records { try check(record) }
