@@ -203,7 +203,7 @@ import Testing
     #expect(costs["`evaluate` every:5"]?.gradientEvaluations ?? 0 > prediction.predictedGradientEvaluations)
     let asked = try #require(costs["`lanes` 1"])
     #expect(asked.gradientEvaluations == prediction.predictedGradientEvaluations)
-    let none = try #require(costs["--checkpoint-every 0"])
+    let none = try #require(costs["`checkpoint-every` 0"])
     #expect(none.diskBytes < prediction.predictedDiskBytes)
     #expect(none.seconds < prediction.predictedWallSeconds)
     for cost in costs.values { #expect(cost.seconds > 0 && cost.peakBytes > 0 && cost.diskBytes > 0) }
