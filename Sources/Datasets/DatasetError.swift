@@ -8,8 +8,6 @@ public enum DatasetError: Error, Equatable, CustomStringConvertible {
   case damaged(path: String, place: Place? = nil, reason: String, remedy: String)
   /// Each part is sound, but together they can't be had: a batch larger than the data set, say.
   case impossible(String)
-  /// A file can't be written.
-  case cannotWrite(path: String, reason: String)
 
   /// Where in a file.
   public enum Place: Equatable, Sendable {
@@ -19,8 +17,6 @@ public enum DatasetError: Error, Equatable, CustomStringConvertible {
     case byte(Int)
     /// An entry, counted from 0: an example of a data set.
     case index(Int)
-    /// A named tensor.
-    case tensor(String)
   }
 
   public var description: String {
@@ -34,8 +30,6 @@ public enum DatasetError: Error, Equatable, CustomStringConvertible {
       return "\(path)\(place.map { ", \($0.text)" } ?? ""): \(reason). \(remedy)"
     case .impossible(let reason):
       return reason
-    case .cannotWrite(let path, let reason):
-      return "\(path): can't be written: \(reason). Name another file."
     }
   }
 }
@@ -47,13 +41,6 @@ extension DatasetError.Place {
     case .line(let line, let column?): "line \(line), column \(column)"
     case .byte(let offset): "byte \(offset)"
     case .index(let index): "index \(index)"
-    case .tensor(let name): "tensor “\(name)”"
     }
   }
-}
-
-/// A piece of a file as messages show it: cut where it is long, and without characters that control a terminal.
-func excerpt(_ text: String, length: Int = 100) -> String {
-  let scalars = text.unicodeScalars.prefix(length).map { $0.properties.generalCategory == .control ? "\u{FFFD}" : $0 }
-  return String(String.UnicodeScalarView(scalars)) + (text.unicodeScalars.count > length ? "…" : "")
 }

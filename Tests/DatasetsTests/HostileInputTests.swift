@@ -101,48 +101,13 @@ import Testing
     #expect(failure { try Dataset.load("mnist:\(folder.path)") }?.isImpossible == true)
   }
 
-  @Test func aTensorsBytesMustFitFileAndMemory() throws {
-    let count = 1 << 40
-    let text = "{\"t\":{\"dtype\":\"F32\",\"shape\":[\(count)],\"data_offsets\":[0,\(4 * count)]}}"
-    let header = (0..<8).map { UInt8(truncatingIfNeeded: text.utf8.count >> (8 * $0)) } + Array(text.utf8)
-    #expect(failure { try Safetensors.read(path: try folder.write(header, to: "short")) }?.isDamaged == true)
-    let path = try sparse("sparse", beginning: header, size: header.count + 4 * count)
-    let error = failure { try Safetensors.read(path: path) }
-    #expect(error?.isImpossible == true && error?.description.contains("\(4 * count) bytes") == true)
-  }
-
-  private func safetensors(_ header: String, _ data: [UInt8] = []) throws -> [NamedTensor] {
-    let length = (0..<8).map { UInt8(truncatingIfNeeded: header.utf8.count >> (8 * $0)) }
-    return try Safetensors.read(path: try folder.write(length + Array(header.utf8) + data, to: "t.safetensors"))
-  }
-
-  @Test(arguments: [
-    "\u{FEFF}{}", " {}", "{\"t\":T,\"t\":T}", "{\"t\":T,\"\\u0074\":T}", "{\"__metadata__\":{\"a\":\"1\",\"a\":\"2\"}}",
-    "{\"t\":{\"dtype\":\"F32\",\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", "{\"\\ud800\":T}", "{\"t\":T,}",
-    "{\"t\":{\"dtype\":\"F32\",\"shape\":[01],\"data_offsets\":[0,4]}}", "{\"a\nb\":T}", "{}\u{0}",
-  ])
-  func theFormatsOwnRulesAreKept(_ header: String) throws {
-    let tensor = "{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}"
-    let error = failure { try safetensors(header.replacing("T", with: tensor), [0, 0, 0, 0]) }
-    guard case .byte = error?.place else {
-      Issue.record("\(error.map(String.init(describing:)) ?? "none")")
-      return
-    }
-  }
-
-  @Test func namesMayHoldAnyText() throws {
-    let tensor = "{ \"shape\" : [ ] ,\n\"data_offsets\":[0,4],\"dtype\":\"F32\"}"
-    let read = try safetensors("{\"a\\\"\\u00e9\\ud834\\udd1eß\":\(tensor)}   ", [0, 0, 128, 63])
-    #expect(read.map(\.name) == ["a\"é𝄞ß"] && read.first?.values == [1])
-  }
-
   @Test(.timeLimit(.minutes(1))) func onlyRegularFilesAreOpened() throws {
     let pipe = folder("pipe")
     #expect(mkfifo(pipe, 0o600) == 0)
     for path in [pipe, "/dev/zero", "/dev/null"] {
       for read in [
         { _ = try Dataset.load("csv:\(path)") }, { _ = try Dataset.load("text:\(path)", context: 4) },
-        { _ = try ImportedBatches.read(path: path) }, { _ = try Safetensors.read(path: path) },
+        { _ = try ImportedBatches.read(path: path) },
       ] as [() throws -> Void] {
         let error = failure(of: read)
         #expect(error?.isMissing == true && error?.description.contains("not a regular file") == true)

@@ -1,3 +1,5 @@
+import Tensors
+
 /// The records of comma-separated text, one after the other (RFC 4180): quoted cells may hold commas, line breaks and
 /// doubled quotes; lines end with CRLF or LF. A byte order mark and blank lines at the end are passed over.
 ///

@@ -1,3 +1,5 @@
+import Tensors
+
 import Foundation
 
 /// What `csv:FILE[,target=COLUMN][,missing=drop|mean]` asks for; `label=` says the same as `target=`.

@@ -5,7 +5,7 @@ extension Dataset {
   /// - Parameter context: the model's; nil where the model takes no text.
   static func text(file path: String, context: Int?) throws(DatasetError) -> Dataset {
     guard let context else {
-      throw .impossible("text:\(path) needs a model that reads text, such as --model gpt:context=64")
+      throw .impossible("text:\(path) needs a model that reads text, such as `model` gpt:context=64")
     }
     let (characters, vocabulary) = try numbered(file: path)
     let trainingCount = characters.count * 9 / 10

@@ -25,7 +25,7 @@ public struct BatchSampler: Sendable {
   /// Examples in a batch.
   public let batchSize: Int
 
-  private let source: RandomSource
+  private var source: RandomSource
 
   /// - Throws: `DatasetError.impossible` when batches of this size can't be had from this many examples;
   ///   `.damaged` when imported batches name an example that isn't there.
@@ -40,6 +40,13 @@ public struct BatchSampler: Sendable {
     self.exampleCount = exampleCount
     self.batchSize = batchSize
     source = RandomSource(seed: seed, purpose: method.purpose)
+  }
+
+  /// The same sampler of another seed.
+  public func with(seed: UInt64) -> BatchSampler {
+    var other = self
+    other.source = RandomSource(seed: seed, purpose: method.purpose)
+    return other
   }
 
   /// How many batches there are; nil where they never end.

@@ -56,10 +56,7 @@ public struct ImportedBatches: Sendable {
   ///   - path: where they came from, for messages.
   public init(indices: [UInt32], batchSize: Int, path: String) {
     precondition(batchSize > 0 && indices.count.isMultiple(of: batchSize), "the indices are not whole batches")
-    var builder = DigestBuilder()
-    builder.add(batchSize)
-    builder.add(indices.span.bytes)
-    fingerprint = builder.digest
+    fingerprint = Digest(ofBatches: indices, size: batchSize)
     self.path = path
     count = indices.count / batchSize
     self.batchSize = batchSize

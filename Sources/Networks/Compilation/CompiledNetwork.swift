@@ -61,7 +61,9 @@ public struct CompiledNetwork: Sendable {
       parameterCounts.append(
         optimizer.rule == .sgd ? 0 : builder.layout.tensors[first...].reduce(0) { max($0, $1.region.count) })
     }
-    try builder.layout.checkNames()
+    if let name = builder.layout.repeatedName {
+      throw .ambiguous("two tensors of the network are called '\(name)': give their layers different names with named(_:)")
+    }
     guard let outputCount = shape.last, let predictions = Self.count(shape.dropLast()), predictions * outputCount > 0 else {
       throw .shape("the network ends with the shape \(shape), which holds no prediction")
     }

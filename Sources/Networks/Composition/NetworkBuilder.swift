@@ -30,7 +30,7 @@ public struct NetworkBuilder {
 
   /// Names a count of updates that PyTorch keeps, such as `num_batches_tracked`. It is the state's own update count.
   public mutating func addCounter(_ name: String) {
-    layout.counters.append(prefix + name)
+    layout.addCounter(prefix + name)
   }
 
   /// A number no other layer of the network has, to tell its randomness from theirs.

@@ -6,12 +6,10 @@ public enum NetworkError: Error, Equatable, CustomStringConvertible {
   case shape(String)
   /// Names that stand for several things at once.
   case ambiguous(String)
-  /// Tensors that are not this network's.
-  case stateMismatch(String)
 
   public var description: String {
     switch self {
-    case .unreadable(let text), .shape(let text), .ambiguous(let text), .stateMismatch(let text): text
+    case .unreadable(let text), .shape(let text), .ambiguous(let text): text
     }
   }
 }

@@ -10,6 +10,7 @@ public struct Accuracy: Measure {
   }
 
   public var isLessBetter: Bool { false }
+  public var range: ClosedRange<Double> { 0...1 }
 
   public func add(_ logits: Matrix, _ targets: Targets, to sums: inout [Double]) {
     var hits = 0

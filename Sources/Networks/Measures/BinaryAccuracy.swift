@@ -10,6 +10,7 @@ public struct BinaryAccuracy: Measure {
   }
 
   public var isLessBetter: Bool { false }
+  public var range: ClosedRange<Double> { 0...1 }
 
   public func sumCount(outputs: Int) -> Int { 2 }
 

@@ -22,6 +22,9 @@ public protocol Measure: Sendable {
   /// Whether of two iterates the one with the smaller value is the better.
   var isLessBetter: Bool { get }
 
+  /// The values it can have.
+  var range: ClosedRange<Double> { get }
+
   /// How many numbers it keeps from batch to batch, for predictions of `outputs` numbers.
   func sumCount(outputs: Int) -> Int
 
@@ -40,6 +43,8 @@ public protocol Measure: Sendable {
 extension Measure {
   public var unit: String { "" }
   public var isLessBetter: Bool { true }
+  /// Above every loss of outputs that are floats.
+  public var range: ClosedRange<Double> { -1e40...1e40 }
   public func sumCount(outputs: Int) -> Int { 1 }
 }
 

@@ -1,3 +1,5 @@
+import Tensors
+
 extension ModelFamily {
   /// A transformer that predicts the next character: GPT-2's blocks (Radford et al. 2019) with learned positions and a head
   /// of its own, under nanoGPT's names.

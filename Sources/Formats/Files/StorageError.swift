@@ -1,0 +1,59 @@
+import Foundation
+
+/// A system error in words.
+package func reason(_ error: any Error) -> String {
+  let error = error as NSError
+  return (error.userInfo[NSUnderlyingErrorKey] as? NSError)?.localizedDescription ?? error.localizedDescription
+}
+
+/// What can go wrong with a file or a folder.
+public enum StorageError: Error, Equatable, CustomStringConvertible {
+  case exists(path: String)
+  case cannotCreate(path: String, reason: String)
+  case damaged(path: String, reason: String)
+  /// Damaged, and nothing else has what it held.
+  case lost(path: String, reason: String)
+  case failed(path: String, reason: String)
+  /// The file is whole, but not the one that was meant.
+  case mismatch(path: String, reason: String)
+
+  /// Whether bytes are not what they were, rather than out of reach.
+  public var isDamage: Bool {
+    switch self {
+    case .damaged, .lost, .mismatch: true
+    default: false
+    }
+  }
+
+  /// What the system or the file said, without what to do.
+  var reason: String {
+    switch self {
+    case .exists: "there is such a file already"
+    case .cannotCreate(_, let reason), .damaged(_, let reason), .lost(_, let reason), .failed(_, let reason),
+      .mismatch(_, let reason):
+      reason
+    }
+  }
+
+  /// The file or folder it is about.
+  public var path: String {
+    switch self {
+    case .exists(let path), .cannotCreate(let path, _), .damaged(let path, _), .lost(let path, _), .failed(let path, _),
+      .mismatch(let path, _):
+      path
+    }
+  }
+
+  public var description: String {
+    switch self {
+    case .exists(let path): "\(path) exists already; name a new folder with `out`, or remove it first"
+    case .cannotCreate(let path, let reason): "can't create \(path): \(reason); name another folder with `out`"
+    case .damaged(let path, let reason): "\(path) is damaged: \(reason); 'backtrail verify RUN --repair' makes anew what can be"
+    case .lost(let path, let reason):
+      "\(path) is damaged: \(reason); nothing can make it anew: bring back a copy of it, or train again, which gives the same bits"
+    case .mismatch(let path, let reason): "\(path) does not fit: \(reason)"
+    case .failed(let path, let reason):
+      "can't read or write \(path): \(reason); what was committed before is intact"
+    }
+  }
+}

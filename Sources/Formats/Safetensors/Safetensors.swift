@@ -1,0 +1,96 @@
+import Tensors
+
+/// An array of numbers with a name, such as the weights of one layer.
+public struct NamedTensor: Sendable, Equatable {
+  public enum Element: Sendable {
+    case float32
+    /// Whole numbers, such as a count of updates.
+    case int64
+  }
+
+  public let name: String
+  /// What a file holds them as.
+  public let element: Element
+  /// Its extents; empty for a single number.
+  public let shape: [Int]
+  /// Row-major; as many as the product of `shape`.
+  public let values: [Float]
+
+  public init(name: String, shape: [Int], values: [Float], element: Element = .float32) {
+    precondition(shape.product == values.count, "\(values.count) values do not fill the shape \(shape)")
+    self.name = name
+    self.element = element
+    self.shape = shape
+    self.values = values
+  }
+}
+
+/// Reads and writes the format in which trained weights are passed on: the length of the header, 8 bytes little-endian;
+/// the header in JSON, `{name: {"dtype", "shape", "data_offsets": [begin, end]}, …}` with texts under `__metadata__`;
+/// then the tensors' bytes, row-major and little-endian, which the offsets cut up without holes or overlaps.
+///
+/// https://huggingface.co/docs/safetensors
+public enum Safetensors {}
+
+extension Safetensors {
+  /// The key of the header that holds texts instead of a tensor.
+  static let metadataKey = "__metadata__"
+
+  /// The longest header that the format's own implementation reads, in bytes.
+  static let longestHeader = 100_000_000
+
+  /// The element types that floats can be read from. Whole numbers beyond 2²⁴ are rounded.
+  enum ElementType: String, CaseIterable {
+    case float32 = "F32"
+    case float64 = "F64"
+    case float16 = "F16"
+    case bfloat16 = "BF16"
+    case int64 = "I64"
+
+    init(_ element: NamedTensor.Element) {
+      self =
+        switch element {
+        case .float32: .float32
+        case .int64: .int64
+        }
+    }
+
+    /// Bytes in an element.
+    var size: Int {
+      switch self {
+      case .float64, .int64: 8
+      case .float32: 4
+      case .float16, .bfloat16: 2
+      }
+    }
+
+    /// The value of an element from its bits, the first byte lowest. A double is rounded to the nearest float.
+    func value(bits: UInt64) -> Float {
+      switch self {
+      case .float32: Float(bitPattern: UInt32(truncatingIfNeeded: bits))
+      case .float64: Float(Double(bitPattern: bits))
+      case .float16: Self.half(UInt32(truncatingIfNeeded: bits))
+      case .bfloat16: Float(bitPattern: UInt32(truncatingIfNeeded: bits) << 16)
+      case .int64: Float(Int64(bitPattern: bits))
+      }
+    }
+
+    /// The bits of an element that holds `value`, one that came from a file of this type or a whole number.
+    func bits(_ value: Float) -> UInt64 {
+      self == .int64 ? UInt64(bitPattern: Int64(value)) : UInt64(value.bitPattern)
+    }
+
+    /// IEEE 754 binary16 by hand: not every platform has `Float16`.
+    private static func half(_ bits: UInt32) -> Float {
+      let exponent = bits >> 10 & 0x1F
+      let fraction = bits & 0x3FF
+      let magnitude =
+        switch exponent {
+        case 0: Float(fraction) * 0x1p-24
+        case 31: Float(bitPattern: 0x7F80_0000 | fraction << 13)
+        default: Float(bitPattern: (exponent + 112) << 23 | fraction << 13)
+        }
+      return bits & 0x8000 == 0 ? magnitude : -magnitude
+    }
+  }
+}

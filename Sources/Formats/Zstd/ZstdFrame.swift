@@ -1,0 +1,32 @@
+import CZstd
+
+/// What a Zstandard frame (RFC 8878, section 3.1.1) says of itself:
+///
+///     4 bytes         magic, 28 B5 2F FD
+///     2 to 14 bytes   header: flags (bit 2: there is a checksum) and, in frames made here, the content's size
+///     …               blocks
+///     4 bytes         checksum: the low 32 bits of the XXH64 (seed 0) of the content
+enum ZstdFrame {
+  static let magic: [UInt8] = [0x28, 0xB5, 0x2F, 0xFD]
+
+  /// The most bytes that a frame takes for `contentSize` bytes of content.
+  static func maximumSize(contentSize: Int) -> Int { ZSTD_compressBound(contentSize) }
+
+  /// The checksum at the end of a frame.
+  static func checksum(_ frame: [UInt8]) -> UInt32 {
+    frame.suffix(4).reversed().reduce(0) { $0 << 8 | UInt32($1) }
+  }
+
+  /// The size of the frame that `bytes` begin with and that of its content; nil where there is no whole frame, or none
+  /// that has a checksum and tells its content's size. The checksum is not compared.
+  static func sizes(atStartOf bytes: [UInt8]) -> (frame: Int, content: Int)? {
+    guard bytes.starts(with: magic), bytes.count > 4, bytes[4] & 0b100 != 0 else { return nil }
+    return bytes.withUnsafeBytes { buffer in
+      let frame = ZSTD_findFrameCompressedSize(buffer.baseAddress, buffer.count)
+      // “Unknown” and “error” are the two largest numbers.
+      let content = ZSTD_getFrameContentSize(buffer.baseAddress, buffer.count)
+      guard ZSTD_isError(frame) == 0, let content = Int(exactly: content) else { return nil }
+      return (frame, content)
+    }
+  }
+}
