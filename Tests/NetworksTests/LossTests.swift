@@ -102,21 +102,6 @@ import Testing
     #expect(abs(CrossEntropy().sum(over: matrix, classes) / 2 - expected) < 1e-7)
   }
 
-  @Test func specifications() throws {
-    func read(_ text: String) throws -> any Loss { try LossSpecification(text).loss }
-    #expect(try (read("cross-entropy") as? CrossEntropy)?.labelSmoothing == 0)
-    #expect(try (read("cross-entropy:0.1") as? CrossEntropy)?.labelSmoothing == 0.1)
-    #expect(try read("mse") is MeanSquaredError && read("bce") is BinaryCrossEntropy)
-    #expect(try (read("huber") as? Huber)?.delta == 1 && (read("huber:0.5") as? Huber)?.delta == 0.5)
-    for text in [
-      "", "mse:1", "bce:", "huber:0", "huber:-1", "huber:inf", "huber:", "huber:x", "cross-entropy:1", "cross-entropy:-0.1",
-      "cross-entropy:nan", "l1",
-    ] {
-      let error = #expect(throws: NetworkError.self) { try LossSpecification(text) }
-      #expect(error?.description.contains("huber[:DELTA]") == true)
-    }
-  }
-
   @Test func nothingOverflows() throws {
     let outputs = try FloatBuffer(count: 4)
     for (index, value) in ([1e4, -1e4, 80, -80] as [Float]).enumerated() { outputs.vector[index] = value }
