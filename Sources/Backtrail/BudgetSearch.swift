@@ -45,7 +45,7 @@ struct BudgetSearch {
     let most = experiment.configuration.lanes
     let trial = trial(lanes: most, keepsInitialStates: true, slots: nil)
     let plan = try trial.plan(progress)
-    let lanes = min(most, max(1, plan.taskCount))
+    let lanes = min(most, max(1, plan.segmentCount))
     // With fewer lanes there are fewer slots too, so that lanes wait more for each other, never less.
     let bounds = (1...lanes).map { plan.duration(lanes: $0, observationCost: experiment.observationCost) * fastest.seconds }
     let whole = PlanFootprint(plan)

@@ -16,7 +16,7 @@ extension TrainingRun {
   /// - Throws: `RunError.impossible` before anything is measured where memory or disk have no room for the largest.
   public func sweepRewinds(
     order: CompositionOrder, n: Int, to: Int = 0, seed: Int, request: RewindSweep.Request,
-    progress: RewindProgress = RewindProgress(), willMeasure: (_ rewinds: Int, _ updates: Int) throws -> Void = { _, _ in },
+    progress: ReplayProgress = ReplayProgress(), willMeasure: (_ rewinds: Int, _ updates: Int) throws -> Void = { _, _ in },
     didMeasure: (RewindSweep.Point) -> Void = { _ in }
   ) throws -> RewindSweep {
     let sequence = try path(of: order, n, to: to)
@@ -27,7 +27,7 @@ extension TrainingRun {
     let walks = try sweep.walks(request)
     let updates = request.rounds * walks.reduce(0) { $0 + $1.schedule.updates }
     try willMeasure(walks.count * request.rounds, updates)
-    progress.plan(updates + sequence.count - 1)
+    progress.expect(updates: updates + sequence.count - 1)
     let exact = try sweep.exactPath()
     var points: [RewindSweep.Point] = []
     for round in 0..<request.rounds {
@@ -50,7 +50,7 @@ private struct Sweep {
   let sequence: BatchSequence
   let positions: Range<Int>
   let initial: StoredState
-  let progress: RewindProgress
+  let progress: ReplayProgress
   private var experiment: Experiment { run.experiment }
 
   /// A rewind to be measured.
@@ -117,16 +117,15 @@ private struct Sweep {
   /// Runs through the sequence once.
   func exactPath() throws -> ExactPath {
     var path = ExactPath()
-    var workspace = try map.makeWorkspace()
+    var executor = try BatchRunExecutor(for: map, progress: progress)
     var copy = try StateBuffer(count: map.stateCount)
     var state = TrainingState(values: try StateBuffer(count: map.stateCount))
     initial.read { state.copy(from: $0) }
     for position in 0..<positions.upperBound {
-      try Task.checkCancellation()
       let batch = sequence[position]
       if position >= positions.lowerBound {
         copy.copy(from: state.values)
-        let loss = map.trainingLoss(batch: batch, of: &copy, workspace: &workspace)
+        let loss = map.trainingLoss(batch: batch, of: &copy, workspace: &executor.workspace)
         guard loss.isFinite else {
           throw RunError.impossible(
             "the training loss of state \(position) on the path is not finite: the updates diverge; rewind another iterate")
@@ -134,9 +133,7 @@ private struct Sweep {
         path.trainingLosses.append(loss)
         path.digests.append(state.digest)
       }
-      map.apply(batch: batch, position: position, to: &state.values, workspace: &workspace)
-      state.updateCount += 1
-      progress.addUpdate()
+      try executor.apply(BatchRun(batch, batch), of: map, to: &state)
     }
     return path
   }
@@ -151,8 +148,7 @@ private struct Sweep {
     let begin = ContinuousClock.now
     let stores = try RewindStores(experiment, slots: schedule.memorySlots, precision: walk.precision, files: files)
     var rewinder = try Rewinder(
-      CountedUpdateMap(map: map, progress: progress), along: sequence, from: initial, schedule: schedule, storage: stores.disk,
-      memory: stores.memory)
+      map, along: sequence, from: initial, schedule: schedule, storage: stores.disk, memory: stores.memory, progress: progress)
     var seconds = (.now - begin) / .seconds(1)
     let isRounded = walk.precision != .float32
     var comparison = isRounded && comparesRounded ? try Comparison(self, exact) : nil

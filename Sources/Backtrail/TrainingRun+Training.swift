@@ -142,7 +142,7 @@ extension TrainingRun {
       done.costsOfOrders = costs
       done.predictedGradientEvaluations += plan.gradientEvaluations
       done.predictedPeakBytes = max(done.predictedPeakBytes, estimate.peakBytes)
-      if plan.taskCount > 0 { try store(.unfinished) }
+      if plan.segmentCount > 0 { try store(.unfinished) }
       listener.willFollow(plan)
       let diskSlots = plan.diskSlots > 0 ? try SlotFiles.ofTraining(folder) : nil
       defer { diskSlots?.removeAll() }
