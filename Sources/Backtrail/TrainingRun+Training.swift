@@ -56,8 +56,7 @@ extension TrainingRun {
 
   /// What decides bits from now on besides the configuration.
   private var presentFingerprint: String {
-    let current = NumericsFingerprint.current()
-    return hasSameNumerics ? current : "mixed: \(fingerprint); then \(current)"
+    NumericsFingerprint.joining(fingerprint, with: NumericsFingerprint.current())
   }
 
   /// Stores what the run is now. That is done when there is something to do, and at the end: a resume that is refused leaves the
