@@ -3,7 +3,7 @@
 SWIFT ?= swift
 BACKTRAIL = .build/release/backtrail
 
-.PHONY: demo test test-long fuzz sanitize build dependencies numpy-check pytorch-check bench peers clean
+.PHONY: demo test test-long fuzz sanitize build options dependencies numpy-check pytorch-check bench peers clean
 
 demo: build
 	@Scripts/demo $(BACKTRAIL)
@@ -28,6 +28,10 @@ sanitize: dependencies
 
 build: dependencies
 	$(SWIFT) build -c release --product backtrail
+
+# Writes the page of options from the table of settings.
+options: build
+	$(BACKTRAIL) options > Docs/Options.md
 
 dependencies:
 	@Scripts/install-dependencies

@@ -11,7 +11,7 @@ let package = Package(
   name: "backtrail",
   platforms: [.macOS(.v26)],
   products: [
-    .library(name: "Backtrail", targets: ["Backtrail", "Replay", "Networks", "Datasets", "Formats", "Storage", "Tensors", "Reports"]),
+    .library(name: "Backtrail", targets: ["Backtrail", "Replay", "Networks", "Datasets", "Formats", "Runs", "Tensors", "Reports"]),
     .executable(name: "backtrail", targets: ["BacktrailCLI"]),
     // For the package in Fuzz/.
     .library(name: "HostileInputs", targets: ["HostileInputs"]),
@@ -49,11 +49,11 @@ let package = Package(
       swiftSettings: strict),
     .target(name: "Formats", dependencies: ["Tensors", "CKernels", "CZstd"], swiftSettings: strict),
     .target(
-      name: "Storage",
-      dependencies: ["Replay", "Formats", "CKernels", .product(name: "GRDB", package: "GRDB.swift")],
+      name: "Runs",
+      dependencies: ["Tensors", "Replay", "Formats", "CKernels", .product(name: "GRDB", package: "GRDB.swift")],
       swiftSettings: strict),
     .target(
-      name: "Backtrail", dependencies: ["Tensors", "Networks", "Datasets", "Formats", "Replay", "Storage", "Yams"],
+      name: "Backtrail", dependencies: ["Tensors", "Networks", "Datasets", "Formats", "Replay", "Runs", "Yams"],
       swiftSettings: strict),
     .target(
       name: "Reports", dependencies: [.product(name: "Mustache", package: "swift-mustache")],
@@ -76,7 +76,7 @@ let package = Package(
       name: "NetworksTests", dependencies: ["Networks", "Datasets", "Formats", "CAllocations", "TestSupport"], swiftSettings: strict),
     .testTarget(name: "DatasetsTests", dependencies: ["Datasets", "Tensors", "CZlib", "TestSupport"], swiftSettings: strict),
     .testTarget(name: "FormatsTests", dependencies: ["Formats", "CKernels", "TestSupport"], swiftSettings: strict),
-    .testTarget(name: "StorageTests", dependencies: ["Storage", "TestSupport"], swiftSettings: strict),
+    .testTarget(name: "RunsTests", dependencies: ["Runs", "TestSupport"], swiftSettings: strict),
     .testTarget(name: "ReportsTests", dependencies: ["Reports", "TestSupport"], swiftSettings: strict),
     .testTarget(
       name: "BacktrailTests",
@@ -84,7 +84,7 @@ let package = Package(
       swiftSettings: strict),
     .testTarget(
       name: "BacktrailCLITests",
-      dependencies: ["BacktrailCLI", "Storage", "TestSupport", .product(name: "GRDB", package: "GRDB.swift")],
+      dependencies: ["BacktrailCLI", "Runs", "TestSupport", .product(name: "GRDB", package: "GRDB.swift")],
       swiftSettings: strict),
   ]
 )

@@ -1,7 +1,7 @@
 import Benchmark
 import Formats
 import Networks
-import Storage
+import Runs
 import Tensors
 
 /// A network's state alone, and as the difference to the state one update before; digests, file and all, one thread.

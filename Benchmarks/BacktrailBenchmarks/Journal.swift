@@ -1,6 +1,6 @@
 import Formats
 import Foundation
-import Storage
+import Runs
 import Tensors
 
 /// Batches of 8 from 60,000 examples, as an import of another loader's choices makes them.

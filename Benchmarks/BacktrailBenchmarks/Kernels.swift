@@ -218,9 +218,7 @@ private final class AttentionWork: KernelWork {
   init(context: Int, width: Int, heads: Int, batchSize: Int) throws {
     (self.context, self.width, self.heads, self.batchSize) = (context, width, heads, batchSize)
     network = try CompiledNetwork(
-      NetworkDescription(
-        name: "attention", inputShape: [context, 3 * width], classCount: width,
-        layers: [("attention", CausalSelfAttention(heads: heads))]),
+      Network(input: [context, 3 * width]) { CausalSelfAttention(heads: heads) }, loss: CrossEntropy(),
       batchSize: batchSize, isTrained: false)
     state = try StateBuffer(count: network.stateCount)
     workspace = try network.makeWorkspace()
@@ -232,7 +230,7 @@ private final class AttentionWork: KernelWork {
 
   func fast() {
     workspace.inputs(rows: batchSize).elements.copy(from: input.vector)
-    output.vector.copy(from: network.logits(state, rows: batchSize, workspace: &workspace).elements)
+    output.vector.copy(from: network.outputs(state, rows: batchSize, workspace: &workspace).elements)
   }
 
   func plain() {

@@ -1,6 +1,6 @@
 import Networks
 
-extension NetworkDescription {
+extension Network {
   /// Multiply-adds of one example's update with direct sums: those of a forward pass, as many for the gradient by each
   /// layer's input and as many for that by its weights. Nobody needs the gradient by the network's input.
   func multiplyAddsOfUpdate() throws -> Int {
@@ -12,11 +12,11 @@ extension NetworkDescription {
 
 /// Multiply-adds of an example's forward pass, and the shape that comes out. Loops that are not products count nothing.
 private func countMultiplyAdds(
-  of layers: [(name: String, layer: any Layer)], inputShape: [Int]
+  of layers: [NamedLayer], inputShape: [Int]
 ) throws -> (count: Int, shape: [Int]) {
   var builder = NetworkBuilder(batchSize: 1)
   var (count, shape) = (0, inputShape)
-  for (_, layer) in layers {
+  for layer in layers.map(\.layer) {
     let output = try layer.placed(inputShape: shape, in: &builder).outputShape
     let (inputs, outputs) = (shape.reduce(1, *), output.reduce(1, *))
     switch layer {

@@ -29,7 +29,7 @@ private final class RunWork {
   init() throws {
     var settings = RunSettings()
     settings.model = "mlp:128"
-    settings.order = ["forward", "backward", "tail:50"]
+    settings.orders = ["forward", "backward", "tail:50"]
     settings.steps = 600
     settings.evaluate = "every:30"
     settings.lanes = 1

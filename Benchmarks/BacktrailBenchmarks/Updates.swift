@@ -40,9 +40,9 @@ final class UpdateWork {
     let specification = try ModelSpecification(model)
     let isText = specification.context != nil
     let classCount = isText ? 65 : 10
-    let description = try specification.network(inputShape: inputShape, classCount: classCount)
+    let description = try specification.network(inputShape: inputShape, outputs: classCount)
     multiplyAdds = try batchSize * description.multiplyAddsOfUpdate()
-    network = try CompiledNetwork(description, batchSize: batchSize, optimizer: Optimizer(optimizer))
+    network = try CompiledNetwork(description, loss: CrossEntropy(), batchSize: batchSize, optimizer: Optimizer(optimizer))
     state = try StateBuffer(count: network.stateCount)
     network.layout.initialize(&state, seed: 1)
     workspace = try network.makeWorkspace()
@@ -53,8 +53,8 @@ final class UpdateWork {
     } else {
       source.fillNormal(inputs, batch: 1, deviation: 1)
     }
-    for i in workspace.labels.indices {
-      workspace.labels[i] = Int32(source.index(below: classCount, batch: 2, example: i))
+    for i in workspace.targets.classes.indices {
+      workspace.targets.classes[i] = Int32(source.index(below: classCount, batch: 2, example: i))
     }
   }
 

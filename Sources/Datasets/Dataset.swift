@@ -15,11 +15,11 @@ public struct Dataset: Sendable {
   /// The characters of a text; nil for data of another kind.
   public let vocabulary: Vocabulary?
 
-  /// The digest of all that training and evaluation read: shapes, classes, labels, features and divisors of both splits.
+  /// The digest of all that training and evaluation read: shapes, classes, targets, features and divisors of both splits.
   /// It leaves out the name, so that moved files stay the same data.
   public let fingerprint: Digest
 
-  /// - Throws: `DatasetError.impossible` when a split is empty or the two differ in shape or classes.
+  /// - Throws: `DatasetError.impossible` when a split is empty or the two differ in shapes or classes.
   public init(
     name: String, training: Examples, test: Examples, vocabulary: Vocabulary? = nil
   ) throws(DatasetError) {
@@ -29,8 +29,15 @@ public struct Dataset: Sendable {
     guard training.exampleShape == test.exampleShape else {
       throw .impossible("\(name): training examples are \(training.exampleShape), test examples \(test.exampleShape)")
     }
+    guard training.targetKind == test.targetKind, training.targetShape == test.targetShape else {
+      throw .impossible(
+        """
+        \(name): training targets are \(training.targetKind.rawValue) of shape \(training.targetShape), test targets \
+        \(test.targetKind.rawValue) of shape \(test.targetShape)
+        """)
+    }
     guard training.classCount == test.classCount else {
-      throw .impossible("\(name): \(training.classCount) classes to train on, \(test.classCount) to test on")
+      throw .impossible("\(name): \(training.classCount ?? 0) classes to train on, \(test.classCount ?? 0) to test on")
     }
     self.name = name
     self.training = training
@@ -46,21 +53,46 @@ public struct Dataset: Sendable {
   /// The shape of one example, channels last.
   public var exampleShape: [Int] { training.exampleShape }
 
-  public var classCount: Int { training.classCount }
+  /// Whether targets are classes or real values.
+  public var targetKind: Targets.Kind { training.targetKind }
+
+  /// The shape of one example's targets: [] for a single one, [k] for k values, [positions] for one at each position.
+  public var targetShape: [Int] { training.targetShape }
+
+  /// Nil where targets are values.
+  public var classCount: Int? { training.classCount }
+
+  /// How many numbers a model predicts for it: a logit a class, at each position if that is how targets are; or a value a
+  /// target.
+  public var outputCount: Int { classCount ?? training.targetCount }
 
   /// Resident bytes of both splits.
   public var byteCount: Int { training.byteCount + test.byteCount }
 
   /// Reads or makes the data set of a specification, one of the forms in `catalogue`.
-  /// - Parameter context: how many characters of a text the model sees at once; other data ignore it.
-  public static func load(_ specification: String, context: Int? = nil) throws(DatasetError) -> Dataset {
-    switch try DatasetSpecification(specification) {
-    case .digits: try digits()
-    case .mnist(let folder): try mnist(folder: folder)
-    case .cifar(let kind, let folder): try cifar(kind, folder: folder)
-    case .text(let file): try text(file: file, context: context)
-    case .csv(let file, let label): try csv(file: file, label: label)
-    case .synthetic(let clouds): try clouds.dataset()
+  /// - Parameters:
+  ///   - context: how many characters of a text the model sees at once; other data ignore it.
+  ///   - targets: what the loss compares predictions with. Only a table's column can be read as either.
+  /// - Throws: `DatasetError`; `.impossible` where values are asked for and the data have classes.
+  public static func load(
+    _ specification: String, context: Int? = nil, targets: Targets.Kind = .classes
+  ) throws(DatasetError) -> Dataset {
+    let parsed = try DatasetSpecification(specification)
+    if case .csv(let table) = parsed { return try csv(table, targets: targets) }
+    guard targets == .classes else {
+      throw .impossible(
+        """
+        the targets of \(parsed) are classes, but the loss compares with real values; take a loss for classes, or values in a \
+        table, `csv:FILE,target=COLUMN`
+        """)
+    }
+    switch parsed {
+    case .digits: return try digits()
+    case .mnist(let folder): return try mnist(folder: folder)
+    case .cifar(let kind, let folder): return try cifar(kind, folder: folder)
+    case .text(let file): return try text(file: file, context: context)
+    case .csv(let table): return try csv(table, targets: targets)
+    case .synthetic(let clouds): return try clouds.dataset()
     }
   }
 

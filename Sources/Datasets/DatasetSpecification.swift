@@ -7,7 +7,7 @@ enum DatasetSpecification: Equatable, CustomStringConvertible {
   case mnist(folder: String)
   case cifar(CIFAR, folder: String)
   case text(file: String)
-  case csv(file: String, label: String?)
+  case csv(CSVSpecification)
   case synthetic(GaussianClouds)
 
   init(_ text: String) throws(DatasetError) {
@@ -30,10 +30,9 @@ enum DatasetSpecification: Equatable, CustomStringConvertible {
       guard !argument.isEmpty else { throw .unknown(specification: text, reason: "`text:` needs a file") }
       self = .text(file: Self.absolute(argument))
     case "csv":
-      let (file, label) = Self.separateLabel(argument)
-      guard !file.isEmpty else { throw .unknown(specification: text, reason: "`csv:` needs a file") }
-      guard label != "" else { throw .unknown(specification: text, reason: "`label=` needs a column's name") }
-      self = .csv(file: Self.absolute(file), label: label)
+      do { self = .csv(try CSVSpecification(argument, absolute: Self.absolute)) } catch {
+        throw .unknown(specification: text, reason: error.reason)
+      }
     case "synthetic":
       do { self = .synthetic(try GaussianClouds(options: argument)) } catch {
         throw .unknown(specification: text, reason: error.reason)
@@ -49,22 +48,20 @@ enum DatasetSpecification: Equatable, CustomStringConvertible {
     case .mnist(let folder): "mnist:\(folder)"
     case .cifar(let kind, let folder): "cifar\(kind.classCount):\(folder)"
     case .text(let file): "text:\(file)"
-    case .csv(let file, nil): "csv:\(file)"
-    case .csv(let file, let label?): "csv:\(file),label=\(label)"
+    case .csv(let table): "csv:\(table)"
     case .synthetic(let clouds): "synthetic:\(clouds)"
     }
-  }
-
-  /// Parts the column's name from the file's, which may hold commas too: only the last `,label=` counts.
-  private static func separateLabel(_ argument: String) -> (file: String, label: String?) {
-    guard let mark = argument.range(of: ",label=", options: .backwards) else { return (argument, nil) }
-    return (String(argument[..<mark.lowerBound]), String(argument[mark.upperBound...]))
   }
 
   /// The absolute path, home folder included: a shell doesn't expand the `~` of `mnist:~/data`.
   private static func absolute(_ path: String) -> String {
     URL(fileURLWithPath: (path as NSString).expandingTildeInPath).standardizedFileURL.path
   }
+}
+
+/// What is wrong with the options of a specification.
+struct SpecificationProblem: Error {
+  let reason: String
 }
 
 extension Dataset {
@@ -84,8 +81,8 @@ extension Dataset {
     Form(form: "cifar100:DIR", summary: "binary records, train.bin and test.bin, gzip-compressed or not; the fine classes"),
     Form(form: "text:FILE", summary: "characters in UTF-8, the first nine tenths to train on; for models such as gpt"),
     Form(
-      form: "csv:FILE[,label=COLUMN]",
-      summary: "numbers and one column of classes 0, 1, 2, …: label, class, target or y, else the last"),
+      form: "csv:FILE[,target=COLUMN][,missing=drop|mean]",
+      summary: "numbers; the target, of classes 0, 1, 2, … or values, is label, class, target or y, else the last column"),
     Form(
       form: "synthetic[:examples=2000,features=20,classes=4,noise=1,seed=1]",
       summary: "Gaussian clouds, one around the mean of each class"),

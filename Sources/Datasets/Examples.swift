@@ -4,107 +4,168 @@ import Tensors
 /// windows of a text share its characters.
 public struct Examples: Sendable {
   private enum Content: Sendable {
-    /// Example after example, each `exampleShape` row-major, with a class each.
+    /// Example after example, each `exampleShape` row-major.
     case bytes([UInt8], divisor: Float)
     case floats([Float])
-    /// Windows of a text, with the characters that follow each of theirs.
+    /// Windows of a text, whose targets are the characters that follow each of theirs.
     case windows(TextWindows)
   }
 
   private let content: Content
 
-  /// The class of each example, in 0 ..< `classCount`; empty for windows of a text, whose labels are characters of it.
+  /// Whether targets are classes or real values.
+  public let targetKind: Targets.Kind
+
+  /// The shape of one example's targets: [] for a single one, [k] for k values, [positions] for one at each position.
+  public let targetShape: [Int]
+
+  /// The classes of each example in turn, in 0 ..< `classCount`; empty where targets are values, and for windows of a
+  /// text, whose classes are characters of it.
   public let labels: [Int32]
+
+  /// The targets of each example in turn where they are values, else empty.
+  public let values: [Float]
 
   /// The shape of one example, channels last: [28, 28, 1] for a grey image, [d] for a row of a table, [context] for a
   /// window of a text.
   public let exampleShape: [Int]
 
-  /// How many classes there are, whether or not each occurs in this split.
-  public let classCount: Int
+  /// How many classes there are, whether or not each occurs in this split; nil where targets are values.
+  public let classCount: Int?
 
   /// Floats in an example: the product of `exampleShape`.
   public let featureCount: Int
 
+  /// Targets of an example: the product of `targetShape`.
+  public let targetCount: Int
+
   public let count: Int
 
-  /// Examples whose features are `bytes`, divided by `divisor` when they are gathered.
-  /// - Parameter bytes: [example, …exampleShape], row-major.
+  /// Examples of classes whose features are `bytes`, divided by `divisor` when they are gathered.
+  /// - Parameters:
+  ///   - bytes: [example, …exampleShape], row-major.
+  ///   - labels: [example, …targetShape], row-major.
   /// - Throws: `DatasetError.impossible` when the counts disagree or a label is no class.
   public init(
-    bytes: [UInt8], dividedBy divisor: Float, exampleShape: [Int], labels: [Int32], classCount: Int
+    bytes: [UInt8], dividedBy divisor: Float, exampleShape: [Int], labels: [Int32], classCount: Int, targetShape: [Int] = []
   ) throws(DatasetError) {
     try self.init(
-      .bytes(bytes, divisor: divisor), valueCount: bytes.count, exampleShape: exampleShape, labels: labels,
-      classCount: classCount)
+      .bytes(bytes, divisor: divisor), valueCount: bytes.count, exampleShape: exampleShape,
+      targets: .classes(labels, classCount), targetShape: targetShape)
   }
 
-  /// Examples whose features are `floats`.
-  /// - Parameter floats: [example, …exampleShape], row-major.
+  /// Examples of classes whose features are `floats`.
+  /// - Parameters:
+  ///   - floats: [example, …exampleShape], row-major.
+  ///   - labels: [example, …targetShape], row-major.
   /// - Throws: `DatasetError.impossible` when the counts disagree or a label is no class.
-  public init(floats: [Float], exampleShape: [Int], labels: [Int32], classCount: Int) throws(DatasetError) {
+  public init(
+    floats: [Float], exampleShape: [Int], labels: [Int32], classCount: Int, targetShape: [Int] = []
+  ) throws(DatasetError) {
     try self.init(
-      .floats(floats), valueCount: floats.count, exampleShape: exampleShape, labels: labels, classCount: classCount)
+      .floats(floats), valueCount: floats.count, exampleShape: exampleShape, targets: .classes(labels, classCount),
+      targetShape: targetShape)
+  }
+
+  /// Examples of real values whose features are `bytes`, divided by `divisor` when they are gathered.
+  /// - Parameters:
+  ///   - bytes: [example, …exampleShape], row-major.
+  ///   - values: [example, …targetShape], row-major.
+  /// - Throws: `DatasetError.impossible` when the counts disagree.
+  public init(
+    bytes: [UInt8], dividedBy divisor: Float, exampleShape: [Int], values: [Float], targetShape: [Int] = []
+  ) throws(DatasetError) {
+    try self.init(
+      .bytes(bytes, divisor: divisor), valueCount: bytes.count, exampleShape: exampleShape, targets: .values(values),
+      targetShape: targetShape)
+  }
+
+  /// Examples of real values whose features are `floats`.
+  /// - Parameters:
+  ///   - floats: [example, …exampleShape], row-major.
+  ///   - values: [example, …targetShape], row-major.
+  /// - Throws: `DatasetError.impossible` when the counts disagree.
+  public init(
+    floats: [Float], exampleShape: [Int], values: [Float], targetShape: [Int] = []
+  ) throws(DatasetError) {
+    try self.init(
+      .floats(floats), valueCount: floats.count, exampleShape: exampleShape, targets: .values(values),
+      targetShape: targetShape)
+  }
+
+  private enum GivenTargets {
+    case classes([Int32], Int)
+    case values([Float])
   }
 
   private init(
-    _ content: Content, valueCount: Int, exampleShape: [Int], labels: [Int32], classCount: Int
+    _ content: Content, valueCount: Int, exampleShape: [Int], targets: GivenTargets, targetShape: [Int]
   ) throws(DatasetError) {
-    guard let featureCount = exampleShape.product, featureCount > 0 else {
-      throw .impossible("examples can't have the shape \(exampleShape): each extent must be at least 1")
+    guard !exampleShape.isEmpty, let featureCount = exampleShape.product, featureCount > 0 else {
+      throw .impossible("examples can't have the shape \(exampleShape): it needs one extent or more, each of at least 1")
     }
-    guard valueCount == labels.count * featureCount else {
+    guard let targetCount = targetShape.product, targetCount > 0 else {
+      throw .impossible("targets can't have the shape \(targetShape): each extent must be at least 1")
+    }
+    guard valueCount.isMultiple(of: featureCount) else {
+      throw .impossible("\(valueCount) values are no whole number of examples of shape \(exampleShape), \(featureCount) each")
+    }
+    count = valueCount / featureCount
+    let given: Int
+    switch targets {
+    case .classes(let labels, let classCount):
+      if let index = labels.firstIndex(where: { $0 < 0 || $0 >= classCount }) {
+        throw .impossible(
+          "example \(index / targetCount) has label \(labels[index]), but the classes are 0 to \(classCount - 1)")
+      }
+      (targetKind, self.labels, values, self.classCount, given) = (.classes, labels, [], classCount, labels.count)
+    case .values(let values):
+      (targetKind, labels, self.values, classCount, given) = (.values, [], values, nil, values.count)
+    }
+    let (wanted, overflow) = count.multipliedReportingOverflow(by: targetCount)
+    guard !overflow, given == wanted else {
       throw .impossible(
-        "\(valueCount) values are not \(labels.count) examples of \(featureCount): give each example its label")
-    }
-    if let index = labels.firstIndex(where: { $0 < 0 || $0 >= classCount }) {
-      throw .impossible("example \(index) has label \(labels[index]), but the classes are 0 to \(classCount - 1)")
+        "\(count) examples with targets of shape \(targetShape) need \(targetCount) targets each, but \(given) are given")
     }
     self.content = content
-    self.labels = labels
     self.exampleShape = exampleShape
-    self.classCount = classCount
     self.featureCount = featureCount
-    count = labels.count
+    self.targetShape = targetShape
+    self.targetCount = targetCount
   }
 
   /// Windows of a text: features are character numbers, the label at each position is the character that follows.
   init(windows: TextWindows, classCount: Int) {
     content = .windows(windows)
-    labels = []
-    exampleShape = [windows.context]
-    self.classCount = classCount
-    featureCount = windows.context
+    (targetKind, labels, values, self.classCount) = (.classes, [], [], classCount)
+    (exampleShape, featureCount) = ([windows.context], windows.context)
+    (targetShape, targetCount) = ([windows.context], windows.context)
     count = windows.count
   }
 
-  /// Labels an example has: 1, or one for each position of a window.
-  public var labelsPerExample: Int {
-    if case .windows(let windows) = content { windows.context } else { 1 }
-  }
-
-  /// Resident bytes of the features and labels.
+  /// Resident bytes of the features and targets.
   public var byteCount: Int {
-    let labelBytes = labels.count * MemoryLayout<Int32>.stride
+    let targetBytes = labels.count * MemoryLayout<Int32>.stride + values.count * MemoryLayout<Float>.stride
     return switch content {
-    case .bytes(let bytes, _): bytes.count + labelBytes
-    case .floats(let floats): floats.count * MemoryLayout<Float>.stride + labelBytes
+    case .bytes(let bytes, _): bytes.count + targetBytes
+    case .floats(let floats): floats.count * MemoryLayout<Float>.stride + targetBytes
     case .windows(let windows): windows.characters.count * MemoryLayout<UInt16>.stride
     }
   }
 
-  /// Writes the features of example `indices[r]` to row r of `inputs` and its labels to those of row r, for each r in
+  /// Writes the features of example `indices[r]` to row r of `inputs` and its targets to those of row r, for each r in
   /// 0 ..< `indices.count`; further rows stay as they are. Allocates nothing.
   /// - Parameters:
   ///   - inputs: [at least `indices.count`, `featureCount`]
-  ///   - labels: at least `indices.count` · `labelsPerExample` long, row by row
-  ///   - augmentation: how images change, and for which batch; nil leaves them as they are.
+  ///   - targets: of this kind, at least `indices.count` · `targetCount` long, row by row
+  ///   - augmentation: how images change, and for which batch; nil leaves them as they are. Targets do not change with them.
   public func gather(
-    _ indices: [Int], into inputs: Matrix, labels: inout [Int32], augmentation: Augmentation.Batch? = nil
+    _ indices: [Int], into inputs: Matrix, targets: inout Targets, augmentation: Augmentation.Batch? = nil
   ) {
     precondition(inputs.columns == featureCount, "\(featureCount) features do not fit a row of \(inputs.columns)")
     precondition(
-      inputs.rows >= indices.count && labels.count >= indices.count * labelsPerExample, "more indices than rows or labels")
+      inputs.rows >= indices.count && targets.kind == targetKind && targets.count >= indices.count * targetCount,
+      "more indices than rows or targets")
     switch content {
     case .bytes(let bytes, let divisor):
       for index in indices { prefetch(bytes.span.extracting(range(of: index)).bytes) }
@@ -115,8 +176,8 @@ public struct Examples: Sendable {
         } else {
           inputs[row: row].copy(bytes: features, dividedBy: divisor)
         }
-        labels[row] = self.labels[indices[row]]
       }
+      gatherTargets(indices, into: &targets)
     case .floats(let floats):
       for row in 0..<indices.count {
         let features = floats.span.extracting(range(of: indices[row]))
@@ -125,15 +186,25 @@ public struct Examples: Sendable {
         } else {
           inputs[row: row].copy(floats: features)
         }
-        labels[row] = self.labels[indices[row]]
       }
+      gatherTargets(indices, into: &targets)
     case .windows(let windows):
       for row in 0..<indices.count {
         let start = windows.start(of: indices[row])
         for position in 0..<windows.context {
           inputs[row: row][position] = Float(windows.characters[start + position])
-          labels[row * windows.context + position] = Int32(windows.characters[start + position + 1])
+          targets.classes[row * windows.context + position] = Int32(windows.characters[start + position + 1])
         }
+      }
+    }
+  }
+
+  private func gatherTargets(_ indices: [Int], into targets: inout Targets) {
+    for row in 0..<indices.count {
+      let (from, to) = (indices[row] * targetCount, row * targetCount)
+      switch targetKind {
+      case .classes: for offset in 0..<targetCount { targets.classes[to + offset] = labels[from + offset] }
+      case .values: for offset in 0..<targetCount { targets.values[to + offset] = values[from + offset] }
       }
     }
   }
@@ -141,11 +212,12 @@ public struct Examples: Sendable {
   /// Where the features of example `index` lie.
   private func range(of index: Int) -> Range<Int> { index * featureCount..<(index + 1) * featureCount }
 
-  /// Adds shape, classes, labels, features and divisor.
+  /// Adds shapes, classes, targets, features and divisor.
   func add(to digest: inout DigestBuilder) {
     digest.add(exampleShape.count)
     for extent in exampleShape { digest.add(extent) }
-    digest.add(classCount)
+    // No data with classes have 0 of them.
+    digest.add(classCount ?? 0)
     digest.add(count)
     digest.add(labels.span.bytes)
     switch content {
@@ -158,7 +230,12 @@ public struct Examples: Sendable {
     case .windows(let windows):
       digest.add(windows.stride)
       digest.add(windows.characters.span.bytes)
+      return
     }
+    guard targetKind == .values || !targetShape.isEmpty else { return }
+    digest.add(targetShape.count)
+    for extent in targetShape { digest.add(extent) }
+    digest.add(values.span.bytes)
   }
 }
 

@@ -12,13 +12,15 @@ extension ImageWindow {
   }
 
   /// The convolution of images with weights window · channels × outputs: at each place a row of outputs.
-  /// - Parameter scratch: of `convolutionScratchCount`, as in the gradients.
-  public func convolve(_ images: Matrix, weights: Matrix, bias: Vector?, into output: Matrix, scratch: Vector) {
+  /// - Parameters:
+  ///   - scratch: of `convolutionScratchCount`, as in the gradients.
+  ///   - threads: how many the work is shared between, as in the gradients. No bit depends on it.
+  public func convolve(_ images: Matrix, weights: Matrix, bias: Vector?, into output: Matrix, scratch: Vector, threads: Int = 1) {
     check(images: images, weights: weights, output: output)
     if let fast = WinogradConvolution(self, outputChannels: weights.columns) {
-      return fast.convolve(images, weights: weights, isAdjoint: false, bias: bias, into: output, scratch: scratch)
+      return fast.convolve(images, weights: weights, isAdjoint: false, bias: bias, into: output, scratch: scratch, threads: threads)
     }
-    MatrixKernels.share(images.rows, work: output.elements.count * count) { examples in
+    MatrixKernels.share(images.rows, threads: threads, work: output.elements.count * count) { examples in
       withUnsafePointer(to: geometry) {
         ck_convolve(
           $0, examples.count, images.rows(examples).gapless, weights.gapless, weights.columns, bias?.base,
@@ -29,14 +31,14 @@ extension ImageWindow {
 
   /// Writes the gradient of `convolve` by the images.
   public func convolutionGradient(
-    _ outputGradient: Matrix, weights: Matrix, into imagesGradient: Matrix, scratch: Vector
+    _ outputGradient: Matrix, weights: Matrix, into imagesGradient: Matrix, scratch: Vector, threads: Int = 1
   ) {
     check(images: imagesGradient, weights: weights, output: outputGradient)
     if let fast = WinogradConvolution(self, outputChannels: weights.columns) {
       return fast.adjoint.convolve(
-        outputGradient, weights: weights, isAdjoint: true, bias: nil, into: imagesGradient, scratch: scratch)
+        outputGradient, weights: weights, isAdjoint: true, bias: nil, into: imagesGradient, scratch: scratch, threads: threads)
     }
-    MatrixKernels.share(imagesGradient.rows, work: outputGradient.elements.count * count) { examples in
+    MatrixKernels.share(imagesGradient.rows, threads: threads, work: outputGradient.elements.count * count) { examples in
       withUnsafePointer(to: geometry) {
         ck_convolve_images_gradient(
           $0, examples.count, outputGradient.rows(examples).gapless, weights.gapless, weights.columns,
@@ -47,14 +49,14 @@ extension ImageWindow {
 
   /// weights ← α · the gradient of `convolve` by the weights + β · weights.
   public func convolutionWeightsGradient(
-    _ images: Matrix, outputGradient: Matrix, into weights: Matrix, alpha: Float, beta: Float, scratch: Vector
+    _ images: Matrix, outputGradient: Matrix, into weights: Matrix, alpha: Float, beta: Float, scratch: Vector, threads: Int = 1
   ) {
     check(images: images, weights: weights, output: outputGradient)
     if let fast = WinogradConvolution(self, outputChannels: weights.columns) {
       return fast.weightsGradient(
-        images, outputGradient: outputGradient, into: weights, alpha: alpha, beta: beta, scratch: scratch)
+        images, outputGradient: outputGradient, into: weights, alpha: alpha, beta: beta, scratch: scratch, threads: threads)
     }
-    MatrixKernels.share(tapCount, work: outputGradient.elements.count * count) { taps in
+    MatrixKernels.share(tapCount, threads: threads, work: outputGradient.elements.count * count) { taps in
       withUnsafePointer(to: geometry) {
         ck_convolve_weights_gradient(
           $0, images.rows, images.gapless, outputGradient.gapless, weights.columns, taps.lowerBound, taps.count, alpha,

@@ -94,4 +94,12 @@ extension Digest {
     builder.add(updateCount)
     self = builder.digest
   }
+
+  /// The digest of batches of example indices: their size, then index after index.
+  public init(ofBatches indices: [UInt32], size: Int) {
+    var builder = DigestBuilder()
+    builder.add(size)
+    builder.add(indices.span.bytes)
+    self = builder.digest
+  }
 }

@@ -1,17 +1,8 @@
 import CKernels
 import Dispatch
-import Synchronization
 
-/// Matrix products and convolutions: how many threads one takes, and what decides its bits.
+/// Matrix products and convolutions: how threads share one, and what decides its bits.
 public enum MatrixKernels {
-  private static let threadCount = Atomic<Int>(1)
-
-  /// Threads that a large product is shared between, in the whole process. Bits do not depend on it.
-  public static var threads: Int {
-    get { threadCount.load(ordering: .relaxed) }
-    set { threadCount.store(max(1, newValue), ordering: .relaxed) }
-  }
-
   /// The level of SIMD in use: `avx512`, `avx2`, `sse2` or `neon`. Bits depend on it.
   public static var level: String { String(cString: ck_matrix_level()) }
 
@@ -21,8 +12,8 @@ public enum MatrixKernels {
   /// Multiply-adds below which threads would cost more than they bring.
   private static let worthSharing = 1 << 21
 
-  /// Calls `body` with parts of 0 ..< count, on several threads where there is work for them.
-  static func share(_ count: Int, work: Int, _ body: (Range<Int>) -> Void) {
+  /// Calls `body` with parts of 0 ..< count, on up to `threads` threads where there is work for them.
+  static func share(_ count: Int, threads: Int, work: Int, _ body: (Range<Int>) -> Void) {
     let parts = min(threads, count, work / worthSharing + 1)
     guard parts > 1 else { return body(0..<count) }
     withoutActuallyEscaping(body) { body in
@@ -37,16 +28,18 @@ public enum MatrixKernels {
 /// c ← α · op(a) · op(b) + bias + β · c, where op transposes if asked to. With β = 0 the old contents of `c` are not read.
 ///
 /// Every sum runs over the inner extent in its order, so that no bit of it depends on the other rows and columns.
-/// - Parameter bias: added to every row.
+/// - Parameters:
+///   - bias: added to every row.
+///   - threads: how many a large product is shared between. No bit depends on it.
 public func multiply(
   _ a: Matrix, transposed transposeA: Bool = false, by b: Matrix, byTransposed transposeB: Bool = false,
-  into c: Matrix, alpha: Float = 1, beta: Float = 0, bias: Vector? = nil
+  into c: Matrix, alpha: Float = 1, beta: Float = 0, bias: Vector? = nil, threads: Int = 1
 ) {
   let (m, k) = transposeA ? (a.columns, a.rows) : (a.rows, a.columns)
   let (inner, n) = transposeB ? (b.columns, b.rows) : (b.rows, b.columns)
   precondition(inner == k && c.rows == m && c.columns == n, "matrix shapes do not fit")
   precondition(bias == nil || bias?.count == n, "a bias as long as a row")
-  MatrixKernels.share(m, work: m * n * k) { rows in
+  MatrixKernels.share(m, threads: threads, work: m * n * k) { rows in
     var product = ck_product(
       m: rows.count, n: n, k: k,
       a: a.base + rows.lowerBound * (transposeA ? 1 : a.stride), a_row: transposeA ? 1 : a.stride,

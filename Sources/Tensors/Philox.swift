@@ -40,6 +40,7 @@ public struct RandomSource: Sendable {
     case augmentation = 6
     case dropout = 7
     case text = 8
+    case splitting = 9
   }
 
   private let philox: Philox4x32

@@ -68,32 +68,34 @@ struct WinogradConvolution {
     for first in stride(from: 0, to: count, by: Self.block) { body(first, min(Self.block, count - first)) }
   }
 
-  private func share(_ count: Int, work: Int, _ body: (_ window: UnsafePointer<ck_window>, Range<Int>) -> Void) {
-    MatrixKernels.share(count, work: work) { range in withUnsafePointer(to: geometry) { body($0, range) } }
+  private func share(
+    _ count: Int, threads: Int, work: Int, _ body: (_ window: UnsafePointer<ck_window>, Range<Int>) -> Void
+  ) {
+    MatrixKernels.share(count, threads: threads, work: work) { range in withUnsafePointer(to: geometry) { body($0, range) } }
   }
 
   /// - Parameter weights: 9 · input channels × output channels of the convolution whose adjoint this is, or of this one.
   func convolve(
-    _ images: Matrix, weights: Matrix, isAdjoint: Bool, bias: Vector?, into output: Matrix, scratch: Vector
+    _ images: Matrix, weights: Matrix, isAdjoint: Bool, bias: Vector?, into output: Matrix, scratch: Vector, threads: Int
   ) {
     let scratch = split(scratch)
-    share(inputChannels / 16, work: Self.planes * weightPlane) { _, rows in
+    share(inputChannels / 16, threads: threads, work: Self.planes * weightPlane) { _, rows in
       ck_winograd_weights(
         weights.gapless, isAdjoint ? outputChannels : inputChannels, isAdjoint ? inputChannels : outputChannels,
         isAdjoint ? 1 : 0, rows.lowerBound * 16, rows.count * 16, scratch.weights, weightPlane)
     }
     forBlocks(of: images.rows) { first, tiles in
-      share(tiles, work: tiles * Self.planes * inputChannels) { window, range in
+      share(tiles, threads: threads, work: tiles * Self.planes * inputChannels) { window, range in
         ck_winograd_images(
           window, images.gapless, first + range.lowerBound, range.count,
           scratch.images + range.lowerBound * inputChannels, imagePlane)
       }
-      share(Self.planes, work: Self.planes * tiles * inputChannels * outputChannels) { _, planes in
+      share(Self.planes, threads: threads, work: Self.planes * tiles * inputChannels * outputChannels) { _, planes in
         ck_winograd_multiply(
           scratch.images, imagePlane, tiles, inputChannels, scratch.weights, weightPlane, outputChannels,
           planes.lowerBound, planes.count, scratch.outputs, outputPlane)
       }
-      share(tiles, work: tiles * Self.planes * outputChannels) { window, range in
+      share(tiles, threads: threads, work: tiles * Self.planes * outputChannels) { window, range in
         ck_winograd_outputs(
           window, scratch.outputs + range.lowerBound * outputChannels, outputPlane, outputChannels, bias?.base,
           first + range.lowerBound, range.count, output.gapless)
@@ -103,11 +105,11 @@ struct WinogradConvolution {
 
   /// weights ← α · the gradient by the weights + β · weights.
   func weightsGradient(
-    _ images: Matrix, outputGradient: Matrix, into weights: Matrix, alpha: Float, beta: Float, scratch: Vector
+    _ images: Matrix, outputGradient: Matrix, into weights: Matrix, alpha: Float, beta: Float, scratch: Vector, threads: Int
   ) {
     let scratch = split(scratch)
     forBlocks(of: images.rows) { first, tiles in
-      share(tiles, work: tiles * Self.planes * (inputChannels + outputChannels)) { window, range in
+      share(tiles, threads: threads, work: tiles * Self.planes * (inputChannels + outputChannels)) { window, range in
         ck_winograd_images(
           window, images.gapless, first + range.lowerBound, range.count,
           scratch.images + range.lowerBound * inputChannels, imagePlane)
@@ -115,13 +117,13 @@ struct WinogradConvolution {
           window, outputGradient.gapless, outputChannels, first + range.lowerBound, range.count,
           scratch.outputs + range.lowerBound * outputChannels, outputPlane)
       }
-      share(Self.planes, work: Self.planes * tiles * inputChannels * outputChannels) { _, planes in
+      share(Self.planes, threads: threads, work: Self.planes * tiles * inputChannels * outputChannels) { _, planes in
         ck_winograd_multiply_gradient(
           scratch.images, imagePlane, tiles, inputChannels, scratch.outputs, outputPlane, outputChannels,
           first == 0 ? 0 : 1, planes.lowerBound, planes.count, scratch.weights, weightPlane)
       }
     }
-    share(inputChannels, work: Self.planes * weightPlane) { _, rows in
+    share(inputChannels, threads: threads, work: Self.planes * weightPlane) { _, rows in
       ck_winograd_weights_gradient(
         scratch.weights, weightPlane, inputChannels, outputChannels, rows.lowerBound, rows.count, alpha, beta,
         weights.gapless)

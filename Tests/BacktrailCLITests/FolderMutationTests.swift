@@ -1,6 +1,6 @@
 import Foundation
 import GRDB
-import Storage
+import Runs
 import Tensors
 import TestSupport
 import Testing

@@ -13,7 +13,7 @@ import Testing
   private func settings(_ change: (inout RunSettings) -> Void) -> RunSettings {
     var settings = RunSettings()
     settings.model = "mlp:16"
-    settings.order = ["forward", "backward"]
+    settings.orders = ["forward", "backward"]
     settings.steps = 200
     settings.evaluationExamples = 200
     settings.batchSize = 16
@@ -51,10 +51,10 @@ import Testing
 
   @Test func anAutomaticTailSettlesWhereDoublingChangesLittle() async throws {
     let result = try await train("tail") {
-      $0.order = ["tail:auto"]
+      $0.orders = ["tail:auto"]
       $0.evaluate = "every:20"
       $0.tolerance = 0.02
-      $0.seeds = 2
+      $0.seedCount = 2
     }
     let finding = try #require(result.findings?.first { $0.order == "tail:auto" })
     let tail = try #require(finding.tail)
@@ -76,7 +76,7 @@ import Testing
     var tails: [Int] = []
     for tolerance in [0.5, 1e-9] {
       let result = try await train("tolerance \(tolerance)") {
-        $0.order = ["tail:auto"]
+        $0.orders = ["tail:auto"]
         $0.evaluate = "at:200"
         $0.tolerance = tolerance
       }
@@ -95,7 +95,7 @@ import Testing
   @Test(arguments: [(["forward"], 1500), (["forward", "sliding:2"], 3000), (["tail:auto"], 2500), (["tail:auto", "forward"], 2500)])
   func aBudgetIsKeptByWhatIsWalkedSeveralTimes(orders: [String], budget: Int) async throws {
     let result = try await train("paths") {
-      $0.order = orders
+      $0.orders = orders
       $0.tolerance = 0.5
       $0.costBudget = String(budget)
     }
@@ -144,7 +144,7 @@ import Testing
 
   @Test func aBudgetWithoutRoomForExactIteratesGetsASplice() async throws {
     let result = try await train("splice") {
-      $0.order = ["backward"]
+      $0.orders = ["backward"]
       $0.costBudget = "350"
     }
     let name = try #require(result.findings?.first?.approximation)
@@ -156,7 +156,7 @@ import Testing
 
   @Test func aBudgetEndsASearchForATail() async throws {
     let result = try await train("short") {
-      $0.order = ["tail:auto"]
+      $0.orders = ["tail:auto"]
       $0.tolerance = 1e-9
       $0.costBudget = "1500"
     }
@@ -170,7 +170,7 @@ import Testing
     _ = try await train("spent") { $0.costBudget = "1500" }
     #expect { try TrainingRun.open(folder("spent"), steps: 400) } throws: { error in
       guard case RunError.impossible(let text) = error else { return false }
-      return text.contains("--cost-budget")
+      return text.contains("`cost-budget`")
     }
   }
 
@@ -189,7 +189,7 @@ import Testing
     let folder = try TemporaryFolder()
     var settings = RunSettings()
     settings.model = "mlp:16"
-    settings.order = ["forward", "backward", "tail:10"]
+    settings.orders = ["forward", "backward", "tail:10"]
     settings.steps = 100
     settings.evaluate = "every:10"
     settings.evaluationExamples = 50

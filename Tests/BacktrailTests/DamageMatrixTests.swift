@@ -1,7 +1,7 @@
 import Backtrail
 import Formats
 import Foundation
-import Storage
+import Runs
 import TestSupport
 import Testing
 
@@ -19,13 +19,13 @@ import Testing
   private func makeRun(_ name: String, chain: Int) async throws -> RunResult {
     var settings = RunSettings()
     settings.model = "mlp:4"
-    settings.order = ["forward", "tail:3", "backward"]
+    settings.orders = ["forward", "tail:3", "backward"]
     settings.steps = 20
     settings.evaluate = "every:5"
     settings.evaluationExamples = 20
     settings.checkpointEvery = 5
     settings.checkpointChain = chain
-    settings.seeds = 2
+    settings.seedCount = 2
     return try await TrainingRun.create(try Experiment(RunConfiguration(settings)), at: folder(name)).train()
   }
 
@@ -97,7 +97,7 @@ import Testing
   @Test func rowsOfASearch() async throws {
     var settings = RunSettings()
     settings.model = "mlp:4"
-    settings.order = ["tail:auto"]
+    settings.orders = ["tail:auto"]
     settings.tolerance = 1e-4
     settings.steps = 300
     settings.evaluate = "every:100"

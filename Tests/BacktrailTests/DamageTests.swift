@@ -4,7 +4,7 @@ import Formats
 import Foundation
 import Networks
 import Replay
-import Storage
+import Runs
 import TestSupport
 import Testing
 
@@ -17,7 +17,7 @@ import Testing
   private func makeRun() async throws -> RunResult {
     var settings = RunSettings()
     settings.model = "mlp:4"
-    settings.order = ["forward", "tail:3"]
+    settings.orders = ["forward", "tail:3"]
     settings.steps = 20
     settings.evaluate = "every:4"
     settings.evaluationExamples = 20

@@ -2,7 +2,7 @@ import Backtrail
 import Formats
 import Foundation
 import Replay
-import Storage
+import Runs
 import TestSupport
 import Testing
 
@@ -15,8 +15,8 @@ import Testing
   private func train(_ name: String = "run", _ change: (inout RunSettings) -> Void = { _ in }) async throws -> TrainingRun {
     var settings = RunSettings()
     settings.model = "mlp:12"
-    settings.order = ["forward", "tail:7"]
-    settings.average = ["exponential:0.9", "uniform", "polynomial:8"]
+    settings.orders = ["forward", "tail:7"]
+    settings.averages = ["exponential:0.9", "uniform", "polynomial:8"]
     settings.steps = 64
     settings.evaluate = "every:32"
     settings.evaluationExamples = 200

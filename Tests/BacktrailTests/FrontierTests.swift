@@ -11,12 +11,12 @@ import Testing
   private func settings(_ change: (inout RunSettings) -> Void = { _ in }) -> RunSettings {
     var settings = RunSettings()
     settings.model = "mlp:12"
-    settings.order = ["forward", "backward", "tail:8", "splice:8"]
+    settings.orders = ["forward", "backward", "tail:8", "splice:8"]
     settings.steps = 120
     settings.evaluate = "every:1"
     settings.evaluationExamples = 100
     settings.batchSize = 16
-    settings.seeds = 3
+    settings.seedCount = 3
     settings.lanes = 2
     change(&settings)
     return settings
@@ -78,7 +78,7 @@ import Testing
   }
 
   @Test func whatCanNotBeComparedIsSaid() async throws {
-    let forward = try await trained("forward") { $0.order = ["forward"] }
+    let forward = try await trained("forward") { $0.orders = ["forward"] }
     await #expect { try await forward.frontier() } throws: { "\($0)".contains("no backward curve") }
     let seldom = try await trained("seldom") { $0.evaluate = "at:120" }
     await #expect { try await seldom.frontier() } throws: { "\($0)".contains("but 3 are needed") }
@@ -86,7 +86,7 @@ import Testing
 
   @Test func baselinesSeeTheSameExamples() async throws {
     let run = try await trained("run") {
-      $0.order = ["forward", "backward"]
+      $0.orders = ["forward", "backward"]
       $0.evaluate = "every:20"
     }
     let cosine = try await run.train(Baseline("cosine"))
@@ -133,9 +133,9 @@ import Testing
 
   @Test func settingsComeBackFromAConfiguration() throws {
     let given = settings {
-      $0.order = ["backward", "tail:8@every:3"]
+      $0.orders = ["backward", "tail:8@every:3"]
       $0.learningRate = 0.25
-      $0.average = ["uniform"]
+      $0.averages = ["uniform"]
       $0.checkpointEvery = 7
       $0.startPrecision = "float16"
     }

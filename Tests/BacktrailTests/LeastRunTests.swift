@@ -17,7 +17,7 @@ import Testing
     settings.model = "mlp:8"
     settings.evaluationExamples = 20
     settings.batchSize = 8
-    settings.average = ["none"]
+    settings.averages = ["none"]
     settings.steps = 12
     change(&settings)
     return settings
@@ -42,8 +42,8 @@ import Testing
   /// Up to n = τ `splice:τ` and `tail:τ` are `backward`, and `window:W` is up to W.
   @Test func whatAnotherOrderObservedIsTakenOver() async throws {
     let orders = ["backward@at:1,2,3,4,5,6,7,8", "splice:10@every:2", "tail:9@every:3", "window:7@at:5,7"]
-    let whole = try await train("whole") { ($0.order, $0.seeds) = (orders, 2) }
-    _ = try await train("run") { ($0.order, $0.seeds) = (orders, 2) }
+    let whole = try await train("whole") { ($0.orders, $0.seedCount) = (orders, 2) }
+    _ = try await train("run") { ($0.orders, $0.seedCount) = (orders, 2) }
     try delete("series <> 'backward'", from: "run")
     let result = try await TrainingRun.open(folder("run")).train()
     // Splices at 10 (exact) and 12, tails at 9 (exact) and 12: all else is backward's, up to 8. Both that begin with batch 10
@@ -54,12 +54,12 @@ import Testing
   }
 
   @Test func anExtensionTakesOverToo() async throws {
-    _ = try await train("run") { $0.order = ["backward@at:1,2,3,4,5,6,7,8,9,10,11,12", "splice:30@log:4"] }
+    _ = try await train("run") { $0.orders = ["backward@at:1,2,3,4,5,6,7,8,9,10,11,12", "splice:30@log:4"] }
     let result = try await TrainingRun.open(folder("run"), steps: 20).train()
     // Of 1, 3, 7 and 20 only the last is new.
     #expect(result.gradientEvaluations == 20)
     let whole = try await train("whole") {
-      ($0.order, $0.steps) = (["backward@at:1,2,3,4,5,6,7,8,9,10,11,12", "splice:30@log:4"], 20)
+      ($0.orders, $0.steps) = (["backward@at:1,2,3,4,5,6,7,8,9,10,11,12", "splice:30@log:4"], 20)
     }
     let found = Set(digests(result))
     #expect(digests(whole).allSatisfy { found.contains($0) })
@@ -70,8 +70,8 @@ import Testing
     for round in 0..<cases(3, long: 100) {
       let name = "run \(lanes) \(round)"
       let whole = try await train(name) {
-        ($0.order, $0.steps, $0.evaluate) = (["forward", "splice:5"], 400, "every:10")
-        ($0.average, $0.checkpointEvery) = (["exponential:0.99", "polynomial:8"], 20)
+        ($0.orders, $0.steps, $0.evaluate) = (["forward", "splice:5"], 400, "every:10")
+        ($0.averages, $0.checkpointEvery) = (["exponential:0.99", "polynomial:8"], 20)
       }
       try delete("series LIKE 'forward average%' AND n = 190", from: name)
       try delete("series = 'splice:5' AND n >= 210", from: name)

@@ -52,7 +52,7 @@ import Testing
 
   @Test func seriesStandInTheOrderTheyWereAskedFor() throws {
     var settings = RunSettings()
-    settings.order = ["tail:50@every:10", "backward", "forward", "tail:auto"]
+    settings.orders = ["tail:50@every:10", "backward", "forward", "tail:auto"]
     let series = ["forward", "backward", "tail:32", "forward average 0.99", "tail:50", "tail:16", "tail:128"]
     #expect(
       try RunConfiguration(settings).sorted(series: series) == [

@@ -2,7 +2,7 @@ import Backtrail
 import Formats
 import Foundation
 import Replay
-import Storage
+import Runs
 import Tensors
 import TestSupport
 import Testing
@@ -14,7 +14,7 @@ import Testing
 
   private func run(optimizer: String = "sgd", model: String = "mlp:12") throws -> TrainingRun {
     var settings = RunSettings()
-    (settings.model, settings.optimizer, settings.order) = (model, optimizer, ["backward"])
+    (settings.model, settings.optimizer, settings.orders) = (model, optimizer, ["backward"])
     (settings.steps, settings.evaluate, settings.evaluationExamples) = (40, "at:40", 10)
     (settings.batchSize, settings.learningRate) = (16, optimizer == "sgd" ? 0.1 : 0.01)
     return try TrainingRun.create(try Experiment(RunConfiguration(settings)), at: folder(optimizer))
@@ -211,7 +211,7 @@ import Testing
       try run.rewind(order: .forward, n: 900_000_000, seed: 0, slots: slots) { _ in true }
     } throws: { error in
       guard case RunError.impossible(let text) = error else { return false }
-      return text.contains("--slots") && text.contains("--slot-precision")
+      return text.contains("`slots`") && text.contains("`slot-precision`")
     }
   }
 }

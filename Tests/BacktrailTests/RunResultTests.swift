@@ -12,9 +12,9 @@ import Testing
   private func create(seeds: Int = 1) throws -> TrainingRun {
     var settings = RunSettings()
     settings.model = "mlp:4"
-    settings.order = ["forward", "backward"]
+    settings.orders = ["forward", "backward"]
     settings.steps = 20
-    settings.seeds = seeds
+    settings.seedCount = seeds
     settings.evaluate = "every:4"
     settings.evaluationExamples = 20
     return try TrainingRun.create(try Experiment(RunConfiguration(settings)), at: folder("run"))

@@ -3,7 +3,7 @@ import Datasets
 import Formats
 import Foundation
 import Replay
-import Storage
+import Runs
 import Tensors
 import TestSupport
 import Testing
@@ -12,7 +12,7 @@ import Testing
 private func settings(_ change: (inout RunSettings) -> Void = { _ in }) -> RunSettings {
   var settings = RunSettings()
   settings.model = "mlp:12"
-  settings.order = ["forward", "backward", "tail:7", "splice:4", "window:5", "sliding:3", "sliding-forward:2", "flipflop:4", "blocks:8"]
+  settings.orders = ["forward", "backward", "tail:7", "splice:4", "window:5", "sliding:3", "sliding-forward:2", "flipflop:4", "blocks:8"]
   settings.steps = 30
   settings.evaluate = "at:1,7,13,30"
   settings.evaluationExamples = 50
@@ -48,9 +48,9 @@ private func digests(_ result: RunResult) -> [String: String] {
     for lanes in [2, 3] {
       #expect(digests(try await train(settings { $0.lanes = lanes }, in: folder, name: "\(lanes)")) == expected)
     }
-    for order in settings().order ?? [] {
+    for order in settings().orders ?? [] {
       let alone = settings {
-        $0.order = [order]
+        $0.orders = [order]
         $0.evaluate = "at:13,30"
         $0.evaluationExamples = 3
       }
@@ -67,7 +67,7 @@ private func digests(_ result: RunResult) -> [String: String] {
     func varied(_ change: (inout RunSettings) -> Void) -> RunSettings {
       settings {
         $0.model = "resnet18:1"
-        $0.order = ["forward", "backward", "tail:3"]
+        $0.orders = ["forward", "backward", "tail:3"]
         $0.steps = 8
         $0.evaluate = "at:3,8"
         $0.batchSize = 4
@@ -87,7 +87,7 @@ private func digests(_ result: RunResult) -> [String: String] {
     let run = try TrainingRun.open(folder("one"))
     for n in [2, 7] {
       let iterate = try await run.iterate(order: .forward, n: n, seed: 0)
-      let alone = varied { ($0.order, $0.evaluate) = (["forward"], "at:\(n)") }
+      let alone = varied { ($0.orders, $0.evaluate) = (["forward"], "at:\(n)") }
       #expect(digests(try await train(alone, in: folder, name: "at \(n)"))["forward 0 \(n)"] == iterate.digest.description)
     }
   }
@@ -96,7 +96,7 @@ private func digests(_ result: RunResult) -> [String: String] {
     func iterates(_ recalibrate: Int) async throws -> [RunResult.Iterate] {
       let result = try await train(
         settings {
-          ($0.model, $0.order, $0.steps, $0.evaluate) = ("resnet18:2", ["backward"], 6, "at:6")
+          ($0.model, $0.orders, $0.steps, $0.evaluate) = ("resnet18:2", ["backward"], 6, "at:6")
           ($0.learningRate, $0.recalibrate) = (0.01, recalibrate)
         }, in: folder, name: "\(recalibrate)")
       return result.orders[0].iterates
@@ -138,10 +138,10 @@ private func digests(_ result: RunResult) -> [String: String] {
     let costs = ["forward": 100, "backward": 550, "tail:20": 270, "window:10": 190, "sliding:4": 394]
     let result = try await train(
       settings {
-        $0.order = costs.keys.sorted()
+        $0.orders = costs.keys.sorted()
         $0.steps = 100
         $0.evaluate = "every:10"
-        $0.seeds = 2
+        $0.seedCount = 2
       }, in: folder)
     for series in result.orders { #expect(series.gradientEvaluations == costs[series.order]) }
     #expect(result.gradientEvaluations == result.predictedGradientEvaluations)
@@ -151,7 +151,7 @@ private func digests(_ result: RunResult) -> [String: String] {
   }
 
   @Test func severalSeedsAreTheRunsOfEachSeed() async throws {
-    let together = try await train(settings { ($0.seed, $0.seeds) = (5, 3) }, in: folder, name: "together")
+    let together = try await train(settings { ($0.seed, $0.seedCount) = (5, 3) }, in: folder, name: "together")
     #expect(Set(together.orders.map(\.seed)) == [5, 6, 7])
     for seed in 5...7 {
       let alone = digests(try await train(settings { $0.seed = seed }, in: folder, name: "\(seed)"))
@@ -182,7 +182,7 @@ private func digests(_ result: RunResult) -> [String: String] {
     let experiment = try Experiment(
       RunConfiguration(
         settings {
-          $0.order = ["forward"]
+          $0.orders = ["forward"]
           $0.evaluate = "every:1"
           $0.learningRate = 1e30
           $0.lanes = 1
@@ -228,7 +228,7 @@ private func digests(_ result: RunResult) -> [String: String] {
     let second = settings {
       $0.sampler = "file:" + batches
       $0.batchSize = nil
-      $0.order = ["file:" + order, "forward"]
+      $0.orders = ["file:" + order, "forward"]
     }
     let found = digests(try await train(second, in: folder, name: "second"))
     for n in [1, 7, 13, 30] {
@@ -252,7 +252,7 @@ private func digests(_ result: RunResult) -> [String: String] {
       (["file:" + order], "file:" + batches, "at:3"),
     ] {
       let settings = settings {
-        $0.order = orders
+        $0.orders = orders
         $0.sampler = sampler
         $0.evaluate = points
         $0.batchSize = 3
@@ -277,12 +277,12 @@ private func digests(_ result: RunResult) -> [String: String] {
 @Suite struct RunSettingsTests {
   @Test func settingsAreCheckedByName() {
     let bad: [(String, (inout RunSettings) -> Void)] = [
-      ("--steps", { $0.steps = 0 }), ("--batch-size", { $0.batchSize = 0 }), ("--seeds", { $0.seeds = 0 }),
-      ("--learning-rate", { $0.learningRate = -1 }), ("--learning-rate", { $0.learningRate = .nan }),
-      ("--learning-rate", { $0.learningRate = 1e300 }), ("--lanes", { $0.lanes = 0 }), ("--seed", { $0.seed = -1 }),
-      ("--average", { $0.average = ["exponential:1"] }), ("twice", { $0.average = ["uniform", "polynomial:0"] }),
-      ("--average none", { $0.average = ["uniform", "none"] }), ("--evaluation-examples", { $0.evaluationExamples = 0 }),
-      ("twice", { $0.order = ["forward", "forward"] }), ("sideways", { $0.order = ["sideways"] }),
+      ("`steps`", { $0.steps = 0 }), ("`batch-size`", { $0.batchSize = 0 }), ("`seeds`", { $0.seedCount = 0 }),
+      ("`learning-rate`", { $0.learningRate = -1 }), ("`learning-rate`", { $0.learningRate = .nan }),
+      ("`learning-rate`", { $0.learningRate = 1e300 }), ("`lanes`", { $0.lanes = 0 }), ("`seed`", { $0.seed = -1 }),
+      ("`average`", { $0.averages = ["exponential:1"] }), ("twice", { $0.averages = ["uniform", "polynomial:0"] }),
+      ("`average` none", { $0.averages = ["uniform", "none"] }), ("`evaluation-examples`", { $0.evaluationExamples = 0 }),
+      ("twice", { $0.orders = ["forward", "forward"] }), ("sideways", { $0.orders = ["sideways"] }),
       ("often", { $0.evaluate = "often" }), ("iterate 31", { $0.evaluate = "at:31" }), ("'best'", { $0.sampler = "best" }),
       ("file:", { $0.sampler = "file:" }),
     ]
@@ -299,14 +299,14 @@ private func digests(_ result: RunResult) -> [String: String] {
   @Test func flagsComeBeforeTheFile() {
     var flags = RunSettings()
     flags.steps = 5
-    flags.order = ["backward"]
+    flags.orders = ["backward"]
     var file = RunSettings()
     file.steps = 7
     file.batchSize = 9
     let both = flags.completed(by: file)
     #expect(both.steps == 5)
     #expect(both.batchSize == 9)
-    #expect(both.order == ["backward"])
+    #expect(both.orders == ["backward"])
   }
 }
 
@@ -315,10 +315,10 @@ extension Examples {
   func doubles(_ indices: [Int]) throws -> ([[Double]], [Int]) {
     let buffer = try FloatBuffer(count: indices.count * featureCount)
     let matrix = buffer.vector.matrix(rows: indices.count, columns: featureCount)
-    var labels = [Int32](repeating: 0, count: indices.count)
-    gather(indices, into: matrix, labels: &labels)
+    var targets = Targets(.classes, count: indices.count)
+    gather(indices, into: matrix, targets: &targets)
     return (
-      (0..<indices.count).map { row in (0..<featureCount).map { Double(matrix[row: row][$0]) } }, labels.map(Int.init)
+      (0..<indices.count).map { row in (0..<featureCount).map { Double(matrix[row: row][$0]) } }, targets.classes.map(Int.init)
     )
   }
 }

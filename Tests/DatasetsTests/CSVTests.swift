@@ -1,4 +1,5 @@
 import Datasets
+import Tensors
 import TestSupport
 import Testing
 
@@ -7,8 +8,10 @@ import Testing
 
   init() throws { folder = try TemporaryFolder() }
 
-  func load(_ text: String, file: String = "table.csv", options: String = "") throws -> Dataset {
-    try Dataset.load("csv:\(try folder.write(text, to: file))\(options)")
+  func load(
+    _ text: String, file: String = "table.csv", options: String = "", targets: Targets.Kind = .classes
+  ) throws -> Dataset {
+    try Dataset.load("csv:\(try folder.write(text, to: file))\(options)", targets: targets)
   }
 
   /// Six rows; the first and the sixth are test rows.
@@ -44,7 +47,7 @@ import Testing
     #expect(try Dataset.load("csv:\(folder("table.csv.gz"))").fingerprint == load(Self.plain).fingerprint)
   }
 
-  @Test(arguments: [("Label", ""), ("CLASS", ""), ("target", ""), ("y", ""), ("kind", ",label=kind")])
+  @Test(arguments: [("Label", ""), ("CLASS", ""), ("target", ""), ("y", ""), ("kind", ",label=kind"), ("Kind", ",target=kind")])
   func findsTheLabelColumn(heading: String, options: String) throws {
     let data = try load("\(heading),a\n0,5\n1,6\n0,7\n", options: options)
     #expect(data.training.labels == [1, 0])
@@ -55,6 +58,70 @@ import Testing
     let data = try load("k,a\n0,5\n1,6\n0,7\n", file: "a,label=b,c.csv", options: ",label=k")
     #expect(data.name.hasSuffix("/a,label=b,c.csv,label=k"))
     #expect(data.training.labels == [1, 0])
+    let other = try load("k,a\n0,5\n1,6\n0,7\n", file: "a,target=b.csv", options: ",missing=mean,target=k")
+    #expect(other.name.hasSuffix("/a,target=b.csv,target=k,missing=mean"))
+    #expect(other.fingerprint == data.fingerprint)
+  }
+
+  @Test(arguments: [",target=", ",label=", ",missing=", ",missing=zero", ",missing=drop,missing=", ",target=,missing=drop"])
+  func senselessOptionsAreRefused(options: String) {
+    #expect(failure { try load(Self.plain, options: options) }?.isUnknown == true)
+  }
+
+  @Test func readsValues() throws {
+    let text = "y,a\n-0.5,5\n1e3,6\n0.25,7\n3,8\n4,9\n5,10\n"
+    let data = try load(text, targets: .values)
+    #expect(data.targetKind == .values && data.targetShape == [] && data.classCount == nil && data.outputCount == 1)
+    #expect(data.training.values == [1e3, 0.25, 3, 4] && data.test.values == [-0.5, 5])
+    let rows = try gathered([3, 1], of: data.training)
+    #expect(rows.features == [9, 7] && rows.values == [4, 0.25] && rows.labels == [])
+    #expect(try load(text, targets: .values).fingerprint == data.fingerprint)
+    #expect(try load(text.replacing("1e3", with: "1e4"), targets: .values).fingerprint != data.fingerprint)
+    // The same numbers as classes are other data.
+    let classes = "y,a\n0,5\n1,6\n0,7\n1,8\n"
+    #expect(try load(classes).fingerprint != load(classes, targets: .values).fingerprint)
+  }
+
+  @Test func whatHasClassesGivesNoValues() throws {
+    for specification in ["digits", "synthetic", "mnist:/nowhere"] {
+      #expect(failure { try Dataset.load(specification, targets: .values) }?.isImpossible == true)
+    }
+  }
+
+  /// Rows 1 and 6 are to test on.
+  static let gaps = "a,b,y\n1,NA,0\n3,4,1\nnan,6,1\n7,,0\n9,10,1\n?,12,0\n"
+
+  @Test func rowsWithGapsAreLeftOut() throws {
+    // Two rows are too few.
+    let error = failure { try load(Self.gaps, options: ",missing=drop") }
+    #expect(error?.isDamaged == true && error?.description.contains("4 with missing values") == true)
+    let data = try load(Self.gaps + "13,14,null\n15,16,0\n17,18,1\n19,20,0\n", options: ",missing=drop")
+    #expect(try gathered([0], of: data.test).features == [3, 4])
+    #expect(try gathered([0, 1, 2, 3], of: data.training).features == [9, 10, 15, 16, 17, 18, 19, 20])
+    #expect(data.training.labels == [1, 0, 1, 0])
+  }
+
+  @Test func meansOfTheTrainingRowsFillGaps() throws {
+    let data = try load(Self.gaps, options: ",missing=mean")
+    // a is 3, 7 and 9 there; b is 4, 6 and 10.
+    let (a, b) = (Float(19.0 / 3), Float(20.0 / 3))
+    #expect(try gathered([0, 1, 2, 3], of: data.training).features == [3, 4, a, 6, 7, b, 9, 10])
+    #expect(try gathered([0, 1], of: data.test).features == [1, b, a, 12])
+  }
+
+  @Test(arguments: ["", "NA", "na", "NaN", "?", "NULL", "\"\"", " Null "])
+  func aGapIsNamedWithTheWaysOut(cell: String) throws {
+    for kind in [Targets.Kind.classes, .values] {
+      let error = failure { try load("1,2,0\n3,\(cell),1\n5,6,1\n", targets: kind) }
+      #expect(error?.place == .line(2, column: 2))
+      let message = try #require(error).description
+      #expect(message.contains("missing=drop") && message.contains("missing=mean"))
+    }
+    let target = failure { try load("1,2,0\n3,4,\(cell)\n5,6,1\n", options: ",missing=mean", targets: .values) }
+    #expect(target?.place == .line(2, column: 3))
+    #expect(target?.description.contains("missing=drop") == true)
+    let column = failure { try load("1,2,0\n3,\(cell),1\n5,\(cell),1\n", options: ",missing=mean", targets: .values) }
+    #expect(column?.description.contains("column 2") == true)
   }
 
   struct Damage: Sendable, CustomTestStringConvertible {
@@ -62,6 +129,7 @@ import Testing
     let line: Int
     var column: Int?
     var options = ""
+    var targets = Targets.Kind.classes
     var testDescription: String { text.debugDescription + options }
   }
 
@@ -86,9 +154,14 @@ import Testing
     Damage(text: "a,b\n1,0\n", line: 1, options: ",label=c"),
     Damage(text: "a,a\n1,0\n", line: 1, options: ",label=a"),
     Damage(text: plain, line: 1, options: ",label=c"),
+    Damage(text: plain, line: 1, options: ",target=c,missing=drop"),
+    Damage(text: "1,2,0\n1,inf,1\n", line: 2, column: 2, options: ",missing=mean"),
+    Damage(text: "1,2,0\n,none,1\n", line: 2, column: 2, options: ",missing=mean"),
+    Damage(text: "1,2,0\n1,2,x\n", line: 2, column: 3, targets: .values),
+    Damage(text: "1,2,0\n1,2,1e40\n", line: 2, column: 3, targets: .values),
   ])
   func namesWhereTheDamageIs(_ damage: Damage) {
-    let error = failure { try load(damage.text, options: damage.options) }
+    let error = failure { try load(damage.text, options: damage.options, targets: damage.targets) }
     #expect(error?.place == .line(damage.line, column: damage.column))
   }
 
@@ -102,7 +175,10 @@ import Testing
     for bytes in damagedCopies(of: Array("a,\"b\"\n1,0\n2,1\n\"3\",0\r\n4,1\n".utf8), count: 500) {
       let path = try folder.write(bytes, to: "table.csv")
       do { _ = try Dataset.load("csv:\(path)") } catch { refused += 1 }
+      for options in ["", ",missing=drop", ",missing=mean"] {
+        do { _ = try Dataset.load("csv:\(path)\(options)", targets: .values) } catch { refused += 1 }
+      }
     }
-    #expect(refused > 100)
+    #expect(refused > 400)
   }
 }

@@ -41,16 +41,16 @@ extension DatasetError {
   }
 }
 
-/// The features of the examples at `indices`, row after row, and their labels, as `gather` gives them.
+/// The features of the examples at `indices`, row after row, and their targets, as `gather` gives them.
 func gathered(
   _ indices: [Int], of examples: Examples, augmentation: Augmentation.Batch? = nil
-) throws -> (features: [Float], labels: [Int32]) {
+) throws -> (features: [Float], labels: [Int32], values: [Float]) {
   let count = indices.count * examples.featureCount
   let buffer = try FloatBuffer(count: count)
   let rows = buffer.vector.matrix(rows: indices.count, columns: examples.featureCount)
-  var labels = [Int32](repeating: -1, count: indices.count * examples.labelsPerExample)
-  examples.gather(indices, into: rows, labels: &labels, augmentation: augmentation)
-  return ((0..<count).map { buffer[$0] }, labels)
+  var targets = Targets(examples.targetKind, count: indices.count * examples.targetCount)
+  examples.gather(indices, into: rows, targets: &targets, augmentation: augmentation)
+  return ((0..<count).map { buffer[$0] }, targets.classes, targets.values)
 }
 
 /// How far the sum of (observed − expected)² / expected is from its mean under uniformity, in standard deviations.

@@ -16,7 +16,7 @@ import Testing
   @Test func windowsAreLabelledWithWhatFollows() throws {
     // Characters b a c b a c …: 40 of them, 36 to train on.
     let data = try load(String(repeating: "bac", count: 14).prefix(40) + "", context: 3)
-    #expect(data.classCount == 3 && data.exampleShape == [3] && data.training.labelsPerExample == 3)
+    #expect(data.classCount == 3 && data.exampleShape == [3] && data.training.targetCount == 3)
     #expect(data.training.count == 33 && data.test.count == 1)
     let rows = try gathered([0, 2], of: data.training)
     #expect(rows.features == [1, 0, 2, 2, 1, 0] && rows.labels == [0, 2, 1, 1, 0, 2])

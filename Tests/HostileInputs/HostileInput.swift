@@ -3,7 +3,7 @@ import Datasets
 import Formats
 import Foundation
 import Replay
-import Storage
+import Runs
 import Tensors
 
 /// What reads bytes from strangers, each as one function of the bytes. The fuzzer calls it with bytes it makes up, and a

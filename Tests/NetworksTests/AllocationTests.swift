@@ -23,19 +23,20 @@ import Testing
   func noUpdateAllocates(model: String, optimizer: String) throws {
     let specification = try ModelSpecification(model)
     let description = try specification.network(
-      inputShape: specification.context.map { [$0] } ?? [14, 13, 2], classCount: 6)
-    let network = try CompiledNetwork(description, batchSize: 4, optimizer: Optimizer(optimizer))
+      inputShape: specification.context.map { [$0] } ?? [14, 13, 2], outputs: 6)
+    let network = try CompiledNetwork(description, loss: CrossEntropy(), batchSize: 4, optimizer: Optimizer(optimizer))
     for schedule in MemoryCurve(network).points.map(\.schedule) {
       let network = try network.rescheduled(schedule)
       var state = try StateBuffer(count: network.stateCount)
       network.layout.initialize(&state, seed: 1)
       var workspace = try network.makeWorkspace()
       var counts: [Int] = []
+      var measurement = Measurement(network.loss.defaultMeasures, outputs: network.outputCount)
       for update in 0..<4 {
         let before = ca_allocations()
         let context = PassContext(isTraining: true, seed: 5, batch: update + 1)
         network.update(&state, learningRate: 0.01, position: update, context: context, workspace: &workspace)
-        _ = network.evaluate(state, rows: 3, workspace: &workspace)
+        network.evaluate(state, rows: 3, workspace: &workspace, into: &measurement)
         counts.append(ca_allocations() - before)
       }
       // The first may still set up what a thread has once.

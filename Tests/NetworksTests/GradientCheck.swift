@@ -32,6 +32,7 @@ struct GradientCheck {
   var inputShape: [Int]
   var batch: Int
   var classes = 3
+  var loss: any Loss = CrossEntropy()
   /// Whether every label of an example has a position of its own, or one label sees all positions.
   var isPerPosition = false
   /// The input; by default standard normal.
@@ -46,11 +47,12 @@ struct GradientCheck {
   /// `samples` elements of a tensor are looked at.
   func errors(samples: Int = 40) throws -> [(tensor: String, error: Double)] {
     let tap: [any Layer] = fillInput == nil ? [InputTap()] : []
-    let all = tap + layers + [Dense(classes, perPosition: isPerPosition)]
     let network = try CompiledNetwork(
-      NetworkDescription(
-        name: "test", inputShape: inputShape, classCount: classes,
-        layers: all.enumerated().map { (name: "\($0.offset)", layer: $0.element) }), batchSize: batch)
+      Network(input: inputShape) {
+        tap
+        layers
+        Dense(classes, perPosition: isPerPosition)
+      }, loss: loss, batchSize: batch)
     var state = try StateBuffer(count: network.stateCount)
     network.layout.initialize(&state, seed: seed)
     let random = RandomSource(seed: 6, purpose: .synthesis)
@@ -64,8 +66,11 @@ struct GradientCheck {
     var workspace = try network.makeWorkspace()
     let inputs = workspace.inputs(rows: batch)
     if let fillInput { fillInput(inputs) } else { random.fillNormal(inputs.elements, batch: 0, deviation: 1) }
-    for index in workspace.labels.indices {
-      workspace.labels[index] = Int32(random.index(below: classes, batch: 1, example: index))
+    for index in workspace.targets.classes.indices {
+      workspace.targets.classes[index] = Int32(random.index(below: classes, batch: 1, example: index))
+    }
+    for index in workspace.targets.values.indices {
+      workspace.targets.values[index] = Float(random.uniform(batch: 2 + index))
     }
     let context = PassContext(isTraining: true, seed: 3, batch: 7)
     var gradient = try StateBuffer(count: network.layout.count)
@@ -92,5 +97,14 @@ struct GradientCheck {
       errors.append((tensor.name, length(differences) / max(length(slopes), whole / 100)))
     }
     return errors
+  }
+}
+
+extension CompiledNetwork {
+  /// The default measures' values for the first `rows` examples in `workspace`.
+  func measured(_ state: borrowing StateBuffer, rows: Int, workspace: inout Workspace) -> [Double] {
+    var measurement = Measurement(loss.defaultMeasures, outputs: outputCount)
+    evaluate(state, rows: rows, workspace: &workspace, into: &measurement)
+    return measurement.values
   }
 }

@@ -27,8 +27,8 @@ import Testing
 
   @Test(arguments: ["lenet", "resnet18:3", "resnet50:2"])
   func aNetworksGradientsMatchDifferences(model: String) throws {
-    let description = try ModelSpecification(model).network(inputShape: [13, 12, 2], classCount: 4)
-    let check = GradientCheck(layers: description.layers.map(\.layer), inputShape: [13, 12, 2], batch: 3, step: 2e-4)
+    let network = try ModelSpecification(model).network(inputShape: [13, 12, 2], outputs: 4)
+    let check = GradientCheck(layers: network.layers.map(\.layer), inputShape: [13, 12, 2], batch: 3, step: 2e-4)
     // Steps cross the corners of ReLU in some of the many units.
     let errors = try check.errors(samples: 12).map(\.error).sorted()
     #expect(errors[errors.count / 2] < 0.02, "\(errors)")
@@ -37,31 +37,35 @@ import Testing
   @Test func layersRefuseWhatDoesNotFit() {
     let bad: [(layer: any Layer, shape: [Int])] = [
       (Convolution(3, size: 5), [4, 4, 1]), (Convolution(3, size: 1), [7]), (MaxPooling(3), [2, 2, 1]),
-      (MaxPooling(2, padding: 2), [8, 8, 1]), (AveragePooling(2), [4]),
+      (MaxPooling(2, padding: 2), [8, 8, 1]), (AveragePooling(2), [4]), (Dense(0), [3]), (Convolution(0, size: 1), [3, 3, 1]),
+      (Dropout(1), [3]), (Embedding(vocabulary: 0, width: 2), [3]), (CausalSelfAttention(heads: 0), [3, 3]),
+      (Dense(1), []), (Dense(1), [3, 0]), (Sequential {}, [3]),
     ]
     for (layer, shape) in bad {
       #expect(throws: NetworkError.self) {
         try CompiledNetwork(
-          NetworkDescription(name: "x", inputShape: shape, classCount: 2, layers: [("", layer), ("", Dense(2))]),
-          batchSize: 1)
+          Network(input: shape) {
+            layer
+            Dense(2)
+          }, loss: CrossEntropy(), batchSize: 1)
       }
     }
     for (model, shape) in [("lenet", [8, 8, 1]), ("resnet18", [64])] {
-      #expect(throws: NetworkError.self) { try ModelSpecification(model).network(inputShape: shape, classCount: 2) }
+      #expect(throws: NetworkError.self) { try ModelSpecification(model).network(inputShape: shape, outputs: 2) }
     }
   }
 
   /// Without backward passes, memory is shared between layers, and nothing else changes.
   @Test(arguments: ["lenet", "resnet18:2", "resnet50:2"])
   func evaluationTakesLessMemoryAndGivesTheSame(model: String) throws {
-    let description = try ModelSpecification(model).network(inputShape: [13, 12, 2], classCount: 4)
+    let description = try ModelSpecification(model).network(inputShape: [13, 12, 2], outputs: 4)
     func loss(isTrained: Bool) throws -> (loss: Double, count: Int) {
-      let network = try CompiledNetwork(description, batchSize: 5, isTrained: isTrained)
+      let network = try CompiledNetwork(description, loss: CrossEntropy(), batchSize: 5, isTrained: isTrained)
       var state = try StateBuffer(count: network.stateCount)
       network.layout.initialize(&state, seed: 1)
       var workspace = try network.makeWorkspace()
       RandomSource(seed: 2, purpose: .synthesis).fillNormal(workspace.inputs(rows: 5).elements, batch: 0, deviation: 1)
-      return (network.evaluate(state, rows: 4, workspace: &workspace).lossSum, network.arenaCount)
+      return (network.measured(state, rows: 4, workspace: &workspace)[0], network.arenaCount)
     }
     let (trained, evaluated) = (try loss(isTrained: true), try loss(isTrained: false))
     #expect(evaluated.loss == trained.loss)

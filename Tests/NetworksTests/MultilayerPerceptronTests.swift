@@ -14,7 +14,7 @@ private struct Bench: ~Copyable {
 
   init(_ model: String, inputShape: [Int], classes: Int, batch: Int, seed: UInt64 = 1) throws {
     let network = try CompiledNetwork(
-      ModelSpecification(model).network(inputShape: inputShape, classCount: classes), batchSize: batch)
+      ModelSpecification(model).network(inputShape: inputShape, outputs: classes), loss: CrossEntropy(), batchSize: batch)
     var state = try StateBuffer(count: network.layout.count)
     var workspace = try network.makeWorkspace()
     network.layout.initialize(&state, seed: seed)
@@ -25,9 +25,9 @@ private struct Bench: ~Copyable {
     }
     let matrix = workspace.inputs(rows: batch)
     random.fillNormal(matrix.elements, batch: 1, deviation: 1)
-    for row in 0..<batch { workspace.labels[row] = Int32(random.index(below: classes, batch: 2, example: row)) }
+    for row in 0..<batch { workspace.targets.classes[row] = Int32(random.index(below: classes, batch: 2, example: row)) }
     inputs = (0..<batch).map { row in (0..<matrix.columns).map { Double(matrix[row: row][$0]) } }
-    labels = workspace.labels.map(Int.init)
+    labels = workspace.targets.classes.map(Int.init)
     self.network = network
     self.state = state
     self.workspace = workspace
@@ -97,17 +97,17 @@ private struct Bench: ~Copyable {
   @Test func evaluationMatchesDoublePrecisionAndIgnoresUnusedRows() throws {
     var bench = try Bench("mlp:6", inputShape: [5], classes: 4, batch: 7)
     for rows in [1, 3, 7] {
-      let (lossSum, correct) = bench.network.evaluate(bench.state, rows: rows, workspace: &bench.workspace)
+      let measured = bench.network.measured(bench.state, rows: rows, workspace: &bench.workspace)
       let inputs = Array(bench.inputs[..<rows]), labels = Array(bench.labels[..<rows])
-      #expect(abs(lossSum / Double(rows) - bench.reference.loss(inputs, labels)) < 1e-6)
-      #expect((0...rows).contains(correct))
+      #expect(abs(measured[0] - bench.reference.loss(inputs, labels)) < 1e-6)
+      #expect((measured[1] * Double(rows)).rounded() == measured[1] * Double(rows) && (0...1).contains(measured[1]))
     }
   }
 
   @Test func updatesReadNothingAnEarlierOneLeft() throws {
     var used = try Bench("mlp:6,3", inputShape: [5], classes: 4, batch: 7)
     var fresh = try Bench("mlp:6,3", inputShape: [5], classes: 4, batch: 7)
-    _ = used.network.evaluate(used.state, rows: 2, workspace: &used.workspace)
+    _ = used.network.measured(used.state, rows: 2, workspace: &used.workspace)
     var gradient = try StateBuffer(count: used.network.layout.count)
     used.network.gradient(of: &used.state, into: &gradient, context: PassContext(isTraining: true), workspace: &used.workspace)
     for index in 0..<2 {
@@ -122,7 +122,7 @@ private struct Bench: ~Copyable {
 
   @Test func initializationIsHesAndTheSeeds() throws {
     let network = try CompiledNetwork(
-      ModelSpecification("mlp:256").network(inputShape: [200], classCount: 10), batchSize: 1)
+      ModelSpecification("mlp:256").network(inputShape: [200], outputs: 10), loss: CrossEntropy(), batchSize: 1)
     func initial(_ seed: UInt64) throws -> StateBuffer {
       var state = try StateBuffer(count: network.layout.count)
       network.layout.initialize(&state, seed: seed)
@@ -139,13 +139,13 @@ private struct Bench: ~Copyable {
 
   @Test func namesAndShapesArePyTorchs() throws {
     let network = try CompiledNetwork(
-      ModelSpecification("mlp:6,3").network(inputShape: [1, 2, 2], classCount: 4), batchSize: 1)
+      ModelSpecification("mlp:6,3").network(inputShape: [1, 2, 2], outputs: 4), loss: CrossEntropy(), batchSize: 1)
     #expect(network.layout.tensors.map(\.name) == ["0.weight", "0.bias", "2.weight", "2.bias", "4.weight", "4.bias"])
     #expect(network.layout.tensors.map(\.shape) == [[6, 4], [6], [3, 6], [3], [4, 3], [4]])
   }
 
   @Test func loadingChecksNamesAndShapes() throws {
-    let network = try CompiledNetwork(ModelSpecification("linear").network(inputShape: [2], classCount: 2), batchSize: 1)
+    let network = try CompiledNetwork(ModelSpecification("linear").network(inputShape: [2], outputs: 2), loss: CrossEntropy(), batchSize: 1)
     var state = try StateBuffer(count: network.layout.count)
     let good: [String: (shape: [Int], values: [Float])] = ["0.weight": ([2, 2], [1, 2, 3, 4]), "0.bias": ([2], [5, 6])]
     try network.layout.load(good, from: "f", into: &state)

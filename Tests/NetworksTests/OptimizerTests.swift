@@ -68,14 +68,15 @@ import Testing
   func weightDecayWithoutAGradient(decay: String) throws {
     for rule in ["sgd", "momentum"] {
       let network = try CompiledNetwork(
-        NetworkDescription(
-          name: "test", inputShape: [2], classCount: 2, layers: [("a", BatchNormalization()), ("b", Dense(2))]),
-        batchSize: 2, optimizer: Optimizer(rule, weightDecay: decay))
+        Network(input: [2]) {
+          BatchNormalization()
+          Dense(2)
+        }, loss: CrossEntropy(), batchSize: 2, optimizer: Optimizer(rule, weightDecay: decay))
       var state = try StateBuffer(count: network.stateCount)
       for tensor in network.layout.tensors { state.vector.part(tensor.region).fill(1) }
       var workspace = try network.makeWorkspace()
       // Equal weights and equally many of both classes: the gradient of all but the bias of the last layer is zero.
-      workspace.labels = [0, 1]
+      workspace.targets.classes = [0, 1]
       network.update(
         &state, learningRate: 0.1, position: 0, context: PassContext(isTraining: true), workspace: &workspace)
       for tensor in network.layout.tensors {

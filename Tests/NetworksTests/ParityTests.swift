@@ -30,12 +30,12 @@ import Testing
     let shape = Array(inputs.shape[2...])
     let isImage = shape.count == 3
     let model = try ModelSpecification(specification).network(
-      inputShape: isImage ? [shape[1], shape[2], shape[0]] : shape, classCount: classes)
+      inputShape: isImage ? [shape[1], shape[2], shape[0]] : shape, outputs: classes)
 
     var names = 0
     for (name, setting) in Self.optimizers where tensors["\(name).losses"] != nil {
       let network = try CompiledNetwork(
-        model, batchSize: batch, optimizer: Optimizer(setting.optimizer, weightDecay: setting.weightDecay))
+        model, loss: CrossEntropy(), batchSize: batch, optimizer: Optimizer(setting.optimizer, weightDecay: setting.weightDecay))
       var state = try StateBuffer(count: network.stateCount)
       let initial = tensors.filter { $0.key.hasPrefix("initial.") }.map {
         (String($0.key.dropFirst("initial.".count)), ($0.value.shape, $0.value.values))
@@ -53,8 +53,8 @@ import Testing
             workspace.inputs(rows: batch)[row: row][target] = inputs.values[start + index]
           }
         }
-        let labelCount = workspace.labels.count
-        workspace.labels = labels.values[update * labelCount..<(update + 1) * labelCount].map { Int32($0) }
+        let labelCount = workspace.targets.classes.count
+        workspace.targets.classes = labels.values[update * labelCount..<(update + 1) * labelCount].map { Int32($0) }
         let context = PassContext(isTraining: true, batch: update + 1)
         if update == 0 {
           var copy = try StateBuffer(count: network.stateCount)

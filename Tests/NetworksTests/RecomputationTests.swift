@@ -12,7 +12,7 @@ import Testing
     var digests: [Digest] = []
     for update in 0..<3 {
       inputs(workspace.inputs(rows: network.batchSize))
-      for index in workspace.labels.indices { workspace.labels[index] = Int32((index * 7 + update) % classes) }
+      for index in workspace.targets.classes.indices { workspace.targets.classes[index] = Int32((index * 7 + update) % classes) }
       let context = PassContext(isTraining: true, seed: 5, batch: update + 1)
       if update == 2 {
         var gradient = try StateBuffer(count: network.layout.count)
@@ -33,21 +33,21 @@ import Testing
   func bitsDoNotChange(model: String, optimizer: String) throws {
     let specification = try ModelSpecification(model)
     let shape = specification.context.map { [$0] } ?? [14, 13, 2]
-    let description = try specification.network(inputShape: shape, classCount: 6)
+    let description = try specification.network(inputShape: shape, outputs: 6)
     func fill(_ inputs: Matrix) {
       let random = RandomSource(seed: 3, purpose: .synthesis)
       random.fillNormal(inputs.elements, batch: 0, deviation: 1)
       guard specification.context != nil else { return }
       for index in 0..<inputs.elements.count { inputs.elements[index] = Float(random.index(below: 6, batch: 1, example: index)) }
     }
-    let whole = try CompiledNetwork(description, batchSize: 4, optimizer: Optimizer(optimizer))
+    let whole = try CompiledNetwork(description, loss: CrossEntropy(), batchSize: 4, optimizer: Optimizer(optimizer))
     let expected = try digests(whole, inputs: fill, classes: 6)
     let curve = MemoryCurve(whole)
     #expect(curve.points[0].schedule.repeatedPasses == 0)
     if model.hasPrefix("resnet") || model.hasPrefix("gpt") { #expect(curve.points.count > 2) }
     for point in curve.points {
       let network = try CompiledNetwork(
-        description, batchSize: 4, optimizer: Optimizer(optimizer), schedule: point.schedule)
+        description, loss: CrossEntropy(), batchSize: 4, optimizer: Optimizer(optimizer), schedule: point.schedule)
       #expect(network.arenaCount == point.arenaCount)
       #expect(try digests(network, inputs: fill, classes: 6) == expected, "\(point.schedule.passes)")
     }
@@ -175,8 +175,8 @@ import Testing
 
   /// `torch.utils.checkpoint.checkpoint_sequential`: inputs of segments are kept, all but the last run forward again.
   @Test func neverWorseThanEqualSegments() throws {
-    let description = try ModelSpecification("resnet50:2").network(inputShape: [16, 16, 3], classCount: 10)
-    let network = try CompiledNetwork(description, batchSize: 8)
+    let description = try ModelSpecification("resnet50:2").network(inputShape: [16, 16, 3], outputs: 10)
+    let network = try CompiledNetwork(description, loss: CrossEntropy(), batchSize: 8)
     let count = network.stageCosts.count
     let curve = MemoryCurve(network)
     for segments in 1...count {
@@ -196,8 +196,8 @@ import Testing
 
   /// More memory is never slower, and a curve's ends are the least memory and no repetition.
   @Test func curvesAreMonotone() throws {
-    let description = try ModelSpecification("resnet18:4").network(inputShape: [16, 16, 3], classCount: 10)
-    let curve = MemoryCurve(try CompiledNetwork(description, batchSize: 8))
+    let description = try ModelSpecification("resnet18:4").network(inputShape: [16, 16, 3], outputs: 10)
+    let curve = MemoryCurve(try CompiledNetwork(description, loss: CrossEntropy(), batchSize: 8))
     for (a, b) in zip(curve.points, curve.points.dropFirst()) {
       #expect(a.arenaCount > b.arenaCount && a.seconds < b.seconds)
     }

@@ -10,7 +10,7 @@ import Testing
     ([CausalSelfAttention(heads: 1)], [1, 3], 1), ([CausalSelfAttention(heads: 1)], [6, 15], 2),
     ([CausalSelfAttention(heads: 3)], [5, 18], 2), ([CausalSelfAttention(heads: 2)], [17, 12], 1),
     ([Dropout(0.4)], [11, 3], 2), ([Dropout(0)], [3], 2), ([Dense(5), Dropout(0.5), Dense(3, perPosition: true)], [4, 3], 2),
-    ([Dense(6, perPosition: true, bias: false), Residual([("", LayerNormalization()), ("d", Dropout(0.3))])], [4, 3], 2),
+    ([Dense(6, perPosition: true, bias: false), Residual([LayerNormalization().named(""), Dropout(0.3).named("d")])], [4, 3], 2),
   ]
 
   @Test(arguments: chains.indices)
@@ -37,7 +37,7 @@ import Testing
   func aNetworksGradientsMatchDifferences(model: String) throws {
     let specification = try ModelSpecification(model)
     let context = try #require(specification.context)
-    let description = try specification.network(inputShape: [context], classCount: 9)
+    let description = try specification.network(inputShape: [context], outputs: 9)
     var check = GradientCheck(
       layers: description.layers.map(\.layer), inputShape: [context], batch: 2, classes: 9, isPerPosition: true,
       step: 1e-2)
@@ -50,14 +50,14 @@ import Testing
     network.layout.initialize(&state, seed: 3)
     var workspace = try network.makeWorkspace()
     for (index, character) in characters.enumerated() { workspace.inputs(rows: 1).elements[index] = Float(character) }
-    let logits = network.logits(state, rows: 1, workspace: &workspace)
+    let logits = network.outputs(state, rows: 1, workspace: &workspace)
     return (0..<logits.rows).map { row in (0..<logits.columns).map { logits[row: row][$0] } }
   }
 
   @Test func noPositionSeesTheOnesBehindIt() throws {
     let description = try ModelSpecification("gpt:layers=2,heads=2,width=8,context=6").network(
-      inputShape: [6], classCount: 5)
-    let network = try CompiledNetwork(description, batchSize: 1, isTrained: false)
+      inputShape: [6], outputs: 5)
+    let network = try CompiledNetwork(description, loss: CrossEntropy(), batchSize: 1, isTrained: false)
     let before = try logits(network, [0, 1, 2, 3, 4, 0])
     for changed in 0..<6 {
       var characters = [0, 1, 2, 3, 4, 0]
@@ -70,7 +70,7 @@ import Testing
 
   @Test func namesAndShapesAreNanoGPTs() throws {
     let network = try CompiledNetwork(
-      ModelSpecification("gpt:layers=1,heads=2,width=4,context=3").network(inputShape: [3], classCount: 7), batchSize: 1)
+      ModelSpecification("gpt:layers=1,heads=2,width=4,context=3").network(inputShape: [3], outputs: 7), loss: CrossEntropy(), batchSize: 1)
     let expected: [(String, [Int])] = [
       ("transformer.wte.weight", [7, 4]), ("transformer.wpe.weight", [3, 4]), ("transformer.h.0.ln_1.weight", [4]),
       ("transformer.h.0.ln_1.bias", [4]), ("transformer.h.0.attn.c_attn.weight", [12, 4]),
@@ -99,14 +99,15 @@ import Testing
     _ probability: Double, rows: Int = 4, columns: Int = 1000, training: Bool = true, seed: UInt64 = 1, batch: Int = 1,
     before: Int = 0
   ) throws -> [Float] {
-    let layers = (0...before).map { (name: "\($0)", layer: Dropout($0 == before ? probability : 0) as any Layer) }
     let network = try CompiledNetwork(
-      NetworkDescription(name: "test", inputShape: [columns], classCount: columns, layers: layers), batchSize: rows)
+      Network(input: [columns]) {
+        for layer in 0...before { Dropout(layer == before ? probability : 0) }
+      }, loss: CrossEntropy(), batchSize: rows)
     var state = try StateBuffer(count: network.stateCount)
     var workspace = try network.makeWorkspace()
     workspace.inputs(rows: rows).elements.fill(1)
     let context = PassContext(isTraining: training, seed: seed, batch: batch)
-    let logits = network.logits(&state, rows: rows, context: context, workspace: &workspace)
+    let logits = network.outputs(&state, rows: rows, context: context, workspace: &workspace)
     return (0..<logits.elements.count).map { logits.elements[$0] }
   }
 

@@ -112,11 +112,11 @@ import Testing
     let window = try #require(ImageWindow(imageShape: [16, 16, 32], size: 3, stride: 1, padding: 1))
     let images = try random(4 * 16 * 16 * 32, batch: 3)
     let weights = try random(window.count * 48, batch: 4)
-    func results() throws -> [Float] {
+    func results(threads: Int) throws -> [Float] {
       let product = try FloatBuffer(count: m * n)
       multiply(
         a.vector.matrix(rows: m, columns: k), by: b.vector.matrix(rows: k, columns: n),
-        into: product.vector.matrix(rows: m, columns: n))
+        into: product.vector.matrix(rows: m, columns: n), threads: threads)
       let output = try FloatBuffer(count: 4 * 16 * 16 * 48)
       let scratch = try FloatBuffer(count: window.convolutionScratchCount(channels: 48))
       let gradient = try FloatBuffer(count: images.count)
@@ -124,19 +124,16 @@ import Testing
       let x = images.vector.matrix(rows: 4, columns: images.count / 4)
       let w = weights.vector.matrix(rows: window.count, columns: 48)
       let y = output.vector.matrix(rows: 4, columns: output.count / 4)
-      window.convolve(x, weights: w, bias: nil, into: y, scratch: scratch.vector)
+      window.convolve(x, weights: w, bias: nil, into: y, scratch: scratch.vector, threads: threads)
       window.convolutionGradient(
-        y, weights: w, into: gradient.vector.matrix(rows: 4, columns: gradient.count / 4), scratch: scratch.vector)
+        y, weights: w, into: gradient.vector.matrix(rows: 4, columns: gradient.count / 4), scratch: scratch.vector, threads: threads)
       window.convolutionWeightsGradient(
         x, outputGradient: y, into: toWeights.vector.matrix(rows: window.count, columns: 48), alpha: 1, beta: 0,
-        scratch: scratch.vector)
+        scratch: scratch.vector, threads: threads)
       return (0..<product.count).map { product[$0] } + (0..<output.count).map { output[$0] }
         + (0..<gradient.count).map { gradient[$0] } + (0..<toWeights.count).map { toWeights[$0] }
     }
-    let alone = try results()
-    MatrixKernels.threads = 3
-    defer { MatrixKernels.threads = 1 }
-    #expect(try results() == alone)
+    #expect(try results(threads: 3) == results(threads: 1))
   }
 
   @Test(

@@ -46,8 +46,8 @@ public enum StorageError: Error, Equatable, CustomStringConvertible {
 
   public var description: String {
     switch self {
-    case .exists(let path): "\(path) exists already; name a new folder with --out, or remove it first"
-    case .cannotCreate(let path, let reason): "can't create \(path): \(reason); name another folder with --out"
+    case .exists(let path): "\(path) exists already; name a new folder with `out`, or remove it first"
+    case .cannotCreate(let path, let reason): "can't create \(path): \(reason); name another folder with `out`"
     case .damaged(let path, let reason): "\(path) is damaged: \(reason); 'backtrail verify RUN --repair' makes anew what can be"
     case .lost(let path, let reason):
       "\(path) is damaged: \(reason); nothing can make it anew: bring back a copy of it, or train again, which gives the same bits"

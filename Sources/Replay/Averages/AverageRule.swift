@@ -166,7 +166,7 @@ public enum AverageError: Error, Equatable, CustomStringConvertible {
     case .tooLong(let length, let n):
       """
       uniform:\(length) is the mean of \(length) iterates, but up to iterate \(n) there are \(n); ask for no more, or for a \
-      later --iterate
+      later `iterate`
       """
     }
   }

@@ -114,12 +114,10 @@ public struct ListedOrder: Hashable, Sendable {
     self.sequences = sequences
   }
 
-  public static func == (a: ListedOrder, b: ListedOrder) -> Bool { a.name == b.name && a.sequences == b.sequences }
+  // In a run a name stands for one file, as it was when the run was made.
+  public static func == (a: ListedOrder, b: ListedOrder) -> Bool { a.name == b.name }
 
-  public func hash(into hasher: inout Hasher) {
-    hasher.combine(name)
-    hasher.combine(sequences.count)
-  }
+  public func hash(into hasher: inout Hasher) { hasher.combine(name) }
 }
 
 extension CompositionOrder: CustomStringConvertible {

@@ -10,7 +10,7 @@ public enum ReplayError: Error, Equatable, CustomStringConvertible {
     case .tooManyUpdates:
       """
       what is asked for takes more than \(ReplayPlan.mostUpdates) gradient evaluations, 30 years at a million a second; take \
-      fewer --steps, --order or --seeds, observe less often, or give the order a smaller size
+      fewer `steps`, `order` or `seeds`, observe less often, or give the order a smaller size
       """
     case .averageOutOfStep(let rule, let states, let expected):
       """

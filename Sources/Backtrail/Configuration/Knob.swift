@@ -1,0 +1,47 @@
+import Runs
+/// One setting that changes what a run costs, with the values that are tried.
+public struct Knob: Sendable {
+  /// The setting's key.
+  public let name: String
+  /// Empty for a ladder that fits the run.
+  public let values: [String]
+
+  /// The settings of the table that have a ladder.
+  public static let names = SettingsTable.descriptions.filter(\.isKnob).map(\.key)
+
+  /// Reads `checkpoint-every=100,1000`, or a name alone.
+  public init(_ specification: String) throws(RunError) {
+    let parts = specification.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+    name = parts[0]
+    values = parts.count == 2 ? parts[1].split(separator: ",", omittingEmptySubsequences: false).map(String.init) : []
+    guard Self.names.contains(name), !values.contains("") else {
+      throw .usage(
+        """
+        `sweep` \(specification) is no knob with values; write one such as checkpoint-every=100,1000, a name alone, or all; there \
+        are \(Self.names.joined(separator: ", "))
+        """)
+    }
+  }
+
+  private init(name: String) {
+    (self.name, values) = (name, [])
+  }
+
+  /// Each with a ladder that fits the run.
+  public static var all: [Knob] { names.map { Knob(name: $0) } }
+
+  /// The values that are tried of a run that cost so much.
+  func values(of measurement: KnobMeasurement) -> [String] {
+    values.isEmpty ? SettingsTable.byKey[name]?.ladder(measurement) ?? [] : values
+  }
+}
+
+/// What the run as asked came to, from which the values follow that are worth trying.
+struct KnobMeasurement: Sendable {
+  let steps: Int
+  let peakBytes: Int
+  let storedBytes: Int
+
+  /// A share of some bytes, in whole KiB.
+  func part(_ share: Double, of bytes: Int) -> Int { Int(Double(bytes) * share) & ~1023 }
+}

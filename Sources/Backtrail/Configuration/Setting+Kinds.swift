@@ -1,0 +1,89 @@
+import Runs
+// Settings of the usual kinds, which differ in little from one to the next.
+
+extension Setting where Given == Int, Value == Int {
+  /// A whole number in a range.
+  static func whole(
+    _ key: String, _ range: ClosedRange<Int>, storedAs: String? = nil, valueName: String? = nil, changesBits: Bool, help: String,
+    usual words: String? = nil, default usual: @autoclosure @escaping @Sendable () -> Int,
+    ladder: (@Sendable (KnobMeasurement) -> [Int])? = nil
+  ) -> Setting {
+    Setting(
+      key, storedAs: storedAs, valueName: valueName, changesBits: changesBits, help: help, usual: words, allowed: range.words,
+      default: { _ in usual() }, read: { try range.checked($0, key) }, give: { $0 }, ladder: ladder)
+  }
+}
+
+extension Setting where Given == Int, Value == Int? {
+  /// A whole number in a range, or nil where none is given.
+  static func optionalWhole(
+    _ key: String, _ range: ClosedRange<Int>, valueName: String? = nil, changesBits: Bool, help: String, usual words: String,
+    default usual: @escaping @Sendable (RunConfiguration) -> Int? = { _ in nil },
+    isImplied: @escaping @Sendable (RunConfiguration) -> Bool = { _ in false }
+  ) -> Setting {
+    Setting(
+      key, valueName: valueName, changesBits: changesBits, help: help, usual: words, allowed: range.words, default: usual,
+      read: { try range.checked($0, key) }, give: { $0 }, isImplied: isImplied)
+  }
+}
+
+extension ClosedRange<Int> {
+  fileprivate var words: String { "a whole number from \(lowerBound) to \(upperBound)" }
+
+  fileprivate func checked(_ number: Int, _ key: String) throws(RunError) -> Int {
+    guard contains(number) else { throw .usage("`\(key)` is \(number), but must be \(words)") }
+    return number
+  }
+}
+
+extension Setting where Given == Double, Value == Double {
+  /// A positive number.
+  /// - Parameter allowed: what it must be, in words.
+  static func positive(
+    _ key: String, changesBits: Bool, help: String, allowed: String, default usual: Double,
+    isAllowed: @escaping @Sendable (Double) -> Bool = { _ in true }
+  ) -> Setting {
+    Setting(
+      key, changesBits: changesBits, help: help, allowed: allowed, default: { _ in usual },
+      read: { number in
+        guard number.isFinite, number > 0, isAllowed(number) else {
+          throw RunError.usage("`\(key)` is \(number), but must be \(allowed)")
+        }
+        return number
+      }, give: { $0 })
+  }
+}
+
+extension Setting where Given == String, Value == String {
+  /// A text.
+  static func text(
+    _ key: String, changesBits: Bool, help: String, usual words: String? = nil,
+    default usual: @escaping @Sendable (RunConfiguration) -> String,
+    read: @escaping @Sendable (String) throws -> String = { $0 }, stored: StoredForm<String>? = nil
+  ) -> Setting {
+    Setting(
+      key, changesBits: changesBits, help: help, usual: words, default: usual, read: read, give: { $0 }, stored: stored)
+  }
+}
+
+extension Setting where Given == String, Value == String? {
+  /// A text, or nil where none is given.
+  static func optionalText(
+    _ key: String, changesBits: Bool, help: String, usual words: String,
+    read: @escaping @Sendable (String) throws -> String = { $0 }
+  ) -> Setting {
+    Setting(key, changesBits: changesBits, help: help, usual: words, default: { _ in nil }, read: read, give: { $0 })
+  }
+}
+
+extension Setting where Given == String, Value == Int? {
+  /// A size in bytes, or nil for any.
+  static func size(
+    _ key: String, help: String, ladder: @escaping @Sendable (KnobMeasurement) -> [Int]
+  ) -> Setting {
+    Setting(
+      key, valueName: "size", changesBits: false, help: help, usual: "any", allowed: "a size such as 500MiB or 2GiB",
+      default: { _ in nil }, read: { try RunConfiguration.bytes(key, $0) }, give: { $0.map { ByteCount.bytes($0).description } },
+      stored: StoredForm(encoded: { $0 }, decoded: { try RunConfiguration.bytes(key, String($0)) }), ladder: ladder)
+  }
+}

@@ -1,0 +1,230 @@
+import Datasets
+import Foundation
+import Networks
+import Replay
+import Formats
+import Runs
+
+/// All settings of a run, each declared once, in the order in which help shows them.
+///
+/// `RunSettings` and `RunConfiguration` have a property for each of these, under its name here: what was given, or nil, and what
+/// that comes to. A new setting is one more property.
+public struct SettingsTable: Sendable {
+  public let data: Setting<String, String> = .text(
+    "data", changesBits: true,
+    help: "The data set: digits (the default), mnist:DIR, cifar10:DIR, text:FILE, …; see 'backtrail data list'.", usual: "",
+    default: { _ in "digits" })
+
+  /// How training images change at random, as a specification; nil for not at all.
+  public let augment: Setting<String, String?> = .optionalText(
+    "augment", changesBits: true, help: "Random changes of training images: \(Augmentation.forms).", usual: "none",
+    read: { _ = try Augmentation($0); return $0 })
+
+  public let model: Setting<String, String> = .text(
+    "model", changesBits: true, help: "The model: \(ModelSpecification.forms).", default: { _ in "mlp:128" })
+
+  /// What an update makes small, as a specification.
+  public let loss: Setting<String, String> = .text(
+    "loss", changesBits: true,
+    help: """
+      What an update makes small: cross-entropy[:SMOOTHING] of classes, or mse, huber[:δ] or binary-cross-entropy of numbers, such as \
+      the target of a csv:FILE.
+      """,
+    default: { _ in usualLoss }, read: lossSpecification,
+    // Not where it is the default, so that documents of releases without it stay what they are.
+    stored: StoredForm(encoded: { $0 == usualLoss ? nil : $0 }, decoded: lossSpecification))
+
+  /// Composition orders, as specifications, each with a schedule of its own after an @ or without.
+  public let orders: Setting<[String], [String]> = Setting(
+    "order", storedAs: "orders", changesBits: false,
+    help: """
+      A composition order; repeat for several: \(CompositionOrder.forms), or tail:auto and splice:auto, which find a τ. With an @ \
+      it gets a schedule of its own: tail:50@every:20.
+      """,
+    default: { _ in ["forward", "backward"] }, read: orderSpecifications, give: { $0 })
+
+  /// N: iterates 1 … N can be observed.
+  public let steps: Setting<Int, Int> = .whole(
+    "steps", 1...Workload.mostSteps, changesBits: true, help: "N: the orders' iterates 1 to N can be observed.", default: 1000)
+
+  /// Which iterates are observed, as a specification.
+  public let evaluate: Setting<String, String> = .text(
+    "evaluate", changesBits: false,
+    help: """
+      Which iterates are observed: every:K, log:K, at:1,5,10, or auto:ERROR, as many as it takes to know the curve of the test \
+      loss to that mean error.
+      """,
+    usual: "20 of them, evenly spaced",
+    default: { $0.costBudget == nil ? "every:\(max(1, $0.steps / 20))" : "auto:0" })
+
+  /// How many test examples an observation looks at; nil for all.
+  public let evaluationExamples: Setting<Int, Int?> = .optionalWhole(
+    "evaluation-examples", 1...Int(Int32.max), valueName: "count", changesBits: true,
+    help: "Test examples an observation looks at, the same for all.", usual: "all")
+
+  /// How many of them at once. Part of the mathematics: products of other shapes round differently.
+  public let evaluationBatchSize: Setting<Int, Int> = .whole(
+    "evaluation-batch-size", 1...65_536, valueName: "count", changesBits: true,
+    help: "How many of them at once; it changes the last bits of losses.", default: 64)
+
+  /// How much doubling the τ of `tail:auto` or `splice:auto` may still change the test loss.
+  public let tolerance: Setting<Double, Double> = .positive(
+    "tolerance", changesBits: false, help: "For tail:auto and splice:auto: how much doubling τ may still change the test loss.",
+    allowed: "a positive change of the test loss, such as 0.005", default: 0.005)
+
+  /// What the run may cost; nil for any.
+  public let costBudget: Setting<String, CostBudget?> = Setting(
+    "cost-budget", valueName: "cost", changesBits: false,
+    help: """
+      What the run may cost: a time such as 90s, 5m or 2h, or a number of gradient evaluations. Exact backward is then observed \
+      where that tells most for its cost.
+      """,
+    usual: "any", default: { _ in nil }, read: { try CostBudget($0) }, give: { $0?.description },
+    // With what it came to when the run was made.
+    stored: StoredForm(encoded: { $0 }, decoded: { $0 }))
+
+  /// Examples a batch; nil, before the sampler's file is read, for as many as its lines hold.
+  public let batchSize: Setting<Int, Int?> = .optionalWhole(
+    "batch-size", 1...1_000_000, changesBits: true, help: "Examples a batch.",
+    usual: "32; with a file:PATH sampler what its lines hold",
+    default: { OrderFile.path(in: $0.sampler) == nil ? 32 : nil }, isImplied: { OrderFile.path(in: $0.sampler) != nil })
+
+  public let learningRate: Setting<Double, Double> = .positive(
+    "learning-rate", changesBits: true, help: "η.", allowed: "a positive number", default: 0.05,
+    isAllowed: { Float($0).isFinite })
+
+  /// The rule of an update, as a specification.
+  public let optimizer: Setting<String, String> = .text(
+    "optimizer", changesBits: true, help: "The rule of an update: \(Optimizer.forms).", default: { _ in "sgd" })
+
+  public let weightDecay: Setting<String, String?> = .optionalText(
+    "weight-decay", changesBits: true, help: "λ: L2 decay, for adamw decoupled; or decoupled:λ for any optimizer.",
+    usual: "0, for adamw 0.01")
+
+  /// How the learning rate changes, as a specification.
+  public let schedule: Setting<String, String> = .text(
+    "schedule", changesBits: true, help: "How the learning rate changes over the N steps: \(LearningRateSchedule.forms).",
+    default: { _ in "constant" })
+
+  /// So many updates rise linearly to the learning rate.
+  public let warmUp: Setting<Int, Int> = .whole(
+    "warm-up", 0...Workload.mostSteps, changesBits: true, help: "So many updates rise linearly to the learning rate.", default: 0)
+
+  public let scheduleIndex: Setting<String, LearningRateSchedule.Index> = Setting(
+    "schedule-index", changesBits: true,
+    help: """
+      What the schedule counts: position (updates the state has had) or batch (the batch's number, which keeps an update one map \
+      wherever it is applied).
+      """,
+    default: { _ in .position }, read: scheduleIndexNamed, give: { $0.rawValue })
+
+  /// Over so many training batches running statistics are computed anew before an observation; 0 for those of the state.
+  public let recalibrate: Setting<Int, Int> = .whole(
+    "recalibrate", 0...1_000_000, changesBits: true,
+    help: """
+      Compute a normalisation's running statistics anew over the first K training batches before each observation; after reversed \
+      batches the state's own mirror the last few dozen updates.
+      """, usual: "0, the state's own", default: 0)
+
+  /// How batches are chosen, as a specification.
+  public let sampler: Setting<String, String> = .text(
+    "sampler", changesBits: true,
+    help: """
+      How batches are chosen: shuffle (a new permutation each epoch), replacement, or file:PATH (a batch of example indices a line).
+      """,
+    default: { _ in "shuffle" }, read: samplerSpecification)
+
+  /// The first seed; a run with several uses those that follow.
+  public let seed: Setting<Int, Int> = .whole(
+    "seed", 0...Int.max - 1_000_000, changesBits: true, help: "Decides the initial state and the batches.", default: 0)
+
+  public let seedCount: Setting<Int, Int> = .whole(
+    "seeds", 1...10_000, storedAs: "seedCount", changesBits: false,
+    help: "Repeat everything with K seeds, and show the spread between them.", default: 1)
+
+  /// The running averages of forward iterates.
+  public let averages: Setting<[String], [AverageRule]> = Setting(
+    "average", storedAs: "averages", changesBits: false,
+    help: """
+      A running average of forward iterates, observed with them at no gradient evaluations; repeat for several: \
+      \(AverageRule.forms), or none, which saves their states. 'backtrail average' makes others of them afterwards.
+      """,
+    default: { _ in [.exponential(0.99), .polynomial(8)] }, read: averageRules,
+    give: { $0.isEmpty ? ["none"] : $0.map(\.description) },
+    stored: StoredForm(encoded: { $0.map(\.description) }, decoded: { try $0.isEmpty ? [] : averageRules($0) }))
+
+  /// Where the initial state comes from: a safetensors file, or RUN:ORDER:N for an iterate of another run; nil where the seed
+  /// makes it.
+  public let initial: Setting<String, String?> = .optionalText(
+    "initial", changesBits: true,
+    help: """
+      What to start from instead of the seed's state: a safetensors file in PyTorch's names and layouts, or RUN:ORDER:N, an \
+      iterate of another run.
+      """, usual: "")
+
+  /// What the floats of initial states are rounded to. Those of 16 bits take half the memory between replays, and are other starts.
+  public let startPrecision: Setting<String, CheckpointPrecision> = Setting(
+    "start-precision", changesBits: true,
+    help: """
+      What initial states are rounded to: float32, bfloat16 or float16. Those of 16 bits take half the memory between replays, and \
+      are other starts, so every bit after them is another.
+      """,
+    default: { _ in .float32 }, read: precisionNamed, give: { $0.description }, ladder: { _ in CheckpointPrecision.allCases })
+
+  public let lanes: Setting<Int, Int> = .whole(
+    "lanes", 1...Budgets.mostLanes, changesBits: false, help: "Workers, at most; they change no bit.", usual: "the processor's cores",
+    default: ProcessInfo.processInfo.activeProcessorCount,
+    ladder: { _ in Set([1, ProcessInfo.processInfo.activeProcessorCount]).sorted() })
+
+  public let kernelThreads: Setting<Int, Int> = .whole(
+    "kernel-threads", 1...1024, changesBits: false,
+    help: "Threads that share each large matrix product of a lane; bits don't depend on them.", default: 1)
+
+  /// Every so many updates of a path its state is stored; 0 for never.
+  public let checkpointEvery: Setting<Int, Int> = .whole(
+    "checkpoint-every", 0...Workload.mostSteps, changesBits: false,
+    help: "Store the state every K updates of a path, so that an interrupted run repeats no more; 0 for never.", default: 1000,
+    ladder: { measurement in [0] + Set([2, 5, 20].map { max(1, measurement.steps / $0) }).sorted(by: >) })
+
+  /// Bytes the process may have resident; nil for any number.
+  public let memoryBudget: Setting<String, Int?> = .size(
+    "memory-budget",
+    help: """
+      What the process may have resident, such as 400MiB: lanes, and activations that are computed again instead of kept, are \
+      chosen to take least time within it; they change no bit.
+      """, ladder: { measurement in [1.2, 1, 0.85, 0.7].map { measurement.part($0, of: measurement.peakBytes) } })
+
+  /// Bytes all checkpoints may take; nil for any number.
+  public let diskBudget: Setting<String, Int?> = .size(
+    "disk-budget", help: "What all checkpoints may take, such as 500MiB; beyond it they are thinned out.",
+    ladder: { measurement in [0.5, 0.25].map { measurement.part($0, of: measurement.storedBytes) } })
+
+  /// How many checkpoints of a path may be differences to the one before, in a row.
+  public let checkpointChain: Setting<Int, Int> = .whole(
+    "checkpoint-chain", 0...100, changesBits: false,
+    help: """
+      How many checkpoints of a path may be stored as differences to the one before, in a row: smaller files, read one after the \
+      other.
+      """, default: 0, ladder: { _ in [0, 8] })
+
+  /// zstd's level for checkpoints.
+  public let checkpointLevel: Setting<Int, Int> = .whole(
+    "checkpoint-level", CheckpointOptions.levels, changesBits: false,
+    help: "zstd's level for checkpoints, 1 to 19; higher ones gain little.", default: 1, ladder: { _ in [1, 9] })
+
+  static let shared = SettingsTable()
+
+  /// All settings in their order. From the properties themselves, so that none can be forgotten.
+  static let all: [any AnySetting] = Mirror(reflecting: shared).children.compactMap { $0.value as? any AnySetting }
+
+  static let byKey = Dictionary(all.map { ($0.key, $0) }) { first, _ in first }
+
+  /// What users are told about each setting, in the table's order.
+  public static var descriptions: [SettingDescription] { all.map(\.description) }
+}
+
+extension SettingsTable {
+  /// A memory budget as the setting reads it.
+  /// - Throws: `RunError.usage` for a text that is no size.
+  public static func memoryBudget(_ text: String) throws -> ByteCount? { try shared.memoryBudget.read(text).map(ByteCount.bytes) }
+}

@@ -1,0 +1,84 @@
+import Runs
+import Datasets
+import Networks
+import Replay
+import Tensors
+
+/// Measures of a network on test examples, in batches of a fixed size and order.
+public struct Evaluator: Sendable {
+  let network: CompiledNetwork
+  /// What is measured, in the order of the values.
+  public let measures: [any Measure]
+  private let examples: Examples
+  /// The evaluated examples, batch by batch.
+  private let batches: [[Int]]
+  /// How many examples that are.
+  let count: Int
+  /// Over so many training batches running statistics are computed anew before; 0 for those of the state.
+  let recalibrationBatches: Int
+
+  /// - Parameters:
+  ///   - network: compiled for the batches of the evaluation.
+  ///   - measures: at least one; nil for the network's loss and what it is measured beside.
+  ///   - count: how many examples at most; nil for all. A part is the same for every run and seed.
+  init(
+    network: CompiledNetwork, measures: [any Measure]? = nil, examples: Examples, count: Int?, recalibrationBatches: Int
+  ) throws(DatasetError) {
+    self.network = network
+    self.measures = measures ?? network.loss.defaultMeasures
+    self.examples = examples
+    self.recalibrationBatches = recalibrationBatches
+    let indices = try examples.evaluationIndices(atMost: count)
+    self.count = indices.count
+    batches = stride(from: 0, to: indices.count, by: network.batchSize).map {
+      Array(indices[$0..<min($0 + network.batchSize, indices.count)])
+    }
+  }
+
+  var batchCount: Int { batches.count }
+
+  /// - Parameters:
+  ///   - workspace: one that has room for `network`.
+  ///   - limit: so many batches at most, to time some of them; what is returned says nothing then.
+  /// - Returns: the measures' values, in their order.
+  func evaluate(
+    _ state: borrowing StateBuffer, workspace: inout CompiledNetwork.Workspace, limit: Int = .max
+  ) -> [Double] {
+    network.take(&workspace)
+    var measurement = Measurement(measures, outputs: network.outputCount)
+    for batch in batches.prefix(limit) {
+      examples.gather(batch, into: workspace.inputs(rows: batch.count), targets: &workspace.targets)
+      network.evaluate(state, rows: batch.count, workspace: &workspace, into: &measurement)
+    }
+    return measurement.values
+  }
+}
+
+extension CompiledNetwork {
+  /// Checks that the network's loss can compare its predictions with the targets of `dataset`.
+  /// - Throws: `NetworkError.shape` saying what does not go together.
+  public func check(targetsOf dataset: Dataset) throws(NetworkError) {
+    guard dataset.targetKind == loss.targetKind else {
+      throw .shape(
+        "the loss compares with \(loss.targetKind.rawValue), but the targets of \(dataset.name) are \(dataset.targetKind.rawValue)")
+    }
+    // A single target has the shape [], [1] or [1, 1].
+    guard targetShape.filter({ $0 != 1 }) == dataset.targetShape.filter({ $0 != 1 }) else {
+      throw .shape(
+        """
+        the network's output of shape \(outputShape) is compared with targets of shape \(targetShape), but those of \
+        \(dataset.name) have the shape \(dataset.targetShape)
+        """)
+    }
+    if let classCount = dataset.classCount, classCount != outputCount {
+      throw .shape(
+        "the network gives \(outputCount) logits a prediction, but \(dataset.name) has \(classCount) classes; end it with as many")
+    }
+    let range = loss.targetRange
+    for examples in [dataset.training, dataset.test] {
+      if let value = examples.values.first(where: { !range.contains($0) }) {
+        throw .shape("the loss takes targets from \(range.lowerBound) to \(range.upperBound), but \(dataset.name) has \(value)")
+      }
+    }
+  }
+}

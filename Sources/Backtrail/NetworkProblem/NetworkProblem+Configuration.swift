@@ -1,0 +1,123 @@
+import Datasets
+import Formats
+import Foundation
+import Networks
+import Replay
+import Runs
+import Tensors
+
+/// Networks by the command's settings.
+extension NetworkProblem {
+  /// Reads the data set and the sampler's file that a configuration names, and compiles its network.
+  /// - Parameters:
+  ///   - initial: what the configuration's `initial` names, if it names something.
+  ///   - batches: the batches of a sampler `file:PATH`, where they need not be read from the file.
+  ///   - dataset: the configuration's data, where it has been read before.
+  /// - Throws: `DatasetError`, `NetworkError` or `RunError`.
+  public init(
+    _ configuration: RunConfiguration, initial: [NamedTensor]? = nil, batches: ImportedBatches? = nil, dataset: Dataset? = nil
+  ) throws {
+    // First what can be refused at once, then what takes time to read.
+    let model = try ModelSpecification(configuration.model)
+    let loss = try LossSpecification.loss(configuration.loss)
+    let augmentation = try configuration.augment.map { try Augmentation($0) }
+    let rule = UpdateRule(
+      try configuration.updateRule, learningRate: configuration.learningRate, schedule: try configuration.learningRateSchedule)
+    let imported = try batches ?? OrderFile.path(in: configuration.sampler).map { try ImportedBatches.read(path: $0) }
+    let sampling: BatchSampler.Method =
+      if let imported { .imported(imported) } else { configuration.sampler == "replacement" ? .replacement : .shuffle }
+
+    let data = try dataset ?? Dataset.load(configuration.data, context: model.context, targets: loss.targetKind)
+    var completed = configuration
+    completed.data = data.name
+    completed.batchSize = configuration.batchSize ?? imported?.batchSize ?? 0
+    try self.init(
+      try model.network(inputShape: data.exampleShape, outputs: data.outputCount), loss: loss, data: data,
+      batchSize: completed.batchSize ?? 0, optimizer: rule, augmentation: augmentation, sampling: sampling,
+      evaluation: Evaluation(
+        exampleCount: configuration.evaluationExamples, batchSize: configuration.evaluationBatchSize,
+        recalibrationBatches: configuration.recalibrate),
+      initial: initial, initialOrigin: configuration.initial ?? "the initial state",
+      startPrecision: configuration.startPrecision, kernelThreads: configuration.kernelThreads,
+      name: "\(configuration.model) on \(data.name)", settings: try completed.problemSettings)
+  }
+
+  /// Makes the problem of a stored run again.
+  /// - Throws: `RunError.impossible` where its network is none that settings describe.
+  init(_ contents: RunContents) throws {
+    let configuration = try RunConfiguration(contents)
+    try self.init(
+      configuration,
+      initial: try configuration.initial.map { _ in try Safetensors.read(path: contents.folder.initialStatePath) },
+      batches: contents.batches.map { ImportedBatches(indices: $0.indices, batchSize: $0.batchSize, path: $0.path) })
+  }
+}
+
+extension RunConfiguration {
+  /// The settings of the problem, as a run's folder keeps them: all but those of the workload and the budgets.
+  var problemSettings: [String: JSONValue] {
+    get throws {
+      guard case .object(let all) = try JSONValue(encoding: self) else { return [:] }
+      return all.filter { !Self.otherKeys.contains($0.key) }
+    }
+  }
+
+  /// The keys of `WorkloadDescription` and `Budgets`.
+  private static let otherKeys: Set = [
+    "orders", "steps", "evaluate", "seed", "seedCount", "averages", "tolerance", "costBudget", "lanes", "memoryBudget",
+    "diskBudget", "checkpointEvery", "checkpointChain", "checkpointLevel",
+  ]
+
+  /// A stored run's settings, put together again; nil for a run whose problem no settings describe.
+  public init?(_ description: RunDescription) throws {
+    guard case .text? = description.problem.settings["model"], case .text? = description.problem.settings["data"] else { return nil }
+    var all = description.problem.settings
+    for part in [try JSONValue(encoding: description.workload), try JSONValue(encoding: description.budgets)] {
+      if case .object(let values) = part { all.merge(values) { first, _ in first } }
+    }
+    self = try JSONDecoder().decode(RunConfiguration.self, from: JSONEncoder().encode(JSONValue.object(all)))
+  }
+
+  fileprivate init(_ contents: RunContents) throws {
+    guard let configuration = try RunConfiguration(contents.description) else {
+      throw RunError.impossible(
+        """
+        \(contents.folder.path) is a run of \(contents.description.problem.name), whose code this command does not have: open it \
+        with the program that made it, by Run.open(path, problem)
+        """)
+    }
+    self = configuration
+  }
+
+  /// What the run is asked to observe.
+  /// - Parameter orderTexts: what order files hold, by path, where they need not be read.
+  public func workload(orderTexts: [String: String] = [:]) throws -> Workload {
+    var texts = orderTexts
+    for order in self.orders {
+      guard let path = OrderFile.path(in: ObservedOrder.parts(of: order).order), texts[path] == nil else { continue }
+      texts[path] = try readOrderFile(path)
+    }
+    return try Workload(
+      orders: self.orders.map { try ObservedOrder($0, texts: texts) }, steps: self.steps, observing: try evaluationSchedule, seeds: seeds,
+      averages: self.averages, tolerance: self.tolerance, costBudget: self.costBudget, orderTexts: texts)
+  }
+
+  /// What the run may use.
+  public var budgets: Budgets {
+    Budgets(
+      lanes: self.lanes, memory: self.memoryBudget.map(ByteCount.bytes), disk: self.diskBudget.map(ByteCount.bytes),
+      checkpoints: CheckpointPolicy(
+        every: self.checkpointEvery == 0 ? nil : self.checkpointEvery, chainLength: self.checkpointChain,
+        level: self.checkpointLevel))
+  }
+}
+
+/// The text of an order file that a user names.
+func readOrderFile(_ path: String) throws -> String {
+  let bytes = try InputFile.read(path, limit: 256 << 20, remedy: "Write consecutive batches as ranges, such as 1-60.")
+  // A run of a single digit and its comma comes to some 70 bytes.
+  guard SystemMemory.has(40 * bytes.count) else {
+    throw DatasetError.impossible("\(path): its \(bytes.count) bytes can take 40 times as many of memory\(SystemMemory.note)")
+  }
+  return String(decoding: bytes, as: UTF8.self)
+}

@@ -1,0 +1,72 @@
+import Runs
+import Datasets
+import Foundation
+import Networks
+import Replay
+import Tensors
+
+/// How text is drawn from a network.
+public struct TextSampling: Sendable {
+  /// What it begins with; a line break when empty.
+  public var prompt = ""
+  /// Characters to draw.
+  public var length = 500
+  /// Logits are divided by it: below 1 likelier characters get likelier still, and 0 takes the likeliest alone.
+  public var temperature = 0.8
+  public var seed: UInt64 = 0
+
+  public init() {}
+}
+
+extension Run where Problem == NetworkProblem {
+  /// Text as an iterate of the run continues it, character by character: a pure function of the iterate and the
+  /// sampling.
+  /// - Returns: the text without the prompt.
+  /// - Throws: `RunError.impossible` when the run's data are no text; `DatasetError` for a prompt with characters the text
+  ///   has not.
+  public func text(
+    order: CompositionOrder, n: Int, seed: Int, sampling: TextSampling, progress: ReplayProgress = ReplayProgress()
+  ) async throws -> String {
+    guard let vocabulary = problem.dataset.vocabulary else {
+      throw RunError.impossible("\(folder.path) was trained on \(problem.dataset.name), which is no text")
+    }
+    let context = problem.dataset.exampleShape[0]
+    let start = try vocabulary.encode(sampling.prompt.isEmpty ? "\n" : sampling.prompt)
+    let network = try CompiledNetwork(
+      problem.network.network, loss: problem.network.loss, batchSize: 1, isTrained: false,
+      kernelThreads: problem.network.kernelThreads)
+    let stored = try await recalledState(order, n, seed: seed, progress: progress).state
+    var workspace = try network.makeWorkspace()
+    let source = RandomSource(seed: sampling.seed, purpose: .text)
+    return try stored.read { state throws in
+      var characters = start
+      for index in 0..<sampling.length {
+        let seen = characters.suffix(context)
+        // What stands behind the seen characters does not matter: attention looks back only.
+        let inputs = workspace.inputs(rows: 1).elements
+        inputs.fill(0)
+        for (position, character) in seen.enumerated() { inputs[position] = Float(character) }
+        let logits = network.outputs(state.values, rows: 1, workspace: &workspace)[row: seen.count - 1]
+        guard (0..<logits.count).allSatisfy({ logits[$0].isFinite }) else {
+          throw RunError.impossible("iterate \(n) of \(order) (seed \(seed)) gives no text: its numbers are not finite, since the updates diverge")
+        }
+        characters.append(draw(logits, temperature: sampling.temperature, uniform: source.uniform(batch: index)))
+      }
+      return vocabulary.decode(Array(characters.dropFirst(start.count)))
+    }
+  }
+
+  /// An index, drawn from softmax(logits / temperature) by where `uniform`, in 0 ..< 1, falls among the summed
+  /// probabilities.
+  private func draw(_ logits: Vector, temperature: Double, uniform: Double) -> Int {
+    let largest = (0..<logits.count).max { logits[$0] < logits[$1] } ?? 0
+    guard temperature > 0 else { return largest }
+    let weights = (0..<logits.count).map { exp(Double(logits[$0] - logits[largest]) / temperature) }
+    var rest = uniform * weights.reduce(0, +)
+    for (index, weight) in weights.enumerated() {
+      rest -= weight
+      if rest < 0 { return index }
+    }
+    return largest
+  }
+}

@@ -1,0 +1,110 @@
+import Runs
+import Datasets
+import Networks
+import Replay
+import Tensors
+
+/// A network's optimizer on a data set: T_j is one of its updates for ∇L_j(θ), with L_j the mean loss over the examples
+/// of batch j. Plain SGD is θ ↦ θ − η ∇L_j(θ).
+public struct NetworkUpdateMap: UpdateMap {
+  var network: CompiledNetwork
+  let examples: Examples
+  let augmentation: Augmentation?
+  let sampler: BatchSampler
+  let learningRate: Double
+  let schedule: LearningRateSchedule
+  let seed: Int
+  /// Takes turns with the updates in their workspace.
+  let evaluator: Evaluator
+
+  public struct Workspace: ~Copyable {
+    var network: CompiledNetwork.Workspace
+    /// The examples of the batch at hand.
+    fileprivate var indices: [Int]
+    /// For a state whose running statistics are computed anew; empty where they are not.
+    fileprivate var recalibrated: StateBuffer
+  }
+
+  public var stateCount: Int { network.stateCount }
+
+  public func makeWorkspace() throws -> Workspace {
+    Workspace(
+      network: try network.makeWorkspace(sharedWith: evaluator.network),
+      indices: [Int](repeating: 0, count: network.batchSize),
+      recalibrated: try StateBuffer(count: evaluator.recalibrationBatches > 0 ? stateCount : 0))
+  }
+
+  /// Bytes of a workspace.
+  /// - Parameter arenaCount: floats of the network's part.
+  func workspaceBytes(arenaCount: Int) -> Int {
+    let recalibrated = evaluator.recalibrationBatches > 0 ? stateCount : 0
+    return (max(arenaCount, evaluator.network.arenaCount) + recalibrated) * MemoryLayout<Float>.stride
+  }
+
+  /// The values of the evaluator's measures, in their order. The state keeps its own running statistics.
+  func evaluate(_ state: borrowing StateBuffer, workspace: inout Workspace) -> [Double] {
+    guard evaluator.recalibrationBatches > 0 else { return evaluator.evaluate(state, workspace: &workspace.network) }
+    // Running statistics of the parameters as they are: the means over the first batches.
+    workspace.recalibrated.copy(from: state)
+    for batch in 1...evaluator.recalibrationBatches {
+      let context = gather(batch, into: &workspace, statisticsWeight: 1 / Float(batch))
+      _ = network.trainingLoss(of: &workspace.recalibrated, context: context, workspace: &workspace.network)
+    }
+    return evaluator.evaluate(workspace.recalibrated, workspace: &workspace.network)
+  }
+
+  /// Seconds of a full `evaluate`: of one where that is short, otherwise by some of its batches.
+  func timeEvaluation(_ state: borrowing StateBuffer, workspace: inout Workspace, atMost seconds: Double) -> Double {
+    // The first batch pays for touching memory.
+    _ = evaluator.evaluate(state, workspace: &workspace.network, limit: 1)
+    let one = secondsTaken { _ = evaluator.evaluate(state, workspace: &workspace.network, limit: 1) }
+    let limit = min(evaluator.batchCount, max(1, Int(seconds / one)))
+    guard limit < evaluator.batchCount || evaluator.recalibrationBatches > 0 else {
+      return secondsTaken { _ = evaluate(state, workspace: &workspace) }
+    }
+    let some = secondsTaken { _ = evaluator.evaluate(state, workspace: &workspace.network, limit: limit) }
+    var whole = some * Double(evaluator.batchCount) / Double(limit)
+    if evaluator.recalibrationBatches > 0 {
+      workspace.recalibrated.copy(from: state)
+      let pass = secondsTaken {
+        let context = gather(1, into: &workspace, statisticsWeight: 1)
+        _ = network.trainingLoss(of: &workspace.recalibrated, context: context, workspace: &workspace.network)
+      }
+      whole += pass * Double(evaluator.recalibrationBatches)
+    }
+    return whole
+  }
+
+  public func apply(batch: Int, position: Int, to state: inout StateBuffer, workspace: inout Workspace) {
+    let context = gather(batch, into: &workspace)
+    network.update(
+      &state, learningRate: learningRate * schedule.fraction(batch: batch, position: position), position: position,
+      context: context, workspace: &workspace.network)
+  }
+
+  /// The mean loss of a batch's examples as an update with it sees them. Buffers in `state`, such as running statistics,
+  /// are changed.
+  public func trainingLoss(batch: Int, of state: inout StateBuffer, workspace: inout Workspace) -> Double {
+    let context = gather(batch, into: &workspace)
+    return network.trainingLoss(of: &state, context: context, workspace: &workspace.network)
+  }
+
+  /// The network's stages with measured times, on batch 1.
+  func measuredCosts(_ state: inout StateBuffer, workspace: inout Workspace) -> [StageCost] {
+    let context = gather(1, into: &workspace)
+    return network.measuredCosts(&state, context: context, workspace: &workspace.network)
+  }
+
+  private func gather(
+    _ batch: Int, into workspace: inout Workspace, statisticsWeight: Float? = nil
+  ) -> PassContext {
+    network.take(&workspace.network)
+    sampler.fill(&workspace.indices, batch: batch)
+    examples.gather(
+      workspace.indices, into: workspace.network.inputs(rows: network.batchSize), targets: &workspace.network.targets,
+      augmentation: augmentation.map {
+        Augmentation.Batch($0, seed: UInt64(seed), batch: batch, exampleShape: examples.exampleShape)
+      })
+    return PassContext(isTraining: true, seed: UInt64(seed), batch: batch, statisticsWeight: statisticsWeight)
+  }
+}

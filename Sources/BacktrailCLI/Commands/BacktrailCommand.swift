@@ -1,0 +1,78 @@
+import ArgumentParser
+import Foundation
+import Tensors
+
+@main
+struct BacktrailCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "backtrail",
+    abstract: "Trains models with their mini-batch updates composed in any order, backward above all.",
+    discussion: """
+      Results go to standard output, words and progress to standard error.
+      Exit codes: 0 done, 64 usage, 65 bad or damaged data, 66 input missing, 73 cannot create, 74 I/O error (results that \
+      standard output does not take among them), 75 stopped by a signal (give the command again, or 'backtrail resume' where it \
+      says so), 78 configuration impossible.
+      """,
+    subcommands: [
+      TrainCommand.self, PlanCommand.self, FrontierCommand.self, ResumeCommand.self, RewindCommand.self, ReportCommand.self,
+      ExportCommand.self, AverageCommand.self, TextCommand.self, BatchesCommand.self, RunsCommand.self, VerifyCommand.self,
+      DataCommand.self, OptionsCommand.self,
+    ])
+
+  static func main() async {
+    prepareStandardStreams()
+    SystemMemory.mapLargeBlocks()
+    // A file that may not grow any more is an error to report, not a reason to die.
+    signal(SIGXFSZ, SIG_IGN)
+    do {
+      try await stoppable {
+        var command = try parseAsRoot()
+        if var command = command as? any AsyncParsableCommand {
+          try await command.run()
+        } else {
+          try command.run()
+        }
+      }
+    } catch {
+      Foundation.exit(report(error))
+    }
+  }
+
+  /// Says what ended the command.
+  /// - Returns: the code to exit with.
+  private static func report(_ error: any Error) -> Int32 {
+    if case OutputError.readerGone = error { return ExitStatus.inputOutput.rawValue }
+    if let failure = Failure(error) {
+      printToStandardError("backtrail: \(failure.words)")
+      return failure.status.rawValue
+    }
+    // What is left are the parser's own: help that was asked for, arguments it can't read, and codes.
+    let status = exitCode(for: error)
+    let words = withFlags(message(for: error))
+    guard status.isSuccess else {
+      if !words.isEmpty {
+        let command = commandPath(CommandLine.arguments.dropFirst())
+        printToStandardError("backtrail: \(words)\nSee '\(command) --help' for its options.")
+      }
+      return status.rawValue
+    }
+    do {
+      try printResult(fullMessage(for: error))
+      return 0
+    } catch {
+      return report(error)
+    }
+  }
+
+  /// The subcommand that arguments begin with, as it is called.
+  private static func commandPath(_ arguments: some Collection<String>) -> String {
+    var words = [configuration.commandName ?? "backtrail"]
+    var subcommands = configuration.subcommands
+    for argument in arguments {
+      guard let next = subcommands.first(where: { $0._commandName == argument }) else { break }
+      words.append(argument)
+      subcommands = next.configuration.subcommands
+    }
+    return words.joined(separator: " ")
+  }
+}

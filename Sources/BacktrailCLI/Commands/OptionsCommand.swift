@@ -1,0 +1,11 @@
+import ArgumentParser
+import Backtrail
+import Runs
+
+/// Writes the documentation's page of options.
+struct OptionsCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "options", abstract: "Print all settings of a run as Markdown.", shouldDisplay: false)
+
+  func run() throws { try printResult(SettingsPage.markdown, terminator: "") }
+}

@@ -1,0 +1,55 @@
+import ArgumentParser
+import Backtrail
+import Runs
+import Foundation
+import Replay
+
+struct PlanCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "plan",
+    abstract: "What a run will cost, before any of it is spent.",
+    discussion: "Takes the options of 'train'. Times are predicted from a few seconds of trial updates.")
+
+  @OptionGroup var options: RunOptions
+
+  @Flag(help: "Print the plan's instructions, a line each, segments parted by empty lines.")
+  var instructions = false
+
+  @Flag(help: "Print one JSON document instead of the table.")
+  var json = false
+
+  func validate() throws {
+    if instructions && json { throw ValidationError("--instructions and --json exclude each other; give one") }
+  }
+
+  func run() async throws {
+    let configuration = try options.configuration()
+    let specification = try RunSpecification(configuration, initial: try await readInitialTensors(configuration.initial, isQuiet: json))
+    if instructions {
+      try printInstructions(specification.plan())
+    } else {
+      if !json { printToStandardError("measuring updates, observations and the disk for a few seconds") }
+      var prediction = try CostPrediction(specification, in: try measuredFolder())
+      for place in prediction.neighbours.indices { prediction.neighbours[place].change = withFlags(prediction.neighbours[place].change) }
+      if json { try printJSON(prediction) } else { try printResult(planTable(prediction, of: specification.workload)) }
+    }
+  }
+
+  /// Where what a disk takes is measured: a state is written and read for a moment.
+  private func measuredFolder() throws -> String {
+    let folders = [FileManager.default.temporaryDirectory.path, FileManager.default.currentDirectoryPath]
+    guard let folder = folders.first(where: { access($0, W_OK) == 0 }) else {
+      throw OutputError.cannotWrite(folders[0], reason: "plan measures the disk there; set TMPDIR to another folder")
+    }
+    return folder
+  }
+
+  private func printInstructions(_ plan: ReplayPlan) throws {
+    for segment in 0..<plan.segmentCount {
+      let earlier = plan.prerequisites(ofSegment: segment).map(String.init).joined(separator: " ")
+      var lines = ["segment \(segment)" + (earlier.isEmpty ? "" : " after \(earlier)")]
+      plan.forEachInstruction(ofSegment: segment) { lines.append("  \($0)") }
+      try printResult(lines.joined(separator: "\n"))
+    }
+  }
+}

@@ -1,0 +1,86 @@
+import Backtrail
+import Reports
+
+/// A metric by n, a line an order; a band where there are several seeds.
+/// - Parameters:
+///   - place: the metric's, among the run's.
+///   - first: the first n shown.
+func curveChart(
+  _ observed: [ObservedSeries], metric place: Int = 0, from first: Int = 1, of run: RunDescription
+) -> Chart {
+  // The interval of two values is so wide that it hides what it is about, and no interval knows what can't be.
+  let isBanded = run.workload.seedCount > 2
+  let metric = run.problem.metrics[place]
+  // A loss is below zero only where it is seen to be.
+  let isNegative = observed.contains { $0.seeds.contains { $0.contains { $0.measurements.values[place] < 0 } } }
+  let possible = max(metric.least, isNegative ? metric.least : 0)...metric.greatest
+  let series = observed.map { series in
+    Chart.Series(
+      legendName(series.name),
+      points: series.curve(place).filter { $0.n >= first }.map { n, estimate in
+        let interval = isBanded && estimate.halfWidth != nil ? estimate.interval.clamped(to: possible) : nil
+        return Chart.Point(x: Double(n), y: estimate.mean, interval: interval)
+      })
+  }
+  let values = series.flatMap(\.points).map(\.y)
+  let isWide = (values.min() ?? 1) > 0 && (values.max() ?? 1) > 8 * (values.min() ?? 1)
+  return Chart(
+    title: run.title,
+    note: over(run.workload.seedCount, intervals: "Bands"),
+    x: Chart.Axis("n, batches", isLogarithmic: run.isObservedByLogarithm),
+    y: Chart.Axis(metric.axisTitle, isLogarithmic: isWide && metric.isLessBetter), series: series)
+}
+
+/// The neighbour noise along each curve; nil where none is observed evenly and often.
+func noiseChart(_ observed: [ObservedSeries], of run: RunDescription) -> Chart? {
+  let series = observed.map { series in
+    Chart.Series(legendName(series.name), points: series.noise().map { Chart.Point(x: Double($0.n), y: $0.noise) })
+  }
+  guard series.contains(where: { $0.points.count > 1 }) else { return nil }
+  return Chart(
+    title: run.title,
+    note: "Standard deviation of \(ObservedSeries.changeCount) changes in a row\(run.workload.seedCount > 1 ? ", mean over seeds." : ".")",
+    x: Chart.Axis("n, batches"), y: Chart.Axis("neighbour noise" + (run.loss.unit.map { ", \($0)" } ?? ""), isLogarithmic: true), series: series)
+}
+
+/// What points and their intervals are over so many seeds.
+private func over(_ seeds: Int, intervals: String) -> String {
+  switch seeds {
+  case 1: ""
+  case 2: "Means over 2 seeds."
+  default: "Means over \(seeds) seeds. \(intervals): 95 % confidence."
+  }
+}
+
+/// Error against the exact backward curve by cost, the Pareto front joined.
+func frontierChart(_ frontier: Frontier, of run: RunDescription) -> Chart {
+  let shown = frontier.points.filter { $0.lossError.mean > 0 }
+  func point(_ point: Frontier.Point) -> Chart.Point {
+    Chart.Point(
+      x: Double(point.gradientEvaluations), y: point.lossError.mean,
+      interval: frontier.seeds > 2 ? point.lossError.interval : nil,
+      label: point.isOptimal ? point.schedule : nil)
+  }
+  // In the order of curve charts, so that colours are the same.
+  let families = run.workload.sorted(Array(Set(frontier.points.map(\.series))))
+  let front = shown.filter(\.isOptimal)
+  var series = [
+    Chart.Series(
+      "Pareto front", style: .front,
+      points: front.map { Chart.Point(x: Double($0.gradientEvaluations), y: $0.lossError.mean) })
+  ]
+  if let guess = frontier.guesses.first, let first = shown.first, let last = shown.last {
+    series.append(
+      Chart.Series(
+        "best free guess", style: .reference,
+        points: [first, last].map { Chart.Point(x: Double($0.gradientEvaluations), y: guess.lossError.mean) }))
+  }
+  series += families.map { name in Chart.Series(name.shortName, style: .marks, points: shown.filter { $0.series == name }.map(point)) }
+  return Chart(
+    title: run.title, note: over(frontier.seeds, intervals: "Bars"),
+    x: Chart.Axis("gradient evaluations", isLogarithmic: true),
+    y: Chart.Axis("mean |\(run.loss.title) − exact backward's|" + (run.loss.unit.map { ", \($0)" } ?? ""), isLogarithmic: true), series: series)
+}
+
+/// The name of a series, or of a baseline, where there is little room.
+private func legendName(_ name: String) -> String { Series(name)?.shortName ?? name }

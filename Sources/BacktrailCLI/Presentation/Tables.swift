@@ -1,0 +1,325 @@
+import Backtrail
+import Foundation
+import Replay
+import Reports
+
+/// The comparison of orders at the end of a run, with what its numbers mean.
+func summaryTable(_ result: RunResult, of run: RunDescription) -> String {
+  let spent = """
+    Spent: \(count(result.gradientEvaluations, "gradient evaluation")), \(duration(result.wallSeconds)), \
+    \(size(result.peakResidentBytes)) peak memory; run kept in \(result.run)
+    """
+  let notes = summaryNotes(result, of: run) + findings(result, of: run) + [spent]
+  return textTable(comparison(result.summary)) + "\n\n" + notes.joined(separator: "\n")
+}
+
+/// Orders, averages and baselines side by side.
+func comparison(_ summary: [SeriesSummary]) -> Table {
+  let metrics = summary.first?.measurements.metrics ?? []
+  return Table(
+    header: ["order"] + metrics.map(\.title) + ["neighbour noise", "gradient evaluations", "lane seconds"],
+    rows: summary.map { line in
+      [line.name] + numbers(line.measurements.values, spreads: line.spreads) + [
+        line.neighbourNoise.map { String(format: "%.5f", $0) } ?? "-", grouped(line.gradientEvaluations),
+        String(format: "%.2f", line.laneSeconds),
+      ]
+    },
+    alignment: [.left] + Array(repeating: .right, count: metrics.count + 3))
+}
+
+/// What the columns of the comparison are.
+func summaryNotes(_ result: RunResult, of run: RunDescription) -> [String] {
+  let names = run.problem.metrics.map(\.shortTitle)
+  let subject = names.count < 2 ? names.joined() : names.dropLast().joined(separator: ", ") + " and " + names[names.count - 1]
+  var notes = [
+    "\(subject.prefix(1).uppercased() + subject.dropFirst()): mean over the last quarter of the run, observations joined by lines in log n"
+      + (run.workload.seedCount > 1 ? " ± spread between \(run.workload.seedCount) seeds." : "."),
+    """
+    Neighbour noise: standard deviation of the loss's change from one observed iterate to the next, last half of the run; - at \
+    uneven distances.
+    """,
+  ]
+  if !result.averages.isEmpty {
+    notes.append("Averages are of all forward iterates and cost no gradient evaluations; 'backtrail average RUN' makes others of them.")
+  }
+  return notes
+}
+
+/// What automatic orders and schedules came to, a sentence each.
+func findings(_ result: RunResult, of run: RunDescription) -> [String] {
+  (result.findings ?? []).map { describe($0, of: run) }
+}
+
+/// What `average` says.
+func averagesTable(_ document: ForwardAverages, seeds: Int) -> String {
+  let metrics = document.summary.first?.measurements.metrics ?? []
+  var rows = [["average", "distance of weights"] + metrics.map(\.title)]
+  for average in document.summary {
+    rows.append(
+      [average.average, average.weightDistance == 0 ? "exact" : String(format: "%.2g", average.weightDistance)]
+        + numbers(average.measurements.values, spreads: average.spreads))
+  }
+  var notes = [
+    "Of forward's iterates 1 to \(grouped(document.iterate))" + (seeds > 1 ? ", ± spread between \(seeds) seeds" : "")
+      + "; \(count(document.gradientEvaluations, "gradient evaluation")). The row forward is the iterate itself."
+  ]
+  if document.summary.contains(where: { $0.weightDistance > 0 }) {
+    notes.append("Distance of weights: ‖w − v‖ / ‖w‖ between the weights w asked for and those made of stored averages, v.")
+  }
+  let far = document.summary.filter { $0.weightDistance > 0.1 }.map(\.average)
+  if !far.isEmpty {
+    let cost = "with \(count(document.iterate * seeds, "gradient evaluation"))"
+    notes.append("\(far.joined(separator: ", ")): not near; --exact makes any average, \(cost).")
+  }
+  return textTable(rows, alignment: [.left] + Array(repeating: .right, count: metrics.count + 1)) + "\n\n" + notes.joined(separator: "\n")
+}
+
+/// What an automatic order or schedule came to.
+private func describe(_ finding: AdaptiveFinding, of run: RunDescription) -> String {
+  var parts: [String] = []
+  if let tail = finding.tail, tail < run.workload.steps {
+    var text = "τ = \(grouped(tail))"
+    if finding.isSearchCutShort { text += ", where the cost budget ended the search" }
+    if let change = finding.tailChange {
+      text += "; \(finding.isSearchCutShort ? "half of that" : "twice that") changes the \(run.loss.title) by \(describe(change))"
+    }
+    if let error = finding.tailError {
+      text += "; exact backward is \(describe(error)) away at n = \((finding.exactPoints ?? []).map(String.init).joined(separator: ", "))"
+    }
+    parts.append(text)
+  } else if finding.tail != nil {
+    parts.append("no τ below N keeps within --tolerance \(run.workload.tolerance), so this is exact backward")
+  }
+  if let approximation = finding.approximation {
+    parts.append(
+      """
+      the cost budget has no room for exact iterates, so \(approximation) stands for it at \(grouped(finding.observed)) n; how far \
+      it is off was not measured
+      """)
+  }
+  if let error = finding.estimatedError {
+    let checked = finding.checkedError.map { String(format: ", %.2g at n chosen beforehand to check it", $0) } ?? ""
+    let reason = finding.isBudgetSpent ? ", as many as the cost budget allows" : ""
+    parts.append(
+      """
+      observed at \(grouped(finding.observed)) n\(reason); the curve between them is known to about \
+      \(String(format: "%.2g", error)) of \(run.loss.title)\(checked)
+      """)
+  }
+  if parts.isEmpty { parts = ["observed at \(finding.observed == 1 ? "one n" : "every n")"] }
+  return "\(finding.order): " + parts.joined(separator: "; ") + "."
+}
+
+private func describe(_ estimate: Estimate) -> String {
+  String(format: "%.2g", estimate.mean) + (estimate.halfWidth.map { String(format: " ± %.1g", $0) } ?? "")
+}
+
+/// What a cost budget comes to.
+func describe(_ budget: CostBudget) -> String {
+  let updates = budget.updates.map { count(Int(min($0, 1e18)), "gradient evaluation") } ?? "any number of gradient evaluations"
+  return budget.seconds == nil
+    ? "cost budget: \(updates)"
+    : "cost budget: \(budget), about \(updates), an observation counted as \(String(format: "%.1f", budget.observationCharge))"
+}
+
+/// Values of metrics with their spreads, where there are several seeds.
+private func numbers(_ values: [Double], spreads: [Double]?) -> [String] {
+  values.indices.map { place in
+    decimal("%.4f", values[place]) + (spreads.map { " ± " + decimal("%.4f", $0[place]) } ?? "")
+  }
+}
+
+/// What `plan` says.
+func planTable(_ prediction: CostPrediction, of workload: Workload) -> String {
+  var rows = [["order", "observed iterates", "gradient evaluations"]]
+  for order in prediction.orders {
+    rows.append([order.order, grouped(order.iterates), grouped(order.gradientEvaluations)])
+  }
+  let alone = prediction.orders.reduce(0) { $0 + $1.gradientEvaluations } * workload.seeds.count
+  let saved = alone - prediction.predictedGradientEvaluations
+  let seeds = workload.seeds.count
+  let totals = [
+    [
+      "gradient evaluations",
+      grouped(prediction.predictedGradientEvaluations)
+        + (seeds > 1 ? " for \(seeds) seeds" : "")
+        + (saved > 0 ? ", \(grouped(saved)) saved by sharing between orders" : ""),
+    ],
+    [
+      "time", "about \(duration(prediction.predictedWallSeconds)) on \(count(prediction.lanes, "lane"))",
+    ],
+    ["peak memory", "about \(size(prediction.predictedPeakBytes))"],
+    ["on disk", "about \(size(prediction.predictedDiskBytes))"],
+    [
+      "training state",
+      "\(size(prediction.stateBytes)); besides the lanes' "
+        + slots(memory: prediction.slots, disk: prediction.diskSlots, repeated: prediction.repeatedUpdates),
+    ],
+    ["numerics", prediction.fingerprint],
+  ]
+  let memory = prediction.memory.map { [$0.name, size($0.bytes)] }
+  let automatic = workload.isAdaptive ? ["Automatic orders and schedules begin with this; what follows depends on what they find."] : []
+  return ([
+    textTable(rows, alignment: [.left, .right, .right]), textTable(totals, alignment: [.left, .left]),
+    textTable([["memory", "at its peak"]] + memory, alignment: [.left, .right]), memoryCurve(prediction.memoryChoice),
+    measuredTimes(prediction.calibration), neighbourTable(prediction),
+  ] + automatic).joined(separator: "\n\n")
+}
+
+/// What the prediction was made from.
+private func measuredTimes(_ calibration: Calibration) -> String {
+  var rows = [["measured here", "an update", "an observation"]]
+  for rate in calibration.rates {
+    rows.append([
+      count(rate.lanes, "lane"), milliseconds(rate.secondsPerUpdate), milliseconds(rate.secondsPerObservation),
+    ])
+  }
+  for level in calibration.recomputation where level.repeatedPasses > 0 {
+    rows.append([
+      "1 lane, activations in \(size(level.workspaceBytes)), \(level.repeatedPasses) passes again", milliseconds(level.secondsPerUpdate), "",
+    ])
+  }
+  let storage = calibration.storage
+  return textTable(rows, alignment: [.left, .right, .right]) + """
+
+    A checkpoint of \(size(storage.bytes)): \(milliseconds(storage.encodeSeconds)) to encode, \(milliseconds(storage.writeSeconds)) \
+    to write, \(milliseconds(storage.readSeconds)) to read, \(milliseconds(storage.decodeSeconds)) to decode.
+    """
+}
+
+/// What would change if one thing did.
+private func neighbourTable(_ prediction: CostPrediction) -> String {
+  func row(_ name: String, _ evaluations: Int, _ seconds: Double, _ peak: Int, _ disk: Int) -> [String] {
+    [name, grouped(evaluations), duration(seconds), size(peak), size(disk)]
+  }
+  let rows =
+    [["instead", "gradient evaluations", "time", "peak memory", "on disk"]]
+    + [
+      row(
+        "(as asked)", prediction.predictedGradientEvaluations, prediction.predictedWallSeconds, prediction.predictedPeakBytes,
+        prediction.predictedDiskBytes)
+    ]
+    + prediction.neighbours.map {
+      row($0.change, $0.cost.gradientEvaluations, $0.cost.seconds, $0.cost.peakBytes, $0.cost.diskBytes)
+    }
+  return textTable(rows, alignment: [.left, .right, .right, .right, .right])
+}
+
+/// Where branching states are kept.
+private func slots(memory: Int, disk: Int, repeated: Int) -> String {
+  var parts = ["\(memory) kept in memory at once"]
+  if disk > 0 { parts.append("\(disk) on disk") }
+  if repeated > 0 { parts.append("\(grouped(repeated)) updates to make others again") }
+  return parts.joined(separator: ", ")
+}
+
+/// What more or less memory would buy, from the least to the most, as a row of bars and its two ends.
+private func memoryCurve(_ choice: MemoryChoice) -> String {
+  let all = Array(choice.curve.reversed())
+  let points = all.count <= 60 ? all : (0..<60).map { all[$0 * (all.count - 1) / 59] }
+  guard let least = points.first, let most = points.last, points.count > 1 else {
+    return "Every activation is kept; computing some again would save no memory."
+  }
+  let bars = Array("▁▂▃▄▅▆▇█")
+  let fastest = most.secondsPerUpdate, slowest = least.secondsPerUpdate
+  let line = points.map { point in
+    let height = (point.secondsPerUpdate - fastest) / max(slowest - fastest, .leastNonzeroMagnitude)
+    return bars[Int((height * Double(bars.count - 1)).rounded())]
+  }
+  func end(_ point: MemoryChoice.Point) -> String {
+    "\(size(point.peakBytes)): \(milliseconds(point.secondsPerUpdate)) an update"
+  }
+  return """
+    Time against memory: \(String(line))  (\(end(least)); \(end(most)))
+    \(describe(choice))
+    """
+}
+
+/// What was chosen for a memory budget, or for none.
+func describe(_ choice: MemoryChoice) -> String {
+  let repeated = choice.chosen.repeatedPasses
+  let activations =
+    repeated == 0
+    ? "every activation kept" : "\(repeated) forward passes of \(choice.stages) stages run again in each update"
+  return """
+    \(count(choice.lanes, "lane")), \(activations): \(size(choice.chosen.peakBytes)) at the peak, \
+    \(milliseconds(choice.chosen.secondsPerUpdate)) an update and lane
+    """
+}
+
+private func milliseconds(_ seconds: Double) -> String { String(format: "%.3g ms", seconds * 1000) }
+
+func runsTable(_ runs: [StoredRun]) -> String {
+  var rows = [["run", "status", "made", "problem", "steps", "orders"]]
+  for run in runs {
+    rows.append([
+      run.run, run.status, run.createdAt.formatted(.iso8601), run.problem.name, grouped(run.workload.steps),
+      run.workload.orders.joined(separator: " "),
+    ])
+  }
+  return textTable(rows, alignment: [.left, .left, .left, .left, .right, .left])
+}
+
+func runDescription(_ run: StoredRun) -> String {
+  let description = textTable(facts(run))
+  guard let result = run.result else { return description }
+  return description + "\n\n" + summaryTable(result, of: run.description)
+}
+
+/// What a run is, a row a setting.
+func facts(_ run: StoredRun) -> Table {
+  let workload = run.workload
+  let seeds = workload.seeds
+  var rows = [["run", run.run], ["status", run.status], ["made", run.createdAt.formatted(.iso8601)]]
+  rows += run.configuration.map(networkFacts) ?? problemFacts(run.problem)
+  rows += [
+    ["orders", workload.orders.joined(separator: " ")],
+    ["steps", "\(grouped(workload.steps)), observed \(workload.evaluate)"],
+    ["averages of forward", workload.averages.isEmpty ? "none" : workload.averages.joined(separator: " ")],
+    ["seeds", seeds.count == 1 ? String(seeds.lowerBound) : "\(seeds.lowerBound) to \(seeds.upperBound - 1)"],
+    ["numerics", run.fingerprint],
+    ["observations", grouped(run.observationCount)],
+  ]
+  return Table(rows: rows, alignment: [.left, .left])
+}
+
+/// What is known of a problem that no settings of the command describe.
+private func problemFacts(_ problem: ProblemDescription) -> [[String]] {
+  [["problem", problem.name], ["metrics", problem.metrics.map(\.axisTitle).joined(separator: "; ")]]
+    + problem.settings.sorted { $0.key < $1.key }.map { [$0.key, $0.value.description] }
+}
+
+private func networkFacts(_ configuration: RunConfiguration) -> [[String]] {
+  var rows = [["data", configuration.data]]
+  if let augment = configuration.augment { rows.append(["augmentation", augment]) }
+  rows += [
+    ["model", configuration.model],
+    ["loss", configuration.loss],
+    ["batch size", configuration.batchSize.map(String.init) ?? "as the sampler's file says"],
+    ["learning rate", describeLearningRate(configuration)],
+    ["optimizer", configuration.optimizer + (configuration.weightDecay.map { ", weight decay \($0)" } ?? "")],
+    ["sampler", configuration.sampler],
+  ]
+  if let initial = configuration.initial { rows.append(["initial state", initial]) }
+  return rows
+}
+
+private func describeLearningRate(_ configuration: RunConfiguration) -> String {
+  let warmUp = configuration.warmUp > 0 ? ", warm-up of \(grouped(configuration.warmUp)) updates" : ""
+  let schedule =
+    configuration.schedule == "constant"
+    ? "" : ", \(configuration.schedule) over \(grouped(configuration.scheduleSteps)) updates by \(configuration.scheduleIndex.rawValue)"
+  return "\(configuration.learningRate)\(schedule)\(warmUp)"
+}
+
+/// Where an iterate was taken from and what its digest says.
+func describe(_ iterate: ReplayedIterate, order: CompositionOrder, n: Int) -> String {
+  let start = iterate.checkpoint.map { "the checkpoint \($0.file)" } ?? "the initial state"
+  let source =
+    iterate.gradientEvaluations == 0
+    ? "loaded from \(start)" : "replayed from \(start) with \(count(iterate.gradientEvaluations, "gradient evaluation"))"
+  return """
+    iterate \(n) of \(order), \(source), digest \(iterate.digest)\
+    \(iterate.wasObserved ? ", equal to the one observed" : "")
+    """
+}

@@ -1,0 +1,59 @@
+import Backtrail
+import Runs
+import Dispatch
+import Foundation
+import Replay
+
+/// Shows how far a replay is on standard error: a bar on a terminal, a line every ten seconds elsewhere.
+final class ProgressReporter {
+  private let timer: any DispatchSourceTimer
+  private let isTerminal: Bool
+
+  /// - Parameter observationCost: about what an observation takes, in updates.
+  convenience init(_ progress: ReplayProgress, observationCost: Double = 0) {
+    self.init {
+      let total = Double(progress.plannedGradientEvaluations) + observationCost * Double(progress.plannedObservations)
+      let work = Double(progress.gradientEvaluations) + observationCost * Double(progress.observations)
+      return (work / total, progress.gradientEvaluations, progress.plannedGradientEvaluations)
+    }
+  }
+
+  /// - Parameter look: what part of the work is done, and the updates done and planned.
+  private init(_ look: @escaping @Sendable () -> (fraction: Double, updates: Int, planned: Int)) {
+    let isTerminal = isatty(STDERR_FILENO) == 1
+    self.isTerminal = isTerminal
+    let begin = ContinuousClock.now
+    let interval: DispatchTimeInterval = isTerminal ? .milliseconds(200) : .seconds(10)
+    timer = DispatchSource.makeTimerSource(queue: DispatchQueue(label: "progress"))
+    timer.schedule(deadline: .now() + interval, repeating: interval)
+    timer.setEventHandler {
+      let (fraction, updates, planned) = look()
+      // Nothing is planned yet, or there is nothing to do.
+      guard fraction.isFinite else { return }
+      let line = Self.line(
+        fraction: fraction, done: updates, total: planned, seconds: (ContinuousClock.now - begin) / .seconds(1),
+        barWidth: isTerminal ? 24 : 0)
+      printToStandardError(isTerminal ? "\r\u{1B}[K\(line)" : line, terminator: isTerminal ? "" : "\n")
+    }
+    timer.resume()
+  }
+
+  /// No more lines; the bar is wiped away.
+  func stop() {
+    guard !timer.isCancelled else { return }
+    timer.cancel()
+    if isTerminal { printToStandardError("\r\u{1B}[K", terminator: "") }
+  }
+
+  /// Such as `[######------] 50 %, 500 of 1,000 updates, 2,500 a second, 12 s left`.
+  static func line(fraction: Double, done: Int, total: Int, seconds: Double, barWidth: Int) -> String {
+    let fraction = min(1, fraction)
+    let filled = min(barWidth, Int(fraction * Double(barWidth)))
+    let bar = String(repeating: "#", count: filled) + String(repeating: "-", count: barWidth - filled)
+    let left = fraction > 0 ? duration(seconds * (1 - fraction) / fraction) + " left" : "time left unknown"
+    return """
+      \(bar.isEmpty ? "" : "[\(bar)] ")\(Int(fraction * 100)) %, \(grouped(done)) of \(grouped(total)) updates, \
+      \(grouped(Int(Double(done) / max(seconds, 1e-3)))) a second, \(left)
+      """
+  }
+}

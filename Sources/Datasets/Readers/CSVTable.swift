@@ -1,0 +1,203 @@
+import Tensors
+
+/// The rows of a table, checked and parted into training and test rows as they are appended.
+struct CSVTable {
+  private let path: String
+  private let specification: CSVSpecification
+  private let columnCount: Int
+  private let targets: Targets.Kind
+  private var targetColumn: Int
+  private var names: [String]?
+  private var training = Rows()
+  private var test = Rows()
+  /// Those of the data set, and those left out because a value is missing.
+  private var (rowCount, droppedCount) = (0, 0)
+
+  init(_ specification: CSVSpecification, columnCount: Int, targets: Targets.Kind) {
+    path = specification.file
+    self.specification = specification
+    self.columnCount = columnCount
+    self.targets = targets
+    targetColumn = columnCount - 1
+  }
+
+  /// Numbers and missing values alone make no header: a gap in the first row of data is found out as such.
+  static func isHeader(_ record: CSVRecords.Record) -> Bool {
+    record.cells.contains { !CSVSpecification.isMissing($0) && Double($0) == nil }
+  }
+
+  mutating func chooseTargetColumn(header: CSVRecords.Record?) throws(DatasetError) {
+    guard columnCount > 1 else {
+      throw .damaged(
+        path: path, place: .line(1), reason: "the table has a single column",
+        remedy: "Give it features and a target, separated by commas.")
+    }
+    guard let header else {
+      guard let name = specification.column else { return }
+      throw .damaged(
+        path: path, place: .line(1), reason: "there is no header to look for “\(name)” in",
+        remedy: "Leave the column's name out to use the last column, or add a line of column names.")
+    }
+    names = header.cells
+    let usual = ["label", "class", "target", "y"]
+    let wanted = specification.column.map { [$0.lowercased()] } ?? usual
+    let found = header.cells.indices.filter { wanted.contains(header.cells[$0].lowercased()) }
+    if found.count > 1 {
+      let names = excerpt(found.map { header.cells[$0] }.joined(separator: ", "))
+      throw .damaged(
+        path: path, place: .line(header.line), reason: "several columns could be the target: \(names)",
+        remedy: "Name one with `,target=COLUMN`, or rename the others.")
+    }
+    if let column = found.first {
+      targetColumn = column
+    } else if let name = specification.column {
+      throw .damaged(
+        path: path, place: .line(header.line), reason: "no column is named “\(name)”",
+        remedy: "The columns are: \(excerpt(header.cells.joined(separator: ", "), length: 1000)).")
+    }
+  }
+
+  /// - Parameter file: what the record comes from, which is asked for memory.
+  mutating func append(_ record: CSVRecords.Record, from file: borrowing InputFile) throws(DatasetError) {
+    guard record.cells.count == columnCount else {
+      throw .damaged(
+        path: path, place: .line(record.line),
+        reason: "\(record.cells.count) cells, where the first row has \(columnCount)",
+        remedy: "Give each row as many cells as the first.")
+    }
+    if let column = record.cells.firstIndex(where: CSVSpecification.isMissing) {
+      switch specification.missing {
+      case .drop:
+        droppedCount += 1
+        return
+      case .mean:
+        guard CSVSpecification.isMissing(record.cells[targetColumn]) else { break }
+        throw problem(
+          record, targetColumn, "is no target, and no mean can stand in for it",
+          remedy: "Fill it in, remove the row, or leave out all rows with gaps with `,missing=drop`.")
+      case nil:
+        throw problem(
+          record, column, "is no value",
+          remedy: "Fill it in, leave such rows out with `,missing=drop`, or put the column's mean there with `,missing=mean`.")
+      }
+    }
+    let isTest = Dataset.isTest(rowCount)
+    try file.requireMemory(toAppend: columnCount, to: isTest ? test.features : training.features)
+    try file.requireMemory(toAppend: 1, to: isTest ? test.values : training.values)
+    var row = Rows()
+    for (column, cell) in record.cells.enumerated() {
+      if column != targetColumn {
+        row.features.append(CSVSpecification.isMissing(cell) ? .nan : try number(cell, record, column))
+      } else if targets == .values {
+        row.values.append(try number(cell, record, column))
+      } else {
+        guard let label = Double(cell).flatMap(Int32.init(exactly:)), label >= 0 else {
+          throw problem(
+            record, column, "is no class",
+            remedy: "Number the classes 0, 1, 2, …, name another column with `,target=COLUMN`, or take a loss for real values.")
+        }
+        row.labels.append(label)
+      }
+    }
+    if isTest { test.append(row) } else { training.append(row) }
+    rowCount += 1
+  }
+
+  private func number(_ cell: String, _ record: CSVRecords.Record, _ column: Int) throws(DatasetError) -> Float {
+    guard let number = Float(cell), number.isFinite else {
+      throw problem(record, column, "is no finite float32 number", remedy: "Replace it, or remove the row.")
+    }
+    return number
+  }
+
+  private func problem(_ record: CSVRecords.Record, _ column: Int, _ reason: String, remedy: String) -> DatasetError {
+    let cell = record.cells[column]
+    let content = cell.isEmpty ? "an empty cell" : "“\(excerpt(cell))”"
+    return .damaged(
+      path: path, place: .line(record.line, column: column + 1), reason: "\(content) \(reason)", remedy: remedy)
+  }
+
+  mutating func dataset(name: String) throws(DatasetError) -> Dataset {
+    guard training.count >= 2 else {
+      let dropped = droppedCount > 0 ? ", besides \(droppedCount) with missing values," : ""
+      throw .damaged(
+        path: path, reason: "\(rowCount) rows\(dropped) are too few to train and to test on",
+        remedy: "Name a file of 3 rows or more.")
+    }
+    if specification.missing == .mean { try fillIn() }
+    let shape = [columnCount - 1]
+    func examples(_ rows: Rows, classCount: Int?) throws(DatasetError) -> Examples {
+      guard let classCount else {
+        return try Examples(floats: rows.features, exampleShape: shape, values: rows.values)
+      }
+      return try Examples(floats: rows.features, exampleShape: shape, labels: rows.labels, classCount: classCount)
+    }
+    let classCount = targets == .classes ? try classCount() : nil
+    return try Dataset(
+      name: name, training: examples(training, classCount: classCount), test: examples(test, classCount: classCount))
+  }
+
+  /// Puts the training rows' mean of each column, summed in double precision from first to last, where its values are missing.
+  private mutating func fillIn() throws(DatasetError) {
+    let width = columnCount - 1
+    var sums = [Double](repeating: 0, count: width)
+    var counts = [Int](repeating: 0, count: width)
+    for (index, feature) in training.features.enumerated() where !feature.isNaN {
+      sums[index % width] += Double(feature)
+      counts[index % width] += 1
+    }
+    if let empty = counts.firstIndex(of: 0) {
+      let column = empty < targetColumn ? empty : empty + 1
+      let name = names.map { ", “\(excerpt($0[column]))”," } ?? ""
+      throw .damaged(
+        path: path, reason: "column \(column + 1)\(name) has no value in any row to train on, and so no mean",
+        remedy: "Remove the column.")
+    }
+    let means = zip(sums, counts).map { Float($0 / Double($1)) }
+    training.fill(with: means)
+    test.fill(with: means)
+  }
+
+  /// One more than the largest label, once every label up to it has been seen.
+  private func classCount() throws(DatasetError) -> Int {
+    let labels = Set(training.labels).union(test.labels)
+    let largest = labels.max() ?? 0
+    guard largest > 0 else {
+      throw .damaged(
+        path: path, reason: "every row has label 0",
+        remedy: "Give at least two classes, or name another column with `,target=COLUMN`.")
+    }
+    // Among as many numbers from 0 on as there are labels, one is missing unless they have no gap.
+    if let absent = (0..<Int32(labels.count)).first(where: { !labels.contains($0) }) {
+      throw .damaged(
+        path: path, reason: "no row has label \(absent), though labels go up to \(largest)",
+        remedy: """
+          Number the classes 0, 1, 2, … without a gap, name another column with `,target=COLUMN`, or take a loss for real values.
+          """)
+    }
+    return labels.count
+  }
+}
+
+extension CSVTable {
+  /// The rows of one split.
+  private struct Rows {
+    /// NaN where a value is missing.
+    var features: [Float] = []
+    /// One of the two is empty.
+    var labels: [Int32] = []
+    var values: [Float] = []
+
+    var count: Int { max(labels.count, values.count) }
+
+    mutating func append(_ other: Rows) {
+      features += other.features
+      labels += other.labels
+      values += other.values
+    }
+
+    mutating func fill(with means: [Float]) {
+      for index in features.indices where features[index].isNaN { features[index] = means[index % means.count] }
+    }
+  }
+}

@@ -1,0 +1,25 @@
+import Tensors
+
+extension Dataset {
+  /// A table of numbers, a row an example, with one column of targets: classes 0, 1, 2, … or real values. Features and values
+  /// are used as they are; nothing is scaled.
+  ///
+  /// The first row is a header where a cell of it is neither a number nor missing. The target's column is the one asked
+  /// for; else the one headed label, class, target or y, in any case of letters; else the last. Each class from 0 to
+  /// the largest must occur, so that a slip in a label can't grow the network. Every fifth row, the first among them, is
+  /// a test row; rows left out are not counted.
+  ///
+  /// A cell that is empty, NA, NaN, null or ? is missing: an error, unless the specification says what to do with it.
+  static func csv(_ specification: CSVSpecification, targets: Targets.Kind) throws(DatasetError) -> Dataset {
+    let path = specification.file
+    var records = try CSVRecords(path: path)
+    guard let first = try records.read() else {
+      throw .damaged(path: path, reason: "is empty", remedy: "Name a file with a row for each example.")
+    }
+    var table = CSVTable(specification, columnCount: first.cells.count, targets: targets)
+    try table.chooseTargetColumn(header: CSVTable.isHeader(first) ? first : nil)
+    if !CSVTable.isHeader(first) { try table.append(first, from: records.bytes.file) }
+    while let record = try records.read() { try table.append(record, from: records.bytes.file) }
+    return try table.dataset(name: DatasetSpecification.csv(specification).description)
+  }
+}

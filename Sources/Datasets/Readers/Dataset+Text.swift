@@ -1,0 +1,80 @@
+extension Dataset {
+  /// A text in UTF-8: to train on, the windows of `context` characters at every place of its first nine tenths; to test,
+  /// windows side by side of the last tenth, so that every character is predicted once. Labels are the characters that
+  /// follow.
+  /// - Parameter context: the model's; nil where the model takes no text.
+  static func text(file path: String, context: Int?) throws(DatasetError) -> Dataset {
+    guard let context else {
+      throw .impossible("text:\(path) needs a model that reads text, such as `model` gpt:context=64")
+    }
+    let (characters, vocabulary) = try numbered(file: path)
+    let trainingCount = characters.count * 9 / 10
+    guard trainingCount > context, characters.count - trainingCount > context else {
+      throw .impossible(
+        """
+        \(path) holds \(characters.count) characters, too few for windows of \(context) in its last tenth; name a longer \
+        text, or a model with a context below \(max(2, characters.count / 10))
+        """)
+    }
+    let training = TextWindows(characters: Array(characters[..<trainingCount]), context: context, stride: 1)
+    let test = TextWindows(characters: Array(characters[trainingCount...]), context: context, stride: context)
+    return try Dataset(
+      name: DatasetSpecification.text(file: path).description,
+      training: Examples(windows: training, classCount: vocabulary.count),
+      test: Examples(windows: test, classCount: vocabulary.count), vocabulary: vocabulary)
+  }
+
+  /// The longest text, in bytes as the file has them; gzip's own limit holds where it is compressed.
+  static let longestText = 1 << 30
+
+  /// The characters of a text as their numbers in its vocabulary. The text itself is never in memory as a whole.
+  private static func numbered(file path: String) throws(DatasetError) -> (characters: [UInt16], Vocabulary) {
+    var file = try InputFile(path: path)
+    guard file.isCompressed || file.capacity <= longestText else {
+      throw .impossible(
+        "\(path) has \(file.capacity) bytes, but a text may have \(longestText); name a part of it, such as head -c makes")
+    }
+    var characters: [UInt16] = []
+    // Characters are numbered as they first occur, and in their order once all are known.
+    var found: [Unicode.Scalar] = []
+    var numbers: [Unicode.Scalar: UInt16] = [:]
+    // The bytes of a character that the last piece of the file cut apart.
+    var cut: [UInt8] = []
+    while true {
+      let piece = try file.read(upTo: 1 << 18)
+      var bytes = cut + piece
+      cut = piece.isEmpty ? [] : incompleteEnd(of: bytes)
+      bytes.removeLast(cut.count)
+      guard let text = String(validating: bytes, as: UTF8.self) else {
+        throw .damaged(path: path, reason: "is not text in UTF-8", remedy: "Convert it, for example with iconv.")
+      }
+      try file.requireMemory(toAppend: bytes.count, to: characters)
+      for character in text.unicodeScalars {
+        if let number = numbers[character] {
+          characters.append(number)
+          continue
+        }
+        guard found.count < Int(UInt16.max) else {
+          throw .damaged(
+            path: path, reason: "holds more than \(UInt16.max) distinct characters", remedy: "Name a file of plain text.")
+        }
+        numbers[character] = UInt16(found.count)
+        characters.append(UInt16(found.count))
+        found.append(character)
+      }
+      if piece.isEmpty { break }
+    }
+    let vocabulary = Vocabulary(of: found)
+    let order = found.map { UInt16(vocabulary.number(of: $0) ?? 0) }
+    for index in characters.indices { characters[index] = order[Int(characters[index])] }
+    return (characters, vocabulary)
+  }
+
+  /// The bytes at the end that may be the beginning of a character: a lead byte and fewer bytes than it announces.
+  private static func incompleteEnd(of bytes: [UInt8]) -> [UInt8] {
+    let end = bytes.suffix(3)
+    guard let lead = end.lastIndex(where: { $0 & 0b1100_0000 != 0b1000_0000 }) else { return [] }
+    let length = bytes[lead] >= 0xF0 ? 4 : bytes[lead] >= 0xE0 ? 3 : bytes[lead] >= 0xC0 ? 2 : 1
+    return end.endIndex - lead < length ? Array(end[lead...]) : []
+  }
+}

@@ -1,0 +1,182 @@
+import Tensors
+
+/// A network and its loss for batches up to one size, with all its memory laid out before the first pass.
+public struct CompiledNetwork: Sendable {
+  /// The network's own tensors, at the start of the training state; the same for every batch size.
+  public let layout: StateLayout
+  public let loss: any Loss
+  public let batchSize: Int
+  public let optimizer: Optimizer
+  /// How many threads a large product is shared between. No bit depends on it.
+  public let kernelThreads: Int
+  /// Features of an example.
+  public let inputCount: Int
+  /// The shape of one example's output. Its last extent counts the numbers of a prediction; the others, if there are any,
+  /// the positions that have one each.
+  public let outputShape: [Int]
+  /// Predictions for an example: 1, or one for each position.
+  public let predictionCount: Int
+  /// Numbers of a prediction: a logit a class, or a value a target.
+  public let outputCount: Int
+  public let network: Network
+  private let isTrained: Bool
+  /// The network's layers in groups that begin with one that has an output of its own; the others work on it in place.
+  let stages: [PlacedSequential]
+  let program: NetworkProgram
+  /// What each stage's passes take, in memory; their times are only guessed. A stage is a layer with an output of its own
+  /// and those that work on it in place.
+  public let stageCosts: [StageCost]
+  private let parameterCounts: [Int]
+
+  /// - Parameters:
+  ///   - loss: what updates make small and evaluations take.
+  ///   - isTrained: whether there will be updates and gradients; without, `evaluate` and `outputs` take a fraction of the
+  ///     memory.
+  ///   - schedule: the order of an update's passes, for less memory; nil to keep all activations.
+  ///   - kernelThreads: how many threads a large product is shared between, 1 or more.
+  /// - Throws: `NetworkError.shape` where layers and inputs don't go together; `.ambiguous` where two tensors have one name.
+  public init(
+    _ network: Network, loss: any Loss, batchSize: Int, optimizer: Optimizer = Optimizer(.sgd), isTrained: Bool = true,
+    schedule: ActivationSchedule? = nil, kernelThreads: Int = 1
+  ) throws(NetworkError) {
+    guard !network.inputShape.isEmpty, let inputCount = Self.count(network.inputShape), inputCount > 0 else {
+      throw .shape(
+        "a network can't take examples of shape \(network.inputShape): it needs one extent or more, each of at least 1")
+    }
+    guard batchSize > 0, kernelThreads > 0, !network.layers.isEmpty else {
+      throw .shape(
+        """
+        a network needs 1 layer, 1 example a batch and 1 thread or more, not \(network.layers.count) layers, \(batchSize) \
+        examples and \(kernelThreads) threads
+        """)
+    }
+    var builder = NetworkBuilder(batchSize: batchSize, isTrained: isTrained)
+    var stages: [PlacedSequential] = []
+    var parameterCounts: [Int] = []
+    var shape = network.inputShape
+    for group in try Self.groups(network, batchSize: batchSize) {
+      let first = builder.layout.tensors.count
+      stages.append(try PlacedSequential(group, inputShape: shape, in: &builder))
+      shape = stages[stages.count - 1].outputShape
+      parameterCounts.append(
+        optimizer.rule == .sgd ? 0 : builder.layout.tensors[first...].reduce(0) { max($0, $1.region.count) })
+    }
+    if let name = builder.layout.repeatedName {
+      throw .ambiguous("two tensors of the network are called '\(name)': give their layers different names with named(_:)")
+    }
+    guard let outputCount = shape.last, let predictions = Self.count(shape.dropLast()), predictions * outputCount > 0 else {
+      throw .shape("the network ends with the shape \(shape), which holds no prediction")
+    }
+    self.network = network
+    self.loss = loss
+    self.isTrained = isTrained
+    self.kernelThreads = kernelThreads
+    layout = builder.layout
+    self.batchSize = batchSize
+    self.optimizer = optimizer
+    self.stages = stages
+    self.inputCount = inputCount
+    outputShape = shape
+    predictionCount = predictions
+    self.outputCount = outputCount
+    var counts = inputCount
+    stageCosts = stages.map { stage in
+      let outputs = stage.outputShape.reduce(1, *)
+      defer { counts = outputs }
+      return StageCost(
+        forwardSeconds: 1, backwardSeconds: 2, inputCount: counts * batchSize, outputCount: outputs * batchSize,
+        savedCount: stage.memory.saved, forwardScratchCount: stage.memory.forwardScratch,
+        backwardScratchCount: stage.memory.backwardScratch)
+    }
+    self.parameterCounts = parameterCounts
+    let update = schedule ?? .keepingAll(stageCount: stages.count)
+    program = NetworkProgram(Array(zip(stageCosts, parameterCounts)), schedule: isTrained ? update : nil)
+  }
+
+  /// The product of a shape's extents; nil where one is negative or it overflows.
+  private static func count(_ shape: [Int]) -> Int? {
+    var count = 1
+    for extent in shape {
+      let (product, overflow) = count.multipliedReportingOverflow(by: extent)
+      guard extent >= 0, !overflow else { return nil }
+      count = product
+    }
+    return count
+  }
+
+  /// Targets of an example: those of all its predictions.
+  public var targetCount: Int { predictionCount * loss.targetCount(outputs: outputCount) }
+
+  /// The shape of one example's targets: its positions, and behind them how many targets each has, if not one.
+  public var targetShape: [Int] {
+    let count = loss.targetCount(outputs: outputCount)
+    return Array(outputShape.dropLast()) + (count == 1 ? [] : [count])
+  }
+
+  /// Floats of one workspace.
+  public var arenaCount: Int { program.arenaCount }
+
+  /// The same network, trained in another order of passes. It gives the same bits.
+  public func rescheduled(_ schedule: ActivationSchedule) throws(NetworkError) -> CompiledNetwork {
+    try CompiledNetwork(
+      network, loss: loss, batchSize: batchSize, optimizer: optimizer, isTrained: isTrained, schedule: schedule,
+      kernelThreads: kernelThreads)
+  }
+
+  /// Floats that a workspace would have with another schedule.
+  public func arenaCount(with schedule: ActivationSchedule) -> Int {
+    NetworkProgram(Array(zip(stageCosts, parameterCounts)), schedule: schedule).arenaCount
+  }
+
+  /// The layers in groups: a layer with an output of its own, then those that work on it in place.
+  private static func groups(
+    _ network: Network, batchSize: Int
+  ) throws(NetworkError) -> [[(name: String, layer: any Layer)]] {
+    var trial = NetworkBuilder(batchSize: batchSize)
+    var memories: [LayerMemory] = []
+    var shape = network.inputShape
+    let layers = network.layers.withPlaces
+    for (name, layer) in layers {
+      let placed = try trial.place(layer, named: name, inputShape: shape)
+      shape = placed.outputShape
+      memories.append(placed.memory)
+    }
+    var groups: [[(name: String, layer: any Layer)]] = []
+    for (layer, isInPlace) in zip(layers, PlacedSequential.inPlace(memories)) {
+      if isInPlace { groups[groups.count - 1].append(layer) } else { groups.append([layer]) }
+    }
+    return groups
+  }
+
+  /// Length of the training state, in floats: the network's tensors, then for each slot of the optimizer as much again,
+  /// each parameter's at the same place.
+  public var stateCount: Int { layout.count * (1 + optimizer.slotNames.count) }
+
+  /// Everything a pass needs besides the state. Fill `inputs` and `targets` before a pass.
+  public struct Workspace: ~Copyable, Sendable {
+    var arena: FloatBuffer
+    fileprivate var inputRegion: Region
+    fileprivate var inputCount: Int
+    /// Those of each example in turn.
+    public var targets: Targets
+
+    /// The first `rows` examples × input features.
+    public func inputs(rows: Int) -> Matrix {
+      arena.vector.part(inputRegion).matrix(rows: rows, columns: inputCount)
+    }
+  }
+
+  /// - Parameter other: a network that uses the same memory at other times, after `take`.
+  public func makeWorkspace(sharedWith other: CompiledNetwork? = nil) throws -> Workspace {
+    let targets = max(batchSize * targetCount, other.map { $0.batchSize * $0.targetCount } ?? 0)
+    return Workspace(
+      arena: try FloatBuffer(count: max(arenaCount, other?.arenaCount ?? 0)), inputRegion: program.input,
+      inputCount: inputCount, targets: Targets(loss.targetKind, count: targets))
+  }
+
+  /// Arranges a shared workspace for this network's passes. What was in it is lost.
+  public func take(_ workspace: inout Workspace) {
+    workspace.inputRegion = program.input
+    workspace.inputCount = inputCount
+  }
+}

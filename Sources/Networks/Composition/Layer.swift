@@ -1,0 +1,89 @@
+import Tensors
+
+/// What one step of a network does, as a value: `Dense(128)`, `ReLU()`.
+///
+/// The shape of one example has its channels last: [features], [positions, channels] or [height, width, channels]. So
+/// a batch is a matrix with a row for each example, and just as well one with a row for each position of each example
+/// and a column for each channel.
+///
+/// A layer of your own is two types: a `Layer`, which says what is wanted, and a `PlacedLayer`, which does it.
+///
+///     /// y = a x, with one learned factor.
+///     struct Scale: Layer {
+///       func placed(inputShape: [Int], in builder: inout NetworkBuilder) -> any PlacedLayer {
+///         PlacedScale(outputShape: inputShape, factor: builder.add("factor", shape: [1], initialization: .constant(1)))
+///       }
+///     }
+///
+///     struct PlacedScale: PlacedLayer {
+///       let outputShape: [Int]
+///       let factor: Region
+///
+///       func forward(_ pass: ForwardPass) {
+///         pass.output.elements.assign(pass.tensor(factor)[0], times: pass.input.elements, plus: 0)
+///       }
+///
+///       func backward(_ pass: BackwardPass) {
+///         pass.inputGradient?.elements.assign(pass.tensor(factor)[0], times: pass.outputGradient.elements, plus: 0)
+///         pass.takeGradient(of: factor) { target in
+///           var sum: Float = 0
+///           for i in 0..<pass.input.elements.count { sum += pass.input.elements[i] * pass.outputGradient.elements[i] }
+///           target.values[0] = target.keep * target.values[0] + target.scale * sum
+///         }
+///       }
+///     }
+///
+/// A composite layer places others with `NetworkBuilder.place` and runs them with `ForwardPass.inner` and
+/// `BackwardPass.inner`; `Residual` is written so.
+public protocol Layer: Sendable {
+  /// Gives the layer its place in a network: fixes its shapes and adds its tensors to the training state.
+  /// - Throws: `NetworkError.shape` when it can't take such inputs.
+  func placed(inputShape: [Int], in builder: inout NetworkBuilder) throws(NetworkError) -> any PlacedLayer
+}
+
+/// A layer in its place: from a batch of inputs to a batch of outputs and back.
+///
+/// It owns no memory: it says what it needs before the first update, and gets views of it in every pass. So all memory
+/// of a network is one arena of known size.
+public protocol PlacedLayer: Sendable {
+  /// The shape of one example's output.
+  var outputShape: [Int] { get }
+
+  var memory: LayerMemory { get }
+
+  /// Writes `pass.output`.
+  func forward(_ pass: ForwardPass)
+
+  /// Writes `pass.inputGradient`, if wanted, and the gradients of its parameters, in this order: where a gradient is
+  /// taken, the parameter itself may change, so its old value must have been used before.
+  func backward(_ pass: BackwardPass)
+}
+
+extension PlacedLayer {
+  public var memory: LayerMemory { LayerMemory() }
+}
+
+/// What memory a layer needs; counts are in floats, for a full batch.
+public struct LayerMemory: Sendable {
+  /// Kept from a forward pass to its backward pass, besides input and output.
+  public var saved: Int
+  /// Free to use inside one forward pass; its contents are lost after it.
+  public var forwardScratch: Int
+  /// Free to use inside one backward pass; its contents are lost after it.
+  public var backwardScratch: Int
+  /// Whether the output takes the input's place. Then the backward pass sees the output only, and `outputGradient`
+  /// and `inputGradient` are the same memory too.
+  public var isInPlace: Bool
+  /// Whether the backward pass reads `output`. Where it does not, a composite may let something else take that memory.
+  public var readsOutput: Bool
+
+  public init(
+    saved: Int = 0, forwardScratch: Int = 0, backwardScratch: Int = 0, isInPlace: Bool = false, readsOutput: Bool = true
+  ) {
+    self.saved = saved
+    self.forwardScratch = forwardScratch
+    self.backwardScratch = backwardScratch
+    self.isInPlace = isInPlace
+    self.readsOutput = readsOutput
+  }
+}

@@ -1,0 +1,59 @@
+import Tensors
+
+/// What layers are placed with: the training state as it grows.
+public struct NetworkBuilder {
+  /// The most examples a pass will have.
+  public let batchSize: Int
+  /// Whether there will be backward passes, for which activations are kept.
+  public let isTrained: Bool
+  public private(set) var layout = StateLayout()
+  /// What names of tensors begin with at the moment.
+  private var prefix = ""
+  private var streamCount = 0
+
+  public init(batchSize: Int, isTrained: Bool = true) {
+    self.batchSize = batchSize
+    self.isTrained = isTrained
+  }
+
+  /// Adds a tensor to the state.
+  /// - Parameters:
+  ///   - name: its name within the layer's equivalent PyTorch module.
+  ///   - shape: its shape there.
+  /// - Returns: where it lies in the state.
+  public mutating func add(
+    _ name: String, shape: [Int], role: StateLayout.Role = .parameter,
+    storage: StateLayout.Storage = .rowMajor, initialization: StateLayout.Initialization
+  ) -> Region {
+    layout.add(prefix + name, shape: shape, role: role, storage: storage, initialization: initialization)
+  }
+
+  /// Names a count of updates that PyTorch keeps, such as `num_batches_tracked`. It is the state's own update count.
+  public mutating func addCounter(_ name: String) {
+    layout.addCounter(prefix + name)
+  }
+
+  /// A number no other layer of the network has, to tell its randomness from theirs.
+  public mutating func newStream() -> Int {
+    streamCount += 1
+    return streamCount
+  }
+
+  /// Places a layer inside another.
+  ///
+  /// What it returns may work in place, as `ReLU` does; `Sequential`, whatever it holds, never does. So a composite that
+  /// is given any layer puts it into a `Sequential` first.
+  /// - Parameters:
+  ///   - layer: the inner layer.
+  ///   - name: what the names of its tensors begin with, followed by a dot; nothing where it is empty.
+  ///   - inputShape: the shape of one example as the inner layer sees it.
+  /// - Throws: `NetworkError.shape` when it can't take such inputs.
+  public mutating func place(
+    _ layer: any Layer, named name: String = "", inputShape: [Int]
+  ) throws(NetworkError) -> any PlacedLayer {
+    let outer = prefix
+    defer { prefix = outer }
+    if !name.isEmpty { prefix += name + "." }
+    return try layer.placed(inputShape: inputShape, in: &self)
+  }
+}

@@ -1,0 +1,170 @@
+import Tensors
+
+/// Layers one after the other, as one layer: `torch.nn.Sequential`. It never works in place, whatever it holds.
+public struct Sequential: Layer {
+  public let layers: [NamedLayer]
+
+  public init(@LayerBuilder _ layers: () -> [NamedLayer]) {
+    self.init(layers())
+  }
+
+  public init(_ layers: [NamedLayer]) {
+    self.layers = layers
+  }
+
+  public func placed(inputShape: [Int], in builder: inout NetworkBuilder) throws(NetworkError) -> any PlacedLayer {
+    try PlacedSequential(layers.withPlaces, inputShape: inputShape, in: &builder)
+  }
+}
+
+extension [NamedLayer] {
+  /// Every layer with its name, or its place where it has none.
+  var withPlaces: [(name: String, layer: any Layer)] {
+    enumerated().map { ($0.element.name ?? String($0.offset), $0.element.layer) }
+  }
+}
+
+/// Layers with every tensor they need at a fixed place: in the training state, in saved memory, which lives from the
+/// forward to the backward pass, or in scratch memory, which does not.
+struct PlacedSequential: PlacedLayer {
+  private struct Stage: Sendable {
+    let layer: any PlacedLayer
+    let outputCount: Int
+    let isInPlace: Bool
+    /// Whether a layer that works in place has a place of its own, which gets a copy of the input.
+    let copiesInput: Bool
+    /// In saved memory; nil for the last output. A stage in place has the output region of the stage before.
+    let output: Region?
+    let saved: Region
+  }
+
+  let outputShape: [Int]
+  let memory: LayerMemory
+  private let stages: [Stage]
+  /// In scratch memory on the way back. There a stage reads one gradient and writes another: two places, used in turn.
+  private let gradients: [Region]
+  private let layerScratch: Region
+
+  /// - Parameter layers: each with its name in the state, such as `0` or `layer1.0.conv1`.
+  /// - Throws: `NetworkError.shape` where there are none, or one can't take the output of the one before.
+  init(
+    _ layers: [(name: String, layer: any Layer)], inputShape: [Int], in builder: inout NetworkBuilder
+  ) throws(NetworkError) {
+    guard !layers.isEmpty else { throw .shape("a sequence of layers needs at least one layer") }
+    var placed: [any PlacedLayer] = []
+    var shape = inputShape
+    for (name, layer) in layers {
+      placed.append(try builder.place(layer, named: name, inputShape: shape))
+      shape = placed[placed.count - 1].outputShape
+    }
+    var stages: [Stage] = []
+    var output: Region?
+    let inPlace = Self.inPlace(placed.map(\.memory))
+    // From here on, all stages work in place on the last output.
+    let lastPlace = inPlace.lastIndex(of: false) ?? 0
+    var saved = SavedMemory(
+      largestOutput: placed[..<lastPlace].reduce(0) { max($0, $1.outputShape.reduce(1, *) * builder.batchSize) },
+      largestSaved: placed.reduce(0) { max($0, $1.memory.saved) }, isTrained: builder.isTrained)
+    for (index, layer) in placed.enumerated() {
+      let memory = layer.memory
+      let isInPlace = inPlace[index]
+      let outputCount = layer.outputShape.reduce(1, *)
+      if !isInPlace { output = index == lastPlace ? nil : saved.output(count: outputCount * builder.batchSize) }
+      stages.append(
+        Stage(
+          layer: layer, outputCount: outputCount, isInPlace: isInPlace,
+          copiesInput: memory.isInPlace && !isInPlace, output: output, saved: saved.region(count: memory.saved)))
+    }
+    var scratchLayout = ArenaLayout()
+    var gradientCounts = [0, 0]
+    var place = 0
+    for index in stages.indices.dropFirst().reversed() where builder.isTrained && !stages[index].isInPlace {
+      gradientCounts[place] = max(gradientCounts[place], stages[index - 1].outputCount * builder.batchSize)
+      place = 1 - place
+    }
+    gradients = gradientCounts.map { scratchLayout.reserve($0) }
+    let backwardScratch = placed.reduce(0) { max($0, $1.memory.backwardScratch) }
+    layerScratch = scratchLayout.reserve(builder.isTrained ? backwardScratch : 0)
+    self.stages = stages
+    outputShape = shape
+    memory = LayerMemory(
+      saved: saved.layout.count, forwardScratch: placed.reduce(0) { max($0, $1.memory.forwardScratch) },
+      backwardScratch: scratchLayout.count,
+      readsOutput: placed[lastPlace...].contains(where: \.memory.readsOutput))
+  }
+
+  /// Which layers work on the output of the one before. The first never does, because it may not overwrite what it was
+  /// given; nor does one behind a layer whose backward pass reads its own output.
+  static func inPlace(_ memories: [LayerMemory]) -> [Bool] {
+    memories.indices.map { $0 > 0 && memories[$0].isInPlace && !memories[$0 - 1].readsOutput }
+  }
+
+  func forward(_ pass: ForwardPass) {
+    var input = pass.input
+    for stage in stages {
+      let output = output(of: stage, rows: input.rows, saved: pass.saved, last: pass.output)
+      if stage.copiesInput { output.elements.copy(from: input.elements) }
+      stage.layer.forward(
+        pass.inner(input: input, output: output, saved: pass.saved.part(stage.saved), scratch: pass.scratch))
+      input = output
+    }
+  }
+
+  func backward(_ pass: BackwardPass) {
+    var gradient = pass.outputGradient
+    var place = 0
+    let rows = pass.input.rows
+    for (index, stage) in stages.enumerated().reversed() {
+      let stageInput =
+        index == 0 ? pass.input : output(of: stages[index - 1], rows: rows, saved: pass.saved, last: pass.output)
+      let passedOn =
+        if index == 0 { pass.inputGradient } else if stage.isInPlace { gradient as Matrix? } else {
+          pass.scratch.part(gradients[place]).matrix(rows: stageInput.rows, columns: stageInput.columns)
+        }
+      if stage.copiesInput { passedOn?.elements.copy(from: gradient.elements) }
+      stage.layer.backward(
+        pass.inner(
+          input: stageInput, output: output(of: stage, rows: rows, saved: pass.saved, last: pass.output),
+          outputGradient: gradient, inputGradient: passedOn, saved: pass.saved.part(stage.saved),
+          scratch: pass.scratch.part(layerScratch)))
+      if let passedOn { gradient = passedOn }
+      if !stage.isInPlace { place = 1 - place }
+    }
+  }
+
+  private func output(of stage: Stage, rows: Int, saved: Vector, last: Matrix) -> Matrix {
+    let columns = stage.outputCount
+    guard let region = stage.output else { return last.elements.matrix(rows: rows, columns: columns) }
+    return saved.part(region).matrix(rows: rows, columns: columns)
+  }
+}
+
+/// Gives out places in saved memory: to every output and every layer its own, or, where nothing is kept for a backward
+/// pass, two places to outputs in turn and one to all layers.
+private struct SavedMemory {
+  private(set) var layout: ArenaLayout
+  private let shared: (outputs: [Region], layers: Region)?
+  private var turn = 0
+
+  init(largestOutput: Int, largestSaved: Int, isTrained: Bool) {
+    var layout = ArenaLayout()
+    if isTrained {
+      shared = nil
+    } else {
+      let outputs = (0..<2).map { _ in layout.reserve(largestOutput) }
+      shared = (outputs, layout.reserve(largestSaved))
+    }
+    self.layout = layout
+  }
+
+  mutating func output(count: Int) -> Region {
+    guard let shared else { return layout.reserve(count) }
+    turn = 1 - turn
+    return Region(offset: shared.outputs[turn].offset, count: count)
+  }
+
+  mutating func region(count: Int) -> Region {
+    guard let shared else { return layout.reserve(count) }
+    return Region(offset: shared.layers.offset, count: count)
+  }
+}

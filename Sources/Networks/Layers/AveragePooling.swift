@@ -1,0 +1,33 @@
+import Tensors
+
+/// The mean of each channel in each window, padding counted as zeros: `torch.nn.AvgPool2d`.
+public struct AveragePooling: Layer {
+  public let size: Int
+  public let stride: Int
+  public let padding: Int
+
+  /// - Parameter stride: by default the window's size.
+  public init(_ size: Int, stride: Int? = nil, padding: Int = 0) {
+    self.size = size
+    self.stride = stride ?? size
+    self.padding = padding
+  }
+
+  public func placed(inputShape: [Int], in builder: inout NetworkBuilder) throws(NetworkError) -> any PlacedLayer {
+    PlacedAveragePooling(
+      window: try poolingWindow(inputShape, size: size, stride: stride, padding: padding))
+  }
+}
+
+private struct PlacedAveragePooling: PlacedLayer {
+  let window: ImageWindow
+  var outputShape: [Int] { window.pooledShape }
+  var memory: LayerMemory { LayerMemory(readsOutput: false) }
+
+  func forward(_ pass: ForwardPass) { window.mean(pass.input, into: pass.output) }
+
+  func backward(_ pass: BackwardPass) {
+    guard let inputGradient = pass.inputGradient else { return }
+    window.meanGradient(outputGradient: pass.outputGradient, into: inputGradient)
+  }
+}

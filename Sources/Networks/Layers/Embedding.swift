@@ -1,0 +1,83 @@
+import Tensors
+
+/// y[t] = token[x[t]] + position[t]: what a character is and where it stands, each a learned vector (Radford et al. 2019).
+///
+/// x holds whole numbers, [context]; y is [context, width]. The tensors are nanoGPT's `wte.weight`, vocabulary × width,
+/// and `wpe.weight`, context × width.
+public struct Embedding: Layer {
+  public let vocabulary: Int
+  public let width: Int
+
+  public init(vocabulary: Int, width: Int) {
+    self.vocabulary = vocabulary
+    self.width = width
+  }
+
+  public func placed(inputShape: [Int], in builder: inout NetworkBuilder) throws(NetworkError) -> any PlacedLayer {
+    guard inputShape.count == 1, vocabulary > 0, width > 0 else {
+      throw .shape(
+        """
+        an embedding of \(vocabulary) characters in vectors of \(width) can't take examples of shape \(inputShape): it needs \
+        rows of numbers of characters, and 1 or more of each
+        """)
+    }
+    let context = inputShape[0]
+    return PlacedEmbedding(
+      context: context, vocabulary: vocabulary, width: width,
+      token: builder.add("wte.weight", shape: [vocabulary, width], initialization: .normal(deviation: 0.02)),
+      position: builder.add("wpe.weight", shape: [context, width], initialization: .normal(deviation: 0.02)))
+  }
+}
+
+private struct PlacedEmbedding: PlacedLayer {
+  let context: Int
+  let vocabulary: Int
+  let width: Int
+  let token: Region
+  let position: Region
+
+  var outputShape: [Int] { [context, width] }
+  var memory: LayerMemory { LayerMemory(readsOutput: false) }
+
+  func forward(_ pass: ForwardPass) {
+    let token = pass.tensor(token).matrix(rows: vocabulary, columns: width)
+    let position = pass.tensor(position).matrix(rows: context, columns: width)
+    let output = pass.output.rearranged(columns: width)
+    for row in 0..<output.rows {
+      output[row: row].copy(from: token[row: number(row, in: pass.input)])
+      output[row: row].add(position[row: row % context])
+    }
+  }
+
+  /// ∂token[v] = Σ ∂y[t] where x[t] = v, ∂position[t] = Σ ∂y[t] over the examples. Numbers have no gradient.
+  func backward(_ pass: BackwardPass) {
+    let outputGradient = pass.outputGradient.rearranged(columns: width)
+    pass.takeGradient(of: token) { target in
+      let rows = target.rows(count: vocabulary, columns: width)
+      for row in 0..<outputGradient.rows {
+        rows[row: number(row, in: pass.input)].assign(target.scale, times: outputGradient[row: row], plus: 1)
+      }
+    }
+    pass.takeGradient(of: position) { target in
+      let rows = target.rows(count: context, columns: width)
+      for row in 0..<outputGradient.rows {
+        rows[row: row % context].assign(target.scale, times: outputGradient[row: row], plus: 1)
+      }
+    }
+  }
+
+  /// The number at place `row` of the batch.
+  private func number(_ row: Int, in input: Matrix) -> Int {
+    let number = Int(input[row: row / context][row % context])
+    precondition(number >= 0 && number < vocabulary, "a character outside the vocabulary")
+    return number
+  }
+}
+
+extension GradientTarget {
+  /// The values as rows to which parts of the gradient are added one by one.
+  fileprivate func rows(count: Int, columns: Int) -> Matrix {
+    if keep == 0 { values.fill(0) } else if keep != 1 { values.scale(by: keep) }
+    return values.matrix(rows: count, columns: columns)
+  }
+}

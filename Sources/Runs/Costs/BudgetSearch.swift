@@ -1,0 +1,144 @@
+import Formats
+import Replay
+import Tensors
+
+/// Looks for the lanes, slots and activations that take least time within a memory budget.
+///
+/// A plan is made once for each question that differs, and given up at once for what is asked of it: a plan may be large. Most
+/// need not be made, since no plan is shorter than the one with a slot for every branching state, and none smaller than it
+/// with its slots taken away.
+struct BudgetSearch<Problem: TrainingProblem> {
+  struct Choice {
+    var seconds: Double
+    let level: MemoryLevel<Problem>
+    let specification: RunSpecification<Problem>
+    let plan: PlanFootprint
+  }
+
+  /// What the search keeps of a plan.
+  private struct Figures {
+    var footprint: PlanFootprint
+    /// In updates.
+    let duration: Double
+  }
+
+  private let specification: RunSpecification<Problem>
+  /// From most memory and fastest to least and slowest.
+  private let levels: [MemoryLevel<Problem>]
+  private let budget: Int
+  private let isOpen: Bool
+  private let progress: [ReplicaProgress]
+  private let disk: DiskTimes
+  /// Before anything was planned.
+  private let process = ResidentMemory.Sizes()
+
+  init(
+    _ specification: RunSpecification<Problem>, levels: [MemoryLevel<Problem>], budget: Int, disk: DiskTimes, isOpen: Bool,
+    progress: [ReplicaProgress]
+  ) {
+    self.specification = specification
+    self.levels = levels
+    self.budget = budget
+    self.disk = disk
+    self.isOpen = isOpen
+    self.progress = progress
+  }
+
+  /// The choice with the least time; of those that take equally long, the one with fewest lanes, then with most in memory. Nil
+  /// where nothing fits.
+  func best() throws -> Choice? {
+    guard let fastest = levels.first else { return nil }
+    let most = specification.resources.lanes
+    let trial = trial(lanes: most, keepsInitialStates: true, slots: nil)
+    let plan = try trial.plan(progress)
+    let lanes = min(most, max(1, plan.segmentCount))
+    // With fewer lanes there are fewer slots too, so that lanes wait more for each other, never less.
+    let bounds = (1...lanes).map { plan.duration(lanes: $0, observationCost: specification.problem.observationCost) * fastest.secondsPerUpdate }
+    let whole = PlanFootprint(plan)
+    var best: Choice?
+    for lanes in (1...lanes).reversed() {
+      if let best, bounds[lanes - 1] > best.seconds { continue }
+      guard let found = try self.best(lanes: lanes, whole: whole, bound: bounds[lanes - 1], below: best?.seconds ?? .infinity)
+      else { continue }
+      best = found
+    }
+    return best
+  }
+
+  /// - Parameters:
+  ///   - whole: with a slot for every branching state.
+  ///   - bound: what takes at least so long with these lanes.
+  ///   - limit: a choice that takes longer is of no use.
+  private func best(lanes: Int, whole: PlanFootprint, bound: Double, below limit: Double) throws -> Choice? {
+    var best: Choice?
+    for keepsInitialStates in [true, false] {
+      if let best, bound >= best.seconds { break }
+      var trial = trial(lanes: lanes, keepsInitialStates: keepsInitialStates, slots: nil)
+      guard var slots = mostSlots(trial, whole: whole, lanes: lanes) else { continue }
+      while slots >= 0 {
+        trial.resources.memorySlots = slots
+        let figures = try figures(trial)
+        // With fewer slots there is only more to do.
+        guard let fastest = levels.first, figures.duration * fastest.secondsPerUpdate < best?.seconds ?? limit.nextUp else { break }
+        let level = levels.first { peak(figures.footprint, trial, lanes: lanes, workspaceBytes: $0.workspaceBytes) <= budget }
+        if let level, figures.duration * level.secondsPerUpdate < best?.seconds ?? limit.nextUp {
+          best = Choice(
+            seconds: figures.duration * level.secondsPerUpdate, level: level, specification: trial, plan: figures.footprint)
+          // Nor can an update take less.
+          if level.workspaceBytes == fastest.workspaceBytes { break }
+        }
+        slots = min(slots, figures.footprint.memorySlots) - 1
+      }
+    }
+    return best
+  }
+
+  /// The most slots that there can be room for; nil where there is none for anything.
+  private func mostSlots(_ trial: RunSpecification<Problem>, whole: PlanFootprint, lanes: Int) -> Int? {
+    var smallest = whole
+    (smallest.memorySlots, smallest.diskSlots) = (0, 0)
+    let left = budget - peak(smallest, trial, lanes: lanes, workspaceBytes: levels.last?.workspaceBytes ?? 0)
+    guard left >= 0 else { return nil }
+    return min(whole.memorySlots, left / max(1, specification.stateBytes))
+  }
+
+  /// The least a run can do with: on one lane, with nothing kept that can be computed again.
+  ///
+  /// What planning takes is part of it, and with more memory the plan for all lanes is made too.
+  func least() throws -> MemoryEstimate {
+    _ = try figures(trial(lanes: specification.resources.lanes, keepsInitialStates: true, slots: nil))
+    var trial = trial(lanes: 1, keepsInitialStates: false, slots: 0)
+    var least: MemoryEstimate?
+    while true {
+      let footprint = try figures(trial).footprint
+      let estimate = trial.memoryEstimate(
+        footprint, lanes: 1, workspaceBytes: levels.last?.workspaceBytes ?? 0, isOpen: isOpen, process: process.withPresentPeak)
+      if estimate.peakBytes < least?.peakBytes ?? .max { least = estimate }
+      // More slots are worth their room only where they spare the disk's codec.
+      let slots = trial.resources.memorySlots ?? 0
+      guard footprint.diskSlots > 0, slots * specification.stateBytes <= 8 << 20, slots <= footprint.memorySlots else { break }
+      trial.resources.memorySlots = slots + 1
+    }
+    return least ?? MemoryEstimate(terms: [])
+  }
+
+  private func trial(lanes: Int, keepsInitialStates: Bool, slots: Int?) -> RunSpecification<Problem> {
+    var resources = Resources(lanes: lanes)
+    resources.keepsInitialStates = keepsInitialStates
+    resources.memorySlots = slots
+    resources.slotCosts = SlotCosts(
+      step: levels.first?.secondsPerUpdate ?? 1, write: disk.write, read: disk.read, start: keepsInitialStates ? 0 : disk.start)
+    return specification.with(resources)
+  }
+
+  private func figures(_ trial: RunSpecification<Problem>) throws -> Figures {
+    let plan = try trial.plan(progress)
+    return Figures(
+      footprint: PlanFootprint(plan),
+      duration: plan.duration(lanes: trial.resources.lanes, observationCost: specification.problem.observationCost))
+  }
+
+  private func peak(_ plan: PlanFootprint, _ trial: RunSpecification<Problem>, lanes: Int, workspaceBytes: Int) -> Int {
+    trial.memoryEstimate(plan, lanes: lanes, workspaceBytes: workspaceBytes, isOpen: isOpen, process: process).peakBytes
+  }
+}

@@ -1,0 +1,35 @@
+import Formats
+import Replay
+import Tensors
+
+extension RunSpecification {
+  /// The specification with its cost budget in updates, and with the lanes that do most of them in a given time.
+  /// - Throws: `RunError.impossible` where not even the last iterates fit.
+  func withinCostBudget() throws -> RunSpecification {
+    guard let budget = workload.costBudget else { return self }
+    guard workload.orders.contains(where: workload.isAdaptive) else {
+      throw RunError.usage("`cost-budget` \(budget) decides when iterates are observed, but every `order` has a schedule of its own")
+    }
+    var within = self
+    if budget.updates == nil {
+      // No more lanes than the run may have: its memory budget has room for those.
+      let rates = try Calibration.rates(self, lanes: resources.lanes)
+      if memoryChoice == nil, let best = rates.max(by: { $0.throughput < $1.throughput }) { within.resources.lanes = best.lanes }
+      within = within.with(budget.calibrated(rates, lanes: within.resources.lanes))
+    }
+    let evaluations = try within.adapted(to: []).specification.withOrdersToCome.plan().gradientEvaluations
+    guard let updates = within.workload.costBudget?.updates, Double(evaluations) <= updates else {
+      throw RunError.impossible(
+        """
+        `cost-budget` \(budget) is \(Int(min(within.workload.costBudget?.updates ?? 0, 1e18))) gradient evaluations, but the least \
+        these orders need is \(evaluations); give more, or take fewer `steps`, `order` or `seeds`
+        """)
+    }
+    return within
+  }
+}
+
+extension Calibration.Rate {
+  /// Updates a second, of all lanes together.
+  fileprivate var throughput: Double { Double(lanes) / secondsPerUpdate }
+}

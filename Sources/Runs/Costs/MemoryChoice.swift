@@ -1,0 +1,98 @@
+import Formats
+import Replay
+import Tensors
+
+/// What memory buys for a run, and what was chosen for its budget.
+public struct MemoryChoice: Codable, Sendable {
+  public struct Point: Codable, Sendable {
+    /// The predicted peak of the process.
+    public let peakBytes: Int
+    /// Of one lane.
+    public let secondsPerUpdate: Double
+    /// Forward passes of stages that an update runs more than once.
+    public let repeatedPasses: Int
+  }
+
+  public let lanes: Int
+  /// Layers, or groups of them, whose activations are kept or computed again as one.
+  public let stages: Int
+  public let chosen: Point
+  /// For as many lanes, from most memory to least.
+  public let curve: [Point]
+}
+
+extension RunSpecification {
+  /// The specification with the lanes, slots and memory level that take least time within the memory budget; itself without one.
+  /// None of them changes a bit.
+  /// - Parameters:
+  ///   - folder: where disk slots will lie, whose file system is measured where some are needed.
+  ///   - isOpen: whether the run's folder and database are open already.
+  ///   - progress: what is there already, by seed; empty for nothing.
+  /// - Throws: `RunError.impossible` with the least budget and the largest terms where nothing fits.
+  public func fitted(in folder: String, isOpen: Bool = false, progress: [ReplicaProgress] = []) throws -> RunSpecification {
+    FloatBuffer.returnFreedMemory()
+    guard let given = budgets.memory, memoryChoice == nil else { return self }
+    let whole = progress.isEmpty ? withOrdersToCome : self
+    return try whole.fitted(to: given - Self.margin(given), in: folder, isOpen: isOpen, progress: progress).with(selection)
+  }
+
+  /// Fits the run anew to what is left of it, where the lanes and slots chosen before have no room for its plan.
+  func refitted(in folder: String, progress: [ReplicaProgress]) throws -> RunSpecification {
+    try with(budgets).fitted(in: folder, isOpen: true, progress: progress)
+  }
+
+  private func fitted(to budget: Int, in folder: String, isOpen: Bool, progress: [ReplicaProgress]) throws -> RunSpecification {
+    func search(_ levels: [MemoryLevel<Problem>], _ disk: DiskTimes) -> BudgetSearch<Problem> {
+      BudgetSearch(self, levels: levels, budget: budget, disk: disk, isOpen: isOpen, progress: progress)
+    }
+    let guessed = DiskTimes(guessedFor: stateBytes)
+    let least = try search(problem.memoryLevels(isMeasured: false), guessed).least()
+    guard least.peakBytes <= budget else { throw doesNotFit(least) }
+    let levels = try problem.memoryLevels(isMeasured: true)
+    FloatBuffer.returnFreedMemory()
+    var best = try search(levels, guessed).best()
+    // Where nothing has to leave memory, it does not matter what leaving it takes.
+    if let choice = best, choice.specification.resources.memorySlots ?? .max < .max || !choice.specification.resources.keepsInitialStates {
+      best = try search(levels, try DiskTimes(measuring: self, in: folder)).best()
+    }
+    // Planning itself takes memory, and has taken it by now.
+    FloatBuffer.returnFreedMemory()
+    guard let best, ResidentMemory.peakBytes <= budget else { throw doesNotFit(try search(levels, guessed).least()) }
+    var fitted = try best.specification.with(best.level.problem())
+    fitted.memoryChoice = fitted.memoryChoice(levels, plan: best.plan, isOpen: isOpen)
+    return fitted
+  }
+
+  /// What is left free of a budget, for what no estimate knows: the largest error seen in measurements.
+  private static func margin(_ budget: Int) -> Int { budget / 100 + (2 << 20) }
+
+  /// What memory buys with the lanes and the memory level the run has.
+  func memoryChoice(_ levels: [MemoryLevel<Problem>], plan: PlanFootprint, isOpen: Bool = false) -> MemoryChoice {
+    let process = ResidentMemory.Sizes()
+    let points = levels.map { level in
+      MemoryChoice.Point(
+        peakBytes: memoryEstimate(
+          plan, lanes: resources.lanes, workspaceBytes: level.workspaceBytes, isOpen: isOpen, process: process
+        ).peakBytes, secondsPerUpdate: level.secondsPerUpdate, repeatedPasses: level.repeatedPasses)
+    }
+    let index = levels.firstIndex { $0.workspaceBytes <= problem.workspaceBytes } ?? 0
+    return MemoryChoice(lanes: resources.lanes, stages: problem.stageCount, chosen: points[index], curve: points)
+  }
+
+  /// - Parameter estimate: of the least the run can do with.
+  func doesNotFit(_ estimate: MemoryEstimate) -> RunError {
+    // From one start of the process to the next its size differs by a MiB or two.
+    let least = estimate.peakBytes + Self.margin(estimate.peakBytes * 102 / 100) + (3 << 20)
+    let terms = estimate.terms.sorted { $0.bytes > $1.bytes }.prefix(3)
+      .map { "\($0.name) \(mebibytes($0.bytes))" }.joined(separator: ", ")
+    return .impossible(
+      """
+      `memory-budget` is \(mebibytes(budgets.memory ?? 0)), but the least this run can do with is \(mebibytes(least)), on one lane \
+      with everything computed again that can be; the largest parts: \(terms). Give more, or take less with `batch-size`, \
+      `evaluation-batch-size` or a smaller `model`
+      """)
+  }
+}
+
+/// A size for messages, rounded up.
+private func mebibytes(_ bytes: Int) -> String { "\((bytes + (1 << 20) - 1) >> 20)MiB" }

@@ -1,0 +1,169 @@
+import Formats
+import Foundation
+import Replay
+import Tensors
+
+/// What a run costs, before it is paid.
+public struct RunCost: Codable, Sendable {
+  public let gradientEvaluations: Int
+  /// From the first update to the last row of the database.
+  public let seconds: Double
+  public let peakBytes: Int
+  /// Of the run's folder: checkpoints and database.
+  public let diskBytes: Int
+}
+
+extension RunSpecification {
+  /// What following `plan` will cost by measured times.
+  func cost(of plan: ReplayPlan, _ calibration: Calibration) -> RunCost {
+    let storage = calibration.storage
+    let checkpoints = plan.checkpointCounts
+    return RunCost(
+      gradientEvaluations: plan.gradientEvaluations,
+      seconds: seconds(of: plan, calibration, storedStates: checkpoints.states + checkpoints.averages),
+      peakBytes: peakBytes(of: plan),
+      diskBytes: diskBytes(of: plan, stateBytes: storedBytes(checkpoints, storage)))
+  }
+
+  /// What one seed's part of a run would cost alone, at rates that were measured.
+  /// - Parameter bytesPerState: of a checkpoint.
+  package func cost(
+    ofAlone selection: IterateSelection, secondsPerUpdate: Double, secondsPerObservation: Double, bytesPerState: Int
+  ) throws -> RunCost {
+    let alone = alone(selection)
+    let plan = try alone.plan()
+    let observation = secondsPerUpdate > 0 ? secondsPerObservation / secondsPerUpdate : 0
+    let checkpoints = plan.checkpointCounts
+    return RunCost(
+      gradientEvaluations: plan.gradientEvaluations,
+      seconds: secondsPerUpdate * plan.duration(lanes: resources.lanes, observationCost: observation),
+      peakBytes: alone.peakBytes(of: plan),
+      diskBytes: alone.diskBytes(of: plan, stateBytes: (checkpoints.states + checkpoints.averages) * bytesPerState))
+  }
+
+  /// Of a process that has read the data and does nothing else.
+  func peakBytes(of plan: ReplayPlan) -> Int {
+    memoryEstimate(
+      PlanFootprint(plan), lanes: resources.lanes, workspaceBytes: problem.workspaceBytes, isOpen: false, process: processBefore
+    ).peakBytes
+  }
+
+  /// Of a run's folder.
+  /// - Parameter stateBytes: of all its checkpoints, were there no budget for them.
+  func diskBytes(of plan: ReplayPlan, stateBytes: Int) -> Int {
+    min(stateBytes, budgets.disk ?? .max)
+      + databaseBytes(observations: plan.observationCount + plan.averageObservationCount)
+  }
+
+  private func seconds(of plan: ReplayPlan, _ calibration: Calibration, storedStates: Int) -> Double {
+    let workers = min(resources.lanes, ProcessInfo.processInfo.activeProcessorCount)
+    func duration(lanes: Int, at rate: (secondsPerUpdate: Double, secondsPerObservation: Double)) -> Double {
+      rate.secondsPerUpdate
+        * plan.duration(lanes: lanes, observationCost: rate.secondsPerObservation / rate.secondsPerUpdate)
+    }
+    // Lanes that wait for each other leave the others more of the machine.
+    let full = calibration.rate(busy: Double(workers))
+    let busy = duration(lanes: 1, at: full) / max(duration(lanes: workers, at: full), .leastNonzeroMagnitude)
+    return duration(lanes: workers, at: calibration.rate(busy: busy))
+      + Double(storedStates) * calibration.storage.saveSeconds / max(1, busy)
+  }
+
+  /// Of so many checkpoints, differences where chains are asked for.
+  private func storedBytes(_ count: (states: Int, averages: Int), _ storage: Calibration.StateStorage) -> Int {
+    let chain = budgets.checkpoints.chainLength
+    let differences = Double(count.states) * Double(chain) / Double(chain + 1)
+    let bytes = (Double(count.states + count.averages) - differences) * Double(storage.bytes) + differences * Double(storage.differenceBytes)
+    // Of the longest plans it is more than an Int holds.
+    return Int(min(bytes, 1e18))
+  }
+}
+
+/// Measured: SQLite's pages of an empty run, and of an observation with its seal.
+private func databaseBytes(observations: Int) -> Int { 45 << 10 + 320 * observations }
+
+/// A configuration one step away from the one that was asked about.
+public struct CostNeighbour: Codable, Sendable {
+  /// The setting in backquotes and its value, such as `` `lanes` 1 ``.
+  public var change: String
+  public let cost: RunCost
+}
+
+extension RunSpecification {
+  /// What runs cost that differ in one thing: one order alone, a τ or W halved or doubled, observations half or twice as
+  /// often, other lanes, another checkpoint interval.
+  func neighbours(_ calibration: Calibration) throws -> [CostNeighbour] {
+    var found: [CostNeighbour] = []
+    func add(_ change: String, _ varied: RunSpecification) throws {
+      do {
+        found.append(CostNeighbour(change: change, cost: varied.cost(of: try varied.plan(), calibration)))
+      } catch ReplayError.tooManyUpdates {
+        // What can't be run is nobody's choice.
+      }
+    }
+    let (orders, steps) = (selection.orders, workload.steps)
+    if orders.count > 1 {
+      for (order, points) in selection.curves { try add("`order` \(order) alone", with(IterateSelection([order], [points]))) }
+    }
+    for (index, order) in orders.enumerated() {
+      let last = order.sequence(steps)
+      for other in order.resized where !orders.contains(other) && other.sequence(steps) != last {
+        var varied = selection
+        varied.orders[index] = other
+        try add("`order` \(other) for \(order)", with(varied))
+      }
+    }
+    for other in workload.schedule.neighbours {
+      guard let points = try? other.points(steps: steps) else { continue }
+      let following = workload.orders.filter { workload.schedule(of: $0) == workload.schedule }.map(\.order)
+      // Which order an automatic one comes to is not known.
+      guard !following.isEmpty, !following.contains(nil) else { continue }
+      var varied = selection
+      for index in varied.orders.indices where following.contains(varied.orders[index]) { varied.points[index] = points }
+      try add("`evaluate` \(other)", with(varied))
+    }
+    for lanes in [resources.lanes / 2, resources.lanes * 2] where lanes >= 1 && memoryChoice == nil {
+      var varied = budgets
+      varied.lanes = lanes
+      try add("`lanes` \(lanes)", with(varied))
+    }
+    let interval = budgets.checkpoints.interval
+    for other in interval.map({ [max(1, $0 / 10), $0 * 10, 0] }) ?? [1000] where other <= steps && other != interval {
+      var varied = budgets
+      varied.checkpoints.interval = other > 0 ? other : nil
+      var specification = with(varied)
+      (specification.resources, specification.memoryChoice) = (resources, memoryChoice)
+      try add("`checkpoint-every` \(other)", specification)
+    }
+    return found
+  }
+}
+
+extension CompositionOrder {
+  /// The same rule with half and twice its size; none for orders without one.
+  fileprivate var resized: [CompositionOrder] {
+    func both(_ size: Int, _ make: (Int) -> CompositionOrder) -> [CompositionOrder] {
+      Set([max(1, size / 2), size * 2]).subtracting([size]).sorted().map(make)
+    }
+    return switch self {
+    case .forward, .backward, .listed: []
+    case .tail(let size): both(size, CompositionOrder.tail)
+    case .splice(let size): both(size, CompositionOrder.splice)
+    case .window(let size): both(size, CompositionOrder.window)
+    case .sliding(let size): both(size, CompositionOrder.sliding)
+    case .slidingForward(let size): both(size, CompositionOrder.slidingForward)
+    case .flipflop(let size): both(size, CompositionOrder.flipflop)
+    case .blocks(let size): both(size, CompositionOrder.blocks)
+    }
+  }
+}
+
+extension EvaluationSchedule {
+  /// Half and twice as many points.
+  fileprivate var neighbours: [EvaluationSchedule] {
+    switch self {
+    case .every(let stride): Set([max(1, stride / 2), 2 * min(stride, Int.max / 2)]).subtracting([stride]).sorted().map(EvaluationSchedule.every)
+    case .logarithmic(let count): [max(1, count / 2), count * 2].map(EvaluationSchedule.logarithmic)
+    case .at, .automatic: []
+    }
+  }
+}

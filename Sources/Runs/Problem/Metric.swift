@@ -1,0 +1,148 @@
+import Formats
+import Replay
+import Tensors
+
+/// A number that is observed of every iterate, such as a test loss.
+public struct Metric: Codable, Hashable, Sendable {
+  /// Its key in documents and in the run database's columns: letters and digits that begin with a letter, such as
+  /// `testLoss`.
+  public let name: String
+  /// Such as `nats`; nil for a number without one.
+  public let unit: String?
+  /// Whether a smaller value is better.
+  public let isLessBetter: Bool
+  /// The smallest and the largest value it can have. A stored value outside is damage.
+  public let least: Double
+  public let greatest: Double
+
+  /// Above every loss of outputs that are floats, and so small that squares of it are finite.
+  public static let largestMagnitude = 1e40
+
+  public init(
+    _ name: String, unit: String? = nil, isLessBetter: Bool = true,
+    range: ClosedRange<Double> = -Metric.largestMagnitude...Metric.largestMagnitude
+  ) {
+    self.name = name
+    self.unit = unit
+    self.isLessBetter = isLessBetter
+    least = range.lowerBound
+    greatest = range.upperBound
+  }
+
+  public var range: ClosedRange<Double> { least...greatest }
+
+  /// Its name in words: `test loss` for `testLoss`.
+  public var title: String {
+    name.reduce(into: "") { title, letter in
+      if letter.isUppercase, title.last?.isUppercase == false { title += " " + letter.lowercased() } else { title.append(letter) }
+    }
+  }
+
+  /// What its values are on an axis: `test loss, nats`.
+  public var axisTitle: String { unit.map { "\(title), \($0)" } ?? title }
+}
+
+extension Metric {
+  private enum CodingKeys: String, CodingKey { case name, unit, isLessBetter, least, greatest }
+
+  public init(from decoder: any Decoder) throws {
+    let stored = try decoder.container(keyedBy: CodingKeys.self)
+    name = try stored.decode(String.self, forKey: .name)
+    unit = try stored.decodeIfPresent(String.self, forKey: .unit)
+    isLessBetter = try stored.decode(Bool.self, forKey: .isLessBetter)
+    least = try stored.decodeIfPresent(Double.self, forKey: .least) ?? -Self.largestMagnitude
+    greatest = try stored.decodeIfPresent(Double.self, forKey: .greatest) ?? Self.largestMagnitude
+    guard Self.isName(name), least <= greatest else {
+      throw DecodingError.dataCorruptedError(forKey: .name, in: stored, debugDescription: "'\(name.prefix(100))' is no metric")
+    }
+  }
+
+  /// - Throws: `RunError.usage` where metrics can't stand beside each other in a document.
+  static func check(_ metrics: [Metric]) throws(RunError) {
+    guard !metrics.isEmpty else {
+      throw .usage("the problem has no metrics; give at least one, the first of which tells whether updates diverge")
+    }
+    let taken = ["n", "seed", "series", "digest", "order", "batch", "iterates"]
+    for (place, metric) in metrics.enumerated() {
+      guard isName(metric.name), !taken.contains(metric.name), !metrics[..<place].contains(where: { $0.name == metric.name })
+      else {
+        throw .usage(
+          "'\(metric.name)' can't be a metric's name: take letters and digits, a letter first, that no other key of an iterate has")
+      }
+    }
+  }
+
+  private static func isName(_ text: String) -> Bool {
+    text.utf8.count <= 100 && text.first?.isLetter == true && text.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber) }
+  }
+}
+
+/// The values of a problem's metrics, in their order.
+public struct Measurements: Hashable, Sendable {
+  public let metrics: [Metric]
+  public let values: [Double]
+
+  /// - Precondition: a value for each metric.
+  public init(_ values: [Double], of metrics: [Metric]) {
+    precondition(values.count == metrics.count, "\(values.count) values of \(metrics.count) metrics")
+    self.metrics = metrics
+    self.values = values
+  }
+
+  /// The first metric's value: the loss, by which curves are compared.
+  public var loss: Double { values[0] }
+
+  public subscript(_ name: String) -> Double? {
+    metrics.firstIndex { $0.name == name }.map { values[$0] }
+  }
+
+  // Metrics are the same throughout a run, and there may be millions of values.
+  public static func == (a: Measurements, b: Measurements) -> Bool { a.values == b.values }
+
+  public func hash(into hasher: inout Hasher) { hasher.combine(values) }
+}
+
+extension Measurements: CustomStringConvertible {
+  /// Such as `testLoss 0.25, testAccuracy 0.91`.
+  public var description: String { zip(metrics, values).map { "\($0.name) \($1)" }.joined(separator: ", ") }
+}
+
+/// A key of a document whose keys are known only at run time.
+struct DocumentKey: CodingKey {
+  let stringValue: String
+  var intValue: Int? { nil }
+
+  init(_ name: String) { stringValue = name }
+  init?(stringValue: String) { self.init(stringValue) }
+  init?(intValue: Int) { nil }
+}
+
+extension CodingUserInfoKey {
+  /// The metrics whose values a document that is read has, `[Metric]`.
+  static let metrics = CodingUserInfoKey(rawValue: "metrics")
+}
+
+extension Decoder {
+  /// The metrics of the run whose document is read.
+  var metrics: [Metric] { CodingUserInfoKey.metrics.flatMap { userInfo[$0] as? [Metric] } ?? [] }
+}
+
+extension Measurements {
+  /// Adds a key for each metric to the document that is written.
+  package func encodeValues(to encoder: any Encoder) throws {
+    var document = encoder.container(keyedBy: DocumentKey.self)
+    try document.encode(self)
+  }
+}
+
+extension KeyedEncodingContainer<DocumentKey> {
+  mutating func encode(_ measurements: Measurements) throws {
+    for (metric, value) in zip(measurements.metrics, measurements.values) { try encode(value, forKey: DocumentKey(metric.name)) }
+  }
+}
+
+extension KeyedDecodingContainer<DocumentKey> {
+  func measurements(of metrics: [Metric]) throws -> Measurements {
+    Measurements(try metrics.map { try decode(Double.self, forKey: DocumentKey($0.name)) }, of: metrics)
+  }
+}

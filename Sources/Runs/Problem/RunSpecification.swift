@@ -1,0 +1,211 @@
+import Formats
+import Replay
+import Tensors
+
+/// What a run is before anything of it is stored: a problem, its workload, and what it may use. A what-if is another value.
+public struct RunSpecification<Problem: TrainingProblem>: Sendable {
+  public let problem: Problem
+  public let workload: Workload
+  /// What the run may use.
+  public let budgets: Budgets
+  /// What it uses; everything in memory before `fitted()`.
+  public internal(set) var resources: Resources
+  /// What is observed, as far as it is known by now where an order or a schedule is automatic.
+  public internal(set) var selection: IterateSelection
+  /// What the memory budget led to; nil without one, and before `fitted()`.
+  public internal(set) var memoryChoice: MemoryChoice?
+  /// An update map a seed.
+  package let maps: [Problem.Map]
+  /// What the process had taken when the problem was made.
+  let processBefore: ResidentMemory.Sizes
+
+  /// Length of the training state, in floats.
+  public var stateCount: Int { maps[0].stateCount }
+  public var stateBytes: Int { stateCount * MemoryLayout<Float>.stride }
+
+  /// - Throws: `RunError.usage` where the problem's metrics or the budgets can't be, `RunError.impossible` where an order asks for
+  ///   batches that are not there, and what the problem throws.
+  public init(_ problem: Problem, _ workload: Workload, budgets: Budgets = Budgets()) throws {
+    try Metric.check(problem.metrics)
+    try budgets.check()
+    self.problem = problem
+    self.workload = workload
+    self.budgets = budgets
+    resources = Resources(lanes: budgets.lanes)
+    maps = try workload.seeds.map { try problem.map(seed: $0) }
+    processBefore = ResidentMemory.Sizes()
+    selection = workload.selection(after: [], lanes: budgets.lanes).selection
+    // Before any of it is planned; an automatic schedule may come to any n.
+    for (observed, points) in zip(workload.orders, workload.points) {
+      guard let order = observed.order, let last = order.lastIterate else { continue }
+      for n in workload.isAdaptive(observed) ? Array(1...min(workload.steps, last + 1)) : points { _ = try sequence(of: order, n) }
+    }
+    if problem.batchCount != nil {
+      for (order, points) in selection.curves { for n in points { _ = try sequence(of: order, n) } }
+    }
+  }
+
+  /// The same with parts of it replaced.
+  private init(
+    _ other: RunSpecification, problem: Problem, maps: [Problem.Map], workload: Workload, budgets: Budgets, resources: Resources,
+    selection: IterateSelection
+  ) {
+    self.problem = problem
+    self.maps = maps
+    self.workload = workload
+    self.budgets = budgets
+    self.resources = resources
+    self.selection = selection
+    memoryChoice = other.memoryChoice
+    processBefore = other.processBefore
+  }
+
+  /// With another problem that gives the same bits.
+  func with(_ problem: Problem) throws -> RunSpecification {
+    RunSpecification(
+      self, problem: problem, maps: try workload.seeds.map { try problem.map(seed: $0) }, workload: workload, budgets: budgets,
+      resources: resources, selection: selection)
+  }
+
+  func with(_ resources: Resources) -> RunSpecification {
+    RunSpecification(
+      self, problem: problem, maps: maps, workload: workload, budgets: budgets, resources: resources, selection: selection)
+  }
+
+  /// With other budgets, and resources that are not fitted to them.
+  func with(_ budgets: Budgets) -> RunSpecification {
+    var changed = RunSpecification(
+      self, problem: problem, maps: maps, workload: workload, budgets: budgets, resources: Resources(lanes: budgets.lanes),
+      selection: selection)
+    changed.memoryChoice = nil
+    return changed
+  }
+
+  func with(_ selection: IterateSelection) -> RunSpecification {
+    RunSpecification(
+      self, problem: problem, maps: maps, workload: workload, budgets: budgets, resources: resources, selection: selection)
+  }
+
+  /// With its cost budget as it was measured, or corrected.
+  func with(_ costBudget: CostBudget) -> RunSpecification {
+    var workload = workload
+    workload.costBudget = costBudget
+    return RunSpecification(
+      self, problem: problem, maps: maps, workload: workload, budgets: budgets, resources: resources, selection: selection)
+  }
+
+  /// One seed's part, observed at a selection.
+  func alone(_ selection: IterateSelection) -> RunSpecification {
+    RunSpecification(
+      self, problem: problem, maps: Array(maps.prefix(1)), workload: workload, budgets: budgets, resources: resources,
+      selection: selection)
+  }
+}
+
+extension RunSpecification {
+  /// What the run is made from: the problem's files and those of orders.
+  package var inputs: InputDigests { problem.inputs.adding(workload.fileDigests) }
+
+  /// With what automatic orders and schedules ask for, as far as `observations` decide it.
+  /// - Returns: also what was found so far, and whether nothing more will be asked for once this is observed.
+  func adapted(
+    to observations: [Observation]
+  ) -> (specification: RunSpecification, findings: [AdaptiveFinding], isComplete: Bool) {
+    let (selection, findings, isComplete) = workload.selection(after: observations, lanes: resources.lanes)
+    return (with(selection), findings, isComplete)
+  }
+
+  /// With the orders that are observed where others turn out to be.
+  var withOrdersToCome: RunSpecification { with(workload.withOrdersToCome(selection)) }
+
+  /// The batch sequence of an iterate, checked against what the order and the problem define.
+  package func sequence(of order: CompositionOrder, _ n: Int) throws(RunError) -> BatchSequence {
+    if let last = order.lastIterate, n > last {
+      throw .impossible(
+        "\(order) has \(last) lines, an iterate each, so it has no iterate \(n); ask for fewer with `steps` or `evaluate`")
+    }
+    // As many as a run can have; far beyond, batch numbers would overflow.
+    guard n <= Workload.mostSteps else {
+      throw .impossible("there is no iterate \(n) of \(order): n is at most \(Workload.mostSteps)")
+    }
+    let sequence = order.sequence(n)
+    if let count = problem.batchCount {
+      let last = sequence.largestBatch
+      guard last <= count else {
+        throw .impossible("iterate \(n) of \(order) needs batch \(last), but \(problem.name) has \(count) batches")
+      }
+    }
+    return sequence
+  }
+
+  /// The plan for all orders, points and seeds.
+  /// - Parameter progress: what is there already, by seed; empty for nothing.
+  /// - Throws: what `ReplayPlanner.plan()` throws.
+  public func plan(_ progress: [ReplicaProgress] = []) throws -> ReplayPlan {
+    var planner = ReplayPlanner(orders: selection.orders, points: selection.points)
+    planner.replicas = progress.isEmpty ? Array(repeating: ReplicaProgress(), count: maps.count) : progress
+    planner.lanes = resources.lanes
+    planner.averageCount = workload.averages.count
+    planner.observationCost = problem.observationCost
+    planner.memorySlots = resources.memorySlots
+    planner.slotCosts = resources.slotCosts
+    planner.checkpointInterval = budgets.checkpoints.interval
+    return try planner.plan()
+  }
+
+  /// - Throws: `RunError.impossible` when the budget has no room for what an interrupted run goes on from: a state a
+  ///   lane, and forward's running averages.
+  func checkDiskBudget() throws(RunError) {
+    let (lanes, averages) = (resources.lanes, workload.averages.count)
+    let least = (lanes + averages) * (stateBytes + (1 << 16))
+    guard let budget = budgets.disk, budget < least, budgets.checkpoints.interval != nil else { return }
+    throw .impossible(
+      """
+      `disk-budget` is \(budget) bytes, but \(lanes) lanes and \(averages) running averages need \(least) to be resumable; give \
+      so much, use fewer `lanes` or `average` none, or give up checkpoints with `checkpoint-every` 0
+      """)
+  }
+
+  // MARK: Initial states
+
+  /// The initial state of the seed at `index` of the workload's.
+  package func initialState(replica index: Int) throws -> TrainingState {
+    var values = try StateBuffer(count: stateCount)
+    try writeInitialState(replica: index, to: &values)
+    return TrainingState(values: values)
+  }
+
+  func writeInitialState(replica index: Int, to values: inout StateBuffer) throws {
+    values.vector.fill(0)
+    try problem.writeInitialState(seed: workload.seeds.lowerBound + index, to: &values)
+    let precision = problem.startPrecision
+    if precision != .float32 {
+      for position in 0..<values.count { values[position] = precision.rounded(values[position]) }
+    }
+  }
+
+  /// Where replays of all seeds start: from states in memory, or from ones made anew where the budget has no room.
+  func replayStarts() throws -> [InitialState] {
+    guard resources.keepsInitialStates else {
+      return maps.indices.map { replica in .made { try writeInitialState(replica: replica, to: &$0) } }
+    }
+    guard problem.startPrecision != .float32 else {
+      return try maps.indices.map { .kept(StoredState(try initialState(replica: $0))) }
+    }
+    let slots = try PackedSlots(
+      count: maps.count, stateCount: stateCount, roundedCount: stateCount, precision: problem.startPrecision)
+    var state = TrainingState(values: try StateBuffer(count: stateCount))
+    for replica in maps.indices {
+      try writeInitialState(replica: replica, to: &state.values)
+      slots.save(state, slot: replica)
+    }
+    return maps.indices.map { .slot(slots, $0) }
+  }
+
+  /// Bytes of the initial states that replays start from.
+  var keptStartBytes: Int {
+    guard resources.keepsInitialStates else { return 0 }
+    let isRounded = problem.startPrecision != .float32
+    return maps.count * (isRounded ? PackedSlots.bytesPerSlot(stateCount: stateCount, roundedCount: stateCount) : stateBytes)
+  }
+}

@@ -1,0 +1,258 @@
+import Formats
+import Replay
+import Tensors
+
+/// Averages of forward's iterates at one n, as they were asked for afterwards: the document `average --json` prints.
+public struct ForwardAverages: Encodable, Sendable {
+  public struct Average: Sendable {
+    /// As asked for; `forward` is the iterate itself.
+    public let average: String
+    public let seed: Int
+    /// ‖w − v‖ / ‖w‖ between the weights w asked for and the weights v it has; 0 where they are the same.
+    public let weightDistance: Double
+    public let measurements: Measurements
+    public let digest: Digest
+  }
+
+  /// An average over seeds. A spread is the standard deviation between them, nil for one seed.
+  public struct Summary: Sendable {
+    public let average: String
+    /// The largest of any seed.
+    public let weightDistance: Double
+    public let measurements: Measurements
+    /// By metric.
+    public let spreads: [Double]?
+
+    fileprivate init(_ name: String, _ seeds: [Average], metrics: [Metric]) {
+      func over(_ summary: ([Double]) -> Double) -> [Double] {
+        metrics.indices.map { metric in summary(seeds.map { $0.measurements.values[metric] }) }
+      }
+      average = name
+      weightDistance = seeds.map(\.weightDistance).max() ?? 0
+      measurements = Measurements(over(mean), of: metrics)
+      spreads = seeds.count > 1 ? over { standardDeviation($0) ?? 0 } : nil
+    }
+  }
+
+  public let run: String
+  public let iterate: Int
+  /// For all seeds.
+  public let gradientEvaluations: Int
+  /// The iterate, then what was asked for, each by seed.
+  public let averages: [Average]
+  public let summary: [Summary]
+}
+
+extension ForwardAverages.Average: Encodable {
+  public func encode(to encoder: any Encoder) throws {
+    var document = encoder.container(keyedBy: DocumentKey.self)
+    try document.encode(average, forKey: DocumentKey("average"))
+    try document.encode(seed, forKey: DocumentKey("seed"))
+    try document.encode(weightDistance, forKey: DocumentKey("weightDistance"))
+    try document.encode(measurements)
+    try document.encode(digest, forKey: DocumentKey("digest"))
+  }
+}
+
+extension ForwardAverages.Summary: Encodable {
+  public func encode(to encoder: any Encoder) throws {
+    var document = encoder.container(keyedBy: DocumentKey.self)
+    try document.encode(average, forKey: DocumentKey("average"))
+    try document.encode(weightDistance, forKey: DocumentKey("weightDistance"))
+    try document.encode(measurements)
+    for (metric, spread) in zip(measurements.metrics, spreads ?? []) {
+      try document.encode(spread, forKey: DocumentKey("\(metric.name)Spread"))
+    }
+  }
+}
+
+extension Run {
+  /// The last n at which forward is observed, where its running averages end; nil if the run has no forward order.
+  public var lastAveragedIterate: Int? { specification.selection.points(of: .forward)?.last }
+
+  /// Averages of forward's iterates 1 … n with any weights, made of the running averages and iterates that checkpoints hold:
+  /// those at n and, for weights that they don't give, those before.
+  /// - Parameters:
+  ///   - seeds: of the run's.
+  ///   - isExact: whether forward's path is replayed instead, once a seed for all of `profiles`.
+  /// - Throws: `RunError.impossible` where nothing is stored at n.
+  public func averages(
+    _ profiles: [AverageProfile], n: Int, seeds: [Int], isExact: Bool, progress: ReplayProgress = ReplayProgress()
+  ) async throws -> ForwardAverages {
+    let rules = try profiles.map { profile throws(AverageError) in try profile.rule(endingAt: n) }
+    // The iterate is the average that nothing else enters.
+    let wanted = [AverageRule.uniform(after: n - 1)] + rules
+    var evaluations = 0
+    var found: [[MeasuredAverage]] = []
+    for seed in seeds {
+      let replica = try replica(ofSeed: seed)
+      if isExact {
+        let results = MeasuredAverages()
+        evaluations += try await replayForward(
+          to: n, replica: replica, averages: rules, progress: progress
+        ) { average, state, workspace in
+          results.add(try measured(state, seed: seed, weightDistance: 0, &workspace), at: average.map { $0 + 1 } ?? 0)
+        }
+        found.append(results.inOrder)
+      } else {
+        found.append(try combined(wanted, n: n, replica: replica))
+      }
+    }
+    let names = [Series.forward.description] + profiles.map(\.description)
+    var averages: [[ForwardAverages.Average]] = names.map { _ in [] }
+    for (index, name) in names.enumerated() {
+      for (seed, found) in zip(seeds, found.map { $0[index] }) {
+        guard found.measurements.loss.isFinite else {
+          // The iterate itself comes first: where it is finite, so are those that its averages are made of.
+          let reason = isExact || index == 0 ? "the updates diverge" : "some of its weights are negative; `exact` makes it from forward's path"
+          throw RunError.impossible(
+            "the \(problem.metrics[0].title) of \(name) at iterate \(n) (seed \(seed)) is not finite: \(reason)")
+        }
+        // What the run observed has the same bits, whichever way it is brought back.
+        if found.weightDistance == 0, index == 0 || workload.averages.contains(wanted[index]) {
+          try check(found.digest, observedAs: index == 0 ? .forward : .average(wanted[index]), n: n, seed: seed)
+        }
+        averages[index].append(
+          ForwardAverages.Average(
+            average: name, seed: seed, weightDistance: found.weightDistance, measurements: found.measurements,
+            digest: found.digest))
+      }
+    }
+    return ForwardAverages(
+      run: folder.path, iterate: n, gradientEvaluations: evaluations, averages: averages.flatMap { $0 },
+      summary: zip(names, averages).map { ForwardAverages.Summary($0, $1, metrics: problem.metrics) })
+  }
+
+  /// Replays forward's path to iterate n and shows `visit` running averages there, by the place of their rule, and the
+  /// iterate, by nil.
+  /// - Parameter records: checkpoints it may begin at. Their averages are by these rules.
+  /// - Returns: the updates it took.
+  func replayForward(
+    to n: Int, replica: Int, averages rules: [AverageRule], records: [CheckpointRecord] = [],
+    progress: ReplayProgress = ReplayProgress(), visit: @escaping ForwardVisitor<Problem.Map.Workspace>.Visit
+  ) async throws -> Int {
+    _ = try specification.sequence(of: .forward, n)
+    let plan = try recallPlan(.forward, n: n, records: records, averageCount: rules.count)
+    let engine = ReplayEngine(
+      maps: [specification.maps[replica]],
+      initialStates: [.kept(StoredState(try specification.initialState(replica: replica)))],
+      observer: ForwardVisitor(visit: visit), averages: rules,
+      checkpoints: StoredStateReader(folder: folder, records: records))
+    return try await engine.run(plan, lanes: 1, progress: progress).gradientEvaluations
+  }
+
+  /// Something that checkpoints hold of forward's path.
+  private struct Stored {
+    let record: CheckpointRecord
+    /// The rule's place; nil for the iterate.
+    let average: Int?
+    let weights: AverageWeights
+  }
+
+  /// Averages as linear combinations of what is stored.
+  private func combined(_ wanted: [AverageRule], n: Int, replica: Int) throws -> [MeasuredAverage] {
+    let records = try storedStates()[replica]
+    let stored = try checkpointsWithAverages(among: records, n: n, wanted).flatMap { record in
+      [Stored(record: record, average: nil, weights: AverageWeights(.uniform(after: record.position - 1), n: record.position))]
+        + workload.averages.enumerated().map {
+          Stored(record: record, average: $0, weights: AverageWeights($1, n: record.position))
+        }
+    }
+    let combinations = wanted.map { AverageSynthesis(AverageWeights($0, n: n), from: stored.map(\.weights)) }
+    let parents = CheckpointIndex(records)
+    let sums = try wanted.map { _ in try StoredState(count: specification.stateCount) }
+    var isBegun = wanted.map { _ in false }
+    var part = TrainingState(values: try StateBuffer(count: specification.stateCount))
+    for (index, stored) in stored.enumerated() where combinations.contains(where: { $0.coefficients[index] != 0 }) {
+      if let average = stored.average {
+        try folder.restore(stored.record.averages[average], of: stored.record, into: &part)
+      } else {
+        try folder.restore(stored.record, among: parents, into: &part)
+      }
+      for (place, combination) in combinations.enumerated() where combination.coefficients[index] != 0 {
+        sums[place].write { sum in
+          sum.values.vector.assign(
+            Float(combination.coefficients[index]), times: part.values.vector, plus: isBegun[place] ? 1 : 0)
+          sum.updateCount = n
+        }
+        isBegun[place] = true
+      }
+    }
+    var workspace = try specification.maps[replica].makeWorkspace()
+    let seed = workload.seeds.lowerBound + replica
+    return try zip(sums, combinations).map { sum, combination in
+      try sum.read { state throws in try measured(state, seed: seed, weightDistance: combination.distance, &workspace) }
+    }
+  }
+
+  /// The checkpoints that averages at n are made of: the one at n, some before it at distances that grow geometrically, and
+  /// those where the last L iterates begin.
+  private func checkpointsWithAverages(
+    among records: [CheckpointRecord], n: Int, _ wanted: [AverageRule]
+  ) throws(RunError) -> [CheckpointRecord] {
+    let all = records.filter { !$0.averages.isEmpty }.sorted { $0.position > $1.position }
+    guard all.contains(where: { $0.position == n }) else {
+      let nearest = all.map(\.position).sorted { abs($0 - n) < abs($1 - n) }.prefix(3).sorted().map(String.init)
+      let place = nearest.isEmpty ? "" : " at iterate \(n)"
+      let others =
+        nearest.isEmpty ? "" : "the nearest are at \(nearest.joined(separator: ", ")): name one of them with `iterate`, or "
+      throw .impossible(
+        """
+        \(folder.path) stores no running averages of forward\(place); \(others)give `exact`, which replays forward's path \
+        with \(n) gradient evaluations
+        """)
+    }
+    var begins: Set<Int> = []
+    for case .uniform(let skipped) in wanted { begins.insert(skipped) }
+    var reach = 0.0
+    return all.filter { record in
+      let distance = n - record.position
+      guard distance >= 0 else { return false }
+      guard Double(distance) >= 1.25 * reach else { return begins.contains(record.position) }
+      reach = Double(distance)
+      return true
+    }
+  }
+
+  private func measured(
+    _ state: borrowing TrainingState, seed: Int, weightDistance: Double, _ workspace: inout Problem.Map.Workspace
+  ) throws -> MeasuredAverage {
+    MeasuredAverage(
+      weightDistance: weightDistance, measurements: try specification.measure(state, seed: seed, workspace: &workspace),
+      digest: state.digest)
+  }
+}
+
+private struct MeasuredAverage: Sendable {
+  let weightDistance: Double
+  let measurements: Measurements
+  let digest: Digest
+}
+
+/// What a replay of forward's path came to, by the place of what was asked for.
+private final class MeasuredAverages: Sendable {
+  private let found = Lock<[Int: MeasuredAverage]>([:])
+
+  func add(_ measured: MeasuredAverage, at place: Int) { found.withLock { $0[place] = measured } }
+
+  var inOrder: [MeasuredAverage] { found.withLock { found in found.sorted { $0.key < $1.key }.map(\.value) } }
+}
+
+/// Shows the one iterate of forward that a plan observes, and the running averages there.
+struct ForwardVisitor<Workspace: ~Copyable>: IterateObserver {
+  /// Called with the place of an average's rule; nil for the iterate.
+  typealias Visit =
+    @Sendable (_ average: Int?, _ state: borrowing TrainingState, _ workspace: inout Workspace) throws -> Void
+
+  let visit: Visit
+
+  func observe(_ iterates: [Iterate], replica: Int, state: borrowing TrainingState, workspace: inout Workspace) throws {
+    try visit(nil, state, &workspace)
+  }
+
+  func observeAverage(
+    _ index: Int, n: Int, replica: Int, state: borrowing TrainingState, workspace: inout Workspace
+  ) throws {
+    try visit(index, state, &workspace)
+  }
+}

@@ -1,0 +1,39 @@
+import Formats
+import Replay
+import Tensors
+
+extension Workload {
+  /// The orders and points that automatic orders and schedules ask for, as far as `observations` decide them.
+  /// - Returns: also what was found so far, and whether nothing more will be asked for once this is observed.
+  package func selection(
+    after observations: [Observation], lanes: Int
+  ) -> (selection: IterateSelection, findings: [AdaptiveFinding], isComplete: Bool) {
+    // Where nothing depends on what is found, the points, which may be millions, are those of the schedules.
+    if !isAdaptive { return (IterateSelection(askedOrders, points), [], true) }
+    var requests = ObservationRequests(self, observations, lanes: lanes)
+    for (order, points) in zip(orders, points) {
+      switch order.choice {
+      case .fixed(let fixed) where !isAdaptive(order): requests.add(fixed, points)
+      case .fixed where !requests.choosesPoints(order): break
+      default: requests.add(order, points)
+      }
+    }
+    // Orders whose iterates all lie on one path are observed where the others are, and so not before that is known: walking
+    // the path again for every new n would cost its length each time.
+    for order in orders where requests.isComplete && isAdaptive(order) && !requests.choosesPoints(order) {
+      if let fixed = order.order { requests.add(fixed, requests.chosenPoints) }
+    }
+    return (requests.selection, requests.findings, requests.isComplete)
+  }
+
+  /// A selection with the orders that are observed where others turn out to be, the last n at least, and so are not in it yet.
+  package func withOrdersToCome(_ selection: IterateSelection) -> IterateSelection {
+    var whole = selection
+    for (place, observed) in orders.enumerated() {
+      guard let order = observed.order, order != .backward, !selection.orders.contains(order) else { continue }
+      whole.orders.insert(order, at: min(place, whole.orders.count))
+      whole.points.insert([steps], at: min(place, whole.points.count))
+    }
+    return whole
+  }
+}

@@ -1,0 +1,82 @@
+import Formats
+import Foundation
+import GRDB
+import Replay
+import Tensors
+
+/// What was seen of one iterate.
+public struct Observation: Hashable, Sendable {
+  public var seed: Int
+  public var series: Series
+  public var n: Int
+  public var measurements: Measurements
+  /// Of the training state and its update count.
+  public var digest: Digest
+
+  public init(seed: Int, series: Series, n: Int, measurements: Measurements, digest: Digest) {
+    self.seed = seed
+    self.series = series
+    self.n = n
+    self.measurements = measurements
+    self.digest = digest
+  }
+}
+
+extension Observation: CustomStringConvertible {
+  public var description: String { "\(series) n \(n) seed \(seed): \(measurements), digest \(digest)" }
+}
+
+extension Observation: Encodable {
+  public func encode(to encoder: any Encoder) throws {
+    var document = encoder.container(keyedBy: DocumentKey.self)
+    try document.encode(seed, forKey: DocumentKey("seed"))
+    try document.encode(series, forKey: DocumentKey("series"))
+    try document.encode(n, forKey: DocumentKey("n"))
+    try document.encode(measurements)
+    try document.encode(digest, forKey: DocumentKey("digest"))
+  }
+}
+
+extension Observation: StoredRow {
+  static let table = "observation"
+  static let key = ["seed", "series", "n"]
+
+  init(_ columns: RowColumns) throws(BrokenRow) {
+    seed = try columns.integer("seed", in: RowBounds.possibleSeeds)
+    series = try columns.series("series")
+    n = try columns.integer("n", in: RowBounds.possibleIterates)
+    measurements = try columns.measurements("measurements")
+    digest = try columns.digest("digest")
+  }
+
+  var columns: [String: DatabaseValue] {
+    [
+      "seed": seed.databaseValue, "series": series.description.databaseValue, "n": n.databaseValue,
+      "measurements": Self.text(measurements.values).databaseValue, "digest": digest.description.databaseValue,
+    ]
+  }
+
+  /// Values as the database holds them: a JSON list, which SQLite's `json_extract(measurements, '$[0]')` reads.
+  static func text(_ values: [Double]) -> String { "[" + values.map { "\($0)" }.joined(separator: ",") + "]" }
+
+  /// What `text(_:)` gives; nil for anything else.
+  static func values(_ text: String) -> [Double]? {
+    guard text.utf8.first == UInt8(ascii: "["), text.utf8.last == UInt8(ascii: "]"), text.utf8.count <= 1 << 16 else { return nil }
+    let values = text.dropFirst().dropLast().split(separator: ",", omittingEmptySubsequences: false).map { Double($0) }
+    guard values.allSatisfy({ $0?.isFinite == true }) else { return nil }
+    return values.compactMap { $0 }
+  }
+}
+
+/// What rows of a run can say: its seeds, its iterates and its metrics.
+struct RowBounds: Sendable {
+  let seeds: Range<Int>
+  let lastIterate: Int
+  let metrics: [Metric]
+
+  /// Of any run.
+  static let possibleSeeds = 0...Int.max - 1_000_000
+  static let possibleIterates = 1...BatchRun.largestBatch
+
+  func contains(seed: Int, n: Int) -> Bool { seeds.contains(seed) && n <= lastIterate }
+}

@@ -1,0 +1,42 @@
+import Formats
+import Replay
+import Tensors
+
+extension StateLayout {
+  /// The tensors of a state as files keep them, in the order of the state, and then its counters.
+  package func namedTensors(of state: borrowing StateBuffer, updateCount: Int) -> [NamedTensor] {
+    tensors.map { NamedTensor(name: $0.name, shape: $0.shape, values: values(of: $0, in: state)) }
+      + counters.map { NamedTensor(name: $0, shape: [], values: [Float(updateCount)], element: .int64) }
+  }
+
+  /// The Euclidean distance between the parameters of two states.
+  package func parameterDistance(_ a: StoredState, _ b: StoredState) -> Double {
+    a.read { a in
+      b.read { b in
+        var sum = 0.0
+        for tensor in tensors where tensor.role == .parameter {
+          let (x, y) = (a.values.vector.part(tensor.region), b.values.vector.part(tensor.region))
+          for index in 0..<x.count {
+            let difference = Double(x[index] - y[index])
+            sum += difference * difference
+          }
+        }
+        return sum.squareRoot()
+      }
+    }
+  }
+}
+
+extension Digest {
+  /// The digest of tensors: names, shapes and values.
+  package init(ofTensors tensors: [NamedTensor]) {
+    var builder = DigestBuilder()
+    for tensor in tensors {
+      builder.add(tensor.name)
+      builder.add(tensor.shape.count)
+      for extent in tensor.shape { builder.add(extent) }
+      builder.add(tensor.values.span.bytes)
+    }
+    self = builder.digest
+  }
+}

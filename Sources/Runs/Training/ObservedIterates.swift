@@ -1,0 +1,30 @@
+import Formats
+import Replay
+import Tensors
+
+/// The iterates a run has observed. They stay in its database and are read a page at a time.
+public struct ObservedIterates: Sendable {
+  let database: RunDatabase
+
+  package init(database: RunDatabase) { self.database = database }
+
+  /// Gives `body` the iterates of one series of one seed, ascending in n.
+  public func forEach(of series: Series, seed: Int, _ body: (RunResult.Iterate) throws -> Void) throws {
+    try database.forEachObservation(seed: seed, series: series) { observation in
+      try body(RunResult.Iterate(n: observation.n, measurements: observation.measurements, digest: observation.digest))
+    }
+  }
+
+  public func all(of series: Series, seed: Int) throws -> [RunResult.Iterate] {
+    var iterates: [RunResult.Iterate] = []
+    try forEach(of: series, seed: seed) { iterates.append($0) }
+    return iterates
+  }
+
+  /// What charts show of some series.
+  func series(_ series: [Series], seeds: Range<Int>) throws -> [ObservedSeries] {
+    try series.map { series in
+      ObservedSeries(name: series.description, seeds: try seeds.map { try all(of: series, seed: $0) }.filter { !$0.isEmpty })
+    }
+  }
+}

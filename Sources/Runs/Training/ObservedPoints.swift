@@ -1,0 +1,24 @@
+import Formats
+import Replay
+import Tensors
+
+/// At which n each series of each seed was observed.
+package struct ObservedPoints {
+  private struct SeriesOfSeed: Hashable {
+    let seed: Int
+    let series: Series
+  }
+
+  private let points: [SeriesOfSeed: Set<Int>]
+
+  package init(_ observations: [Observation]) {
+    points = Dictionary(grouping: observations) { SeriesOfSeed(seed: $0.seed, series: $0.series) }.mapValues { Set($0.map(\.n)) }
+  }
+
+  /// Those of `wanted` at which it was not.
+  package func missing(_ wanted: [Int], of series: Series, seed: Int) -> [Int] {
+    // Where nothing is found, all of what may be millions is missing.
+    guard let found = points[SeriesOfSeed(seed: seed, series: series)] else { return wanted }
+    return wanted.filter { !found.contains($0) }
+  }
+}

@@ -1,0 +1,126 @@
+import Formats
+import Replay
+import Tensors
+
+extension Run {
+  /// Which iterates were observed, by seed.
+  private func observedIterates(of orders: [CompositionOrder]) throws -> [Int: Set<Iterate>] {
+    let places = Dictionary(orders.enumerated().map { (Series.order($1), $0) }) { first, _ in first }
+    var observed: [Int: Set<Iterate>] = [:]
+    try database.forEachObservation { observation in
+      guard let order = places[observation.series] else { return }
+      observed[observation.seed, default: []].insert(Iterate(order: order, n: observation.n))
+    }
+    return observed
+  }
+
+  /// Writes the rows of iterates that are the same states as others which were observed, such as `splice:16` up to n = 16 and
+  /// `backward`: nothing of them is computed again.
+  func takeOverEqualIterates(with writer: ObservationWriter) async throws {
+    // The run's orders come first; others are those that earlier rounds, or a longer run, asked for.
+    let selection = specification.selection
+    let others = Set(try database.observedSeries().compactMap(\.order)).subtracting(selection.orders).filter { $0.file == nil }
+    let orders = selection.orders + others.sorted { $0.description < $1.description }
+    guard orders.count > 1 else { return }
+    let wanted = zip(selection.orders.indices, selection.points).flatMap { order, points in
+      points.map { Iterate(order: order, n: $0) }
+    }
+    for (seed, known) in try observedIterates(of: orders).sorted(by: { $0.key < $1.key }) {
+      let pairs = try EqualIterates(orders: orders).pairs(of: wanted.filter { !known.contains($0) }, among: Array(known))
+      for pair in pairs {
+        let series = Series.order(orders[pair.known.order])
+        guard var observation = try database.observation(seed: seed, series: series, n: pair.known.n) else { continue }
+        (observation.series, observation.n) = (.order(orders[pair.wanted.order]), pair.wanted.n)
+        try writer.add([observation])
+      }
+    }
+    try await writer.finish()
+  }
+
+  /// The plan for what is not observed yet. Checkpoints it would begin at are read and checked before; those that can't be
+  /// read are given up, so that they are stored anew where a lane comes by.
+  func planWhatIsLeft(_ listener: TrainingListener) throws -> (ReplayPlan, RunCheckpoints) {
+    while true {
+      let records = try storedStates()
+      let plan = try specification.plan(progress(records))
+      let needed = plan.restoredStates.map { records[$0.replica][$0.stored] }
+      let unreadable = try unreadable(Set(needed), listener)
+      if unreadable.isEmpty {
+        let checkpoints = try RunCheckpoints(
+          folder, database, seeds: Array(workload.seeds), orders: specification.selection.orders,
+          averages: workload.averages.map(\.description), stored: records, needed: needed,
+          policy: specification.budgets.checkpoints, budget: specification.budgets.disk)
+        return (plan, checkpoints)
+      }
+      try folder.giveUp(unreadable, in: database)
+    }
+  }
+
+  /// Those of `records` whose states, or running averages, can't be read back.
+  private func unreadable(_ records: Set<CheckpointRecord>, _ listener: TrainingListener) throws -> [CheckpointRecord] {
+    guard !records.isEmpty else { return [] }
+    let all = CheckpointIndex(try database.checkpoints())
+    var state = TrainingState(values: try StateBuffer(count: specification.stateCount))
+    var unreadable: [CheckpointRecord] = []
+    for record in records {
+      do throws(StorageError) {
+        try folder.restore(record, among: all, into: &state)
+        for average in record.averages { try folder.restore(average, of: record, into: &state) }
+      } catch {
+        // What is out of reach for now may be whole.
+        guard error.isDamage else { throw error }
+        listener.didNotice("\(error); going on without it")
+        unreadable.append(record)
+      }
+    }
+    return unreadable
+  }
+
+  /// Checkpoints on paths of the run's orders, by seed.
+  /// - Throws: `StorageError.damaged` for a row of a state that is on no path.
+  package func storedStates() throws -> [[CheckpointRecord]] {
+    let orders = Set(specification.selection.orders)
+    let records = try database.checkpoints().filter { orders.contains($0.order) }
+    for record in records { try check(record) }
+    let bySeed = Dictionary(grouping: records, by: \.seed)
+    return workload.seeds.map { bySeed[$0] ?? [] }
+  }
+
+  /// - Throws: where a checkpoint's row tells of a state that no path of the run's leads over.
+  func check(_ record: CheckpointRecord) throws {
+    let order = try known(record.order)
+    let length = record.n <= order.lastIterate ?? record.n ? order.sequence(record.n).count : 0
+    let averageCount = record.averages.count
+    guard record.position <= length, averageCount == 0 || averageCount == workload.averages.count else {
+      throw StorageError.damaged(
+        path: folder.databasePath,
+        reason: "the checkpoint \(record.file) lies on no path of the run's, or has other averages than the run")
+    }
+  }
+
+  /// What the database says is done, by seed.
+  func progress(_ records: [[CheckpointRecord]]) throws -> [ReplicaProgress] {
+    let seeds = workload.seeds
+    let orders = Dictionary(specification.selection.orders.enumerated().map { ($1, $0) }) { first, _ in first }
+    let averages = Dictionary(workload.averages.enumerated().map { ($1, $0) }) { first, _ in first }
+    var progress = records.map { records in
+      var progress = ReplicaProgress()
+      progress.stored = records.map { $0.point(order: orders[$0.order] ?? 0) }
+      return progress
+    }
+    var averaged = Array(repeating: Array(repeating: Set<Int>(), count: averages.count), count: seeds.count)
+    try database.forEachObservation { observation in
+      let replica = observation.seed - seeds.lowerBound
+      switch observation.series {
+      case .order(let order):
+        if let place = orders[order] { progress[replica].observed.insert(Iterate(order: place, n: observation.n)) }
+      case .average(let rule):
+        if let place = averages[rule] { averaged[replica][place].insert(observation.n) }
+      }
+    }
+    for replica in progress.indices {
+      progress[replica].averagesObserved = averaged[replica].dropFirst().reduce(averaged[replica].first ?? []) { $0.intersection($1) }
+    }
+    return progress
+  }
+}

@@ -1,0 +1,218 @@
+import Formats
+import Foundation
+import Replay
+import Tensors
+
+/// A run with its folder: created once, trained until it is done, then read and replayed as often as wanted.
+///
+///     let run = try Run.create(at: "runs/mean", Mean(), orders: [.forward, .backward], steps: 100, observing: .every(10))
+///     for try await observation in run.train() { print(observation) }
+///     let iterate = try await Run.open("runs/mean", Mean()).iterate(.backward, 50)
+///
+/// Killed at any instant and opened again, it goes on to the same bits.
+public struct Run<Problem: TrainingProblem>: Sendable {
+  public let folder: RunFolder
+  public let specification: RunSpecification<Problem>
+  /// The numerics the run was made with.
+  public let fingerprint: String
+  package let database: RunDatabase
+
+  public var problem: Problem { specification.problem }
+  public var workload: Workload { specification.workload }
+
+  init(folder: RunFolder, specification: RunSpecification<Problem>, fingerprint: String, database: RunDatabase) {
+    self.folder = folder
+    self.specification = specification
+    self.fingerprint = fingerprint
+    self.database = database
+  }
+
+  /// What the run is made from, as its folder keeps it.
+  public var description: RunDescription { specification.description }
+
+  /// Whether a replay here has the bits it had there.
+  var hasSameNumerics: Bool { NumericsFingerprint.isCurrent(fingerprint) }
+
+  /// An order that the run's database names, with what the run's copy of its file holds.
+  /// - Throws: `RunError.damaged` where the run does not have it.
+  func known(_ order: CompositionOrder) throws(RunError) -> CompositionOrder {
+    if let asked = workload.askedOrders.first(where: { $0 == order }) { return asked }
+    guard order.file == nil else {
+      throw .damaged("\(folder.databasePath) names the order '\(order)', which the run does not have")
+    }
+    return order
+  }
+
+  /// What the run came to when it finished, without its iterates; nil before.
+  public func result() throws -> RunResult? {
+    let record = try database.record()
+    return try RunResult(record, of: RunDescription(record, in: folder), in: folder)
+  }
+
+  /// Where the seed stands among the run's.
+  package func replica(ofSeed seed: Int) throws(RunError) -> Int {
+    let seeds = workload.seeds
+    guard seeds.contains(seed) else {
+      throw .impossible(
+        "\(folder.path) has no seed \(seed); name one from \(seeds.lowerBound) to \(seeds.upperBound - 1) with `seed`")
+    }
+    return seed - seeds.lowerBound
+  }
+
+  /// The example indices of batch j, counted from 1, for one of the run's seeds.
+  public func batch(_ j: Int, seed: Int) throws -> [Int] {
+    _ = try replica(ofSeed: seed)
+    guard let batches = problem.batches else {
+      throw RunError.impossible("\(folder.path) is a run of \(problem.name), whose batches are not made of examples")
+    }
+    if let count = problem.batchCount, j > count {
+      throw RunError.impossible("\(problem.name) has \(count) batches, so there is no batch \(j)")
+    }
+    return try batches.indices(batch: j, seed: seed)
+  }
+}
+
+/// What a run's folder gives its problem to be made again from.
+public struct RunContents: Sendable {
+  public let folder: RunFolder
+  public let description: RunDescription
+  /// Batches that came from elsewhere, as the journal holds them; nil where they follow from seeds.
+  package let batches: StoredBatches?
+}
+
+// MARK: - Making and opening
+
+extension Run {
+  /// Makes the folder of a new run. Nothing is trained yet.
+  /// - Parameters:
+  ///   - path: it must be new.
+  ///   - schedule: which iterates of each order are observed.
+  ///   - averages: running averages of forward's iterates, observed with them.
+  public static func create(
+    at path: String, _ problem: Problem, orders: [CompositionOrder], steps: Int, observing schedule: EvaluationSchedule,
+    seeds: Range<Int> = 0..<1, averages: [AverageRule] = [], budgets: Budgets = Budgets()
+  ) throws -> Run {
+    let workload = try Workload(
+      orders: orders.map { ObservedOrder($0) }, steps: steps, observing: schedule, seeds: seeds, averages: averages)
+    return try create(at: path, RunSpecification(problem, workload, budgets: budgets))
+  }
+
+  /// Makes the folder of a new run. Nothing is trained yet.
+  /// - Parameter path: it must be new.
+  /// - Throws: what `RunSpecification.fitted` throws, and `StorageError.exists` or `.cannotCreate`.
+  public static func create(at path: String, _ specification: RunSpecification<Problem>) throws -> Run {
+    // What can be refused is refused before there is a folder.
+    let parent = URL(fileURLWithPath: path).deletingLastPathComponent().path
+    let specification = try specification.fitted(in: parent).withinCostBudget()
+    _ = try specification.initialState(replica: 0)
+    try specification.checkDiskBudget()
+    let folder = try RunFolder.create(at: path)
+    let lock = try RunLock(folder)
+    defer { lock.hold() }
+    try folder.clear()
+    do {
+      let description = specification.description
+      try specification.problem.writeFiles(into: folder)
+      try folder.keepOrders(specification.workload.orderTexts, of: description.workload)
+      if let batches = specification.problem.batches {
+        try RunJournal.write(batches, seeds: specification.workload.seeds, in: folder)
+      }
+      let record = RunRecord(
+        configuration: try encodeJSON(description), fingerprint: NumericsFingerprint.current(), createdAt: Date())
+      let database = try RunDatabase.create(in: folder, record: record)
+      database.expect(description.bounds)
+      return Run(folder: folder, specification: specification, fingerprint: record.fingerprint, database: database)
+    } catch {
+      // A folder that never became a run would be in the next one's way.
+      folder.removeBeginnings()
+      throw error
+    }
+  }
+
+  /// Opens a run for more training or for replay. Nothing in the folder is changed before it is trained or repaired, so that it
+  /// may be read-only.
+  /// - Parameters:
+  ///   - problem: the one the run was made of, as it was then.
+  ///   - steps: a new N, not below the run's; nil for the run's own.
+  ///   - lanes: a new number of lanes; nil for the run's own.
+  ///   - memory: a new budget; nil for the run's own.
+  ///   - allowNumericsChange: whether other numerics, and so other bits, are accepted.
+  /// - Throws: `RunError.damaged` where the problem was made from other data; `.impossible` where numerics differ.
+  public static func open(
+    _ path: String, _ problem: Problem, steps: Int? = nil, lanes: Int? = nil, memory: ByteCount? = nil,
+    allowNumericsChange: Bool = false
+  ) throws -> Run {
+    try open(path, steps: steps, lanes: lanes, memory: memory, allowNumericsChange: allowNumericsChange) { _ in problem }
+  }
+
+  /// Opens a run whose problem is made from what its folder holds.
+  /// - Parameters:
+  ///   - repairs: whether a damaged journal is no obstacle where its batches follow from seeds.
+  ///   - problem: makes the problem as it was when the run was made.
+  public static func open(
+    _ path: String, steps: Int? = nil, lanes: Int? = nil, memory: ByteCount? = nil, allowNumericsChange: Bool = false,
+    repairs: Bool = false, making problem: (RunContents) throws -> Problem
+  ) throws -> Run {
+    let folder = try RunFolder.open(path)
+    let database = try RunDatabase.open(folder)
+    let record = try database.record()
+    let stored = try RunDescription(record, in: folder)
+    database.expect(stored.bounds)
+    let workload = try extended(Workload(stored.workload, orderTexts: folder.orderTexts(of: stored)), to: steps, path: path)
+    database.expect(RowBounds(seeds: workload.seeds, lastIterate: workload.steps, metrics: stored.problem.metrics))
+    var budgets = stored.budgets
+    if let lanes {
+      guard (1...Budgets.mostLanes).contains(lanes) else {
+        throw RunError.usage("`lanes` is \(lanes), but must be a whole number from 1 to \(Budgets.mostLanes)")
+      }
+      budgets.lanes = lanes
+    }
+    if let memory { budgets.memory = memory.bytes }
+    var batches: StoredBatches?
+    if stored.problem.hasJournal {
+      do {
+        batches = try RunJournal.batches(in: folder)
+      } catch StorageError.damaged where repairs && stored.inputs.batches == nil {
+        batches = nil
+      }
+      // Before anything else complains of what the journal no longer holds.
+      try stored.inputs.checkBatches(batches?.digest, run: folder)
+    }
+    let made = try problem(RunContents(folder: folder, description: stored, batches: batches))
+    let specification = try RunSpecification(made, workload, budgets: budgets)
+    guard made.metrics == stored.problem.metrics else {
+      throw RunError.damaged(
+        "\(path) observed the metrics \(stored.problem.metrics.map(\.name)), but \(made.name) has \(made.metrics.map(\.name)); open it with the problem it was made of")
+    }
+    try stored.inputs.check(against: specification.inputs, run: folder)
+    let current = NumericsFingerprint.current()
+    guard NumericsFingerprint.isCurrent(record.fingerprint) || allowNumericsChange else {
+      throw RunError.impossible(
+        """
+        \(path) was made with other numerics, so a replay here gives other bits; \
+        accept that with `allow-numerics-change` (there: \(record.fingerprint); here: \(current))
+        """)
+    }
+    // A row that repairs remove is no obstacle to them.
+    let observations = workload.isAdaptive ? try database.observations(leavesOutBroken: repairs) : []
+    return Run(
+      folder: folder, specification: specification.adapted(to: observations).specification, fingerprint: record.fingerprint,
+      database: database)
+  }
+
+  /// - Parameter steps: a new N; nil for the workload's.
+  private static func extended(_ workload: Workload, to steps: Int?, path: String) throws -> Workload {
+    guard let steps, steps != workload.steps else { return workload }
+    guard (workload.steps...Workload.mostSteps).contains(steps) else {
+      throw RunError.usage("`steps` is \(steps), but a run of \(workload.steps) steps can't be made shorter")
+    }
+    guard workload.costBudget == nil else {
+      throw RunError.impossible(
+        """
+        \(path) was made for a `cost-budget` of \(workload.costBudget.map(\.description) ?? ""), which is spent on its \
+        \(workload.steps) steps; train a new run with more `steps` instead
+        """)
+    }
+    return try workload.with(steps: steps)
+  }
+}

@@ -1,0 +1,63 @@
+import Formats
+import Replay
+import Tensors
+
+/// Measures every iterate and hands the result to the database.
+struct RunObserver<Problem: TrainingProblem>: IterateObserver {
+  let specification: RunSpecification<Problem>
+  let writer: ObservationWriter
+
+  private var problem: Problem { specification.problem }
+
+  func observe(
+    _ iterates: [Iterate], replica: Int, state: borrowing TrainingState, workspace: inout Problem.Map.Workspace
+  ) throws {
+    try record(
+      iterates.map { (.order(specification.selection.orders[$0.order]), $0.n) }, replica: replica, state: state,
+      workspace: &workspace)
+  }
+
+  func observeAverage(
+    _ index: Int, n: Int, replica: Int, state: borrowing TrainingState, workspace: inout Problem.Map.Workspace
+  ) throws {
+    try record(
+      [(.average(specification.workload.averages[index]), n)], replica: replica, state: state, workspace: &workspace)
+  }
+
+  private func record(
+    _ names: [(series: Series, n: Int)], replica: Int, state: borrowing TrainingState,
+    workspace: inout Problem.Map.Workspace
+  ) throws {
+    let seed = specification.workload.seeds.lowerBound + replica
+    let measurements = try specification.measure(state, seed: seed, workspace: &workspace)
+    if let place = measurements.values.firstIndex(where: { !$0.isFinite }) {
+      throw RunError.diverged(metric: measurements.metrics[place], series: names[0].series, seed: seed, n: names[0].n)
+    }
+    let digest = state.digest
+    try writer.add(
+      names.map { Observation(seed: seed, series: $0.series, n: $0.n, measurements: measurements, digest: digest) })
+  }
+}
+
+extension RunSpecification {
+  /// The values of the problem's metrics.
+  func measure(
+    _ state: borrowing TrainingState, seed: Int, workspace: inout Problem.Map.Workspace
+  ) throws -> Measurements {
+    let values = try problem.measure(state, seed: seed, workspace: &workspace)
+    guard values.count == problem.metrics.count else {
+      throw RunError.impossible(
+        "\(problem.name) has \(problem.metrics.count) metrics, but measured \(values.count) values; give a value for each")
+    }
+    return Measurements(values, of: problem.metrics)
+  }
+}
+
+/// Keeps a copy of the one iterate a plan observes.
+struct StateKeeper<Workspace: ~Copyable>: IterateObserver {
+  let kept: StoredState
+
+  func observe(_ iterates: [Iterate], replica: Int, state: borrowing TrainingState, workspace: inout Workspace) {
+    kept.write { $0.copy(from: state) }
+  }
+}

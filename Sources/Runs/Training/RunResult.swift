@@ -1,0 +1,130 @@
+import Formats
+import Foundation
+import Replay
+import Tensors
+
+/// What a finished run gives. `RunDocument` is this with the iterates, as `train --json` prints it.
+public struct RunResult: Codable, Sendable {
+  public struct Iterate: Sendable {
+    public let n: Int
+    public let measurements: Measurements
+    public let digest: Digest
+
+    public init(n: Int, measurements: Measurements, digest: Digest) {
+      self.n = n
+      self.measurements = measurements
+      self.digest = digest
+    }
+  }
+
+  /// What was observed of a series with one seed.
+  public struct Curve: Codable, Sendable {
+    /// An order, or a running average of forward.
+    public let series: Series
+    public let seed: Int
+    /// What the order costs alone; orders that share batches cost less together.
+    public let gradientEvaluations: Int
+    /// Empty where a result was made without them: they may be too many to hold.
+    public internal(set) var iterates: [Iterate] = []
+
+    enum CodingKeys: String, CodingKey {
+      case series = "order"
+      case seed, gradientEvaluations, iterates
+    }
+
+    package func mapIterates(_ transform: (Iterate) -> Iterate) -> Curve {
+      var changed = self
+      changed.iterates = iterates.map(transform)
+      return changed
+    }
+  }
+
+  public internal(set) var run: String
+  /// By order, then by seed.
+  public internal(set) var orders: [Curve]
+  /// Running averages of forward iterates, at no gradient evaluations of their own.
+  public internal(set) var averages: [Curve]
+  public let summary: [SeriesSummary]
+  public internal(set) var gradientEvaluations: Int
+  public internal(set) var predictedGradientEvaluations: Int
+  public internal(set) var wallSeconds: Double
+  /// Of a lane while all were at work; nil where nothing was done.
+  public internal(set) var secondsPerUpdate: Double?
+  public internal(set) var secondsPerObservation: Double?
+  public internal(set) var peakResidentBytes: Int
+  public internal(set) var predictedPeakBytes: Int
+  /// What automatic orders and schedules came to; nil where there are none.
+  public let findings: [AdaptiveFinding]?
+  public let checkpointBytes: Int
+  public let stateBytes: Int
+  public let lanes: Int
+  public let fingerprint: String
+  /// Whether this process came to it, so that its peak may still rise.
+  var isOfThisProcess = false
+
+  enum CodingKeys: String, CodingKey {
+    case run, orders, averages, summary, gradientEvaluations, predictedGradientEvaluations, wallSeconds, secondsPerUpdate
+    case secondsPerObservation, peakResidentBytes, predictedPeakBytes, findings, checkpointBytes, stateBytes, lanes, fingerprint
+  }
+}
+
+extension RunResult {
+  /// With all iterates in memory.
+  package func with(_ iterates: ObservedIterates) throws -> RunResult {
+    try mapCurves { $0.iterates = try iterates.all(of: $0.series, seed: $0.seed) }
+  }
+
+  /// Without iterates, as it is stored: they are in the database already.
+  var withoutIterates: RunResult { mapCurves { $0.iterates = [] } }
+
+  private func mapCurves(_ change: (inout Curve) throws -> Void) rethrows -> RunResult {
+    var changed = self
+    for index in orders.indices { try change(&changed.orders[index]) }
+    for index in averages.indices { try change(&changed.averages[index]) }
+    return changed
+  }
+
+  /// This result of more work on a run that had come to `earlier`: what both cost together. Rates are means over both.
+  func adding(_ earlier: RunResult?) -> RunResult {
+    guard let earlier else { return self }
+    // Observations are not counted here, so that each call weighs by its time.
+    func rate(_ now: Double?, _ before: Double?) -> Double? {
+      guard let now, let before else { return now ?? before }
+      let sum = wallSeconds + earlier.wallSeconds
+      return sum > 0 ? (wallSeconds * now + earlier.wallSeconds * before) / sum : now
+    }
+    var sum = self
+    sum.secondsPerUpdate = rate(secondsPerUpdate, earlier.secondsPerUpdate)
+    sum.secondsPerObservation = rate(secondsPerObservation, earlier.secondsPerObservation)
+    sum.gradientEvaluations += earlier.gradientEvaluations
+    sum.predictedGradientEvaluations += earlier.predictedGradientEvaluations
+    sum.wallSeconds += earlier.wallSeconds
+    sum.peakResidentBytes = max(peakResidentBytes, earlier.peakResidentBytes)
+    sum.predictedPeakBytes = max(predictedPeakBytes, earlier.predictedPeakBytes)
+    return sum
+  }
+}
+
+extension RunResult.Iterate: Codable {
+  public init(from decoder: any Decoder) throws {
+    let stored = try decoder.container(keyedBy: DocumentKey.self)
+    n = try stored.decode(Int.self, forKey: DocumentKey("n"))
+    measurements = try stored.measurements(of: decoder.metrics)
+    digest = try stored.decode(Digest.self, forKey: DocumentKey("digest"))
+  }
+
+  public func encode(to encoder: any Encoder) throws {
+    var document = encoder.container(keyedBy: DocumentKey.self)
+    try document.encode(n, forKey: DocumentKey("n"))
+    try document.encode(measurements)
+    try document.encode(digest, forKey: DocumentKey("digest"))
+  }
+}
+
+extension RunResult {
+  /// Reads the document that `train --json` prints.
+  /// - Parameter metrics: the run's.
+  package init(reading document: Data, metrics: [Metric]) throws {
+    self = try decoder(of: metrics).decode(RunResult.self, from: document)
+  }
+}

@@ -1,0 +1,301 @@
+import Formats
+import Foundation
+import Replay
+import Tensors
+
+extension Run {
+  /// Reads every stored byte of a run against its checksum, checks that a finished run lacks nothing, and replays random
+  /// segments against their digests. It goes on after each damage, and names all.
+  /// - Parameters:
+  ///   - replays: how many segments: from one stored state to the next, or to an observed iterate or average.
+  ///   - repairs: whether what is damaged is made anew where it can be recomputed.
+  ///   - progress: tells how far the replays are.
+  ///   - problem: makes the problem as it was when the run was made.
+  public static func verify(
+    _ path: String, replays: Int = 8, repairs: Bool = false, allowNumericsChange: Bool = false,
+    progress: ReplayProgress = ReplayProgress(), making problem: (RunContents) throws -> Problem
+  ) async throws -> VerificationReport {
+    let folder = try RunFolder.open(path)
+    let lock = try RunLock(folder)
+    defer { lock.hold() }
+    var stored = StoredRunVerification(folder, repairs: repairs)
+    try stored.run()
+    guard stored.canOpen else { return stored.report }
+    let run = try open(path, allowNumericsChange: allowNumericsChange, repairs: true, making: problem)
+    if repairs { try run.database.beginWriting() }
+    if let batches = run.problem.batches {
+      if stored.isJournalLost {
+        if repairs { try RunJournal.rewrite(batches, seeds: run.workload.seeds, in: folder) }
+      } else {
+        do throws(StorageError) {
+          try RunJournal.check(batches, seeds: run.workload.seeds, in: folder)
+        } catch {
+          stored.report.damaged.append("\(error)")
+        }
+      }
+    }
+    var verification = RunVerification(run, stored, progress)
+    try await verification.run(replays: replays)
+    return verification.report
+  }
+
+  /// The same of a run of a problem that is at hand.
+  public static func verify(
+    _ path: String, _ problem: Problem, replays: Int = 8, repairs: Bool = false, allowNumericsChange: Bool = false,
+    progress: ReplayProgress = ReplayProgress()
+  ) async throws -> VerificationReport {
+    try await verify(
+      path, replays: replays, repairs: repairs, allowNumericsChange: allowNumericsChange, progress: progress) { _ in problem }
+  }
+}
+
+/// The part of a verification that computes again.
+private struct RunVerification<Problem: TrainingProblem> {
+  let run: Run<Problem>
+  let repairs: Bool
+  let progress: ReplayProgress
+  var report: VerificationReport
+  /// Checkpoints that may be replayed from, by seed.
+  private var sound: [Int: [CheckpointRecord]] = [:]
+  /// Checkpoints that may not, with their damaged files.
+  private var damaged: [CheckpointRecord: [String]]
+
+  init(_ run: Run<Problem>, _ stored: StoredRunVerification, _ progress: ReplayProgress) {
+    self.run = run
+    repairs = stored.repairs
+    report = stored.report
+    damaged = stored.damagedCheckpoints
+    self.progress = progress
+  }
+
+  mutating func run(replays: Int) async throws {
+    let records = try checkpointsOnPaths()
+    try decode(records)
+    if repairs {
+      for record in records { if let files = damaged[record] { try await repair(record, files) } }
+    }
+    let observations = try run.database.observations(leavesOutBroken: true)
+    report.observations = observations.count
+    try checkThatNothingIsMissing(observations)
+    var random = SystemRandomNumberGenerator()
+    let segments = records.filter { damaged[$0] == nil }.map(Segment.checkpoint) + observations.map(Segment.observation)
+    // On other numerics a replay has other bits, and says nothing of what is stored.
+    for segment in segments.shuffled(using: &random).prefix(run.hasSameNumerics ? replays : 0) {
+      try Task.checkCancellation()
+      report.replays += 1
+      switch segment {
+      case .checkpoint(let record): try await replay(record)
+      case .observation(let observation): try await replay(observation)
+      }
+    }
+  }
+
+  /// What a replay can be compared with.
+  private enum Segment {
+    case checkpoint(CheckpointRecord)
+    case observation(Observation)
+  }
+
+  // MARK: Checkpoints
+
+  /// All checkpoints but those whose rows tell of states that can't be the run's.
+  private mutating func checkpointsOnPaths() throws -> [CheckpointRecord] {
+    var records: [CheckpointRecord] = []
+    for record in try run.database.checkpoints(leavesOutBroken: true) {
+      do {
+        try run.check(record)
+        records.append(record)
+      } catch {
+        report.damaged.append("\(error)")
+        guard repairs else { continue }
+        try run.database.delete(record)
+        report.repaired.append("\(record.file): its row is removed")
+      }
+    }
+    return records
+  }
+
+  /// Decodes every checkpoint once, each over the one it is a difference to.
+  private mutating func decode(_ records: [CheckpointRecord]) throws {
+    var state = TrainingState(values: try StateBuffer(count: run.specification.stateCount))
+    var average = TrainingState(values: try StateBuffer(count: run.specification.stateCount))
+    let index = CheckpointIndex(records)
+    var before: CheckpointRecord?
+    for record in records where damaged[record] == nil {
+      do throws(StorageError) {
+        let follows = record.parent != nil && before?.isParent(of: record) == true
+        if follows {
+          try run.folder.restore(following: record, into: &state)
+        } else {
+          try run.folder.restore(record, among: index, into: &state)
+        }
+        before = record
+        for stored in record.averages { try run.folder.restore(stored, of: record, into: &average) }
+        sound[record.seed, default: []].append(record)
+      } catch {
+        before = nil
+        // Where it is a difference to one that is damaged, that one has been told of.
+        guard !isDifferenceToDamaged(record, among: index) else { continue }
+        report.damaged.append("\(error)")
+        damaged[record] = [error.path]
+      }
+    }
+  }
+
+  private func isDifferenceToDamaged(_ record: CheckpointRecord, among index: CheckpointIndex) -> Bool {
+    index.chain(to: record)?.dropLast().contains { damaged[$0] != nil } ?? false
+  }
+
+  /// Computes a checkpoint's state, and its running averages, again and writes them anew.
+  private mutating func repair(_ record: CheckpointRecord, _ files: [String]) async throws {
+    let run = run
+    @Sendable func write(_ state: borrowing TrainingState, _ average: Int?) throws {
+      let digest = average.map { record.averages[$0].digest } ?? record.digest
+      guard state.digest == digest else {
+        throw RunError.damaged(
+          "\(record.file) can't be repaired: its replay has the digest \(state.digest), not \(digest) as the database says")
+      }
+      try run.folder.rewrite(state, of: record, average: average.map { ($0, run.workload.averages[$0].description) }, in: run.database)
+    }
+    do {
+      let evaluations: Int
+      if record.averages.isEmpty {
+        let recalled = try await state(at: record)
+        try recalled.state.read { state throws in try write(state, nil) }
+        evaluations = recalled.gradientEvaluations
+      } else {
+        evaluations = try await replayAverages(to: record.position, seed: record.seed, besides: record) { average, state, _ in
+          try write(state, average)
+        }
+      }
+      report.gradientEvaluations += evaluations
+      report.repaired += files.map { "\($0): computed again with \(evaluations) gradient evaluations" }
+      sound[record.seed, default: []].append(record)
+    } catch let error as RunError {
+      // Others may still be repaired.
+      guard case .damaged = error else { throw error }
+      report.damaged.append("\(error)")
+    }
+  }
+
+  private mutating func replay(_ record: CheckpointRecord) async throws {
+    if record.averages.isEmpty {
+      let recalled = try await state(at: record)
+      report.gradientEvaluations += recalled.gradientEvaluations
+      compare(record, average: nil, recalled.state.read { $0.digest })
+      return
+    }
+    let found = Lock<[(average: Int?, digest: Digest)]>([])
+    report.gradientEvaluations += try await replayAverages(to: record.position, seed: record.seed, besides: record) {
+      average, state, _ in
+      let digest = state.digest
+      found.withLock { $0.append((average, digest)) }
+    }
+    for found in found.withLock({ $0 }) { compare(record, average: found.average, found.digest) }
+  }
+
+  private mutating func compare(_ record: CheckpointRecord, average: Int?, _ found: Digest) {
+    let stored = average.map { (record.averages[$0].file, record.averages[$0].digest) } ?? (record.file, record.digest)
+    guard stored.1 != found else { return }
+    report.damaged.append(
+      "\(run.folder.databasePath): the checkpoint \(stored.0) has the digest \(stored.1), but its replay \(found)")
+  }
+
+  /// The state at a checkpoint, replayed from the stored state before it.
+  private func state(at record: CheckpointRecord) async throws -> RecalledState {
+    let path = try run.known(record.order).sequence(record.n).prefix(record.position)
+    return try await run.recall(
+      .listed(ListedOrder(name: record.file, sequences: [path])), n: 1, replica: try run.replica(ofSeed: record.seed),
+      records: usable(seed: record.seed, before: record.position, besides: record), progress: progress)
+  }
+
+  /// Replays forward's path to n, from the stored averages before.
+  private func replayAverages(
+    to n: Int, seed: Int, besides record: CheckpointRecord?, visit: @escaping ForwardVisitor<Problem.Map.Workspace>.Visit
+  ) async throws -> Int {
+    try await run.replayForward(
+      to: n, replica: try run.replica(ofSeed: seed), averages: run.workload.averages,
+      records: usable(seed: seed, before: n, besides: record), progress: progress, visit: visit)
+  }
+
+  /// Sound checkpoints of a seed that a replay may begin at.
+  private func usable(seed: Int, before position: Int, besides record: CheckpointRecord?) -> [CheckpointRecord] {
+    let own = sound[seed] ?? []
+    let index = CheckpointIndex(own)
+    return own.filter { $0 != record && $0.position < position && index.chain(to: $0)?.contains { $0 == record } == false }
+  }
+
+  // MARK: Observations
+
+  private mutating func replay(_ observation: Observation) async throws {
+    guard let (expected, evaluations) = try await observedAgain(observation) else { return }
+    report.gradientEvaluations += evaluations
+    guard expected != observation else { return }
+    report.damaged.append(
+      """
+      \(run.folder.databasePath): iterate \(observation.n) of \(observation.series) (seed \(observation.seed)) was observed \
+      with \(observation.measurements) and the digest \(observation.digest), but its replay has \(expected.measurements) and \
+      \(expected.digest)
+      """)
+    if repairs {
+      try run.database.replace(expected)
+      report.repaired.append("iterate \(observation.n) of \(observation.series): observed again")
+    }
+  }
+
+  /// What an observation should say, and the updates it took to know; nil for an average that the run does not keep.
+  private func observedAgain(_ observation: Observation) async throws -> (Observation, gradientEvaluations: Int)? {
+    let (seed, n) = (observation.seed, observation.n)
+    let specification = run.specification
+    @Sendable func observed(_ state: borrowing TrainingState, _ workspace: inout Problem.Map.Workspace) throws -> Observation {
+      Observation(
+        seed: seed, series: observation.series, n: n,
+        measurements: try specification.measure(state, seed: seed, workspace: &workspace), digest: state.digest)
+    }
+    switch observation.series {
+    case .average(let rule):
+      guard let average = run.workload.averages.firstIndex(of: rule) else { return nil }
+      let found = Lock<Observation?>(nil)
+      let evaluations = try await replayAverages(to: n, seed: seed, besides: nil) { index, state, workspace in
+        guard index == average else { return }
+        let observation = try observed(state, &workspace)
+        found.withLock { $0 = observation }
+      }
+      return found.withLock { $0 }.map { ($0, evaluations) }
+    case .order(let order):
+      let order = try run.known(order)
+      let length = try specification.sequence(of: order, n).count
+      let replica = try run.replica(ofSeed: seed)
+      let recalled = try await run.recall(
+        order, n: n, replica: replica, records: usable(seed: seed, before: length, besides: nil), progress: progress)
+      var workspace = try specification.maps[replica].makeWorkspace()
+      return (try recalled.state.read { state throws in try observed(state, &workspace) }, recalled.gradientEvaluations)
+    }
+  }
+
+  /// A finished run has a row for everything it was asked for.
+  private mutating func checkThatNothingIsMissing(_ observations: [Observation]) throws {
+    guard try run.database.record().status == .finished else { return }
+    let (adapted, _, isComplete) = run.specification.adapted(to: observations)
+    var missing: [String] = []
+    let observed = ObservedPoints(observations)
+    for seed in run.workload.seeds {
+      for (order, points) in adapted.selection.curves {
+        for series in [.order(order)] + (order == .forward ? run.workload.averageSeries : []) {
+          let absent = observed.missing(points, of: series, seed: seed)
+          guard !absent.isEmpty else { continue }
+          let shown = absent.prefix(5).map(String.init).joined(separator: ", ") + (absent.count > 5 ? ", …" : "")
+          missing.append("\(absent.count) of the observations of \(series) (seed \(seed)) are missing, at n = \(shown)")
+        }
+      }
+    }
+    if missing.isEmpty, !isComplete { missing.append("observations that automatic schedules need are missing") }
+    report.damaged += missing.map { "\(run.folder.databasePath): \($0)" }
+    guard repairs, !missing.isEmpty else { return }
+    try run.database.update {
+      $0.status = .unfinished
+      $0.result = nil
+    }
+    report.repaired += missing.map { "\($0): the run counts as unfinished, and 'backtrail resume \(run.folder.path)' observes them again" }
+  }
+}

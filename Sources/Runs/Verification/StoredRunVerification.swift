@@ -1,0 +1,196 @@
+import Formats
+import Foundation
+import Replay
+import Tensors
+
+/// What `verify` found.
+public struct VerificationReport: Codable, Sendable {
+  public internal(set) var checkpoints = 0
+  public internal(set) var observations = 0
+  /// Segments replayed and compared bit for bit.
+  public internal(set) var replays = 0
+  public internal(set) var gradientEvaluations = 0
+  /// What is damaged, each with its file or iterate.
+  public internal(set) var damaged: [String] = []
+  /// What of it was made anew.
+  public internal(set) var repaired: [String] = []
+
+  /// Whether something damaged is left.
+  public var isClean: Bool { damaged.count == repaired.count }
+}
+
+extension StoredRun {
+  /// Checks what can be checked of a run without its problem's code: every stored byte against its checksum, rows against their
+  /// seals, and files against each other. Nothing is computed again.
+  /// - Parameter repairs: whether what is damaged is removed where a resumed run makes it anew.
+  public static func verify(_ path: String, repairs: Bool = false) throws -> VerificationReport {
+    let folder = try RunFolder.open(path)
+    let lock = try RunLock(folder)
+    defer { lock.hold() }
+    var verification = StoredRunVerification(folder, repairs: repairs)
+    try verification.run()
+    return verification.report
+  }
+}
+
+/// The part of a verification that needs no data and no problem: what the run's folder holds, against itself.
+struct StoredRunVerification {
+  let folder: RunFolder
+  let repairs: Bool
+  var report = VerificationReport()
+  /// Checkpoints whose files are not what their rows say, with those files.
+  var damagedCheckpoints: [CheckpointRecord: [String]] = [:]
+  /// Whether the journal is damaged and can be made again from the seeds.
+  var isJournalLost = false
+  /// Whether the run can be opened for replays.
+  var canOpen = true
+
+  init(_ folder: RunFolder, repairs: Bool) {
+    self.folder = folder
+    self.repairs = repairs
+  }
+
+  /// Checks everything, going on after each damage.
+  mutating func run() throws {
+    if FileManager.default.isWritableFile(atPath: folder.path) { SlotFiles.removeAbandoned(in: folder, isAlone: true) }
+    guard let database = try openedDatabase() else {
+      // Nothing says what they are, but each has its own checksums.
+      return checkLooseCheckpoints()
+    }
+    checkIntegrity(database)
+    let stored = attempt { this in try RunDescription(database.record(), in: this.folder) }
+    if let stored {
+      database.expect(stored.bounds)
+      checkInputs(stored)
+      checkResult(database, stored)
+    }
+    if stored?.problem.hasJournal ?? true { checkJournal(stored?.inputs) }
+    attempt { this in
+      for row in try database.brokenRows(removes: this.repairs) {
+        this.report.damaged.append("\(this.folder.databasePath): \(row)")
+        if this.repairs { this.report.repaired.append("\(row): removed; 'backtrail resume' makes it anew") }
+      }
+    }
+    guard let records = attempt({ _ in try database.checkpoints(leavesOutBroken: true) }),
+      attempt({ this in try this.folder.checkCheckpointFolder() }) != nil
+    else { return }
+    let index = CheckpointIndex(records)
+    for record in records {
+      report.checkpoints += 1
+      let damages = folder.damages(of: record, among: index)
+      report.damaged += damages.map { "\($0)" }
+      if !damages.isEmpty { damagedCheckpoints[record] = damages.map(\.path) }
+    }
+  }
+
+  /// What a run came to follows from its observations.
+  private mutating func checkResult(_ database: RunDatabase, _ stored: RunDescription) {
+    do {
+      _ = try RunResult(database.record(), of: stored, in: folder)
+    } catch {
+      report.damaged.append("\(error)")
+      guard repairs else { return }
+      attempt { this in
+        try database.update { ($0.result, $0.status) = (nil, .unfinished) }
+        this.report.repaired.append("\(this.folder.databasePath): the result is removed; 'backtrail resume' makes it anew")
+      }
+    }
+  }
+
+  /// Indices follow from the rows, and can be made again.
+  private mutating func checkIntegrity(_ database: RunDatabase) {
+    do {
+      try database.checkIntegrity()
+    } catch {
+      guard repairs, (try? database.makeIndicesAnew()) != nil, (try? database.checkIntegrity()) != nil else { return give(up: error) }
+      report.damaged.append("\(error)")
+      report.repaired.append("\(folder.databasePath): its indices are made anew from its rows")
+    }
+  }
+
+  /// Nil where the database is damaged, which is then told.
+  private mutating func openedDatabase() throws -> RunDatabase? {
+    do throws(StorageError) {
+      return try RunDatabase.open(folder, for: repairs ? .writing : .reading)
+    } catch {
+      guard error.isDamage else { throw error }
+      give(up: error)
+      return nil
+    }
+  }
+
+  /// The value of `body`; nil where it finds damage that makes replays impossible, which is then told.
+  @discardableResult
+  private mutating func attempt<Value>(_ body: (inout StoredRunVerification) throws -> Value) -> Value? {
+    do {
+      return try body(&self)
+    } catch {
+      give(up: error)
+      return nil
+    }
+  }
+
+  private mutating func give(up error: any Error) {
+    report.damaged.append("\(error)")
+    canOpen = false
+  }
+
+  private mutating func checkLooseCheckpoints() {
+    attempt { this in
+      let damages = try this.folder.damagesOfCheckpointFiles()
+      this.report.checkpoints = damages.count
+      this.report.damaged += damages.compactMap { $0.map { "\($0)" } }
+    }
+  }
+
+  /// Files the run was made from and keeps.
+  private mutating func checkInputs(_ stored: RunDescription) {
+    if let expected = stored.inputs.initial {
+      attempt { this in
+        let path = this.folder.initialStatePath
+        guard try Digest(ofTensors: Safetensors.read(path: path)) == expected else {
+          throw RunError.damaged("\(path) is not the initial state that \(this.folder.path) was made from; bring it back")
+        }
+      }
+    }
+    for (place, path) in stored.workload.orderFiles {
+      let copy = folder.orderPath(place)
+      if FileManager.default.fileExists(atPath: copy) {
+        attempt { this in _ = try this.folder.orderText(at: copy, of: path, stored.inputs) }
+      } else if stored.keepsOrders ?? false, let expected = stored.inputs.files[path] {
+        // The first version kept none.
+        checkLostOrder(copy, of: path, expected)
+      }
+    }
+  }
+
+  /// The file that was copied may still be there, and be what it was.
+  private mutating func checkLostOrder(_ copy: String, of path: String, _ expected: Digest) {
+    report.damaged.append("\(copy) is missing: it is the run's copy of the order file \(path)")
+    guard let bytes = try? OrderFile.read(path), Digest(of: bytes.span.bytes) == expected else {
+      canOpen = false
+      return
+    }
+    guard repairs, (try? folder.keepOrder(bytes, at: copy)) != nil else { return }
+    report.repaired.append("\(copy): copied from \(path) again")
+  }
+
+  /// A journal whose batches follow from seeds can be made again, and is when the run is opened for repair.
+  private mutating func checkJournal(_ inputs: InputDigests?) {
+    do {
+      let journal = try BatchJournal.open(folder.journalPath)
+      try journal.verify()
+      if let expected = inputs?.batches, try RunJournal.batches(in: folder)?.digest != expected {
+        throw RunError.damaged("\(folder.journalPath) holds other batches than those \(folder.path) was made with; bring back a copy of it")
+      }
+    } catch {
+      report.damaged.append("\(error)")
+      if inputs == nil || inputs?.batches != nil {
+        canOpen = false
+      } else {
+        isJournalLost = true
+        if repairs { report.repaired.append("\(folder.journalPath): made anew from the seeds") }
+      }
+    }
+  }
+}

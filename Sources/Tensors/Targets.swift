@@ -1,0 +1,28 @@
+/// What the examples of a batch should come to: a class each, or real values; for a network that predicts something at
+/// every position, one for each position.
+///
+/// The arrays are as long as the largest batch needs. A smaller one takes their beginning.
+public struct Targets: Sendable {
+  public enum Kind: String, Sendable {
+    /// Numbers of classes, from 0.
+    case classes
+    /// Real numbers.
+    case values
+  }
+
+  public let kind: Kind
+  /// Prediction after prediction; empty where targets are values.
+  public var classes: [Int32]
+  /// Prediction after prediction; empty where targets are classes.
+  public var values: [Float]
+
+  /// `count` targets, all 0.
+  public init(_ kind: Kind, count: Int) {
+    self.kind = kind
+    classes = kind == .classes ? [Int32](repeating: 0, count: count) : []
+    values = kind == .values ? [Float](repeating: 0, count: count) : []
+  }
+
+  /// How many there is room for.
+  public var count: Int { kind == .classes ? classes.count : values.count }
+}

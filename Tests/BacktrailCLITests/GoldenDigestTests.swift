@@ -1,0 +1,93 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// The last iterates' digests of small runs of every model, optimizer, order and option that decides bits, as they were
+/// recorded in `Tests/Fixtures/golden-digests.json`.
+///
+/// They change only with the kernels' revision in the numerics fingerprint. Then `BACKTRAIL_RECORD_GOLDEN=1` in front of
+/// the test command writes them anew.
+@Suite struct GoldenDigestTests {
+  struct Case: Codable, CustomTestStringConvertible, Sendable {
+    let name: String
+    /// As a user would type them, without a data folder's place: `$FILES` stands for it.
+    let arguments: String
+    /// Whether the run is killed once it has stored a checkpoint, and resumed.
+    var isKilled: Bool?
+    /// By series and seed.
+    var digests: [String: String]?
+
+    var testDescription: String { name }
+  }
+
+  private static let path = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    .appendingPathComponent("Fixtures/golden-digests.json")
+
+  /// Rounded sums of products give these bits where the processor has fused multiply-adds.
+  private static let recordedLevels = ["products avx512", "products avx2"]
+
+  private let folder: TemporaryFolder
+
+  init() throws { folder = try TemporaryFolder() }
+
+  @Test func digestsAreAsRecorded() throws {
+    var cases = try JSONDecoder().decode([Case].self, from: Data(contentsOf: Self.path))
+    #expect(cases.count >= 20)
+    try writeFiles()
+    let isRecording = ProcessInfo.processInfo.environment["BACKTRAIL_RECORD_GOLDEN"] != nil
+    for (place, golden) in cases.enumerated() {
+      let (digests, fingerprint) = try digests(golden, place: place)
+      #expect(!digests.isEmpty, "\(golden.name)")
+      if isRecording {
+        cases[place].digests = digests
+      } else if Self.recordedLevels.contains(where: fingerprint.contains) {
+        #expect(digests == golden.digests, "\(golden.name)")
+      }
+    }
+    guard isRecording else { return }
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    try encoder.encode(cases).write(to: Self.path)
+  }
+
+  /// Trains a case and reads the digest of each series' last iterate.
+  private func digests(_ golden: Case, place: Int) throws -> (digests: [String: String], fingerprint: String) {
+    let arguments = golden.arguments.replacing("$FILES", with: folder.path).split(separator: " ").map(String.init)
+    let run = folder("run-\(place)")
+    let train = ["train", "--json", "--out", run] + arguments
+    let command: Command
+    if golden.isKilled ?? false {
+      _ = try Command(train, in: folder.path, stop: .onceFilled(folder: run + "/checkpoints", signal: SIGKILL))
+      command = try Command(["resume", run, "--json"], in: folder.path)
+    } else {
+      command = try Command(train, in: folder.path)
+    }
+    #expect(command.status == 0, "\(golden.name): \(command.errors)")
+    var digests: [String: String] = [:]
+    for key in ["orders", "averages"] {
+      for series in command.json[key] as? [[String: Any]] ?? [] {
+        let last = (series["iterates"] as? [[String: Any]])?.last
+        let name = "\(series["order"] ?? "")".replacing(folder.path, with: "$FILES")
+        digests["\(name) \(series["seed"] ?? "")"] = last?["digest"] as? String
+      }
+    }
+    return (digests, command.json["fingerprint"] as? String ?? "")
+  }
+
+  /// Made-up images, text, orders and batches: the same bytes every time.
+  private func writeFiles() throws {
+    var random = SplitMix(state: 14)
+    func bytes(_ count: Int, below bound: UInt64) -> [UInt8] { (0..<count).map { _ in UInt8(random.next() % bound) } }
+    func records(_ count: Int) -> Data {
+      Data((0..<count).flatMap { _ in bytes(1, below: 10) + bytes(3072, below: 256) })
+    }
+    try FileManager.default.createDirectory(atPath: folder("images"), withIntermediateDirectories: true)
+    for batch in 1...5 { try records(12).write(to: URL(fileURLWithPath: folder("images/data_batch_\(batch).bin"))) }
+    try records(24).write(to: URL(fileURLWithPath: folder("images/test_batch.bin")))
+    let letters = Array("abcdefgh \n".utf8)
+    try Data(bytes(2000, below: 10).map { letters[Int($0)] }).write(to: URL(fileURLWithPath: folder("text")))
+    try "1\n2,1\n1-3\n".write(toFile: folder("orders"), atomically: false, encoding: .utf8)
+    let batches = (0..<12).map { _ in bytes(8, below: 200).map(String.init).joined(separator: " ") }
+    try (batches.joined(separator: "\n") + "\n").write(toFile: folder("batches"), atomically: false, encoding: .utf8)
+  }
+}

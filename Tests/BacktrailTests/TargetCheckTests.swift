@@ -1,0 +1,37 @@
+import Backtrail
+import Datasets
+import Networks
+import Testing
+
+@Suite struct TargetCheckTests {
+  private func check(_ network: Network, _ loss: any Loss, _ data: Dataset) throws {
+    try CompiledNetwork(network, loss: loss, batchSize: 1).check(targetsOf: data)
+  }
+
+  private func data(values: [Float], shape: [Int] = []) throws -> Dataset {
+    let count = values.count / max(1, shape.reduce(1, *))
+    return try Dataset(inputs: (0..<count).map { Float($0) }, shape: [1], values: values, targetShape: shape)
+  }
+
+  @Test func predictionsMeetTheirTargets() throws {
+    let one = Network(input: [1]) { Dense(1) }
+    let three = Network(input: [1]) { Dense(3) }
+    let classes = try Dataset(inputs: [0, 1, 2, 3], shape: [1], labels: [0, 1, 2, 0])
+    let single = try data(values: [1, 2, 3])
+    let triple = try data(values: [1, 2, 3, 4, 5, 6], shape: [3])
+    try check(three, CrossEntropy(), classes)
+    try check(one, MeanSquaredError(), single)
+    try check(one, Huber(), data(values: [1, 2, 3], shape: [1]))
+    try check(three, MeanSquaredError(), triple)
+    try check(one, BinaryCrossEntropy(), data(values: [0, 1, 0.5]))
+    let wrong: [(Network, any Loss, Dataset, says: String)] = [
+      (one, CrossEntropy(), classes, "3 classes"), (three, MeanSquaredError(), single, "[3]"),
+      (one, MeanSquaredError(), triple, "[3]"), (three, MeanSquaredError(), classes, "classes"),
+      (three, CrossEntropy(), triple, "values"), (one, BinaryCrossEntropy(), single, "from 0.0 to 1.0"),
+    ]
+    for (network, loss, data, words) in wrong {
+      let error = #expect(throws: NetworkError.self) { try check(network, loss, data) }
+      #expect(error?.description.contains(words) == true, "\(error?.description ?? "")")
+    }
+  }
+}
