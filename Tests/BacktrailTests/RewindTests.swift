@@ -75,10 +75,10 @@ import Testing
   @Test(arguments: [RewindGoal.time, .updates])
   func storedStatesStandForTheWayToThem(least: RewindGoal) async throws {
     var settings = RunSettings()
-    (settings.model, settings.optimizer, settings.order) = ("mlp:12", "momentum", ["forward"])
+    (settings.model, settings.optimizer, settings.orders) = ("mlp:12", "momentum", ["forward"])
     (settings.steps, settings.evaluate, settings.evaluationExamples) = (40, "every:1", 10)
     (settings.batchSize, settings.learningRate, settings.checkpointEvery) = (16, 0.1, 10)
-    let run = try TrainingRun.create(try Experiment(RunConfiguration(settings)), at: folder("trained"))
+    let run = try NetworkRun.create(at: folder("trained"), RunSpecification(RunConfiguration(settings)))
     let untrained = try rewind(run, to: 33, RewindSlots(memory: 1, least: least))
     let all = try rewind(run, RewindSlots(memory: 1, least: least))
     _ = try await run.train()
