@@ -81,7 +81,7 @@ import Testing
     let run = try NetworkRun.create(at: folder("trained"), RunSpecification(RunConfiguration(settings)))
     let untrained = try rewind(run, to: 33, RewindSlots(memory: 1, least: least))
     let all = try rewind(run, RewindSlots(memory: 1, least: least))
-    _ = try await run.train()
+    for try await _ in run.train() {}
     for (memory, disk) in [(0, 0), (1, 0), (.max, 0), (0, 2), (1, 3)] {
       let late = try rewind(run, to: 33, RewindSlots(memory: memory, disk: disk, least: least))
       #expect(late.states.map(\.digest) == untrained.states.map(\.digest))
