@@ -22,6 +22,8 @@ public struct RunSpecification<Problem: TrainingProblem>: Sendable {
   /// Length of the training state, in floats.
   public var stateCount: Int { maps[0].stateCount }
   public var stateBytes: Int { stateCount * MemoryLayout<Float>.stride }
+  /// Floats of parameters and buffers, the first of a state. A layout may be padded beyond the end of a short state.
+  var tensorCount: Int { min(problem.layout.count, stateCount) }
 
   /// - Throws: `RunError.usage` where the problem's metrics or the budgets can't be, `RunError.impossible` where an order asks for
   ///   batches that are not there, and what the problem throws.
@@ -33,6 +35,14 @@ public struct RunSpecification<Problem: TrainingProblem>: Sendable {
     self.budgets = budgets
     resources = Resources(lanes: budgets.lanes)
     maps = try workload.seeds.map { try problem.map(seed: $0) }
+    let stateCount = maps[0].stateCount
+    if let outside = problem.layout.tensors.first(where: { $0.region.end > stateCount }) {
+      throw RunError.usage(
+        """
+        the layout of \(problem.name) puts \(outside.name) at floats \(outside.region.offset) to \(outside.region.end) of its states, \
+        but a state has \(stateCount); make the map's states as long as the layout
+        """)
+    }
     processBefore = ResidentMemory.Sizes()
     selection = workload.selection(after: [], lanes: budgets.lanes).selection
     // Before any of it is planned; an automatic schedule may come to any n.

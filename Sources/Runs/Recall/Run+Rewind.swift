@@ -78,7 +78,7 @@ extension Run {
     while let position = try rewinder.next() {
       if position == sequence.count - 1 { rewinder.writeSuccessor(to: &iterate) }
       copy.copy(from: rewinder.state.values)
-      let distance = iterate.values.distance(to: copy, first: problem.layout.count)
+      let distance = iterate.values.distance(to: copy, first: specification.tensorCount)
       let state = RewoundState(
         n: position, batch: sequence[position],
         trainingLoss: problem.trainingLoss(batch: sequence[position], seed: seed, of: &copy, workspace: &workspace),
