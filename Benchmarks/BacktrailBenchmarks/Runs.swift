@@ -33,7 +33,7 @@ private final class RunWork {
     settings.steps = 600
     settings.evaluate = "every:30"
     settings.lanes = 1
-    experiment = try Experiment(RunConfiguration(settings))
+    experiment = try RunSpecification(RunConfiguration(settings))
     folder = try ScratchFolder()
     updateCount = try experiment.plan().gradientEvaluations
   }
@@ -41,7 +41,7 @@ private final class RunWork {
   func clear() { try? FileManager.default.removeItem(atPath: folder("run")) }
 
   func train() async throws {
-    let result = try await TrainingRun.create(experiment, at: folder("run")).train()
+    let result = try await NetworkRun.create(at: folder("run"), experiment).finish()
     guard result.gradientEvaluations == updateCount else {
       throw Meaningless(description: "\(result.gradientEvaluations) gradient evaluations, not \(updateCount)")
     }

@@ -23,13 +23,13 @@ import Testing
   }
 
   private func train(_ name: String, _ change: (inout RunSettings) -> Void) async throws -> RunResult {
-    let run = try TrainingRun.create(try Experiment(RunConfiguration(settings(change))), at: folder(name))
-    return try await run.train()
+    let run = try NetworkRun.create(at: folder(name), RunSpecification(RunConfiguration(settings(change))))
+    return try await run.finish()
   }
 
   private func losses(_ result: RunResult, _ order: String) throws -> [Int: Double] {
-    let series = try #require(result.orders.first { $0.order == order })
-    return Dictionary(uniqueKeysWithValues: series.iterates.map { ($0.n, $0.testLoss) })
+    let series = try #require(result.orders.first { $0.series.description == order })
+    return Dictionary(uniqueKeysWithValues: series.iterates.map { ($0.n, $0.measurements.loss) })
   }
 
   @Test func anAutomaticScheduleKnowsTheExactCurve() async throws {
@@ -101,7 +101,7 @@ import Testing
     }
     #expect(result.gradientEvaluations <= budget)
     #expect(result.gradientEvaluations > budget / 2)
-    for series in result.orders { #expect(!series.iterates.isEmpty, "\(series.order)") }
+    for series in result.orders { #expect(!series.iterates.isEmpty, "\(series.series)") }
   }
 
   @Test func aCurveThatIsObservedEverywhereHasNoBudgetToBlame() async throws {
@@ -114,14 +114,13 @@ import Testing
 
   @Test func interruptedAutomaticRunsGoOnWhereTheyWere() async throws {
     let expected = try await train("whole") { $0.evaluate = "auto:0.01" }
-    let run = try TrainingRun.create(
-      try Experiment(RunConfiguration(settings { $0.evaluate = "auto:0.01" })), at: folder("parts"))
+    let run = try NetworkRun.create(at: folder("parts"), RunSpecification(RunConfiguration(settings { $0.evaluate = "auto:0.01" })))
     let progress = ReplayProgress()
-    let training = Task { try await run.train(progress: progress) }
+    let training = Task { try await run.finish(progress: progress) }
     while progress.observations < 12 { try await Task.sleep(for: .milliseconds(1)) }
     training.cancel()
     _ = try? await training.value
-    let result = try await TrainingRun.open(folder("parts")).train()
+    let result = try await NetworkRun.open(folder("parts")).finish()
     #expect(try losses(result, "backward") == losses(expected, "backward"))
     #expect(try losses(result, "forward") == losses(expected, "forward"))
   }
@@ -149,7 +148,7 @@ import Testing
     }
     let name = try #require(result.findings?.first?.approximation)
     #expect(name.hasPrefix("splice:"))
-    #expect(result.orders.map(\.order) == [name])
+    #expect(result.orders.map(\.series.description) == [name])
     #expect(result.gradientEvaluations <= 350)
     #expect(result.gradientEvaluations > 300)
   }
@@ -168,15 +167,15 @@ import Testing
 
   @Test func aSpentBudgetIsNotExtended() async throws {
     _ = try await train("spent") { $0.costBudget = "1500" }
-    #expect { try TrainingRun.open(folder("spent"), steps: 400) } throws: { error in
+    #expect { try NetworkRun.open(folder("spent"), steps: 400) } throws: { error in
       guard case RunError.impossible(let text) = error else { return false }
       return text.contains("`cost-budget`")
     }
   }
 
   @Test func aBudgetTooSmallNamesTheLeast() throws {
-    let experiment = try Experiment(RunConfiguration(settings { $0.costBudget = "50" }))
-    #expect { try TrainingRun.create(experiment, at: folder("small")) } throws: { error in
+    let experiment = try RunSpecification(RunConfiguration(settings { $0.costBudget = "50" }))
+    #expect { try NetworkRun.create(at: folder("small"), experiment) } throws: { error in
       guard case RunError.impossible(let text) = error else { return false }
       return text.contains("the least these orders need is")
     }
@@ -195,7 +194,7 @@ import Testing
     settings.evaluationExamples = 50
     settings.lanes = 2
     settings.checkpointEvery = 20
-    let experiment = try Experiment(RunConfiguration(settings))
+    let experiment = try RunSpecification(RunConfiguration(settings))
     let prediction = try CostPrediction(experiment, in: folder.path)
     let costs = Dictionary(uniqueKeysWithValues: prediction.neighbours.map { ($0.change, $0.cost) })
     #expect(costs["--order backward alone"]?.gradientEvaluations == 550)
@@ -220,10 +219,10 @@ import Testing
     settings.evaluate = "every:30"
     settings.evaluationExamples = 50
     settings.checkpointEvery = 30
-    let experiment = try Experiment(RunConfiguration(settings))
+    let experiment = try RunSpecification(RunConfiguration(settings))
     let predicted = try CostPrediction(experiment, in: folder.path).predictedDiskBytes
-    let run = try TrainingRun.create(experiment, at: folder("run"))
-    let result = try await run.train()
+    let run = try NetworkRun.create(at: folder("run"), experiment)
+    let result = try await run.finish()
     #expect(abs(Double(result.checkpointBytes) / Double(predicted) - 1) < 0.1)
   }
 }

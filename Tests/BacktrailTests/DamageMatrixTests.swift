@@ -26,11 +26,11 @@ import Testing
     settings.checkpointEvery = 5
     settings.checkpointChain = chain
     settings.seedCount = 2
-    return try await TrainingRun.create(try Experiment(RunConfiguration(settings)), at: folder(name)).train()
+    return try await NetworkRun.create(at: folder(name), RunSpecification(RunConfiguration(settings))).finish()
   }
 
   private func digests(_ result: RunResult) -> [String] {
-    (result.orders + result.averages).flatMap { series in series.iterates.map { "\(series.order) \(series.seed) \($0.n) \($0.digest)" } }
+    (result.orders + result.averages).flatMap { series in series.iterates.map { "\(series.series) \(series.seed) \($0.n) \($0.digest)" } }
   }
 
   @Test(arguments: [0, 3])
@@ -72,23 +72,23 @@ import Testing
         try folder.write(journal, to: "copy/batches.zst")
         damaged.insert("batches.zst")
       }
-      let found = try await TrainingRun.verify(folder("copy"), replays: 2, repairs: false)
+      let found = try await NetworkRun.verify(folder("copy"), replays: 2, repairs: false)
       for file in damaged { #expect(found.damaged.contains { $0.contains("/\(file)") }, "\(file) is not named") }
       for text in found.damaged where chain == 0 {
         #expect(damaged.contains { text.contains("/\($0)") }, "\(text): damage where there is none")
       }
       // A run is resumed to the same bits without repairs, and repaired to the same bits.
       if Bool.random(using: &random) {
-        let repaired = try await TrainingRun.verify(folder("copy"), replays: 2, repairs: true)
+        let repaired = try await NetworkRun.verify(folder("copy"), replays: 2, repairs: true)
         #expect(repaired.isClean, "\(repaired.damaged) \(repaired.repaired)")
-        let clean = try await TrainingRun.verify(folder("copy"), replays: 4, repairs: false)
+        let clean = try await NetworkRun.verify(folder("copy"), replays: 4, repairs: false)
         #expect(clean.damaged.isEmpty, "\(clean.damaged)")
       } else if damaged.contains("batches.zst") {
         continue
       }
       let database = try RunDatabase.open(RunFolder(path: folder("copy")), for: .writing)
       for observation in try database.observations() where Bool.random(using: &random) { try database.delete(observation) }
-      let resumed = try await TrainingRun.open(folder("copy")).train()
+      let resumed = try await NetworkRun.open(folder("copy")).finish()
       #expect(digests(resumed) == digests(whole))
     }
   }
@@ -103,7 +103,7 @@ import Testing
     settings.evaluate = "every:100"
     settings.evaluationExamples = 20
     settings.checkpointEvery = 100
-    let whole = try await TrainingRun.create(try Experiment(RunConfiguration(settings)), at: folder("run")).train()
+    let whole = try await NetworkRun.create(at: folder("run"), RunSpecification(RunConfiguration(settings))).finish()
     let database = try RunDatabase.open(RunFolder(path: folder("run")), for: .writing)
     let observations = try database.observations()
     #expect(Set(observations.map(\.series)).count > 3)
@@ -112,10 +112,10 @@ import Testing
       for observation in observations where Int.random(in: 0..<4, using: &random) == 0 {
         if (try database.observation(seed: 0, series: observation.series, n: observation.n)) != nil { try database.delete(observation) }
       }
-      _ = try await TrainingRun.verify(folder("run"), replays: 3, repairs: true)
-      let report = try await TrainingRun.verify(folder("run"), replays: 1000, repairs: false)
+      _ = try await NetworkRun.verify(folder("run"), replays: 3, repairs: true)
+      let report = try await NetworkRun.verify(folder("run"), replays: 1000, repairs: false)
       #expect(report.damaged.isEmpty, "\(report.damaged)")
-      let resumed = try await TrainingRun.open(folder("run")).train()
+      let resumed = try await NetworkRun.open(folder("run")).finish()
       #expect(digests(resumed) == digests(whole))
     }
   }
@@ -125,25 +125,26 @@ import Testing
     let whole = try await makeRun("run", chain: 0)
     let database = try RunDatabase.open(RunFolder(path: folder("run")), for: .writing)
     let observations = try database.observations()
-    let missing = try #require(observations.first { $0.series == "backward" && $0.n == 10 && $0.seed == 1 })
+    let missing = try #require(observations.first { $0.series == .backward && $0.n == 10 && $0.seed == 1 })
     try database.delete(missing)
-    var changed = try #require(observations.first { $0.series == "forward average polynomial:8" && $0.n == 15 && $0.seed == 0 })
-    changed.testLoss += 1e-9
+    var changed = try #require(observations.first { $0.series == .average(.polynomial(8)) && $0.n == 15 && $0.seed == 0 })
+    let values = changed.measurements.values
+    changed.measurements = Measurements([values[0] + 1e-9] + values.dropFirst(), of: changed.measurements.metrics)
     try database.replace(changed)
-    let found = try await TrainingRun.verify(folder("run"), replays: 10_000, repairs: false)
+    let found = try await NetworkRun.verify(folder("run"), replays: 10_000, repairs: false)
     #expect(found.damaged.count == 2, "\(found.damaged)")
     // What is refused before it begins leaves the run as it is, and what it lacks known.
     try FileManager.default.moveItem(atPath: folder("run/checkpoints"), toPath: folder("elsewhere"))
     try folder.write("no folder", to: "run/checkpoints")
-    await #expect(throws: StorageError.self) { try await TrainingRun.open(folder("run")).train() }
+    await #expect(throws: StorageError.self) { try await NetworkRun.open(folder("run")).finish() }
     try FileManager.default.removeItem(atPath: folder("run/checkpoints"))
     try FileManager.default.moveItem(atPath: folder("elsewhere"), toPath: folder("run/checkpoints"))
-    #expect(try await TrainingRun.verify(folder("run"), replays: 0, repairs: false).damaged.count == 1)
+    #expect(try await NetworkRun.verify(folder("run"), replays: 0, repairs: false).damaged.count == 1)
     #expect(found.damaged.contains { $0.contains("backward (seed 1)") && $0.contains("n = 10") })
     #expect(found.damaged.contains { $0.contains("iterate 15 of forward average polynomial:8 (seed 0)") })
-    let repaired = try await TrainingRun.verify(folder("run"), replays: 10_000, repairs: true)
+    let repaired = try await NetworkRun.verify(folder("run"), replays: 10_000, repairs: true)
     #expect(repaired.isClean)
-    #expect(try await TrainingRun.verify(folder("run"), replays: 10_000, repairs: false).damaged.isEmpty)
-    #expect(digests(try await TrainingRun.open(folder("run")).train()) == digests(whole))
+    #expect(try await NetworkRun.verify(folder("run"), replays: 10_000, repairs: false).damaged.isEmpty)
+    #expect(digests(try await NetworkRun.open(folder("run")).finish()) == digests(whole))
   }
 }

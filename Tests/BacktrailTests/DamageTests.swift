@@ -22,13 +22,13 @@ import Testing
     settings.evaluate = "every:4"
     settings.evaluationExamples = 20
     settings.checkpointEvery = 5
-    let first = try TrainingRun.create(try Experiment(RunConfiguration(settings)), at: folder("first"))
-    let state = try await first.iterate(order: .forward, n: 3, seed: 0)
+    let first = try NetworkRun.create(at: folder("first"), RunSpecification(RunConfiguration(settings)))
+    let state = try await first.iterate(.forward, 3, seed: 0)
     try Safetensors.write(state.tensors, metadata: [:], to: folder("initial.safetensors"))
     settings.initial = folder("initial.safetensors")
-    let experiment = try Experiment(
+    let experiment = try RunSpecification(
       RunConfiguration(settings), initial: try await InitialTensors.read(settings.initial))
-    return try await TrainingRun.create(experiment, at: folder("run")).train()
+    return try await NetworkRun.create(at: folder("run"), experiment).finish()
   }
 
   /// Does with the run what a user may: show it, verify it, export from it, resume it.
@@ -36,18 +36,18 @@ import Testing
   private func use(_ path: String) async -> Result<[String], any Error> {
     do {
       _ = try StoredRun(path)
-      let report = try await TrainingRun.verify(path, replays: 4, repairs: true)
-      let run = try TrainingRun.open(path)
+      let report = try await NetworkRun.verify(path, replays: 4, repairs: true)
+      let run = try NetworkRun.open(path)
       guard report.isClean else { return .failure(RunError.damaged(report.damaged.joined(separator: "\n"))) }
       guard report.damaged.isEmpty else {
         // What was repaired is whole again.
-        let again = try await TrainingRun.verify(path, replays: 4, repairs: false)
+        let again = try await NetworkRun.verify(path, replays: 4, repairs: false)
         #expect(again.damaged.isEmpty)
-        let result = try await run.train()
+        let result = try await run.finish()
         return .success(result.orders.flatMap(\.iterates).map(\.digest.description))
       }
-      _ = try await run.iterate(order: .tail(3), n: 17, seed: 0)
-      return .success(try await run.train().orders.flatMap(\.iterates).map(\.digest.description))
+      _ = try await run.iterate(.tail(3), 17, seed: 0)
+      return .success(try await run.finish().orders.flatMap(\.iterates).map(\.digest.description))
     } catch {
       return .failure(error)
     }

@@ -12,7 +12,7 @@ import Testing
 
   init() throws { folder = try TemporaryFolder() }
 
-  private func train(_ name: String = "run", _ change: (inout RunSettings) -> Void = { _ in }) async throws -> TrainingRun {
+  private func train(_ name: String = "run", _ change: (inout RunSettings) -> Void = { _ in }) async throws -> NetworkRun {
     var settings = RunSettings()
     settings.model = "mlp:12"
     settings.orders = ["forward", "tail:7"]
@@ -24,13 +24,13 @@ import Testing
     settings.learningRate = 0.1
     settings.checkpointEvery = 10
     change(&settings)
-    let run = try TrainingRun.create(try Experiment(RunConfiguration(settings)), at: folder(name))
-    _ = try await run.train()
-    return try TrainingRun.open(folder(name))
+    let run = try NetworkRun.create(at: folder(name), RunSpecification(RunConfiguration(settings)))
+    _ = try await run.finish()
+    return try NetworkRun.open(folder(name))
   }
 
   private func averages(
-    _ run: TrainingRun, _ specifications: [String], n: Int = 64, isExact: Bool = false
+    _ run: NetworkRun, _ specifications: [String], n: Int = 64, isExact: Bool = false
   ) async throws -> [ForwardAverages.Average] {
     try await run.averages(specifications.map { try AverageProfile($0) }, n: n, seeds: [0], isExact: isExact).averages
   }
@@ -44,7 +44,7 @@ import Testing
     #expect(exact.allSatisfy { $0.weightDistance == 0 })
     for (made, exact) in zip(made, exact) {
       if made.weightDistance == 0 { #expect(made.digest == exact.digest, "\(made.average)") }
-      #expect(abs(made.testLoss - exact.testLoss) < 1e-3 * (1 + made.weightDistance), "\(made.average)")
+      #expect(abs(made.measurements.loss - exact.measurements.loss) < 1e-3 * (1 + made.weightDistance), "\(made.average)")
     }
     // The iterate, what is kept, and the mean of all; the mean of one is the iterate.
     #expect(made.filter { $0.weightDistance == 0 }.map(\.average) == ["forward", "exponential:0.9", "uniform:64", "uniform:1"])
@@ -58,7 +58,7 @@ import Testing
   /// The mean of the last 24 differs from the mean of all by much more than the error of a synthesis.
   @Test func differentAveragesDiffer() async throws {
     let found = try await averages(train(), ["uniform", "uniform:24", "polynomial:5"])
-    #expect(abs(found[1].testLoss - found[2].testLoss) > 0.02)
+    #expect(abs(found[1].measurements.loss - found[2].measurements.loss) > 0.02)
     #expect(Set(found.map(\.digest)).count == 4)
   }
 
@@ -88,11 +88,11 @@ import Testing
       let other = try folder.read(path.replacingOccurrences(of: "64-20", with: "64-30"))
       for bytes in [flipped, Array(whole.dropLast(9)), other] {
         try folder.write(bytes, to: path)
-        let run = try TrainingRun.open(folder("run"))
+        let run = try NetworkRun.open(folder("run"))
         await #expect {
           _ = try await averages(run, ["exponential:0.9", "uniform", "polynomial:8"], n: 20)
         } throws: { "\($0)".contains(file) && $0 is StorageError }
-        let report = try await TrainingRun.verify(run.folder.path, replays: 0, repairs: true)
+        let report = try await NetworkRun.verify(run.folder.path, replays: 0, repairs: true)
         #expect(report.damaged.count == 1 && report.damaged[0].contains(file))
         // From the checkpoint before it.
         #expect(report.isClean && report.gradientEvaluations == 10)
@@ -108,8 +108,8 @@ import Testing
     let file = try #require(
       FileManager.default.contentsOfDirectory(atPath: folder("short/checkpoints")).first { $0.hasPrefix("0-forward-60-60-polynomial") })
     try folder.write([1, 2, 3], to: "short/checkpoints/\(file)")
-    let extended = try TrainingRun.open(folder("short"), steps: 90)
-    let result = try await extended.train()
+    let extended = try NetworkRun.open(folder("short"), steps: 90)
+    let result = try await extended.finish()
     // Without the average at 60 forward goes on at 50; so does the tail's head, 83 long, and then it has its 7.
     #expect(result.gradientEvaluations == 40 + 33 + 7)
     let found = try await averages(extended, ["exponential:0.9", "uniform", "polynomial:8"], n: 90)
@@ -127,7 +127,7 @@ import Testing
     #expect(records.reduce(0) { $0 + $1.bytes } == run.folder.checkpointBytes)
     // What no record names goes.
     try folder.write([1], to: "run/checkpoints/0-forward-64-2-uniform.ckpt")
-    _ = try await run.train()
+    _ = try await run.finish()
     #expect(try FileManager.default.contentsOfDirectory(atPath: folder("run/checkpoints")).sorted() == named)
   }
 }

@@ -22,9 +22,9 @@ import Testing
     return settings
   }
 
-  private func trained(_ name: String, _ change: (inout RunSettings) -> Void = { _ in }) async throws -> TrainingRun {
-    let run = try TrainingRun.create(try Experiment(RunConfiguration(settings(change))), at: folder(name))
-    _ = try await run.train()
+  private func trained(_ name: String, _ change: (inout RunSettings) -> Void = { _ in }) async throws -> NetworkRun {
+    let run = try NetworkRun.create(at: folder(name), RunSpecification(RunConfiguration(settings(change))))
+    _ = try await run.finish()
     return run
   }
 
@@ -38,20 +38,20 @@ import Testing
 
     // tail:8 at every n, by hand.
     let observations = try StoredRun(folder("run")).observations()
-    func losses(_ series: String, _ seed: Int) -> [Int: Double] {
-      Dictionary(uniqueKeysWithValues: observations.filter { $0.series == series && $0.seed == seed }.map { ($0.n, $0.testLoss) })
+    func losses(_ series: Series, _ seed: Int) -> [Int: Double] {
+      Dictionary(uniqueKeysWithValues: observations.filter { $0.series == series && $0.seed == seed }.map { ($0.n, $0.measurements.loss) })
     }
     let errors = try (0..<3).map { seed in
-      let tail = losses("tail:8", seed), exact = losses("backward", seed)
+      let tail = losses(.order(.tail(8)), seed), exact = losses(.backward, seed)
       return try (60...120).map { abs(try #require(tail[$0]) - (try #require(exact[$0]))) }.reduce(0, +) / 61
     }
-    let point = try #require(frontier.points.first { $0.series == "tail:8" && $0.schedule == "every:1" })
+    let point = try #require(frontier.points.first { $0.series == .order(.tail(8)) && $0.schedule == "every:1" })
     #expect(abs(point.lossError.mean - errors.reduce(0, +) / 3) < 1e-12)
     #expect(point.gradientEvaluations == 36 + 112 + 8 * 112)
     #expect(try #require(point.distance).mean > 0)
 
     // A splice's head is forward's path: batch 1 alone and batch 8 after 1 … 7 lie on it.
-    let splice = try #require(frontier.points.first { $0.series == "splice:8" && $0.schedule == "every:1" })
+    let splice = try #require(frontier.points.first { $0.series == .order(.splice(8)) && $0.schedule == "every:1" })
     #expect(splice.gradientEvaluations == 36 - 1 + 112 + 8 * 112 - 1)
   }
 
@@ -69,7 +69,7 @@ import Testing
       #expect(skill.halfWidth != nil)
     }
     // An order is never better than a guess by being one: forward's own curve has no skill.
-    #expect(frontier.points.first { $0.series == "forward" && $0.schedule == "every:1" }?.hasSkill == false)
+    #expect(frontier.points.first { $0.series == .forward && $0.schedule == "every:1" }?.hasSkill == false)
     // What automatic schedules would have seen costs more the less they may err.
     let costs = [0.02, 0.01, 0.005, 0.002, 0.001, 0.0005].compactMap { error in
       frontier.points.first { $0.schedule == "auto:\(error)" }?.gradientEvaluations
@@ -90,21 +90,21 @@ import Testing
       $0.evaluate = "every:20"
     }
     let cosine = try await run.train(Baseline("cosine"))
-    #expect(cosine.series.map { $0.iterates.map(\.n) } == Array(repeating: [20, 40, 60, 80, 100, 120], count: 3))
+    #expect(cosine.curves.map { $0.iterates.map(\.n) } == Array(repeating: [20, 40, 60, 80, 100, 120], count: 3))
     #expect(cosine.summary.gradientEvaluations == 3 * 120)
     let large = try await run.train(Baseline("batch:4"))
-    #expect(large.series.map { $0.iterates.map(\.n) } == Array(repeating: [20, 40, 60, 80, 100, 120], count: 3))
+    #expect(large.curves.map { $0.iterates.map(\.n) } == Array(repeating: [20, 40, 60, 80, 100, 120], count: 3))
     #expect(large.summary.gradientEvaluations == 3 * 30)
     // The same run again is read, not trained.
     let begin = ContinuousClock.now
     let again = try await run.train(Baseline("batch:4"))
-    #expect(again.series.map { $0.iterates.map(\.digest) } == large.series.map { $0.iterates.map(\.digest) })
+    #expect(again.curves.map { $0.iterates.map(\.digest) } == large.curves.map { $0.iterates.map(\.digest) })
     #expect(.now - begin < .seconds(1))
     let stored = try StoredRun(folder("run")).baselines
     #expect(stored.map(\.baseline) == [.largerBatch(size: 4, rate: 4), .cosine])
-    #expect(stored[0].series.map { $0.iterates.map(\.n) } == large.series.map { $0.iterates.map(\.n) })
+    #expect(stored[0].curves.map { $0.iterates.map(\.n) } == large.curves.map { $0.iterates.map(\.n) })
     // Rows of the run itself are what they were.
-    #expect(try StoredRun(folder("run")).result?.summary.map(\.series).contains("forward") == true)
+    #expect(try StoredRun(folder("run")).result?.summary.map(\.name).contains("forward") == true)
   }
 
   @Test(arguments: ["", "sgd", "batch", "batch:1", "batch:x", "batch:4:0", "batch:4:5:6", "cosine:3"])
@@ -117,7 +117,7 @@ import Testing
     let knobs = try [Knob("checkpoint-every=0,20"), Knob("lanes=1"), Knob("start-precision=bfloat16"), Knob("memory-budget=1MiB")]
     var refused: [String] = []
     let sweep = KnobSweep(settings { $0.evaluate = "every:40" }, beside: run) { settings, path in
-      try await TrainingRun.create(try Experiment(RunConfiguration(settings)), at: path).train()
+      try await NetworkRun.create(at: path, RunSpecification(RunConfiguration(settings))).finish()
     }
     let points = try await sweep.measure(knobs) { refused.append($0) }
     #expect(points.map(\.knob) == ["", "checkpoint-every", "checkpoint-every", "lanes", "start-precision"])

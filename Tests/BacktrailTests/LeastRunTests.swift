@@ -24,12 +24,12 @@ import Testing
   }
 
   private func train(_ name: String, _ change: (inout RunSettings) -> Void) async throws -> RunResult {
-    try await TrainingRun.create(try Experiment(RunConfiguration(settings(change))), at: folder(name)).train()
+    try await NetworkRun.create(at: folder(name), RunSpecification(RunConfiguration(settings(change)))).finish()
   }
 
   private func digests(_ result: RunResult) -> [String] {
     (result.orders + result.averages).flatMap { series in
-      series.iterates.map { "\(series.order) \(series.seed) \($0.n) \($0.digest) \($0.testLoss)" }
+      series.iterates.map { "\(series.series) \(series.seed) \($0.n) \($0.digest) \($0.measurements.loss)" }
     }
   }
 
@@ -45,7 +45,7 @@ import Testing
     let whole = try await train("whole") { ($0.orders, $0.seedCount) = (orders, 2) }
     _ = try await train("run") { ($0.orders, $0.seedCount) = (orders, 2) }
     try delete("series <> 'backward'", from: "run")
-    let result = try await TrainingRun.open(folder("run")).train()
+    let result = try await NetworkRun.open(folder("run")).finish()
     // Splices at 10 (exact) and 12, tails at 9 (exact) and 12: all else is backward's, up to 8. Both that begin with batch 10
     // share it.
     #expect(result.gradientEvaluations == result.predictedGradientEvaluations)
@@ -55,7 +55,7 @@ import Testing
 
   @Test func anExtensionTakesOverToo() async throws {
     _ = try await train("run") { $0.orders = ["backward@at:1,2,3,4,5,6,7,8,9,10,11,12", "splice:30@log:4"] }
-    let result = try await TrainingRun.open(folder("run"), steps: 20).train()
+    let result = try await NetworkRun.open(folder("run"), steps: 20).finish()
     // Of 1, 3, 7 and 20 only the last is new.
     #expect(result.gradientEvaluations == 20)
     let whole = try await train("whole") {
@@ -75,7 +75,7 @@ import Testing
       }
       try delete("series LIKE 'forward average%' AND n = 190", from: name)
       try delete("series = 'splice:5' AND n >= 210", from: name)
-      let result = try await TrainingRun.open(folder(name), lanes: lanes).train()
+      let result = try await NetworkRun.open(folder(name), lanes: lanes).finish()
       #expect(result.gradientEvaluations == result.predictedGradientEvaluations)
       #expect(Set(digests(result)).symmetricDifference(digests(whole)).sorted() == [])
     }

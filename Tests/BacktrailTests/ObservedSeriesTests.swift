@@ -1,5 +1,6 @@
 import Backtrail
 import Foundation
+import TestSupport
 import Testing
 
 @Suite struct ObservedSeriesTests {
@@ -43,20 +44,21 @@ import Testing
 
   @Test func curvesAreMeansOverTheSeedsThereAre() throws {
     let series = ObservedSeries(name: "s", seeds: [try iterates([(2, 0.5), (1, 1)]), try iterates([(1, 3)])])
-    let curve = series.curve(.testLoss)
+    let curve = series.curve()
     #expect(curve.map(\.n) == [1, 2])
     #expect(curve.map(\.estimate.mean) == [2, 0.5])
     #expect(curve[0].estimate.halfWidth != nil && curve[1].estimate.halfWidth == nil)
-    #expect(series.curve(.testAccuracy).map(\.estimate.mean) == [-1, 0.5])
+    #expect(series.curve(1).map(\.estimate.mean) == [-1, 0.5])
   }
 
   @Test func seriesStandInTheOrderTheyWereAskedFor() throws {
     var settings = RunSettings()
     settings.orders = ["tail:50@every:10", "backward", "forward", "tail:auto"]
-    let series = ["forward", "backward", "tail:32", "forward average 0.99", "tail:50", "tail:16", "tail:128"]
+    let names = ["forward", "backward", "tail:32", "forward average exponential:0.99", "tail:50", "tail:16", "tail:128"]
+    let run = try NetworkRun.create(at: TemporaryFolder()("run"), RunSpecification(RunConfiguration(settings)))
     #expect(
-      try RunConfiguration(settings).sorted(series: series) == [
-        "tail:50", "backward", "forward", "forward average 0.99", "tail:16", "tail:32", "tail:128",
+      run.description.workload.sorted(names.compactMap(Series.init)).map(\.description) == [
+        "tail:50", "backward", "forward", "forward average exponential:0.99", "tail:16", "tail:32", "tail:128",
       ])
   }
 }

@@ -12,12 +12,12 @@ import Testing
 
   init() throws { folder = try TemporaryFolder() }
 
-  private func run(optimizer: String = "sgd", model: String = "mlp:12") throws -> TrainingRun {
+  private func run(optimizer: String = "sgd", model: String = "mlp:12") throws -> NetworkRun {
     var settings = RunSettings()
     (settings.model, settings.optimizer, settings.orders) = (model, optimizer, ["backward"])
     (settings.steps, settings.evaluate, settings.evaluationExamples) = (40, "at:40", 10)
     (settings.batchSize, settings.learningRate) = (16, optimizer == "sgd" ? 0.1 : 0.01)
-    return try TrainingRun.create(try Experiment(RunConfiguration(settings)), at: folder(optimizer))
+    return try NetworkRun.create(at: folder(optimizer), RunSpecification(RunConfiguration(settings)))
   }
 
   private var slotFolders: [String] {
@@ -28,13 +28,13 @@ import Testing
   }
 
   /// The states 0 … n − 1 of forward's path, which are forward's iterates.
-  private func forwardStates(of run: TrainingRun, _ n: Int) async throws -> [[Float]] {
+  private func forwardStates(of run: NetworkRun, _ n: Int) async throws -> [[Float]] {
     var states: [[Float]] = []
     for position in 0..<n {
-      let tensors = try await run.iterate(order: .forward, n: position, seed: 0).tensors
-      var values = try StateBuffer(count: run.experiment.stateCount)
+      let tensors = try await run.iterate(.forward, position, seed: 0).tensors
+      var values = try StateBuffer(count: run.specification.stateCount)
       let named = Dictionary(uniqueKeysWithValues: tensors.map { ($0.name, (shape: $0.shape, values: $0.values)) })
-      try run.experiment.layout.load(named, from: "a replay", into: &values)
+      try run.problem.layout.load(named, from: "a replay", into: &values)
       states.append((0..<values.count).map { values[$0] })
     }
     return states
@@ -46,7 +46,7 @@ import Testing
     return Digest(of: values, updateCount: updateCount)
   }
 
-  private func rewind(_ run: TrainingRun, to: Int = 0, _ slots: RewindSlots) throws -> RewindResult {
+  private func rewind(_ run: NetworkRun, to: Int = 0, _ slots: RewindSlots) throws -> RewindResult {
     try run.rewind(order: .forward, n: 40, to: to, seed: 0, slots: slots) { _ in true }
   }
 
@@ -55,7 +55,7 @@ import Testing
   func statesAreTheReplaysWhateverTheSlots(optimizer: String) async throws {
     let run = try run(optimizer: optimizer)
     var expected: [Digest] = []
-    for n in 0..<40 { expected.append(try await run.iterate(order: .forward, n: n, seed: 0).digest) }
+    for n in 0..<40 { expected.append(try await run.iterate(.forward, n, seed: 0).digest) }
     for least in RewindGoal.allCases {
       for (memory, disk) in [(0, 0), (1, 0), (3, 0), (.max, 0), (0, 1), (0, 3), (0, .max), (2, 2), (2, .max)] {
         let result = try rewind(run, RewindSlots(memory: memory, disk: disk, least: least))
@@ -96,8 +96,8 @@ import Testing
   @Test(arguments: ["sgd", "momentum"])
   func everyPointOfASweepIsAsPredicted(optimizer: String) throws {
     let run = try run(optimizer: optimizer)
-    let bytes = run.experiment.stateBytes
-    let rounded = run.experiment.layout.count
+    let bytes = run.specification.stateBytes
+    let rounded = run.problem.layout.count
     for least in RewindGoal.allCases {
       var told = 0
       var planned = (rewinds: 0, updates: 0)

@@ -9,7 +9,7 @@ import Testing
 
   init() throws { folder = try TemporaryFolder() }
 
-  private func create(seeds: Int = 1) throws -> TrainingRun {
+  private func create(seeds: Int = 1) throws -> NetworkRun {
     var settings = RunSettings()
     settings.model = "mlp:4"
     settings.orders = ["forward", "backward"]
@@ -17,12 +17,12 @@ import Testing
     settings.seedCount = seeds
     settings.evaluate = "every:4"
     settings.evaluationExamples = 20
-    return try TrainingRun.create(try Experiment(RunConfiguration(settings)), at: folder("run"))
+    return try NetworkRun.create(at: folder("run"), RunSpecification(RunConfiguration(settings)))
   }
 
   @Test func aResumedRunWithNothingToDoKeepsWhatItCost() async throws {
-    let first = try await create().train()
-    let again = try await TrainingRun.open(folder("run"), lanes: 1).train()
+    let first = try await create().finish()
+    let again = try await NetworkRun.open(folder("run"), lanes: 1).finish()
     #expect(first.gradientEvaluations == 20 + 4 + 8 + 12 + 16 + 20)
     let (now, before) = (try JSONEncoder.sorted.encode(again), try JSONEncoder.sorted.encode(first))
     #expect(now == before)
@@ -30,9 +30,9 @@ import Testing
   }
 
   @Test func workOnAFinishedRunIsAddedToWhatItCost() async throws {
-    let first = try await create().train()
-    let extended = try await TrainingRun.open(folder("run"), steps: 28).train()
-    let stored = try #require(try TrainingRun.open(folder("run")).result())
+    let first = try await create().finish()
+    let extended = try await NetworkRun.open(folder("run"), steps: 28).finish()
+    let stored = try #require(try NetworkRun.open(folder("run")).result())
     #expect(extended.gradientEvaluations < stored.gradientEvaluations)
     #expect(stored.gradientEvaluations == first.gradientEvaluations + extended.gradientEvaluations)
     #expect(stored.predictedGradientEvaluations == stored.gradientEvaluations)
@@ -42,9 +42,9 @@ import Testing
 
   @Test func resultsAreStoredWithoutTheIteratesThatTheObservationsAre() async throws {
     let run = try create(seeds: 2)
-    let bare = try await run.train(holdsIterates: false)
+    let bare = try await run.finish(holdsIterates: false)
     #expect((bare.orders + bare.averages).allSatisfy { $0.iterates.isEmpty })
-    let whole = try await run.train()
+    let whole = try await run.finish()
     #expect(whole.orders.map { $0.iterates.map(\.n) } == Array(repeating: [4, 8, 12, 16, 20], count: 4))
     let stored = try #require(try run.result())
     #expect(stored.orders.allSatisfy { $0.iterates.isEmpty })
@@ -69,7 +69,7 @@ import Testing
     #expect(observations.count == stored.observationCount && !observations.isEmpty)
     #expect(observed.flatMap { $0.seeds.flatMap { $0 } }.count <= observations.count)
     for series in observed {
-      let expected = observations.filter { $0.series == series.name }.map(\.digest)
+      let expected = observations.filter { $0.series.description == series.name }.map(\.digest)
       #expect(series.seeds.flatMap { $0.map(\.digest) } == expected)
     }
     let document = try #require(try JSONSerialization.jsonObject(with: JSONEncoder().encode(stored)) as? [String: Any])

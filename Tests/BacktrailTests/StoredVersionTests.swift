@@ -41,38 +41,38 @@ import Testing
     let shown = try StoredRun(path)
     #expect(shown.status == "finished" && shown.observationCount > 0)
     // Processors differ: where they do, bits may.
-    let report = try await TrainingRun.verify(path, replays: 6, repairs: false, allowNumericsChange: true)
+    let report = try await NetworkRun.verify(path, replays: 6, repairs: false, allowNumericsChange: true)
     #expect(report.checkpoints > 3)
-    let opened = try TrainingRun.open(path, allowNumericsChange: true)
+    let opened = try NetworkRun.open(path, allowNumericsChange: true)
     if NumericsFingerprint.current() == "float32; kernels 1; products avx512; glibc 2.36; x86_64 avx512" {
       #expect(report.damaged.isEmpty)
-      _ = try TrainingRun.open(path)
+      _ = try NetworkRun.open(path)
     }
     // Reading leaves the folder as it was.
     #expect(try StoredRun(path).observations() == shown.observations())
-    let result = try await opened.train()
+    let result = try await opened.finish()
     // There was nothing to do, and what the run cost is what it cost.
     #expect(result.gradientEvaluations == shown.result?.gradientEvaluations && result.wallSeconds == shown.result?.wallSeconds)
     let expected = try digests(name, version: 1)
     #expect(!expected.isEmpty)
     for series in result.orders + result.averages {
       for iterate in series.iterates {
-        #expect(expected["\(series.order) \(series.seed) \(iterate.n)"] == iterate.digest.description)
+        #expect(expected["\(series.series) \(series.seed) \(iterate.n)"] == iterate.digest.description)
       }
     }
-    let extended = try TrainingRun.open(path, allowNumericsChange: true)
-    _ = try await extended.iterate(order: .forward, n: 7, seed: 0)
+    let extended = try NetworkRun.open(path, allowNumericsChange: true)
+    _ = try await extended.iterate(.forward, 7, seed: 0)
   }
 
   /// Killed half way: what it had stored is used.
   @Test func aKilledRunIsResumed() async throws {
     let path = try run("killed", version: 1)
     #expect(try StoredRun(path).status == "unfinished")
-    let result = try await TrainingRun.open(path, allowNumericsChange: true).train()
+    let result = try await NetworkRun.open(path, allowNumericsChange: true).finish()
     #expect(result.gradientEvaluations > 0 && result.gradientEvaluations < 30_000)
     #expect(result.orders.allSatisfy { $0.iterates.count == 12 })
     #expect(try StoredRun(path).status == "finished")
-    let again = try await TrainingRun.open(path, allowNumericsChange: true).train()
+    let again = try await NetworkRun.open(path, allowNumericsChange: true).finish()
     #expect(again.gradientEvaluations == result.gradientEvaluations && again.wallSeconds == result.wallSeconds)
   }
 }

@@ -23,15 +23,15 @@ private func settings(_ change: (inout RunSettings) -> Void = { _ in }) -> RunSe
 }
 
 private func train(_ settings: RunSettings, in folder: TemporaryFolder, name: String = "run") async throws -> RunResult {
-  let run = try TrainingRun.create(try Experiment(RunConfiguration(settings)), at: folder(name))
-  return try await run.train()
+  let run = try NetworkRun.create(at: folder(name), RunSpecification(RunConfiguration(settings)))
+  return try await run.finish()
 }
 
 /// The digest of every iterate, by order, seed and n.
 private func digests(_ result: RunResult) -> [String: String] {
   var digests: [String: String] = [:]
   for series in result.orders + result.averages {
-    for iterate in series.iterates { digests["\(series.order) \(series.seed) \(iterate.n)"] = iterate.digest.description }
+    for iterate in series.iterates { digests["\(series.series) \(series.seed) \(iterate.n)"] = iterate.digest.description }
   }
   return digests
 }
@@ -84,9 +84,9 @@ private func digests(_ result: RunResult) -> [String: String] {
     let expected = digests(try await train(varied { $0.lanes = 1 }, in: folder, name: "one"))
     #expect(digests(try await train(varied { ($0.lanes, $0.checkpointEvery) = (3, 0) }, in: folder, name: "three")) == expected)
     #expect(digests(try await train(varied { $0.recalibrate = 2 }, in: folder, name: "recalibrated")) == expected)
-    let run = try TrainingRun.open(folder("one"))
+    let run = try NetworkRun.open(folder("one"))
     for n in [2, 7] {
-      let iterate = try await run.iterate(order: .forward, n: n, seed: 0)
+      let iterate = try await run.iterate(.forward, n, seed: 0)
       let alone = varied { ($0.orders, $0.evaluate) = (["forward"], "at:\(n)") }
       #expect(digests(try await train(alone, in: folder, name: "at \(n)"))["forward 0 \(n)"] == iterate.digest.description)
     }
@@ -103,10 +103,10 @@ private func digests(_ result: RunResult) -> [String: String] {
     }
     let (own, recalibrated) = (try await iterates(0), try await iterates(40))
     #expect(own.map(\.digest) == recalibrated.map(\.digest))
-    #expect(own.map(\.testLoss) != recalibrated.map(\.testLoss))
+    #expect(own.map(\.measurements.loss) != recalibrated.map(\.measurements.loss))
     for bad in [("mlp:3", 2), ("resnet18:2", -1)] {
       #expect(throws: RunError.self) {
-        try Experiment(RunConfiguration(settings { ($0.model, $0.recalibrate) = bad }))
+        try RunSpecification(RunConfiguration(settings { ($0.model, $0.recalibrate) = bad }))
       }
     }
   }
@@ -114,11 +114,10 @@ private func digests(_ result: RunResult) -> [String: String] {
   /// Every order, from the exported initial state and batches, against double precision.
   @Test(arguments: ["shuffle", "replacement"])
   func iteratesEqualAnIndependentReplay(sampler: String) async throws {
-    let run = try TrainingRun.create(
-      try Experiment(RunConfiguration(settings { $0.sampler = sampler })), at: folder("run"))
-    let dataset = run.experiment.dataset
-    let initial = try await run.iterate(order: .forward, n: 0, seed: 0)
-    for order in run.experiment.orders {
+    let run = try NetworkRun.create(at: folder("run"), RunSpecification(RunConfiguration(settings { $0.sampler = sampler })))
+    let dataset = run.problem.dataset
+    let initial = try await run.iterate(.forward, 0, seed: 0)
+    for order in run.specification.selection.orders {
       var reference = DoublePerceptron(tensors: initial.tensors.map { ($0.shape, $0.values) })
       for batches in order.sequence(30).runs {
         for index in 0..<batches.count {
@@ -127,7 +126,7 @@ private func digests(_ result: RunResult) -> [String: String] {
           reference.descend(inputs, labels, learningRate: 0.1)
         }
       }
-      let found = try await run.iterate(order: order, n: 30, seed: 0).tensors.flatMap(\.values)
+      let found = try await run.iterate(order, 30, seed: 0).tensors.flatMap(\.values)
       let scale = reference.parameters.map(abs).max() ?? 1
       let worst = zip(found, reference.parameters).map { abs(Double($0) - $1) }.max() ?? .infinity
       #expect(worst < 2e-4 * scale, "\(order)")
@@ -143,7 +142,7 @@ private func digests(_ result: RunResult) -> [String: String] {
         $0.evaluate = "every:10"
         $0.seedCount = 2
       }, in: folder)
-    for series in result.orders { #expect(series.gradientEvaluations == costs[series.order]) }
+    for series in result.orders { #expect(series.gradientEvaluations == costs[series.series.description]) }
     #expect(result.gradientEvaluations == result.predictedGradientEvaluations)
     // The orders share batches: window:10 walks along forward (90) and begins as backward (10), tail:20 begins as
     // backward (10 + 20), sliding:4 begins as forward (2).
@@ -157,20 +156,20 @@ private func digests(_ result: RunResult) -> [String: String] {
       let alone = digests(try await train(settings { $0.seed = seed }, in: folder, name: "\(seed)"))
       #expect(alone.isSubset(of: digests(together)))
     }
-    let summary = try #require(together.summary.first { $0.series == "backward" })
-    #expect((summary.testLossSpread ?? 0) > 0)
+    let summary = try #require(together.summary.first { $0.name == "backward" })
+    #expect((summary.spreads?[0] ?? 0) > 0)
   }
 
   @Test func everyObservationIsStoredBeforeItIsReported() async throws {
-    let experiment = try Experiment(RunConfiguration(settings()))
-    let run = try TrainingRun.create(experiment, at: folder("run"))
+    let experiment = try RunSpecification(RunConfiguration(settings()))
+    let run = try NetworkRun.create(at: folder("run"), experiment)
     let path = run.folder.path
-    var listener = TrainingRun.Listener()
+    var listener = TrainingListener()
     listener.didCommit = { observations in
       let stored = (try? StoredRun(path).observations()) ?? []
       #expect(Set(observations).isSubset(of: stored))
     }
-    let result = try await run.train(listener: listener)
+    let result = try await run.finish(listener: listener)
     let stored = try StoredRun(path)
     #expect(stored.status == "finished")
     #expect(stored.observationCount == (9 + 2) * 4)
@@ -179,7 +178,7 @@ private func digests(_ result: RunResult) -> [String: String] {
   }
 
   @Test func aDivergingRunStopsAndKeepsWhatItSaw() async throws {
-    let experiment = try Experiment(
+    let experiment = try RunSpecification(
       RunConfiguration(
         settings {
           $0.orders = ["forward"]
@@ -187,41 +186,41 @@ private func digests(_ result: RunResult) -> [String: String] {
           $0.learningRate = 1e30
           $0.lanes = 1
         }))
-    let run = try TrainingRun.create(experiment, at: folder("run"))
+    let run = try NetworkRun.create(at: folder("run"), experiment)
     await #expect {
-      _ = try await run.train()
+      _ = try await run.finish()
     } throws: { error in
-      guard case RunError.diverged(order: "forward", seed: 0, n: let n) = error else { return false }
+      guard case RunError.diverged(metric: _, series: .forward, seed: 0, n: let n) = error else { return false }
       return (1...30).contains(n)
     }
     let stored = try StoredRun(folder("run"))
     #expect(stored.status == "failed")
-    #expect(try stored.observations().allSatisfy { $0.testLoss.isFinite })
+    #expect(try stored.observations().allSatisfy { $0.measurements.loss.isFinite })
   }
 
   @Test func aRunStartsFromAFile() async throws {
-    let first = try TrainingRun.create(try Experiment(RunConfiguration(settings())), at: folder("first"))
-    let expected = digests(try await first.train())
-    let initial = try await first.iterate(order: .backward, n: 0, seed: 0)
+    let first = try NetworkRun.create(at: folder("first"), RunSpecification(RunConfiguration(settings())))
+    let expected = digests(try await first.finish())
+    let initial = try await first.iterate(.backward, 0, seed: 0)
     try Safetensors.write(initial.tensors, metadata: [:], to: folder("initial.safetensors"))
     let specification = folder("initial.safetensors")
-    let experiment = try Experiment(
+    let experiment = try RunSpecification(
       RunConfiguration(settings { $0.initial = specification }),
       initial: try await InitialTensors.read(specification))
-    let second = try TrainingRun.create(experiment, at: folder("second"))
-    #expect(digests(try await second.train()) == expected)
+    let second = try NetworkRun.create(at: folder("second"), experiment)
+    #expect(digests(try await second.finish()) == expected)
     // The run keeps its own copy.
     try FileManager.default.removeItem(atPath: specification)
-    let again = try TrainingRun.open(folder("second"))
-    #expect(try await again.iterate(order: .backward, n: 30, seed: 0).digest.description == expected["backward 0 30"])
+    let again = try NetworkRun.open(folder("second"))
+    #expect(try await again.iterate(.backward, 30, seed: 0).digest.description == expected["backward 0 30"])
     // An iterate of another run is named RUN:ORDER:N.
-    let iterate = try await first.iterate(order: .tail(7), n: 13, seed: 0)
+    let iterate = try await first.iterate(.tail(7), 13, seed: 0)
     #expect(try await InitialTensors.read("\(folder("first")):tail:7:13") == iterate.tensors)
   }
 
   @Test func exportedBatchesAndOrdersReplayARun() async throws {
-    let first = try TrainingRun.create(try Experiment(RunConfiguration(settings())), at: folder("first"))
-    let expected = digests(try await first.train())
+    let first = try NetworkRun.create(at: folder("first"), RunSpecification(RunConfiguration(settings())))
+    let expected = digests(try await first.finish())
     let lines = try (1...30).map { try first.batch($0, seed: 0).map(String.init).joined(separator: " ") }
     let batches = try folder.write(lines.joined(separator: "\n") + "\n", to: "batches")
     let order = try folder.write((1...30).map { "\($0)-1\n" }.joined(), to: "order")
@@ -237,11 +236,11 @@ private func digests(_ result: RunResult) -> [String: String] {
     }
     // The run has a copy of the order, which is checked when it is opened again.
     try FileManager.default.removeItem(atPath: folder("order"))
-    let again = try TrainingRun.open(folder("second"))
-    let iterate = try await again.iterate(order: again.experiment.orders[0], n: 13, seed: 0)
+    let again = try NetworkRun.open(folder("second"))
+    let iterate = try await again.iterate(again.specification.selection.orders[0], 13, seed: 0)
     #expect(iterate.wasObserved && iterate.digest.description == expected["backward 0 13"])
     try folder.write((1...30).map { "1-\($0)\n" }.joined(), to: "second/orders/1.txt")
-    #expect(throws: RunError.self) { try TrainingRun.open(folder("second")) }
+    #expect(throws: RunError.self) { try NetworkRun.open(folder("second")) }
   }
 
   @Test func ordersAndBatchesThatEndTooSoonAreRefused() throws {
@@ -257,20 +256,20 @@ private func digests(_ result: RunResult) -> [String: String] {
         $0.evaluate = points
         $0.batchSize = 3
       }
-      #expect(throws: RunError.self) { try Experiment(RunConfiguration(settings)) }
+      #expect(throws: RunError.self) { try RunSpecification(RunConfiguration(settings)) }
     }
   }
 
   @Test func aReplayFindsATamperedObservation() async throws {
     _ = try await train(settings(), in: folder)
-    let run = try TrainingRun.open(folder("run"))
-    #expect(try await run.iterate(order: .tail(7), n: 30, seed: 0).wasObserved)
-    #expect(try await !run.iterate(order: .tail(8), n: 29, seed: 0).wasObserved)
+    let run = try NetworkRun.open(folder("run"))
+    #expect(try await run.iterate(.tail(7), 30, seed: 0).wasObserved)
+    #expect(try await !run.iterate(.tail(8), 29, seed: 0).wasObserved)
     let database = try RunDatabase.open(run.folder, for: .writing)
-    var observation = try #require(try database.observation(seed: 0, series: "tail:7", n: 30))
-    observation.digest = try await run.iterate(order: .tail(7), n: 29, seed: 0).digest
+    var observation = try #require(try database.observation(seed: 0, series: .order(.tail(7)), n: 30))
+    observation.digest = try await run.iterate(.tail(7), 29, seed: 0).digest
     try database.replace(observation)
-    await #expect(throws: RunError.self) { try await run.iterate(order: .tail(7), n: 30, seed: 0) }
+    await #expect(throws: RunError.self) { try await run.iterate(.tail(7), 30, seed: 0) }
   }
 }
 

@@ -63,7 +63,7 @@ public enum HostileInput: String, CaseIterable, Sendable {
     case .batches:
       _ = try ImportedBatches.read(path: path)
     case .order:
-      let order = try CompositionOrder(reading: "file:\(path)")
+      let order = try CompositionOrder.listed(ListedOrder(name: "file:\(path)", text: readOrderFile(path)))
       for n in 1...max(1, min(order.lastIterate ?? 1, 20)) {
         let sequence = order.sequence(n)
         if sequence.count > 0 { _ = (sequence[0], sequence[sequence.count - 1], sequence.prefix(sequence.count / 2).count) }

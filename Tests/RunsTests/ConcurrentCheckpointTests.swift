@@ -21,8 +21,8 @@ import Testing
   @Test func oneStateIsStoredOnceByManyLanes() async throws {
     let (run, database) = try makeDatabase()
     let checkpoints = try RunCheckpoints(
-      run, database, seeds: [0], series: ["forward"], averages: [], stored: [[]], needed: [],
-      settings: .init(budget: nil, chainLength: 0, level: 1))
+      run, database, seeds: [0], orders: [.forward], averages: [], stored: [[]], needed: [], policy: CheckpointPolicy(),
+      budget: nil)
     for position in 1...cases(20, long: 500) {
       try await withThrowingTaskGroup(of: Void.self) { group in
         for _ in 0..<4 {
@@ -49,7 +49,9 @@ import Testing
         withUnsafeCurrentTask { $0?.cancel() }
         for n in 1...20 {
           try writer.add([
-            Observation(seed: round, series: "forward", n: n, testLoss: 0, testAccuracy: 0, digest: Digest(of: [UInt8(n)].span.bytes))
+            Observation(
+              seed: round, series: .forward, n: n, measurements: Measurements([0], of: [Metric("loss")]),
+              digest: Digest(of: [UInt8(n)].span.bytes))
           ])
         }
         try await writer.finish()

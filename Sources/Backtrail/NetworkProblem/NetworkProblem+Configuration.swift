@@ -113,7 +113,7 @@ extension RunConfiguration {
 }
 
 /// The text of an order file that a user names.
-func readOrderFile(_ path: String) throws -> String {
+package func readOrderFile(_ path: String) throws -> String {
   let bytes = try InputFile.read(path, limit: 256 << 20, remedy: "Write consecutive batches as ranges, such as 1-60.")
   // A run of a single digit and its comma comes to some 70 bytes.
   guard SystemMemory.has(40 * bytes.count) else {
