@@ -43,6 +43,8 @@ public struct RewindSchedule: Sendable {
 
   /// - Parameters:
   ///   - positions: the states to visit. A path of n updates has the states 0 … n.
+  ///   - memorySlots: states that are kept in memory, besides the start and the one at hand.
+  ///   - diskSlots: states that are kept on disk.
   ///   - costs: of a step, and of writing and reading a state on disk. Without disk slots they decide nothing.
   /// - Throws: `RewindError` when `positions` is empty or reaches below 0 or too far, or slots are negative.
   /// - Complexity: without disk slots next to nothing; otherwise O(l² · `diskSlots`) for l states, up to about a

@@ -26,6 +26,8 @@ public protocol UpdateMap: Sendable {
   /// - Parameters:
   ///   - batch: the batch's number, 1, 2, …
   ///   - position: how many updates the state has had before this one (schedules, bias correction).
+  ///   - state: the state, which the update changes.
+  ///   - workspace: the lane's.
   func apply(batch: Int, position: Int, to state: inout StateBuffer, workspace: inout Workspace)
 }
 
@@ -42,6 +44,8 @@ public protocol IterateObserver: Sendable {
   /// - Parameters:
   ///   - iterates: the iterates this state is; orders that apply the same batches meet in one state.
   ///   - replica: which of the plan's replicas it belongs to.
+  ///   - state: the iterate.
+  ///   - workspace: the lane's, in which an update leaves nothing.
   func observe(
     _ iterates: [Iterate], replica: Int, state: borrowing TrainingState, workspace: inout Workspace) throws
 
