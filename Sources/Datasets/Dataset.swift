@@ -79,21 +79,20 @@ public struct Dataset: Sendable {
     _ specification: String, context: Int? = nil, targets: Targets.Kind = .classes
   ) throws(DatasetError) -> Dataset {
     let parsed = try DatasetSpecification(specification)
-    if case .csv(let table) = parsed { return try csv(table, targets: targets) }
-    guard targets == .classes else {
+    guard targets == .classes || parsed.isTable else {
       throw .impossible(
         """
         the targets of \(parsed) are classes, but the loss compares with real values; take a loss for classes, or values in a \
         table, `csv:FILE,target=COLUMN`
         """)
     }
-    switch parsed {
-    case .digits: return try digits()
-    case .mnist(let folder): return try mnist(folder: folder)
-    case .cifar(let kind, let folder): return try cifar(kind, folder: folder)
-    case .text(let file): return try text(file: file, context: context)
-    case .csv(let table): return try csv(table, targets: targets)
-    case .synthetic(let clouds): return try clouds.dataset()
+    return switch parsed {
+    case .digits: try digits()
+    case .mnist(let folder): try mnist(folder: folder)
+    case .cifar(let kind, let folder): try cifar(kind, folder: folder)
+    case .text(let file): try text(file: file, context: context)
+    case .csv(let table): try csv(table, targets: targets)
+    case .synthetic(let clouds): try clouds.dataset()
     }
   }
 

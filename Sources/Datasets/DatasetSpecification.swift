@@ -53,6 +53,10 @@ enum DatasetSpecification: Equatable, CustomStringConvertible {
     }
   }
 
+  var isTable: Bool {
+    if case .csv = self { true } else { false }
+  }
+
   /// The absolute path, home folder included: a shell doesn't expand the `~` of `mnist:~/data`.
   private static func absolute(_ path: String) -> String {
     URL(fileURLWithPath: (path as NSString).expandingTildeInPath).standardizedFileURL.path

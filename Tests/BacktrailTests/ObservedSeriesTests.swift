@@ -4,20 +4,20 @@ import TestSupport
 import Testing
 
 @Suite struct ObservedSeriesTests {
-  private func iterates(_ points: [(n: Int, loss: Double)]) throws -> [RunResult.Iterate] {
-    let digest = String(repeating: "0", count: 32)
-    return try points.map { n, loss in
-      let json = "{\"n\": \(n), \"testLoss\": \(loss), \"testAccuracy\": \(1 - loss), \"digest\": \"\(digest)\"}"
-      return try JSONDecoder().decode(RunResult.Iterate.self, from: Data(json.utf8))
+  private func iterates(_ points: [(n: Int, loss: Double)]) -> [RunResult.Iterate] {
+    let metrics = [Metric("testLoss"), Metric("testAccuracy")]
+    return points.map { n, loss in
+      RunResult.Iterate(
+        n: n, measurements: Measurements([loss, 1 - loss], of: metrics), digest: Digest(high: 0, low: 0))
     }
   }
 
-  private func noise(_ seeds: [[(n: Int, loss: Double)]]) throws -> [(n: Int, noise: Double)] {
-    ObservedSeries(name: "s", seeds: try seeds.map(iterates)).noise()
+  private func noise(_ seeds: [[(n: Int, loss: Double)]]) -> [(n: Int, noise: Double)] {
+    ObservedSeries(name: "s", seeds: seeds.map(iterates)).noise()
   }
 
   @Test func aTrendIsNoNoise() throws {
-    let line = try noise([(1...12).map { ($0 * 10, 2 - 0.1 * Double($0)) }])
+    let line = noise([(1...12).map { ($0 * 10, 2 - 0.1 * Double($0)) }])
     // 11 changes in windows of 8, around the middle one.
     #expect(line.map(\.n) == [50, 60, 70, 80])
     #expect(line.allSatisfy { $0.noise < 1e-12 })
@@ -25,25 +25,25 @@ import Testing
 
   @Test func noiseIsTheDeviationOfEightChanges() throws {
     // Up and down by 1, from one to the next: changes of 1 and −1, mean 0, squares 8 over 7.
-    let zigzag = try noise([(1...9).map { ($0, $0 % 2 == 0 ? 1 : 0) }])
+    let zigzag = noise([(1...9).map { ($0, $0 % 2 == 0 ? 1 : 0) }])
     #expect(zigzag.count == 1)
     #expect(abs((zigzag.first?.noise ?? 0) - (8.0 / 7).squareRoot()) < 1e-12)
     // Over seeds the variance is the mean.
-    let two = try noise([(1...9).map { ($0, $0 % 2 == 0 ? 1 : 0) }, (1...9).map { ($0, 0.5) }])
+    let two = noise([(1...9).map { ($0, $0 % 2 == 0 ? 1 : 0) }, (1...9).map { ($0, 0.5) }])
     #expect(abs((two.first?.noise ?? 0) - (4.0 / 7).squareRoot()) < 1e-12)
   }
 
   @Test func changesOverUnequalDistancesAreNotCompared() throws {
-    #expect(try noise([(1...12).map { (1 << $0, 0.5) }]).isEmpty)
-    #expect(try noise([((1...12).map { $0 * 10 } + [125, 170, 171]).map { ($0, 0.5) }]).isEmpty)
-    #expect(try noise([(1...8).map { ($0, 0.5) }]).isEmpty)
+    #expect(noise([(1...12).map { (1 << $0, 0.5) }]).isEmpty)
+    #expect(noise([((1...12).map { $0 * 10 } + [125, 170, 171]).map { ($0, 0.5) }]).isEmpty)
+    #expect(noise([(1...8).map { ($0, 0.5) }]).isEmpty)
     // The last one may be nearer.
-    let short = try noise([(1...10).map { ($0 * 10, 0.5) } + [(103, 9)]])
+    let short = noise([(1...10).map { ($0 * 10, 0.5) } + [(103, 9)]])
     #expect(short.map(\.n) == [50, 60] && short.allSatisfy { $0.noise == 0 })
   }
 
   @Test func curvesAreMeansOverTheSeedsThereAre() throws {
-    let series = ObservedSeries(name: "s", seeds: [try iterates([(2, 0.5), (1, 1)]), try iterates([(1, 3)])])
+    let series = ObservedSeries(name: "s", seeds: [iterates([(2, 0.5), (1, 1)]), iterates([(1, 3)])])
     let curve = series.curve()
     #expect(curve.map(\.n) == [1, 2])
     #expect(curve.map(\.estimate.mean) == [2, 0.5])

@@ -1,6 +1,7 @@
 import Backtrail
 import Datasets
 import Networks
+import Runs
 import Testing
 
 @Suite struct TargetCheckTests {
@@ -33,5 +34,14 @@ import Testing
       let error = #expect(throws: NetworkError.self) { try check(network, loss, data) }
       #expect(error?.description.contains(words) == true, "\(error?.description ?? "")")
     }
+  }
+
+  /// Numbers that are only in range before they are rounded to float32 are refused, as those out of range are.
+  @Test(arguments: [
+    "", "mse:1", "huber:0", "huber:-1", "huber:inf", "huber:", "huber:x", "huber:1e-50", "huber:1e300", "cross-entropy:1",
+    "cross-entropy:-0.1", "cross-entropy:nan", "cross-entropy:0.99999999999", "l1",
+  ])
+  func unreadableLosses(specification: String) throws {
+    #expect(throws: RunError.self) { try LossSpecification.loss(specification) }
   }
 }

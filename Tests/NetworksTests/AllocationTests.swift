@@ -15,6 +15,27 @@ import Testing
     #endif
   }
 
+  private static let losses: [any Loss] = [
+    CrossEntropy(labelSmoothing: 0.1), MeanSquaredError(), Huber(), BinaryCrossEntropy(),
+  ]
+
+  @Test(arguments: losses.indices)
+  func noLossOrMeasureAllocates(index: Int) throws {
+    let network = try CompiledNetwork(Network(input: [3]) { Dense(5) }, loss: Self.losses[index], batchSize: 4)
+    var state = try StateBuffer(count: network.stateCount)
+    var workspace = try network.makeWorkspace()
+    var measurement = Measurement(network.loss.defaultMeasures, outputs: network.outputCount)
+    var counts: [Int] = []
+    for update in 0..<4 {
+      let before = ca_allocations()
+      network.update(
+        &state, learningRate: 0.01, position: update, context: PassContext(isTraining: true), workspace: &workspace)
+      network.evaluate(state, rows: 3, workspace: &workspace, into: &measurement)
+      counts.append(ca_allocations() - before)
+    }
+    #expect(counts.dropFirst().allSatisfy { $0 == 0 }, "\(counts)")
+  }
+
   /// All memory of updates and evaluations is laid out before the first one.
   @Test(arguments: [
     ("mlp:9,8", "sgd"), ("lenet", "rmsprop"), ("resnet18:2", "sgd"), ("resnet50:1", "momentum"),

@@ -153,7 +153,7 @@ private struct Bench: ~Copyable {
     for bad in [
       good.filter { $0.key != "0.bias" }, good.merging(["x": ([1], [0])]) { $1 }, good.merging(["0.bias": ([1, 2], [5, 6])]) { $1 },
     ] {
-      #expect(throws: NetworkError.self) { try network.layout.load(bad, from: "f", into: &state) }
+      #expect(throws: StateMismatch.self) { try network.layout.load(bad, from: "f", into: &state) }
     }
   }
 

@@ -152,25 +152,84 @@ import Testing
   /// Walther.
   @Test(arguments: [4, 7, 10])
   func equalStagesTakeTheBinomialOptimum(count: Int) {
-    let stages = (0..<count).map { _ in
-      StageCost(
-        forwardSeconds: 1, backwardSeconds: 1, inputCount: 1, outputCount: 1, savedCount: 100, forwardScratchCount: 0,
-        backwardScratchCount: 0)
-    }
-    func choose(_ n: Int, _ k: Int) -> Int { (0..<k).reduce(1) { $0 * (n - $1) / ($1 + 1) } }
+    let stages = equalStages(count)
     for slots in 0..<count {
       // Besides the slots: what the stage at hand saves, its input and output, and the gradients by them.
       guard let schedule = MemoryCurve.schedule(stages, memory: slots + 104) else {
         Issue.record("\(slots) slots are enough")
         continue
       }
-      // The start is given for nothing, and each backward pass has its own forward pass before it.
-      let s = slots + 1
-      var r = 0
-      while choose(s + r, s) < count { r += 1 }
-      let optimum = r * count - choose(s + r, r - 1) + count
-      #expect(schedule.passes.count - count == optimum, "\(count) stages, \(slots) slots")
+      #expect(schedule.passes.count - count == binomialOptimum(count: count, slots: slots), "\(count) stages, \(slots) slots")
     }
+  }
+
+  /// Stages that save so much that only one can keep it.
+  private func equalStages(_ count: Int) -> [StageCost] {
+    (0..<count).map { _ in
+      StageCost(
+        forwardSeconds: 1, backwardSeconds: 1, inputCount: 1, outputCount: 1, savedCount: 100, forwardScratchCount: 0,
+        backwardScratchCount: 0)
+    }
+  }
+
+  /// Forward passes of the optimal schedule of Griewank and Walther for equal stages.
+  private func binomialOptimum(count: Int, slots: Int) -> Int {
+    func choose(_ n: Int, _ k: Int) -> Int { (0..<k).reduce(1) { $0 * (n - $1) / ($1 + 1) } }
+    // The start is given for nothing, and each backward pass has its own forward pass before it.
+    let s = slots + 1
+    var r = 0
+    while choose(s + r, min(s, r)) < count { r += 1 }
+    return r * count - choose(s + r, r - 1) + count
+  }
+
+  /// Planning takes memory and time in proportion to a long chain's length: a table of all its stretches would take
+  /// gigabytes and minutes here. The schedule is not far from the optimum.
+  @Test(.timeLimit(.minutes(1)), arguments: [(250, 2), (250, 12), (250, 120), (1200, 3), (1200, 25), (1200, 300), (1200, 890), (1200, 1500)])
+  func longChainsArePlannedNearTheOptimum(count: Int, slots: Int) throws {
+    let stages = equalStages(count)
+    let schedule = try #require(MemoryCurve.schedule(stages, memory: slots + 104))
+    #expect(peak(schedule.passes, stages) <= slots + 104)
+    let (forward, optimum) = (schedule.passes.count - count, binomialOptimum(count: count, slots: slots))
+    #expect(Double(forward) <= 1.1 * Double(optimum), "\(forward), not \(optimum)")
+    // With as many slots as a stage saves, keeping all of some stages is better than the optimum that keeps inputs only.
+    if slots < 100 { #expect(forward >= optimum) }
+  }
+
+  /// Stages of all sizes, in stretches of stretches: the schedule takes no more than it is allowed, and each stage goes back
+  /// once, behind its own forward pass.
+  @Test(arguments: [101, 173])
+  func longChainsOfUnequalStages(count: Int) throws {
+    var random = SplitMix(state: 3)
+    let stages = stages(count, &random)
+    let all = stages.reduce(40) { $0 + $1.savedCount + $1.outputCount }
+    for memory in [60, all / 8, all / 3, 2 * all] {
+      let schedule = try #require(MemoryCurve.schedule(stages, memory: memory))
+      #expect(peak(schedule.passes, stages) <= memory)
+      var ran: Set<Int> = []
+      var next = count - 1
+      for pass in schedule.passes {
+        switch pass {
+        case .forward(let stage): ran.insert(stage)
+        case .backward(let stage):
+          #expect(stage == next && ran.contains(stage))
+          next -= 1
+        }
+      }
+      #expect(next == -1)
+      if memory == 2 * all { #expect(schedule.repeatedPasses == 0) }
+    }
+  }
+
+  @Test(.timeLimit(.minutes(1))) func deepNetworksHaveACurve() throws {
+    let network = try CompiledNetwork(
+      ModelSpecification("gpt:layers=200,heads=2,width=8,context=8").network(inputShape: [8], outputs: 20),
+      loss: CrossEntropy(), batchSize: 2)
+    let points = MemoryCurve(network).points
+    let (most, least) = (points[0], points[points.count - 1])
+    #expect(points.count > 50 && most.schedule.repeatedPasses == 0)
+    // Twenty times less memory for less than three forward passes more.
+    #expect(least.arenaCount * 20 < most.arenaCount)
+    #expect(points.contains { $0.arenaCount * 10 < most.arenaCount && $0.seconds < 2 * most.seconds })
   }
 
   /// `torch.utils.checkpoint.checkpoint_sequential`: inputs of segments are kept, all but the last run forward again.

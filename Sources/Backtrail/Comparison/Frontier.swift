@@ -68,40 +68,26 @@ public struct Frontier: Encodable, Sendable {
 }
 
 extension Frontier.Point: Encodable {
-  private enum CodingKeys: String, CodingKey {
-    case series, schedule, gradientEvaluations, costFraction, seconds, peakBytes, storedBytes, noise, distance, skill, hasSkill
-    case isOptimal
-  }
-
   public func encode(to encoder: any Encoder) throws {
-    var document = encoder.container(keyedBy: CodingKeys.self)
-    try document.encode(series, forKey: .series)
-    try document.encode(schedule, forKey: .schedule)
-    try document.encode(gradientEvaluations, forKey: .gradientEvaluations)
-    try document.encode(costFraction, forKey: .costFraction)
-    try document.encode(seconds, forKey: .seconds)
-    try document.encode(peakBytes, forKey: .peakBytes)
-    try document.encode(storedBytes, forKey: .storedBytes)
-    try document.encodeIfPresent(noise, forKey: .noise)
-    try document.encodeIfPresent(distance, forKey: .distance)
-    try document.encodeIfPresent(skill, forKey: .skill)
-    try document.encode(hasSkill, forKey: .hasSkill)
-    try document.encode(isOptimal, forKey: .isOptimal)
-    var values = encoder.container(keyedBy: MetricKey.self)
-    try values.encode(loss, forKey: MetricKey(errors[0].metric.name))
+    var document = encoder.container(keyedBy: DocumentKey.self)
+    try document.encode(series, forKey: "series")
+    try document.encode(schedule, forKey: "schedule")
+    try document.encode(gradientEvaluations, forKey: "gradientEvaluations")
+    try document.encode(costFraction, forKey: "costFraction")
+    try document.encode(seconds, forKey: "seconds")
+    try document.encode(peakBytes, forKey: "peakBytes")
+    try document.encode(storedBytes, forKey: "storedBytes")
     for error in errors {
-      try values.encode(error.mean, forKey: MetricKey(error.metric.errorKey))
-      try values.encode(error.worst, forKey: MetricKey("worst" + error.metric.errorKey.prefix(1).uppercased() + error.metric.errorKey.dropFirst()))
+      let key = error.metric.errorKey
+      try document.encode(error.mean, forKey: DocumentKey(key))
+      try document.encode(error.worst, forKey: DocumentKey("worst" + key.prefix(1).uppercased() + key.dropFirst()))
     }
-  }
-
-  private struct MetricKey: CodingKey {
-    let stringValue: String
-    var intValue: Int? { nil }
-
-    init(_ name: String) { stringValue = name }
-    init?(stringValue: String) { self.init(stringValue) }
-    init?(intValue: Int) { nil }
+    try document.encode(loss, forKey: DocumentKey(errors[0].metric.name))
+    try document.encodeIfPresent(noise, forKey: "noise")
+    try document.encodeIfPresent(distance, forKey: "distance")
+    try document.encodeIfPresent(skill, forKey: "skill")
+    try document.encode(hasSkill, forKey: "hasSkill")
+    try document.encode(isOptimal, forKey: "isOptimal")
   }
 }
 

@@ -72,11 +72,7 @@ extension RunConfiguration {
   /// A stored run's settings, put together again; nil for a run whose problem no settings describe.
   public init?(_ description: RunDescription) throws {
     guard case .text? = description.problem.settings["model"], case .text? = description.problem.settings["data"] else { return nil }
-    var all = description.problem.settings
-    for part in [try JSONValue(encoding: description.workload), try JSONValue(encoding: description.budgets)] {
-      if case .object(let values) = part { all.merge(values) { first, _ in first } }
-    }
-    self = try JSONDecoder().decode(RunConfiguration.self, from: JSONEncoder().encode(JSONValue.object(all)))
+    self = try JSONDecoder().decode(RunConfiguration.self, from: JSONEncoder().encode(description.configuration))
   }
 
   fileprivate init(_ contents: RunContents) throws {

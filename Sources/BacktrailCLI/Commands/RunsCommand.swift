@@ -100,20 +100,16 @@ struct IterateDocument: Encodable {
     self.seed = seed
   }
 
-  private enum CodingKeys: String, CodingKey {
-    case order, n, seed, digest, gradientEvaluations, checkpoint, observed
-  }
-
   func encode(to encoder: any Encoder) throws {
-    var document = encoder.container(keyedBy: CodingKeys.self)
-    try document.encode(order.description, forKey: .order)
-    try document.encode(n, forKey: .n)
-    try document.encode(seed, forKey: .seed)
-    try document.encode(iterate.digest, forKey: .digest)
-    try iterate.measurements.encodeValues(to: encoder)
-    try document.encode(iterate.gradientEvaluations, forKey: .gradientEvaluations)
+    var document = encoder.container(keyedBy: DocumentKey.self)
+    try document.encode(order.description, forKey: "order")
+    try document.encode(n, forKey: "n")
+    try document.encode(seed, forKey: "seed")
+    try document.encode(iterate.digest, forKey: "digest")
+    try document.encode(iterate.measurements)
+    try document.encode(iterate.gradientEvaluations, forKey: "gradientEvaluations")
     // The checkpoint it was replayed from; none for the initial state.
-    try document.encodeIfPresent(iterate.checkpoint?.file, forKey: .checkpoint)
-    try document.encode(iterate.wasObserved, forKey: .observed)
+    try document.encodeIfPresent(iterate.checkpoint?.file, forKey: "checkpoint")
+    try document.encode(iterate.wasObserved, forKey: "observed")
   }
 }

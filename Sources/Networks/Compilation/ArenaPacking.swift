@@ -22,22 +22,31 @@ struct ArenaPacking {
       (count + FloatBuffer.alignment - 1) / FloatBuffer.alignment * FloatBuffer.alignment
     }
     var offsets = [Int](repeating: 0, count: blocks.count)
-    var placed: [Int] = []
+    /// In order of offsets, so that the first gap that is wide enough is the lowest.
+    var placed: [Placed] = []
     var end = 0
     let order = blocks.indices.sorted { (blocks[$0].count, $1) > (blocks[$1].count, $0) }
     for index in order where blocks[index].count > 0 {
-      let block = blocks[index]
+      let (size, steps) = (aligned(blocks[index].count), blocks[index].steps)
       var offset = 0
-      // `placed` is in order of offsets, so the first gap that is wide enough is the lowest.
-      for other in placed where blocks[other].steps.overlaps(block.steps) {
-        if offset + aligned(block.count) <= offsets[other] { break }
-        offset = max(offset, offsets[other] + aligned(blocks[other].count))
+      for other in placed where other.firstStep <= steps.upperBound && other.lastStep >= steps.lowerBound {
+        if offset + size <= other.offset { break }
+        offset = max(offset, other.end)
       }
       offsets[index] = offset
-      placed.insert(index, at: placed.firstIndex { offsets[$0] > offset } ?? placed.count)
-      end = max(end, offset + aligned(block.count))
+      placed.insert(
+        Placed(offset: offset, end: offset + size, firstStep: steps.lowerBound, lastStep: steps.upperBound),
+        at: placed.firstIndex { $0.offset > offset } ?? placed.count)
+      end = max(end, offset + size)
     }
     regions = blocks.indices.map { Region(offset: offsets[$0], count: blocks[$0].count) }
     count = end
   }
+}
+
+private struct Placed {
+  let offset: Int
+  let end: Int
+  let firstStep: Int
+  let lastStep: Int
 }

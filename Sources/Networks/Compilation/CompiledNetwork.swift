@@ -4,6 +4,7 @@ import Tensors
 public struct CompiledNetwork: Sendable {
   /// The network's own tensors, at the start of the training state; the same for every batch size.
   public let layout: StateLayout
+  public let network: Network
   public let loss: any Loss
   public let batchSize: Int
   public let optimizer: Optimizer
@@ -18,7 +19,6 @@ public struct CompiledNetwork: Sendable {
   public let predictionCount: Int
   /// Numbers of a prediction: a logit a class, or a value a target.
   public let outputCount: Int
-  public let network: Network
   private let isTrained: Bool
   /// The network's layers in groups that begin with one that has an output of its own; the others work on it in place.
   let stages: [PlacedSequential]

@@ -7,101 +7,222 @@
 /// - the forward pass of s is kept with all it saved, then comes the rest, s + 1 … t, and then the backward pass of s; or
 /// - forward passes lead from s to some later stage whose input is kept, then come s′ … t, and then s … s′ − 1 afresh.
 ///
-/// The times of both follow from those of shorter chains with less memory.
+/// The times of both follow from those of shorter chains with less memory. That takes memory with the square of the chain's
+/// length and time with its cube, so a chain of more than `longestExact` stages is parted into stretches of about equal
+/// length. Each of them is solved by itself, in the same way. Among them, the second kind keeps an input at the beginning of
+/// one; of the first kind there are several, which keep all that a stretch's forward passes made, or the inputs of every stage
+/// in it, of every second, fourth and so on.
 struct RecomputationPlanner {
-  private let stages: [StageCost]
   /// Floats of one unit of memory. Sizes are rounded up to units, so that no plan takes more than it is allowed.
   private let unit: Int
   private let units: Int
-  /// By s, t and units: the least time, and how it is reached.
-  private var table: [Entry]
+  private let chain: Stretch
 
-  private struct Entry {
-    var seconds = Double.infinity
-    /// Where the second kind of plan keeps an input; s for the first kind.
-    var split = Int32(-1)
-  }
+  /// Chains up to this length have the optimal schedules.
+  static let longestExact = 100
 
   /// - Parameters:
   ///   - memory: floats for activations, gradients of activations and scratch memory, besides the network's input.
   ///   - resolution: how many units of memory are told apart.
   init(_ stages: [StageCost], memory: Int, resolution: Int = 1000) {
-    self.stages = stages
     unit = max(1, (memory + resolution - 1) / resolution)
     units = memory / unit
-    table = Array(repeating: Entry(), count: stages.count * stages.count * (units + 1))
-    solve()
-  }
-
-  private func rounded(_ floats: Int) -> Int { (floats + unit - 1) / unit }
-
-  private func index(_ s: Int, _ t: Int, _ m: Int) -> Int { (s * stages.count + t) * (units + 1) + m }
-
-  private mutating func solve() {
-    let count = stages.count
-    for length in 1...count {
-      for s in 0...(count - length) {
-        let t = s + length - 1
-        let stage = stages[s]
-        let last = stages[t].outputCount
-        // Units that the first kind of plan needs: for the forward pass beside the gradient of the last output, and for
-        // the backward pass beside its own two gradients.
-        let kept = rounded(stage.savedCount + stage.outputCount)
-        let isLast = s == t
-        let whole = max(
-          rounded(stage.savedCount + stage.outputCount + stage.forwardScratchCount + last),
-          rounded(
-            stage.savedCount + 2 * stage.outputCount + stage.inputCount + stage.backwardScratchCount))
-        // Units that the forward passes of the second kind need, by where they end.
-        var sweep = 0
-        var sweeps: [(split: Int, units: Int, seconds: Double)] = []
-        var seconds = 0.0
-        for split in (s + 1)..<max(s + 1, t + 1) {
-          let passed = stages[split - 1]
-          let input = split - 1 == s ? 0 : passed.inputCount
-          sweep = max(
-            sweep, rounded(input + passed.outputCount + passed.savedCount + passed.forwardScratchCount + last))
-          seconds += passed.forwardSeconds
-          sweeps.append((split, sweep, seconds))
-        }
-        for m in 0...units {
-          var best = Entry()
-          if m >= whole {
-            let rest = isLast ? 0 : m >= kept ? table[index(s + 1, t, m - kept)].seconds : .infinity
-            let total = stage.forwardSeconds + rest + stage.backwardSeconds
-            if total < best.seconds { best = Entry(seconds: total, split: Int32(s)) }
-          }
-          for (split, needed, seconds) in sweeps {
-            let input = rounded(stages[split].inputCount)
-            guard m >= needed, m >= input else { continue }
-            let total = seconds + table[index(split, t, m - input)].seconds + table[index(s, split - 1, m)].seconds
-            if total < best.seconds { best = Entry(seconds: total, split: Int32(split)) }
-          }
-          table[index(s, t, m)] = best
-        }
-      }
-    }
+    chain = Stretch(stages, 0..<stages.count, unit: unit, units: units)
   }
 
   /// The fastest schedule in at most `memory` floats, no more than the planner was made for; nil where there is none.
   func schedule(memory: Int) -> ActivationSchedule? {
     let available = min(units, memory / unit)
-    guard table[index(0, stages.count - 1, available)].seconds.isFinite else { return nil }
+    guard chain.seconds[available].isFinite else { return nil }
     var passes: [ActivationSchedule.Pass] = []
-    append(0, stages.count - 1, available, to: &passes)
+    chain.append(units: available, to: &passes)
     return ActivationSchedule(passes)
+  }
+}
+
+/// Stages next to each other, with the fastest way back through them for any units of memory.
+private struct Stretch {
+  /// By units: the least time from the first stage's input and the last one's gradient to the gradient of that input.
+  let seconds: [Double]
+  private let parts: [Part]
+  /// By first part, last part and units: for the second kind of plan, where it keeps an input; for the first kind, which of
+  /// the first part's `ways` it is, as −2 − its index; −1 where there is no plan.
+  private var splits: [Int16]
+  private let units: Int
+
+  /// - Parameter isWhole: whether these are all stages of the chain.
+  init(_ stages: [StageCost], _ range: Range<Int>, unit: Int, units: Int, isWhole: Bool = true) {
+    self.units = units
+    let (most, partCount) = isWhole ? (RecomputationPlanner.longestExact, 64) : (24, 16)
+    if range.count <= most {
+      parts = range.map { Part($0, stages[$0], unit: unit) }
+    } else {
+      parts = (0..<partCount).map { part in
+        let bounds = range.lowerBound + range.count * part / partCount..<range.lowerBound + range.count * (part + 1) / partCount
+        return Part(
+          stages, bounds, unit: unit,
+          inner: Stretch(stages, bounds, unit: unit, units: units, isWhole: false))
+      }
+    }
+    let rows = parts.count * (parts.count + 1) / 2
+    splits = Array(repeating: -1, count: rows * (units + 1))
+    var times = Array(repeating: Double.infinity, count: rows * (units + 1))
+    for length in 1...parts.count {
+      for s in 0...(parts.count - length) { Self.solve(s, s + length - 1, parts, unit, units, &times, &splits) }
+    }
+    let whole = Self.row(0, parts.count - 1) * (units + 1)
+    seconds = Array(times[whole...(whole + units)])
+  }
+
+  /// Rows of s ≤ t, one after the other.
+  private static func row(_ s: Int, _ t: Int) -> Int { t * (t + 1) / 2 + s }
+
+  private static func solve(
+    _ s: Int, _ t: Int, _ parts: [Part], _ unit: Int, _ units: Int, _ times: inout [Double], _ splits: inout [Int16]
+  ) {
+    let part = parts[s]
+    let place = row(s, t) * (units + 1)
+    if s == t, let inner = part.inner {
+      for m in 0...units where inner.seconds[m].isFinite {
+        times[place + m] = inner.seconds[m]
+      }
+      return
+    }
+    let last = parts[t].outputCount
+    for (index, way) in part.ways.enumerated() {
+      let whole = (max(way.forward + last, way.backward) + unit - 1) / unit
+      guard whole <= units else { continue }
+      let rest = s == t ? 0 : row(s + 1, t) * (units + 1)
+      for m in whole...units {
+        let restSeconds = s == t ? 0 : m >= way.kept ? times[rest + m - way.kept] : .infinity
+        let total = part.forwardSeconds + restSeconds + way.seconds
+        if total < times[place + m] { (times[place + m], splits[place + m]) = (total, Int16(-2 - index)) }
+      }
+    }
+    // Units that the forward passes of the second kind need, by where they end.
+    var sweep = 0
+    var seconds = 0.0
+    for split in (s + 1)..<max(s + 1, t + 1) {
+      let passed = parts[split - 1]
+      sweep = max(sweep, ((split - 1 == s ? passed.firstSweep : passed.sweep) + last + unit - 1) / unit)
+      seconds += passed.forwardSeconds
+      let input = parts[split].input
+      let least = max(sweep, input)
+      guard least <= units else { continue }
+      let (right, left) = (row(split, t) * (units + 1) - input, row(s, split - 1) * (units + 1))
+      for m in least...units {
+        let total = seconds + times[right + m] + times[left + m]
+        if total < times[place + m] { (times[place + m], splits[place + m]) = (total, Int16(split)) }
+      }
+    }
+  }
+
+  /// Appends the passes of the fastest way back.
+  func append(units: Int, to passes: inout [ActivationSchedule.Pass]) {
+    append(0, parts.count - 1, units, to: &passes)
   }
 
   private func append(_ s: Int, _ t: Int, _ m: Int, to passes: inout [ActivationSchedule.Pass]) {
-    let split = Int(table[index(s, t, m)].split)
-    if split == s {
-      passes.append(.forward(s))
-      if s < t { append(s + 1, t, m - rounded(stages[s].savedCount + stages[s].outputCount), to: &passes) }
-      passes.append(.backward(s))
+    if s == t, let inner = parts[s].inner { return inner.append(units: m, to: &passes) }
+    let split = Int(splits[Self.row(s, t) * (units + 1) + m])
+    if split < 0 {
+      let (stages, way) = (parts[s].stages, parts[s].ways[-2 - split])
+      for stage in stages { passes.append(.forward(stage)) }
+      if s < t { append(s + 1, t, m - way.kept, to: &passes) }
+      for segment in Part.segments(stages, way.step ?? stages.count).reversed() {
+        if way.step != nil { for stage in segment { passes.append(.forward(stage)) } }
+        for stage in segment.reversed() { passes.append(.backward(stage)) }
+      }
     } else {
-      for stage in s..<split { passes.append(.forward(stage)) }
-      append(split, t, m - rounded(stages[split].inputCount), to: &passes)
+      for part in parts[s..<split] { for stage in part.stages { passes.append(.forward(stage)) } }
+      append(split, t, m - parts[split].input, to: &passes)
       append(s, split - 1, m, to: &passes)
     }
+  }
+}
+
+/// A stage, or a stretch of them.
+private struct Part {
+  let stages: Range<Int>
+  let forwardSeconds: Double
+  let outputCount: Int
+  /// Floats that forward passes take which keep only the last output: with the part's input or, where that is kept anyway,
+  /// without.
+  let sweep: Int
+  let firstSweep: Int
+  /// Units of its input.
+  let input: Int
+  /// What can be kept of its forward passes.
+  let ways: [Way]
+  /// Nil for a stage.
+  let inner: Stretch?
+
+  /// What is kept of a part's forward passes until its backward passes.
+  struct Way {
+    /// Nil for all that they made; else the inputs of every so many stages, which then run forward again.
+    let step: Int?
+    /// Units kept.
+    let kept: Int
+    /// Floats that the forward passes take, beside the gradient of the last output there is; and the passes back.
+    let forward: Int
+    let backward: Int
+    /// Of the passes back, those forward again included.
+    let seconds: Double
+  }
+
+  init(_ stage: Int, _ cost: StageCost, unit: Int) {
+    self.init([cost], stage..<stage + 1, unit: unit, steps: [], inner: nil)
+  }
+
+  init(_ all: [StageCost], _ range: Range<Int>, unit: Int, inner: Stretch) {
+    let steps = sequence(first: 1) { 2 * $0 }.prefix { $0 < range.count }
+    self.init(Array(all[range]), range, unit: unit, steps: Array(steps), inner: inner)
+  }
+
+  private init(_ costs: [StageCost], _ stages: Range<Int>, unit: Int, steps: [Int], inner: Stretch?) {
+    self.stages = stages
+    self.inner = inner
+    func units(_ floats: Int) -> Int { (floats + unit - 1) / unit }
+    let output = costs[costs.count - 1].outputCount
+    outputCount = output
+    forwardSeconds = costs.reduce(0) { $0 + $1.forwardSeconds }
+    input = units(costs[0].inputCount)
+    let sweeps = costs.map { $0.inputCount + $0.outputCount + $0.savedCount + $0.forwardScratchCount }
+    let sweep = sweeps.reduce(0, max)
+    self.sweep = sweep
+    firstSweep = sweeps.dropFirst().reduce(sweeps[0] - costs[0].inputCount, max)
+
+    let backwardSeconds = costs.reduce(0) { $0 + $1.backwardSeconds }
+    /// All that the forward passes of `range` make, and the most that is needed beside it on the way back.
+    func whole(_ range: Range<Int>) -> (made: Int, scratch: Int, gradients: Int) {
+      costs[range].reduce((0, 0, 0)) {
+        (
+          $0.0 + $1.savedCount + $1.outputCount, max($0.1, $1.forwardScratchCount),
+          max($0.2, $1.outputCount + $1.inputCount + $1.backwardScratchCount)
+        )
+      }
+    }
+    let (made, scratch, gradients) = whole(costs.indices)
+    var ways = [
+      Way(step: nil, kept: units(made), forward: made + scratch, backward: made + gradients, seconds: backwardSeconds)
+    ]
+    for step in steps {
+      let segments = Self.segments(costs.indices, step)
+      let kept = segments.dropFirst().reduce(output) { $0 + costs[$1.lowerBound].inputCount }
+      let again = segments.map { segment in
+        let (made, scratch, gradients) = whole(segment)
+        return made + max(scratch + costs[segment.upperBound - 1].outputCount, gradients)
+      }
+      ways.append(
+        Way(
+          step: step, kept: units(kept), forward: kept + sweep, backward: kept + again.reduce(0, max),
+          seconds: forwardSeconds + backwardSeconds))
+    }
+    self.ways = ways
+  }
+
+  /// The stages of `range` in segments of `step`, the last of which may be shorter.
+  static func segments(_ range: Range<Int>, _ step: Int) -> [Range<Int>] {
+    stride(from: range.lowerBound, to: range.upperBound, by: step).map { $0..<min($0 + step, range.upperBound) }
   }
 }

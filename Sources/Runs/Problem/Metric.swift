@@ -108,13 +108,14 @@ extension Measurements: CustomStringConvertible {
 }
 
 /// A key of a document whose keys are known only at run time.
-struct DocumentKey: CodingKey {
-  let stringValue: String
-  var intValue: Int? { nil }
+package struct DocumentKey: CodingKey, ExpressibleByStringLiteral {
+  package let stringValue: String
+  package var intValue: Int? { nil }
 
-  init(_ name: String) { stringValue = name }
-  init?(stringValue: String) { self.init(stringValue) }
-  init?(intValue: Int) { nil }
+  package init(_ name: String) { stringValue = name }
+  package init(stringLiteral name: String) { self.init(name) }
+  package init?(stringValue: String) { self.init(stringValue) }
+  package init?(intValue: Int) { nil }
 }
 
 extension CodingUserInfoKey {
@@ -127,16 +128,9 @@ extension Decoder {
   var metrics: [Metric] { CodingUserInfoKey.metrics.flatMap { userInfo[$0] as? [Metric] } ?? [] }
 }
 
-extension Measurements {
-  /// Adds a key for each metric to the document that is written.
-  package func encodeValues(to encoder: any Encoder) throws {
-    var document = encoder.container(keyedBy: DocumentKey.self)
-    try document.encode(self)
-  }
-}
-
 extension KeyedEncodingContainer<DocumentKey> {
-  mutating func encode(_ measurements: Measurements) throws {
+  /// Adds a key for each metric.
+  package mutating func encode(_ measurements: Measurements) throws {
     for (metric, value) in zip(measurements.metrics, measurements.values) { try encode(value, forKey: DocumentKey(metric.name)) }
   }
 }

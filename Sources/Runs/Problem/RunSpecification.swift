@@ -44,12 +44,13 @@ public struct RunSpecification<Problem: TrainingProblem>: Sendable {
         """)
     }
     processBefore = ResidentMemory.Sizes()
-    selection = workload.selection(after: [], lanes: budgets.lanes).selection
+    selection = IterateSelection()
     // Before any of it is planned; an automatic schedule may come to any n.
     for (observed, points) in zip(workload.orders, workload.points) {
       guard let order = observed.order, let last = order.lastIterate else { continue }
       for n in workload.isAdaptive(observed) ? Array(1...min(workload.steps, last + 1)) : points { _ = try sequence(of: order, n) }
     }
+    selection = workload.selection(after: [], lanes: budgets.lanes).selection
     if problem.batchCount != nil {
       for (order, points) in selection.curves { for n in points { _ = try sequence(of: order, n) } }
     }

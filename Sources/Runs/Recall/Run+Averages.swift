@@ -46,19 +46,19 @@ public struct ForwardAverages: Encodable, Sendable {
 extension ForwardAverages.Average: Encodable {
   public func encode(to encoder: any Encoder) throws {
     var document = encoder.container(keyedBy: DocumentKey.self)
-    try document.encode(average, forKey: DocumentKey("average"))
-    try document.encode(seed, forKey: DocumentKey("seed"))
-    try document.encode(weightDistance, forKey: DocumentKey("weightDistance"))
+    try document.encode(average, forKey: "average")
+    try document.encode(seed, forKey: "seed")
+    try document.encode(weightDistance, forKey: "weightDistance")
     try document.encode(measurements)
-    try document.encode(digest, forKey: DocumentKey("digest"))
+    try document.encode(digest, forKey: "digest")
   }
 }
 
 extension ForwardAverages.Summary: Encodable {
   public func encode(to encoder: any Encoder) throws {
     var document = encoder.container(keyedBy: DocumentKey.self)
-    try document.encode(average, forKey: DocumentKey("average"))
-    try document.encode(weightDistance, forKey: DocumentKey("weightDistance"))
+    try document.encode(average, forKey: "average")
+    try document.encode(weightDistance, forKey: "weightDistance")
     try document.encode(measurements)
     for (metric, spread) in zip(measurements.metrics, spreads ?? []) {
       try document.encode(spread, forKey: DocumentKey("\(metric.name)Spread"))

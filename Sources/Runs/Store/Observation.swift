@@ -29,11 +29,11 @@ extension Observation: CustomStringConvertible {
 extension Observation: Encodable {
   public func encode(to encoder: any Encoder) throws {
     var document = encoder.container(keyedBy: DocumentKey.self)
-    try document.encode(seed, forKey: DocumentKey("seed"))
-    try document.encode(series, forKey: DocumentKey("series"))
-    try document.encode(n, forKey: DocumentKey("n"))
+    try document.encode(seed, forKey: "seed")
+    try document.encode(series, forKey: "series")
+    try document.encode(n, forKey: "n")
     try document.encode(measurements)
-    try document.encode(digest, forKey: DocumentKey("digest"))
+    try document.encode(digest, forKey: "digest")
   }
 }
 

@@ -24,6 +24,19 @@ public struct ProblemDescription: Codable, Sendable {
   let hasJournal: Bool
 }
 
+extension ProblemDescription {
+  private enum CodingKeys: String, CodingKey { case name, settings, metrics, hasJournal }
+
+  public init(from decoder: any Decoder) throws {
+    let stored = try decoder.container(keyedBy: CodingKeys.self)
+    name = try stored.decode(String.self, forKey: .name)
+    settings = try stored.decode([String: JSONValue].self, forKey: .settings)
+    metrics = try stored.decode([Metric].self, forKey: .metrics)
+    hasJournal = try stored.decode(Bool.self, forKey: .hasJournal)
+    do { try Metric.check(metrics) } catch { throw RunError.damaged("its metrics can't be right: \(error)") }
+  }
+}
+
 /// A workload in the words of its specifications.
 public struct WorkloadDescription: Codable, Sendable {
   /// Each with a schedule of its own after an @, or without.
@@ -123,6 +136,17 @@ extension RunDescription {
 
   init(_ record: RunRecord, in folder: RunFolder) throws(StorageError) {
     self = try decodeJSON(Self.self, from: record.configuration, in: folder)
+  }
+
+  /// All settings in one document: those of the problem, of the workload and of the budgets.
+  package var configuration: [String: JSONValue] {
+    get throws {
+      var all = problem.settings
+      for part in [try JSONValue(encoding: workload), try JSONValue(encoding: budgets)] {
+        if case .object(let values) = part { all.merge(values) { first, _ in first } }
+      }
+      return all
+    }
   }
 
   var bounds: RowBounds {

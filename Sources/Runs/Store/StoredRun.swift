@@ -69,7 +69,7 @@ public struct StoredRun: Sendable {
 
 extension StoredRun: Encodable {
   private enum CodingKeys: String, CodingKey {
-    case run, status, createdAt, problem, workload, budgets, fingerprint, observations, result
+    case run, status, createdAt, problem, metrics, configuration, fingerprint, observations, result
   }
 
   /// Observations are read while they are written.
@@ -79,9 +79,9 @@ extension StoredRun: Encodable {
     try document.encode(run, forKey: .run)
     try document.encode(status, forKey: .status)
     try document.encode(createdAt, forKey: .createdAt)
-    try document.encode(problem, forKey: .problem)
-    try document.encode(workload, forKey: .workload)
-    try document.encode(description.budgets, forKey: .budgets)
+    try document.encode(problem.name, forKey: .problem)
+    try document.encode(problem.metrics, forKey: .metrics)
+    try document.encode(description.configuration, forKey: .configuration)
     try document.encode(fingerprint, forKey: .fingerprint)
     try document.encodeIfPresent(
       result.map { RunDocument(result: $0, iterates: ObservedIterates(database: database)) }, forKey: .result)

@@ -108,16 +108,16 @@ extension RunResult {
 extension RunResult.Iterate: Codable {
   public init(from decoder: any Decoder) throws {
     let stored = try decoder.container(keyedBy: DocumentKey.self)
-    n = try stored.decode(Int.self, forKey: DocumentKey("n"))
+    n = try stored.decode(Int.self, forKey: "n")
     measurements = try stored.measurements(of: decoder.metrics)
-    digest = try stored.decode(Digest.self, forKey: DocumentKey("digest"))
+    digest = try stored.decode(Digest.self, forKey: "digest")
   }
 
   public func encode(to encoder: any Encoder) throws {
     var document = encoder.container(keyedBy: DocumentKey.self)
-    try document.encode(n, forKey: DocumentKey("n"))
+    try document.encode(n, forKey: "n")
     try document.encode(measurements)
-    try document.encode(digest, forKey: DocumentKey("digest"))
+    try document.encode(digest, forKey: "digest")
   }
 }
 

@@ -47,24 +47,24 @@ public struct SeriesSummary: Sendable {
 extension SeriesSummary: Codable {
   public init(from decoder: any Decoder) throws {
     let stored = try decoder.container(keyedBy: DocumentKey.self)
-    name = try stored.decode(String.self, forKey: DocumentKey("series"))
+    name = try stored.decode(String.self, forKey: "series")
     measurements = try stored.measurements(of: decoder.metrics)
     let spreads = try decoder.metrics.map { try stored.decodeIfPresent(Double.self, forKey: DocumentKey("\($0.name)Spread")) }
     self.spreads = spreads.contains(nil) ? nil : spreads.compactMap { $0 }
-    neighbourNoise = try stored.decodeIfPresent(Double.self, forKey: DocumentKey("neighbourNoise"))
-    gradientEvaluations = try stored.decode(Int.self, forKey: DocumentKey("gradientEvaluations"))
-    laneSeconds = try stored.decode(Double.self, forKey: DocumentKey("laneSeconds"))
+    neighbourNoise = try stored.decodeIfPresent(Double.self, forKey: "neighbourNoise")
+    gradientEvaluations = try stored.decode(Int.self, forKey: "gradientEvaluations")
+    laneSeconds = try stored.decode(Double.self, forKey: "laneSeconds")
   }
 
   public func encode(to encoder: any Encoder) throws {
     var document = encoder.container(keyedBy: DocumentKey.self)
-    try document.encode(name, forKey: DocumentKey("series"))
+    try document.encode(name, forKey: "series")
     try document.encode(measurements)
     for (metric, spread) in zip(measurements.metrics, spreads ?? []) {
       try document.encode(spread, forKey: DocumentKey("\(metric.name)Spread"))
     }
-    try document.encodeIfPresent(neighbourNoise, forKey: DocumentKey("neighbourNoise"))
-    try document.encode(gradientEvaluations, forKey: DocumentKey("gradientEvaluations"))
-    try document.encode(laneSeconds, forKey: DocumentKey("laneSeconds"))
+    try document.encodeIfPresent(neighbourNoise, forKey: "neighbourNoise")
+    try document.encode(gradientEvaluations, forKey: "gradientEvaluations")
+    try document.encode(laneSeconds, forKey: "laneSeconds")
   }
 }
