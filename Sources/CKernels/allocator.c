@@ -7,13 +7,11 @@
 #if defined(__GLIBC__)
 #include <malloc.h>
 
-void ck_return_freed_memory(void) {
-  // Large blocks stay mappings of their own, which go when they are freed. Otherwise the first freed one makes those after it
-  // parts of a thread's heap, whose end trimming leaves alone. A codec's blocks would leave holes there, each a little too small for
-  // the next one once a row is kept at its beginning: the heap would grow with every checkpoint.
-  mallopt(M_MMAP_THRESHOLD, 64 << 10);
-  malloc_trim(0);
-}
+void ck_return_freed_memory(void) { malloc_trim(0); }
+
+void ck_map_large_blocks(void) { mallopt(M_MMAP_THRESHOLD, 64 << 10); }
 #else
 void ck_return_freed_memory(void) {}
+
+void ck_map_large_blocks(void) {}
 #endif

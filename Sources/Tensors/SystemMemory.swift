@@ -1,3 +1,4 @@
+import CKernels
 import Foundation
 
 /// The memory there is to take. What is about to allocate asks here first, since the system says yes to more than it has,
@@ -21,6 +22,14 @@ public enum SystemMemory {
 
   /// How much is free, for messages: `, and 512 MiB are free`; empty where nothing tells.
   public static var note: String { availableBytes.map { ", and \(max(0, $0) >> 20) MiB are free" } ?? "" }
+
+  /// From now on every large block of memory goes back to the system as soon as it is freed. It is the process's own decision, for
+  /// its beginning; nothing in the library takes it.
+  ///
+  /// Otherwise glibc makes large blocks parts of a thread's heap once the first of them has been freed, and a heap that ends in
+  /// something small and lasting does not shrink. What codecs take would leave holes there, each a little too small for the next:
+  /// the heap would grow with every checkpoint, and a memory budget could not be kept.
+  public static func mapLargeBlocks() { ck_map_large_blocks() }
 
   #if os(Linux)
     private static var systemBytes: Int? { field("MemAvailable:", of: "/proc/meminfo") }

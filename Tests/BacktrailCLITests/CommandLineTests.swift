@@ -185,16 +185,16 @@ import Testing
     let plan = try backtrail("plan --instructions --lanes 1 --steps 4 --order tail:2 --evaluate at:3,4")
     #expect(
       plan.output == """
-        task 0
+        segment 0
           start 0
           apply 3
           save memory 0
-        task 1 after 0
+        segment 1 after 0
           load memory 0
           release memory 0
           apply 2-1
           observe 0:3
-        task 2 after 0
+        segment 2 after 0
           load memory 0
           release memory 0
           apply 4

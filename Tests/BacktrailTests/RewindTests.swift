@@ -71,6 +71,30 @@ import Testing
     #expect(throws: RunError.self) { try rewind(run, to: 40, RewindSlots(memory: 2)) }
   }
 
+  /// A walk near the end of a path that was trained begins at checkpoints, not at the initial state.
+  @Test(arguments: [RewindGoal.time, .updates])
+  func storedStatesStandForTheWayToThem(least: RewindGoal) async throws {
+    var settings = RunSettings()
+    (settings.model, settings.optimizer, settings.orders) = ("mlp:12", "momentum", ["forward"])
+    (settings.steps, settings.evaluate, settings.evaluationExamples) = (40, "every:1", 10)
+    (settings.batchSize, settings.learningRate, settings.checkpointEvery) = (16, 0.1, 10)
+    let run = try NetworkRun.create(at: folder("trained"), RunSpecification(RunConfiguration(settings)))
+    let untrained = try rewind(run, to: 33, RewindSlots(memory: 1, least: least))
+    let all = try rewind(run, RewindSlots(memory: 1, least: least))
+    for try await _ in run.train() {}
+    for (memory, disk) in [(0, 0), (1, 0), (.max, 0), (0, 2), (1, 3)] {
+      let late = try rewind(run, to: 33, RewindSlots(memory: memory, disk: disk, least: least))
+      #expect(late.states.map(\.digest) == untrained.states.map(\.digest))
+      #expect(late.updates < untrained.updates && late.checkpointReads > 0)
+      let whole = try rewind(run, RewindSlots(memory: memory, disk: disk, least: least))
+      #expect(whole.states.map(\.digest) == all.states.map(\.digest))
+    }
+    #expect(untrained.updates > 39 && untrained.checkpointReads == 0)
+    // From state 30: to 39, and again for each of 38 … 33 with one slot.
+    let late = try rewind(run, to: 33, RewindSlots(memory: 1, least: .updates))
+    #expect(late.updates == (try RewindSchedule(visiting: 3..<10, memorySlots: 1).updates))
+  }
+
   /// Where every state has a slot, states are the rounded exact ones and no updates multiply the error.
   @Test(arguments: [CheckpointPrecision.bfloat16, .float16])
   func keptStatesAreTheRoundedOnes(precision: CheckpointPrecision) async throws {

@@ -89,42 +89,42 @@ struct PlanChecker {
     }
   }
 
-  /// Tasks one after the other, as listed.
+  /// Segments one after the other, as listed.
   static func followInOrder(
     _ plan: ReplayPlan, stored: [[ReplicaProgress.StoredPoint]] = []
   ) throws -> PlanChecker {
     var checker = PlanChecker(stored: stored)
-    for task in 0..<plan.taskCount {
+    for segment in 0..<plan.segmentCount {
       var lane = Lane()
-      try plan.forEachInstruction(ofTask: task) { try checker.follow($0, lane: &lane, plan: plan) }
+      try plan.forEachInstruction(ofSegment: segment) { try checker.follow($0, lane: &lane, plan: plan) }
     }
     return checker
   }
 
-  /// `lanes` lanes that take any task that may begin and proceed in a random interleaving.
+  /// `lanes` lanes that take any segment that may begin and proceed in a random interleaving.
   static func followAtRandom(
     _ plan: ReplayPlan, lanes: Int, seed: UInt64, stored: [[ReplicaProgress.StoredPoint]] = []
   ) throws -> PlanChecker {
     var checker = PlanChecker(stored: stored)
     var random = SplitMix(state: seed)
     var done: Set<Int> = [], begun: Set<Int> = []
-    var running: [(task: Int, instructions: ArraySlice<ReplayInstruction>, lane: Lane)] = []
-    while done.count < plan.taskCount {
-      let ready = (0..<plan.taskCount).filter { task in
-        !begun.contains(task) && plan.prerequisites(ofTask: task).allSatisfy { done.contains($0) }
+    var running: [(segment: Int, instructions: ArraySlice<ReplayInstruction>, lane: Lane)] = []
+    while done.count < plan.segmentCount {
+      let ready = (0..<plan.segmentCount).filter { segment in
+        !begun.contains(segment) && plan.prerequisites(ofSegment: segment).allSatisfy { done.contains($0) }
       }
-      if running.count < lanes, let task = ready.randomElement(using: &random) {
-        begun.insert(task)
+      if running.count < lanes, let segment = ready.randomElement(using: &random) {
+        begun.insert(segment)
         var instructions: [ReplayInstruction] = []
-        plan.forEachInstruction(ofTask: task) { instructions.append($0) }
-        running.append((task, instructions[...], Lane()))
+        plan.forEachInstruction(ofSegment: segment) { instructions.append($0) }
+        running.append((segment, instructions[...], Lane()))
         continue
       }
       let index = Int.random(in: running.indices, using: &random)
       if let instruction = running[index].instructions.popFirst() {
         try checker.follow(instruction, lane: &running[index].lane, plan: plan)
       } else {
-        done.insert(running[index].task)
+        done.insert(running[index].segment)
         running.remove(at: index)
       }
     }
@@ -302,7 +302,7 @@ private func leastUpdates(_ orders: [CompositionOrder], _ points: [Int]) -> Int 
       let plan = try planner.plan()
       let checker = try PlanChecker.followInOrder(plan, stored: planner.replicas.map(\.stored))
       #expect(checker.checkpoints.map(\.count) == expected, "\(String(describing: interval)) \(averages)")
-      #expect(plan.storesStates == !expected.isEmpty)
+      #expect((plan.checkpointCounts.states > 0) == !expected.isEmpty)
     }
     // A plan for what is missing before the end stores nothing there.
     var planner = ReplayPlanner(orders: [.forward], points: [5, 11])
@@ -310,7 +310,7 @@ private func leastUpdates(_ orders: [CompositionOrder], _ points: [Int]) -> Int 
     planner.checkpointInterval = 100
     planner.replicas[0].observed = [Iterate(order: 0, n: 11)]
     planner.replicas[0].averagesObserved = [11]
-    #expect(try !planner.plan().storesStates)
+    #expect(try planner.plan().checkpointCounts.states == 0)
   }
 
   @Test func knownCosts() throws {
@@ -347,7 +347,7 @@ private func leastUpdates(_ orders: [CompositionOrder], _ points: [Int]) -> Int 
   func aMillionBatches(order: CompositionOrder) throws {
     let points = Array(stride(from: 10_000, through: 1_000_000, by: 10_000))
     let plan = try plan([order], points, averages: false)
-    #expect(plan.taskCount <= 200)
+    #expect(plan.segmentCount <= 200)
     #expect(plan.observationCount == 100)
   }
 }

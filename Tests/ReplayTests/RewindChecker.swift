@@ -4,6 +4,7 @@ import Replay
 struct RewindChecker {
   enum Failure: Error {
     case emptySlot(Int, SlotTier), occupiedSlot(Int, SlotTier), noSuchSlot(Int, SlotTier)
+    case notGiven(Int)
     case wrongAdvance(Range<Int>, from: Int?), wrongVisit(Int, at: Int?), slotsLeft, incomplete
   }
 
@@ -11,13 +12,17 @@ struct RewindChecker {
   private(set) var saves = 0
   private(set) var diskWrites = 0
   private(set) var diskReads = 0
+  /// Given states that were read, the start not among them.
+  private(set) var givenReads = 0
   private var slots: [SlotTier: [Int: Int]] = [:]
   private let slotCounts: [SlotTier: Int]
+  private let given: Set<Int>
   private var working: Int?
   private var expected: [Int]
 
   /// Goes through the whole schedule.
-  init(_ schedule: RewindSchedule) throws {
+  init(_ schedule: RewindSchedule, given: Set<Int> = []) throws {
+    self.given = given
     slotCounts = [.memory: schedule.memorySlots, .disk: schedule.diskSlots]
     expected = Array(schedule.positions)
     for instruction in schedule { try follow(instruction) }
@@ -27,8 +32,10 @@ struct RewindChecker {
 
   private mutating func follow(_ instruction: RewindInstruction) throws {
     switch instruction {
-    case .start:
-      working = 0
+    case .start(let position):
+      guard position == 0 || given.contains(position) else { throw Failure.notGiven(position) }
+      working = position
+      givenReads += position == 0 ? 0 : 1
     case .load(let slot, let tier):
       guard let position = slots[tier]?[slot] else { throw Failure.emptySlot(slot, tier) }
       working = position
@@ -57,7 +64,9 @@ struct RewindChecker {
 
 /// The least time of any rewind with these slots, found by Dijkstra's search over everything that slots and working
 /// state can hold. Saves may be made, dropped and loaded at any time.
-func leastRewindSeconds(_ positions: Range<Int>, memorySlots: Int, diskSlots: Int, costs: SlotCosts) -> Double {
+func leastRewindSeconds(
+  _ positions: Range<Int>, given: [GivenState] = [], memorySlots: Int, diskSlots: Int, costs: SlotCosts
+) -> Double {
   /// Bit p of a set of slots: state p is held.
   struct Situation: Hashable {
     var working = 0
@@ -93,6 +102,7 @@ func leastRewindSeconds(_ positions: Range<Int>, memorySlots: Int, diskSlots: In
       if situation.disk.nonzeroBitCount < diskSlots { reach(costs.write) { $0.disk |= bit } }
     }
     reach(0) { $0.working = 0 }
+    for state in given where state.position != situation.working { reach(state.cost) { $0.working = state.position } }
     for position in 1..<max(2, positions.upperBound) {
       let bit = 1 << position
       if situation.memory & bit != 0 {

@@ -224,8 +224,8 @@ private func leastUpdates(upTo l: Int, slots s: Int) -> [[Int]] {
     let text = try RewindSchedule(visiting: 0..<5, memorySlots: 1).map(\.description)
     #expect(
       text == [
-        "start", "advance 0 2", "save memory 0", "advance 2 4", "visit 4", "load memory 0", "advance 2 3", "visit 3",
-        "load memory 0", "visit 2", "release memory 0", "start", "advance 0 1", "visit 1", "start", "visit 0",
+        "start 0", "advance 0 2", "save memory 0", "advance 2 4", "visit 4", "load memory 0", "advance 2 3", "visit 3",
+        "load memory 0", "visit 2", "release memory 0", "start 0", "advance 0 1", "visit 1", "start 0", "visit 0",
       ])
   }
 

@@ -88,11 +88,42 @@ private struct TwistMap: UpdateMap {
     var rewinder = try Rewinder(TwistMap(), along: order.sequence(20), from: try initialState(), schedule: schedule)
     var successor = TrainingState(values: try StateBuffer(count: 2))
     while let position = try rewinder.next() {
-      rewinder.writeSuccessor(to: &successor)
+      try rewinder.writeSuccessor(to: &successor)
       #expect(successor.digest == expected[position + 1])
       #expect(rewinder.state.digest == expected[position])
     }
     #expect(rewinder.updates == schedule.updates)
+  }
+
+  /// Given states stand for the way to them.
+  @Test func statesFromGivenOnesHaveTheSameBits() throws {
+    let order = CompositionOrder.backward
+    let expected = try straightReplay(SpelledOut.batches(order, 50))
+    let sequence = order.sequence(50)
+    let given = [10, 20, 40].map { GivenState(position: $0, cost: 0.5) }
+    for (lower, slots, disk) in [(0, 2, 0), (15, 1, 2), (45, 0, 0), (0, 100, 0)] {
+      let schedule = try RewindSchedule(visiting: lower..<50, given: given, memorySlots: slots, diskSlots: disk, costs: costs)
+      let progress = ReplayProgress()
+      var read: [Int] = []
+      var rewinder = try Rewinder(
+        TwistMap(), along: sequence, from: try initialState(), schedule: schedule, storage: FakeDisk(), progress: progress
+      ) { position, state in
+        read.append(position)
+        var stored = TrainingState(values: try StateBuffer(count: 2))
+        try initialState().read { stored.copy(from: $0) }
+        var executor = try BatchRunExecutor(for: TwistMap())
+        for run in sequence.runs(in: 0..<position) { try executor.apply(run, of: TwistMap(), to: &stored) }
+        state.copy(from: stored)
+      }
+      try rewinder.forEach { position, state in #expect(state.digest == expected[position]) }
+      #expect(rewinder.updates == schedule.updates && progress.gradientEvaluations == schedule.updates)
+      #expect(Set(read) == Set(schedule.givenPositions) && !read.isEmpty)
+    }
+    let schedule = try RewindSchedule(visiting: 0..<50, given: given, memorySlots: 2)
+    #expect(throws: RewindError.noGivenState(40)) {
+      var rewinder = try Rewinder(TwistMap(), along: sequence, from: try initialState(), schedule: schedule)
+      try rewinder.forEach { _, _ in }
+    }
   }
 
   @Test func errorsOfTheStorageArePassedOn() throws {

@@ -184,8 +184,8 @@ import Testing
         #expect(plan.memorySlots <= slots)
         #expect(checker.updates == plan.gradientEvaluations)
         var starts = -branches
-        for task in 0..<plan.taskCount {
-          plan.forEachInstruction(ofTask: task) { if case .start = $0 { starts += 1 } }
+        for segment in 0..<plan.segmentCount {
+          plan.forEachInstruction(ofSegment: segment) { if case .start = $0 { starts += 1 } }
         }
         let taken = Double(plan.repeatedUpdates) + costs.write * Double(plan.diskWrites)
           + costs.read * Double(plan.diskReads) + costs.start * Double(starts)

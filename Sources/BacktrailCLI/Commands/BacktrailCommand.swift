@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Tensors
 
 @main
 struct BacktrailCommand: AsyncParsableCommand {
@@ -20,6 +21,7 @@ struct BacktrailCommand: AsyncParsableCommand {
 
   static func main() async {
     prepareStandardStreams()
+    SystemMemory.mapLargeBlocks()
     // A file that may not grow any more is an error to report, not a reason to die.
     signal(SIGXFSZ, SIG_IGN)
     do {

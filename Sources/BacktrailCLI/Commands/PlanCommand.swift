@@ -12,7 +12,7 @@ struct PlanCommand: AsyncParsableCommand {
 
   @OptionGroup var options: RunOptions
 
-  @Flag(help: "Print the plan's instructions, a line each, tasks parted by empty lines.")
+  @Flag(help: "Print the plan's instructions, a line each, segments parted by empty lines.")
   var instructions = false
 
   @Flag(help: "Print one JSON document instead of the table.")
@@ -45,10 +45,10 @@ struct PlanCommand: AsyncParsableCommand {
   }
 
   private func printInstructions(_ plan: ReplayPlan) throws {
-    for task in 0..<plan.taskCount {
-      let earlier = plan.prerequisites(ofTask: task).map(String.init).joined(separator: " ")
-      var lines = ["task \(task)" + (earlier.isEmpty ? "" : " after \(earlier)")]
-      plan.forEachInstruction(ofTask: task) { lines.append("  \($0)") }
+    for segment in 0..<plan.segmentCount {
+      let earlier = plan.prerequisites(ofSegment: segment).map(String.init).joined(separator: " ")
+      var lines = ["segment \(segment)" + (earlier.isEmpty ? "" : " after \(earlier)")]
+      plan.forEachInstruction(ofSegment: segment) { lines.append("  \($0)") }
       try printResult(lines.joined(separator: "\n"))
     }
   }

@@ -72,7 +72,7 @@ struct RewindCommand: AsyncParsableCommand {
   }
 
   private func rewind(_ run: NetworkRun, _ order: CompositionOrder) async throws {
-    let (isDrawn, seed, slots, progress) = (chart.chart != nil, seedOption.seed(of: run), slotOptions.ofOneRewind, RewindProgress())
+    let (isDrawn, seed, slots, progress) = (chart.chart != nil, seedOption.seed(of: run), slotOptions.ofOneRewind, ReplayProgress())
     let reporter = json ? nil : ProgressReporter(progress)
     defer { reporter?.stop() }
     let (result, drawn) = try await untilStored {

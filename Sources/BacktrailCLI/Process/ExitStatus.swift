@@ -56,7 +56,7 @@ enum ExitStatus: Int32 {
       self =
         switch error {
         case .noStates, .negativeSlots: .usage
-        case .tooManyStates, .memorySlotNeeded, .storageMissing, .sequenceTooShort: .impossible
+        case .tooManyStates, .memorySlotNeeded, .storageMissing, .noGivenState, .sequenceTooShort: .impossible
         }
     case is ScheduleError, is AverageError:
       self = .usage

@@ -18,10 +18,6 @@ final class ProgressReporter {
     }
   }
 
-  convenience init(_ progress: RewindProgress) {
-    self.init { (Double(progress.updates) / Double(progress.plannedUpdates), progress.updates, progress.plannedUpdates) }
-  }
-
   /// - Parameter look: what part of the work is done, and the updates done and planned.
   private init(_ look: @escaping @Sendable () -> (fraction: Double, updates: Int, planned: Int)) {
     let isTerminal = isatty(STDERR_FILENO) == 1

@@ -11,7 +11,7 @@ public struct SlotFiles: SlotStorage {
   /// Floats of a state that are rounded, the first ones, and to what.
   private let rounded: CheckpointSection?
   /// Held by a reader, so that others see that its folder is in use.
-  private let claim: FolderClaim?
+  private let claim: FolderLock?
 
   private static let trainingName = "slots"
   private static let readerPrefix = "slots-"
@@ -39,7 +39,7 @@ public struct SlotFiles: SlotStorage {
       let path = "\(folder.path)/\(readerPrefix)\(UUID().uuidString)"
       if let failure = make(path) { throw .noSlotFiles(path: path, reason: failure) }
       // Nil where a process that cleans up came between: it takes a folder without a claim for an abandoned one.
-      if let claim = FolderClaim(path, waits: true) {
+      if let claim = try? FolderLock.ofFolder(path, patience: .endless) {
         return SlotFiles(path: path, rounded: rounded, claim: claim)
       }
       attempts += 1
@@ -60,7 +60,7 @@ public struct SlotFiles: SlotStorage {
       let path = "\(folder.path)/\(name)"
       if name == trainingName, isAlone { remove(path) }
       guard name.hasPrefix(readerPrefix), UUID(uuidString: String(name.dropFirst(readerPrefix.count))) != nil,
-        let claim = FolderClaim(path, waits: false)
+        let claim = try? FolderLock.ofFolder(path, patience: .none)
       else { continue }
       remove(path)
       claim.hold()
@@ -76,7 +76,7 @@ public struct SlotFiles: SlotStorage {
     rmdir(path)
   }
 
-  private init(path: String, rounded: CheckpointSection?, claim: FolderClaim?) {
+  private init(path: String, rounded: CheckpointSection?, claim: FolderLock?) {
     self.path = path
     self.rounded = rounded
     self.claim = claim
@@ -110,27 +110,4 @@ public struct SlotFiles: SlotStorage {
   public func bytes(slot: Int) throws(StorageError) -> Int { try PositionedFile.open(file(slot)).size() }
 
   public func removeAll() { Self.remove(path) }
-}
-
-/// A folder that is in use for as long as this lives: the system lets go of it when the process ends, however it ends.
-private final class FolderClaim: Sendable {
-  private let descriptor: Int32
-
-  /// - Parameter waits: whether to wait for another process that holds it.
-  /// - Returns: nil where another process holds it, or has removed it.
-  init?(_ path: String, waits: Bool) {
-    descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW)
-    guard descriptor >= 0 else { return nil }
-    var status = stat()
-    var named = stat()
-    guard
-      flock(descriptor, waits ? LOCK_EX : LOCK_EX | LOCK_NB) == 0, fstat(descriptor, &status) == 0,
-      stat(path, &named) == 0, named.st_ino == status.st_ino
-    else { return nil }
-  }
-
-  /// Does nothing: said at the end of what the claim guards, it keeps it until then.
-  func hold() {}
-
-  deinit { close(descriptor) }
 }

@@ -51,7 +51,7 @@ struct BudgetSearch<Problem: TrainingProblem> {
     let most = specification.resources.lanes
     let trial = trial(lanes: most, keepsInitialStates: true, slots: nil)
     let plan = try trial.plan(progress)
-    let lanes = min(most, max(1, plan.taskCount))
+    let lanes = min(most, max(1, plan.segmentCount))
     // With fewer lanes there are fewer slots too, so that lanes wait more for each other, never less.
     let bounds = (1...lanes).map { plan.duration(lanes: $0, observationCost: specification.problem.observationCost) * fastest.secondsPerUpdate }
     let whole = PlanFootprint(plan)

@@ -19,7 +19,7 @@ public struct MemoryEstimate: Codable, Sendable {
 
 /// What the memory of a run depends on of its plan. The plan itself need not be kept for it.
 struct PlanFootprint {
-  let taskCount: Int
+  let segmentCount: Int
   var memorySlots: Int
   var diskSlots: Int
   let averagesKept: Int
@@ -30,7 +30,7 @@ struct PlanFootprint {
   let boardBytes: Int
 
   init(_ plan: ReplayPlan) {
-    taskCount = plan.taskCount
+    segmentCount = plan.segmentCount
     memorySlots = plan.memorySlots
     diskSlots = plan.diskSlots
     averagesKept = plan.averagesKept
@@ -60,7 +60,7 @@ extension RunSpecification {
   func memoryEstimate(
     _ plan: PlanFootprint, lanes: Int, workspaceBytes: Int, isOpen: Bool, process: ResidentMemory.Sizes
   ) -> MemoryEstimate {
-    let lanes = min(lanes, max(1, plan.taskCount))
+    let lanes = min(lanes, max(1, plan.segmentCount))
     // So many are at work at one time.
     let threads = min(lanes, ProcessInfo.processInfo.activeProcessorCount)
     let data = problem.residentBytes

@@ -31,6 +31,8 @@ public struct RewindResult: Codable, Sendable {
   public let isApproximate: Bool
   /// Updates applied to visit the states. The iterate that distances are to takes one more.
   public let updates: Int
+  /// How often a stored state of the path was read in place of computing it.
+  public let checkpointReads: Int
   public let diskWrites: Int
   public let diskReads: Int
   /// Of the states in memory slots at once, at most.
@@ -56,7 +58,7 @@ extension Run {
   ///   - willRewind: told how many updates are ahead; what it throws ends the rewind before the first.
   ///   - visit: called for every state; those it returns true for are in the result.
   public func rewind(
-    order: CompositionOrder, n: Int, to: Int = 0, seed: Int, slots: RewindSlots, progress: RewindProgress = RewindProgress(),
+    order: CompositionOrder, n: Int, to: Int = 0, seed: Int, slots: RewindSlots, progress: ReplayProgress = ReplayProgress(),
     willRewind: (_ updates: Int) throws -> Void = { _ in }, visit: (RewoundState) throws -> Bool
   ) throws -> RewindResult {
     let replica = try replica(ofSeed: seed)
@@ -65,21 +67,27 @@ extension Run {
     let files = slots.disk > 0 ? try SlotFiles.ofRewind(folder, specification, slots.precision) : nil
     defer { files?.removeAll() }
     let initial = StoredState(try specification.initialState(replica: replica))
-    let schedule = try schedule(visiting: to..<sequence.count, slots, initial: initial, files: files)
+    let stored = StatesOnPath(of: sequence, among: try storedStates()[replica])
+    let schedule = try schedule(visiting: to..<sequence.count, slots, stored: stored, initial: initial, files: files)
     try willRewind(schedule.updates)
-    progress.plan(schedule.updates)
+    progress.expect(updates: schedule.updates)
     let stores = try RewindStores(
       specification, slots: schedule.memorySlots, precision: slots.precision, files: schedule.diskSlots > 0 ? files : nil)
 
     let begin = ContinuousClock.now
+    var checkpointReads = 0
     var rewinder = try Rewinder(
-      CountedUpdateMap(map: map, progress: progress), along: sequence, from: initial, schedule: schedule, storage: stores.disk, memory: stores.memory)
+      map, along: sequence, from: initial, schedule: schedule, storage: stores.disk, memory: stores.memory, progress: progress
+    ) { position, state in
+      checkpointReads += 1
+      try stored.read(position, from: folder, into: &state)
+    }
     var workspace = try map.makeWorkspace()
     var copy = try StateBuffer(count: map.stateCount)
     var iterate = TrainingState(values: try StateBuffer(count: map.stateCount))
     var states: [RewoundState] = []
     while let position = try rewinder.next() {
-      if position == sequence.count - 1 { rewinder.writeSuccessor(to: &iterate) }
+      if position == sequence.count - 1 { try rewinder.writeSuccessor(to: &iterate) }
       copy.copy(from: rewinder.state.values)
       let distance = iterate.values.distance(to: copy, first: specification.tensorCount)
       let state = RewoundState(
@@ -93,7 +101,7 @@ extension Run {
       order: order.description, seed: seed, from: sequence.count, to: to, slots: schedule.memorySlots,
       diskSlots: schedule.diskSlots, slotPrecision: slots.precision.description,
       isApproximate: slots.precision != .float32 && memory.loads + (disk?.loads ?? 0) > 0, updates: rewinder.updates,
-      diskWrites: disk?.saves ?? 0, diskReads: disk?.loads ?? 0, memoryBytes: memory.peakBytes,
+      checkpointReads: checkpointReads, diskWrites: disk?.saves ?? 0, diskReads: disk?.loads ?? 0, memoryBytes: memory.peakBytes,
       diskBytes: disk?.peakBytes ?? 0, predictedSeconds: slots.disk > 0 && slots.least == .time ? schedule.seconds : nil,
       seconds: (.now - begin) / .seconds(1), states: states)
   }
@@ -108,16 +116,19 @@ extension Run {
     return sequence
   }
 
-  /// The schedule for what slots allow.
+  /// The schedule for what slots and stored states allow.
   /// - Parameter files: where writing and reading is measured.
-  func schedule(
-    visiting positions: Range<Int>, _ slots: RewindSlots, initial: StoredState, files: SlotFiles?
+  private func schedule(
+    visiting positions: Range<Int>, _ slots: RewindSlots, stored: StatesOnPath, initial: StoredState, files: SlotFiles?
   ) throws -> RewindSchedule {
-    guard slots.least == .time, let files else {
-      return try .fewestUpdates(visiting: positions, memorySlots: slots.memory, diskSlots: slots.disk)
+    guard slots.least == .time else {
+      return try .fewestUpdates(
+        visiting: positions, given: stored.given(read: 0), memorySlots: slots.memory, diskSlots: slots.disk)
     }
+    // Nothing is measured for memory alone: reading a checkpoint takes about as long as an update.
+    let costs = try files.map { try self.costs(initial: initial, files: $0) } ?? SlotCosts(step: 1, read: 1)
     return try RewindSchedule(
-      visiting: positions, memorySlots: slots.memory, diskSlots: slots.disk, costs: try costs(initial: initial, files: files))
+      visiting: positions, given: stored.given(read: costs.read), memorySlots: slots.memory, diskSlots: slots.disk, costs: costs)
   }
 
   /// Measures an update, and a write and a read of a state: the fastest of several, since first ones take new memory and a
@@ -138,5 +149,34 @@ extension Run {
       try files.release(slot: 0)
     } while .now - first < .milliseconds(50)
     return costs
+  }
+}
+
+/// The stored states that lie on a path, whichever order they were stored for.
+private struct StatesOnPath {
+  private var records: [Int: CheckpointRecord] = [:]
+  private let index: CheckpointIndex
+  /// How many files are read for a state, by position.
+  private var fileCounts: [Int: Int] = [:]
+
+  init(of sequence: BatchSequence, among stored: [CheckpointRecord]) {
+    index = CheckpointIndex(stored)
+    for record in stored {
+      guard let files = index.chain(to: record)?.count, files < fileCounts[record.position] ?? .max,
+        record.order.sequence(record.n).agrees(with: sequence, upTo: record.position)
+      else { continue }
+      records[record.position] = record
+      fileCounts[record.position] = files
+    }
+  }
+
+  /// - Parameter read: the cost of reading a file.
+  func given(read: Double) -> [GivenState] {
+    fileCounts.map { GivenState(position: $0, cost: Double($1) * read) }
+  }
+
+  func read(_ position: Int, from folder: RunFolder, into state: inout TrainingState) throws {
+    guard let record = records[position] else { throw RewindError.noGivenState(position) }
+    try folder.restore(record, among: index, into: &state)
   }
 }

@@ -20,7 +20,7 @@ extension Run {
   /// - Throws: `RunError.impossible` before anything is measured where memory or disk have no room for the largest.
   public func sweepRewinds(
     order: CompositionOrder, n: Int, to: Int = 0, seed: Int, request: RewindSweep.Request,
-    progress: RewindProgress = RewindProgress(), willMeasure: (_ rewinds: Int, _ updates: Int) throws -> Void = { _, _ in },
+    progress: ReplayProgress = ReplayProgress(), willMeasure: (_ rewinds: Int, _ updates: Int) throws -> Void = { _, _ in },
     didMeasure: (RewindSweep.Point) -> Void = { _ in }
   ) throws -> RewindSweep {
     let sequence = try path(of: order, n, to: to)
@@ -31,7 +31,7 @@ extension Run {
     let walks = try sweep.walks(request)
     let updates = request.rounds * walks.reduce(0) { $0 + $1.schedule.updates }
     try willMeasure(walks.count * request.rounds, updates)
-    progress.plan(updates + sequence.count - 1)
+    progress.expect(updates: updates + sequence.count - 1)
     let exact = try sweep.exactPath()
     var points: [RewindSweep.Point] = []
     for round in 0..<request.rounds {
@@ -58,7 +58,7 @@ private struct Sweep<Problem: TrainingProblem> {
   let sequence: BatchSequence
   let positions: Range<Int>
   let initial: StoredState
-  let progress: RewindProgress
+  let progress: ReplayProgress
   private var specification: RunSpecification<Problem> { run.specification }
 
   /// A rewind to be measured.
@@ -126,16 +126,15 @@ private struct Sweep<Problem: TrainingProblem> {
   /// Runs through the sequence once.
   func exactPath() throws -> ExactPath {
     var path = ExactPath()
-    var workspace = try map.makeWorkspace()
+    var executor = try BatchRunExecutor(for: map, progress: progress)
     var copy = try StateBuffer(count: map.stateCount)
     var state = TrainingState(values: try StateBuffer(count: map.stateCount))
     initial.read { state.copy(from: $0) }
     for position in 0..<positions.upperBound {
-      try Task.checkCancellation()
       let batch = sequence[position]
       if position >= positions.lowerBound {
         copy.copy(from: state.values)
-        let loss = run.problem.trainingLoss(batch: batch, seed: seed, of: &copy, workspace: &workspace)
+        let loss = run.problem.trainingLoss(batch: batch, seed: seed, of: &copy, workspace: &executor.workspace)
         guard loss?.isFinite ?? true else {
           throw RunError.impossible(
             "the training loss of state \(position) on the path is not finite: the updates diverge; rewind another iterate")
@@ -143,9 +142,7 @@ private struct Sweep<Problem: TrainingProblem> {
         path.trainingLosses.append(loss)
         path.digests.append(state.digest)
       }
-      map.apply(batch: batch, position: position, to: &state.values, workspace: &workspace)
-      state.updateCount += 1
-      progress.addUpdate()
+      try executor.apply(BatchRun(batch, batch), of: map, to: &state)
     }
     return path
   }
@@ -160,8 +157,7 @@ private struct Sweep<Problem: TrainingProblem> {
     let begin = ContinuousClock.now
     let stores = try RewindStores(specification, slots: schedule.memorySlots, precision: walk.precision, files: files)
     var rewinder = try Rewinder(
-      CountedUpdateMap(map: map, progress: progress), along: sequence, from: initial, schedule: schedule, storage: stores.disk,
-      memory: stores.memory)
+      map, along: sequence, from: initial, schedule: schedule, storage: stores.disk, memory: stores.memory, progress: progress)
     var seconds = (.now - begin) / .seconds(1)
     let isRounded = walk.precision != .float32
     var comparison = isRounded && comparesRounded ? try Comparison(self, exact) : nil

@@ -10,12 +10,28 @@ public enum NumericsFingerprint {
     "float32; kernels \(MatrixKernels.revision); products \(MatrixKernels.level); \(mathLibrary); \(processor)"
   }
 
-  /// Whether a run made with this fingerprint has the same bits here. The first release, whose kernels are revision 1, did not
-  /// name them.
-  static func isCurrent(_ fingerprint: String) -> Bool {
-    let named = fingerprint.contains("; kernels ") ? fingerprint : fingerprint.replacing("float32; ", with: "float32; kernels 1; ", maxReplacements: 1)
-    return named == current()
+  /// Whether a run made with this fingerprint has the same bits here.
+  package static func isCurrent(_ fingerprint: String) -> Bool { withRevision(fingerprint) == current() }
+
+  /// The first release, whose kernels are revision 1, did not name them.
+  private static func withRevision(_ fingerprint: String) -> String {
+    fingerprint.contains("; kernels ")
+      ? fingerprint : fingerprint.replacing("float32; ", with: "float32; kernels 1; ", maxReplacements: 1)
   }
+
+  /// The fingerprint of a run that was made with `earlier` and goes on with `current`: `current` alone where the bits are the
+  /// same, and otherwise `mixed: A; then B`, which names each of them once in a row, however often the run goes on.
+  package static func joining(_ earlier: String, with current: String) -> String {
+    if withRevision(earlier) == current { return current }
+    var names: [String] = []
+    // Runs of earlier releases may have `mixed:` more than once.
+    for name in earlier.replacing(mixedPrefix, with: "").split(separator: separator).map(String.init) + [current]
+    where name != names.last { names.append(name) }
+    return mixedPrefix + names.joined(separator: separator)
+  }
+
+  private static let mixedPrefix = "mixed: "
+  private static let separator = "; then "
 
   /// exp and log come from here.
   private static var mathLibrary: String {

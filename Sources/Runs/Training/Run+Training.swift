@@ -86,8 +86,7 @@ extension Run {
 
   /// What decides bits from now on besides the configuration.
   private var presentFingerprint: String {
-    let current = NumericsFingerprint.current()
-    return hasSameNumerics ? current : "mixed: \(fingerprint); then \(current)"
+    NumericsFingerprint.joining(fingerprint, with: NumericsFingerprint.current())
   }
 
   /// Stores what the run is now. That is done when there is something to do, and at the end: a resume that is refused leaves the
@@ -174,7 +173,7 @@ extension Run {
       done.costsOfOrders = costs
       done.predictedGradientEvaluations += plan.gradientEvaluations
       done.predictedPeakBytes = max(done.predictedPeakBytes, estimate.peakBytes)
-      if plan.taskCount > 0 { try store(.unfinished) }
+      if plan.segmentCount > 0 { try store(.unfinished) }
       listener.willFollow(plan)
       let diskSlots = plan.diskSlots > 0 ? try SlotFiles.ofTraining(folder) : nil
       defer { diskSlots?.removeAll() }

@@ -1,37 +1,53 @@
-/// Visiting m states, last first, from a start that lies some updates before the lowest of them, with memory slots.
+/// Visiting the m states of a leg, last first, with memory slots.
 ///
-/// Each pass begins at the start, whose load is free, goes to the lower end of the uppermost stretch of states not yet
-/// visited, saves there and visits the stretch. With k stretches m_1 … m_k, uppermost first, and `approach` updates
-/// from the start to the lowest state, this takes
+/// Each pass begins at the origin, goes to the lower end of the uppermost stretch of states not yet visited, saves there and
+/// visits the stretch. With k stretches m_1 … m_k, uppermost first, `approach` updates from the origin to the lowest state
+/// and the cost c of reading the origin, in updates, this takes
 ///
-///     k · approach + Σ_q [ (q − 1) m_q + T(m_q, S) ]
+///     k · (approach + c) + Σ_q [ (q − 1) m_q + T(m_q, S) ],
 ///
-/// updates, since stretch q is crossed by the q − 1 passes before its own. T is convex, so for a given k the cheapest
+/// since stretch q is crossed by the q − 1 passes before its own. T is convex, so for a given k the cheapest
 /// stretches are found greedily: all states whose marginal cost q − 1 + r is below some v, and as many as are missing
 /// of those that cost v. The sum is convex in k, because each further stretch offers what the one before offers, but
-/// dearer by one. With `approach` = 0 the start is just one more slot and the sum T(m, S + 1); see `BinomialRewind`.
+/// dearer by one. With `approach` and c 0 the origin is just one more slot and the sum T(m, S + 1); see `BinomialRewind`.
 struct RewindPasses: Sendable {
   /// How many updates it takes.
   let updates: Int
+  /// What it takes, reading the origin for every pass included.
+  let cost: Double
   /// States a pass visits, uppermost pass first. Empty without slots: every pass visits one state.
   private let stretches: [Int]
 
+  /// - Parameter step: the cost of an update.
   /// - Complexity: O((v + k) r log k) with r the repetitions of `BinomialRewind`, k ≤ r + 1, and v at most m.
-  init(states m: Int, approach: Int, slots: Int) {
-    guard slots > 0 else {
-      stretches = []
-      updates = m * approach + m * (m - 1) / 2
-      return
-    }
-    guard approach > 0 else {
-      stretches = Self.stretchesFromFreeStart(states: m, slots: slots)
-      updates = BinomialRewind.updates(states: m, slots: slots + 1)
-      return
-    }
-    func cost(_ stretches: [Int]) -> Int {
-      stretches.enumerated().reduce(stretches.count * approach) { sum, stretch in
-        sum + stretch.offset * stretch.element + BinomialRewind.updates(states: stretch.element, slots: slots)
+  init(_ leg: RewindLeg, slots: Int, step: Double) {
+    let m = leg.positions.count
+    let stretches = Self.stretches(of: leg, slots: slots, step: step)
+    self.stretches = stretches
+    let passes = slots > 0 ? stretches.count : m
+    updates =
+      if slots == 0 {
+        m * leg.approach + m * (m - 1) / 2
+      } else if leg.beginsAtOrigin {
+        BinomialRewind.updates(states: m, slots: slots + 1)
+      } else {
+        Self.updates(stretches, approach: leg.approach, slots: slots)
       }
+    cost = Double(updates) * step + Double(passes) * leg.origin.cost
+  }
+
+  private static func updates(_ stretches: [Int], approach: Int, slots: Int) -> Int {
+    stretches.enumerated().reduce(stretches.count * approach) { sum, stretch in
+      sum + stretch.offset * stretch.element + BinomialRewind.updates(states: stretch.element, slots: slots)
+    }
+  }
+
+  private static func stretches(of leg: RewindLeg, slots: Int, step: Double) -> [Int] {
+    guard slots > 0 else { return [] }
+    let m = leg.positions.count
+    guard !leg.beginsAtOrigin else { return stretchesFromFreeStart(states: m, slots: slots) }
+    func cost(_ stretches: [Int]) -> Double {
+      Double(updates(stretches, approach: leg.approach, slots: slots)) * step + Double(stretches.count) * leg.origin.cost
     }
     // As many passes as a free approach would have are the most that can pay.
     var reach = BinomialRewind.Reach(slots: slots + 1)
@@ -40,12 +56,11 @@ struct RewindPasses: Sendable {
     var most = reach.repetitions + 1
     while least < most {
       let middle = (least + most) / 2
-      let fewer = Self.stretches(middle, states: m, slots: slots)
-      let more = Self.stretches(middle + 1, states: m, slots: slots)
+      let fewer = stretches(middle, states: m, slots: slots)
+      let more = stretches(middle + 1, states: m, slots: slots)
       if cost(fewer) <= cost(more) { most = middle } else { least = middle + 1 }
     }
-    stretches = Self.stretches(least, states: m, slots: slots)
-    updates = cost(stretches)
+    return stretches(least, states: m, slots: slots)
   }
 
   /// How many states pass `index`, from 0, visits.

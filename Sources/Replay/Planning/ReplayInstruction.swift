@@ -3,7 +3,7 @@ public enum ReplayInstruction: Hashable, Sendable {
   /// The lane's state becomes the replica's initial state.
   case start(replica: Int)
   /// The lane's state becomes the stored one. With `averages` the replica's running averages become those stored with it, and
-  /// go on from there: only a task that goes on along the averaged path for the first time may take them.
+  /// go on from there: only a segment that goes on along the averaged path for the first time may take them.
   case restore(replica: Int, stored: Int, averages: Bool)
   /// The lane's state becomes a copy of the slot's.
   case load(slot: Int, tier: SlotTier)

@@ -1,11 +1,11 @@
-/// Cuts trees into tasks and gives slots to their branching states.
-struct TaskBuilder {
+/// Cuts trees into segments and gives slots to their branching states.
+struct SegmentBuilder {
   private(set) var memorySlots: SlotRotation
   private(set) var diskSlots: SlotRotation
-  private(set) var tasks: [ReplayPlan.Task] = []
+  private(set) var segments: [ReplayPlan.Segment] = []
   private(set) var prerequisiteStarts = [0]
   private(set) var prerequisiteList: [Int32] = []
-  /// The last task on the averaged path, by replica. There is one set of running averages a replica, so these tasks follow
+  /// The last segment on the averaged path, by replica. There is one set of running averages a replica, so these segments follow
   /// each other.
   private var lastAveraging: [Int: Int] = [:]
 
@@ -25,9 +25,9 @@ struct TaskBuilder {
     let isReleasedForLast: Bool
     /// Where it is made from again: a place among the open branchings; nil for the replica's start.
     let source: Int?
-    /// The slot and the task that writes it, once it is kept.
+    /// The slot and the segment that writes it, once it is kept.
     var held: (slot: Slot, writer: Int)?
-    /// The tasks that load it.
+    /// The segments that load it.
     var readers: [Int] = []
 
     init(_ node: Int, _ decision: SlotPlacement.Decision, source: Int?) {
@@ -40,11 +40,11 @@ struct TaskBuilder {
     }
   }
 
-  /// Adds the tasks of one subtree of the root, depth first. Without a placement every branching state is in memory:
+  /// Adds the segments of one subtree of the root, depth first. Without a placement every branching state is in memory:
   /// its cheapest child comes first and the dearest last, and when that is begun the state is needed no more, so that
   /// one lane never keeps more than log₂ of the leaves.
-  mutating func addTasks(
-    below first: Int, replica: Int, work: ReplayPlan.Work, subtrees: SubtreeOrder, placement: SlotPlacement?
+  mutating func addSegments(
+    below first: Int, replica: Int, work: ReplayPlan.ReplicaPlan, subtrees: SubtreeOrder, placement: SlotPlacement?
   ) {
     func decision(_ node: Int) -> SlotPlacement.Decision {
       placement?.decisions[node] ?? SlotPlacement.Decision(tier: .memory, kept: Array(subtrees.children(node)))
@@ -52,11 +52,11 @@ struct TaskBuilder {
     // Those in slots and those still to be visited, from the root down.
     var open: [Branching] = []
 
-    /// Adds the task that goes on from the node `begun` to its child, and from there to a leaf or to a state to keep.
+    /// Adds the segment that goes on from the node `begun` to its child, and from there to a leaf or to a state to keep.
     /// - Parameters:
     ///   - origin: the kept state it begins at, `begun` itself or one above; nil: the replica's start.
     ///   - source: where states below are made from again.
-    func addTask(from origin: Branching?, begun: Int, child: Int, source: Int?) {
+    func addSegment(from origin: Branching?, begun: Int, child: Int, source: Int?) {
       var last = child
       var target: (slot: Slot, readers: [Int])?
       while target == nil, let only = subtrees.children(last).first {
@@ -69,47 +69,47 @@ struct TaskBuilder {
           last = next
         } else if let tier = branching.tier {
           let slot = take(tier)
-          branching.held = (slot.slot, tasks.count)
+          branching.held = (slot.slot, segments.count)
           target = slot
         }
         open.append(branching)
       }
       let isAveraged = !work.averaged.isEmpty && work.averaged[child]
-      let task = ReplayPlan.Task(
+      let segment = ReplayPlan.Segment(
         replica: replica, origin: origin?.node ?? PrefixTree.root, begun: begun, last: last,
         source: origin?.held?.slot, target: target?.slot)
-      append(task, after: Set(target?.readers ?? []).union([origin?.held?.writer].compactMap { $0 }), averages: isAveraged)
+      append(segment, after: Set(target?.readers ?? []).union([origin?.held?.writer].compactMap { $0 }), averages: isAveraged)
     }
 
-    /// The open branching at `source`, which the next task loads.
+    /// The open branching at `source`, which the next segment loads.
     func read(_ source: Int?) -> Branching? {
       guard let source else { return nil }
-      open[source].readers.append(tasks.count)
+      open[source].readers.append(segments.count)
       return open[source]
     }
 
-    addTask(from: nil, begun: PrefixTree.root, child: first, source: nil)
+    addSegment(from: nil, begun: PrefixTree.root, child: first, source: nil)
     while var top = open.popLast() {
       if let child = top.replayed.popFirst() {
         if !top.replayed.isEmpty || !top.kept.isEmpty { open.append(top) }
-        addTask(from: read(top.source), begun: top.node, child: child, source: top.source)
+        addSegment(from: read(top.source), begun: top.node, child: child, source: top.source)
       } else if let tier = top.tier, top.held == nil {
         let origin = read(top.source)
         let slot = take(tier)
-        top.held = (slot.slot, tasks.count)
+        top.held = (slot.slot, segments.count)
         open.append(top)
-        let task = ReplayPlan.Task(
+        let segment = ReplayPlan.Segment(
           replica: replica, origin: origin?.node ?? PrefixTree.root, begun: top.node, last: top.node,
           source: origin?.held?.slot, target: slot.slot)
-        append(task, after: Set(slot.readers).union([origin?.held?.writer].compactMap { $0 }), averages: false)
+        append(segment, after: Set(slot.readers).union([origin?.held?.writer].compactMap { $0 }), averages: false)
       } else if let child = top.kept.popFirst() {
         if top.kept.isEmpty && top.isReleasedForLast {
-          top.readers.append(tasks.count)
+          top.readers.append(segments.count)
           free(top)
-          addTask(from: top, begun: top.node, child: child, source: top.source)
+          addSegment(from: top, begun: top.node, child: child, source: top.source)
         } else {
           open.append(top)
-          addTask(from: read(open.count - 1), begun: top.node, child: child, source: open.count - 1)
+          addSegment(from: read(open.count - 1), begun: top.node, child: child, source: open.count - 1)
         }
       } else {
         free(top)
@@ -117,15 +117,15 @@ struct TaskBuilder {
     }
   }
 
-  private mutating func append(_ task: ReplayPlan.Task, after earlier: Set<Int>, averages: Bool) {
-    let index = tasks.count
+  private mutating func append(_ segment: ReplayPlan.Segment, after earlier: Set<Int>, averages: Bool) {
+    let index = segments.count
     var earlier = earlier
-    if averages, let previous = lastAveraging.updateValue(index, forKey: task.replica) { earlier.insert(previous) }
-    // A task may save into the slot it came from, but it does not wait for itself.
+    if averages, let previous = lastAveraging.updateValue(index, forKey: segment.replica) { earlier.insert(previous) }
+    // A segment may save into the slot it came from, but it does not wait for itself.
     earlier.remove(index)
     prerequisiteList += earlier.sorted().map { Int32($0) }
     prerequisiteStarts.append(prerequisiteList.count)
-    tasks.append(task)
+    segments.append(segment)
   }
 
   private mutating func take(_ tier: SlotTier) -> (slot: Slot, readers: [Int]) {
@@ -144,7 +144,7 @@ struct TaskBuilder {
   }
 }
 
-/// Slots of one tier, each with the tasks that read what it held last. Freed slots are reused oldest first.
+/// Slots of one tier, each with the segments that read what it held last. Freed slots are reused oldest first.
 struct SlotRotation {
   private let tier: SlotTier
   /// New slots are made, rather than old ones reused, up to this count.

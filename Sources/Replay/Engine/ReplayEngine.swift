@@ -1,31 +1,9 @@
 import Tensors
 
-/// What a finished replay took.
-public struct ReplaySummary: Sendable {
-  public internal(set) var gradientEvaluations = 0
-  /// States that were looked at, running averages among them.
-  public internal(set) var observations = 0
-  /// Seconds the lanes spent in updates, summed over lanes.
-  public internal(set) var updateSeconds = 0.0
-  /// Seconds the lanes spent observing, summed over lanes.
-  public internal(set) var observationSeconds = 0.0
-
-  public init() {}
-
-  public static func + (a: ReplaySummary, b: ReplaySummary) -> ReplaySummary {
-    var sum = a
-    sum.gradientEvaluations += b.gradientEvaluations
-    sum.observations += b.observations
-    sum.updateSeconds += b.updateSeconds
-    sum.observationSeconds += b.observationSeconds
-    return sum
-  }
-}
-
 /// Follows plans, lane by lane.
 ///
 /// Lanes share nothing but slots, and a slot is written when no lane reads it; so an iterate's bits do not depend on
-/// how many lanes there are or which tasks they take.
+/// how many lanes there are or which segments they take.
 public struct ReplayEngine<Map: UpdateMap, Observer: IterateObserver>: Sendable where Observer.Workspace == Map.Workspace {
   /// An update map a replica. They have equally long states, and any takes any other's workspace.
   let maps: [Map]
@@ -75,17 +53,18 @@ public struct ReplayEngine<Map: UpdateMap, Observer: IterateObserver>: Sendable 
       averages: try maps.map { _ in
         try averages.prefix(plan.averagesKept).map { try RunningAverage($0, count: stateCount) }
       })
-    let board = TaskBoard(plan)
-    progress.begin(plan)
+    let board = SegmentBoard(plan)
+    progress.expect(
+      updates: plan.gradientEvaluations, observations: plan.observationCount + plan.averageObservationCount)
     return try await withThrowingTaskGroup(of: ReplaySummary.self) { group in
-      for _ in 0..<min(lanes, max(1, plan.taskCount)) {
+      for _ in 0..<min(lanes, max(1, plan.segmentCount)) {
         group.addTask { try await runLane(plan, board: board, shared: shared, progress: progress) }
       }
       var summary = ReplaySummary()
       do {
         for try await lane in group { summary = summary + lane }
       } catch {
-        // Lanes that wait for a task must not wait for the one that failed.
+        // Lanes that wait for a segment must not wait for the one that failed.
         await board.stop()
         throw error
       }
@@ -94,15 +73,16 @@ public struct ReplayEngine<Map: UpdateMap, Observer: IterateObserver>: Sendable 
   }
 
   private func runLane(
-    _ plan: ReplayPlan, board: TaskBoard, shared: SharedStates, progress: ReplayProgress
+    _ plan: ReplayPlan, board: SegmentBoard, shared: SharedStates, progress: ReplayProgress
   ) async throws -> ReplaySummary {
-    var lane = Lane<Map>(
-      state: TrainingState(values: try StateBuffer(count: maps[0].stateCount)), workspace: try maps[0].makeWorkspace())
-    while let task = await board.next() {
+    var lane = Lane(
+      state: TrainingState(values: try StateBuffer(count: maps[0].stateCount)),
+      executor: try BatchRunExecutor(for: maps[0], progress: progress))
+    while let segment = await board.next() {
       lane.begin(
-        replica: plan.replica(ofTask: task), path: plan.path(ofTask: task), repeats: plan.repeatedPositions(ofTask: task))
+        replica: plan.replica(ofSegment: segment), path: plan.path(ofSegment: segment), repeats: plan.repeatedPositions(ofSegment: segment))
       do {
-        try plan.forEachInstruction(ofTask: task) { instruction in
+        try plan.forEachInstruction(ofSegment: segment) { instruction in
           try follow(instruction, on: &lane, shared: shared, progress: progress)
         }
       } catch let error as CancellationError {
@@ -111,8 +91,9 @@ public struct ReplayEngine<Map: UpdateMap, Observer: IterateObserver>: Sendable 
         if !lane.repeats.contains(lane.state.updateCount) { try checkpoint(&lane, shared: shared) }
         throw error
       }
-      await board.finish(task)
+      await board.finish(segment)
     }
+    lane.summary.gradientEvaluations = lane.executor.updates
     return lane.summary
   }
 
@@ -139,28 +120,25 @@ public struct ReplayEngine<Map: UpdateMap, Observer: IterateObserver>: Sendable 
     case .save(let slot, .disk):
       try diskSlots?.save(lane.state, slot: slot)
     case .release:
-      // The task board lets no task write a slot before its readers are done.
+      // The board lets no segment write a slot before its readers are done.
       break
     case .checkpoint:
       try checkpoint(&lane, shared: shared)
     case .apply(let run):
-      lane.isAveraging = false
-      try lane.apply(run, map: maps[lane.replica], progress: progress)
+      try lane.apply(run, of: maps[lane.replica])
       lane.summary.updateSeconds += (.now - begin) / .seconds(1)
     case .applyAveraging(let run):
-      lane.isAveraging = true
-      try lane.apply(
-        run, map: maps[lane.replica], progress: progress, averages: shared.averages[lane.replica])
+      try lane.apply(run, of: maps[lane.replica], averages: shared.averages[lane.replica])
       lane.summary.updateSeconds += (.now - begin) / .seconds(1)
     case .observe(let iterates):
-      try observer.observe(iterates, replica: lane.replica, state: lane.state, workspace: &lane.workspace)
+      try observer.observe(iterates, replica: lane.replica, state: lane.state, workspace: &lane.executor.workspace)
       lane.finishObservation(since: begin, progress: progress)
     case .observeAverages(let n):
       for (index, average) in shared.averages[lane.replica].enumerated() {
         let begin = ContinuousClock.now
         try average.check(standsAt: n)
         try average.state.read { state throws in
-          try observer.observeAverage(index, n: n, replica: lane.replica, state: state, workspace: &lane.workspace)
+          try observer.observeAverage(index, n: n, replica: lane.replica, state: state, workspace: &lane.executor.workspace)
         }
         lane.finishObservation(since: begin, progress: progress)
       }
@@ -178,24 +156,31 @@ public struct ReplayEngine<Map: UpdateMap, Observer: IterateObserver>: Sendable 
   }
 }
 
+/// What lanes have in common during a replay.
+private struct SharedStates: Sendable {
+  let slots: [StoredState]
+  /// By replica, then by rule; empty where nothing is averaged.
+  let averages: [[RunningAverage]]
+}
+
 /// What one lane owns.
 private struct Lane<Map: UpdateMap>: ~Copyable {
   var state: TrainingState
-  var workspace: Map.Workspace
+  var executor: BatchRunExecutor<Map>
   var summary = ReplaySummary()
-  /// What the task at hand is about.
+  /// What the segment at hand is about.
   var replica = 0
   var path = Iterate(order: 0, n: 0)
-  /// How many updates states have that the task only makes again; empty where it makes none.
+  /// How many updates states have that the segment only makes again; empty where it makes none.
   var repeats = 0..<0
   /// Whether the running averages stand at the lane's state.
   var isAveraging = false
   /// Whether the state was restored, or stored, as it is.
   var isStored = false
 
-  init(state: consuming TrainingState, workspace: consuming Map.Workspace) {
+  init(state: consuming TrainingState, executor: consuming BatchRunExecutor<Map>) {
     self.state = state
-    self.workspace = workspace
+    self.executor = executor
   }
 
   mutating func begin(replica: Int, path: Iterate, repeats: Range<Int>) {
@@ -213,17 +198,11 @@ private struct Lane<Map: UpdateMap>: ~Copyable {
     progress.addObservation()
   }
 
-  mutating func apply(
-    _ run: BatchRun, map: Map, progress: ReplayProgress, averages: [RunningAverage] = []
-  ) throws {
-    for index in 0..<run.count {
-      try Task.checkCancellation()
-      map.apply(batch: run[index], position: state.updateCount, to: &state.values, workspace: &workspace)
-      state.updateCount += 1
-      isStored = false
-      for average in averages { try average.add(state) }
-      summary.gradientEvaluations += 1
-      progress.addUpdate()
-    }
+  /// - Parameter averages: the state enters each of them after every update; nil: the path is not averaged.
+  mutating func apply(_ run: BatchRun, of map: Map, averages: [RunningAverage]? = nil) throws {
+    isAveraging = averages != nil
+    let begun = state.updateCount
+    defer { if state.updateCount > begun { isStored = false } }
+    try executor.apply(run, of: map, to: &state, averages: averages ?? [])
   }
 }

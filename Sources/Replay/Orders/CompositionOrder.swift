@@ -1,3 +1,5 @@
+import Tensors
+
 /// A rule that gives, for each n, the batch sequence of its n-th iterate.
 ///
 /// All orders start from the same initial state. `forward` and `backward` apply the same n batches, one oldest first,
@@ -105,15 +107,12 @@ public struct ListedOrder: Hashable, Sendable {
       } catch .tooLong {
         throw .tooLongLine(order: name, line: index + 1)
       } catch {
-        throw .unreadableLine(order: name, line: index + 1, text: Self.excerpt(line))
+        throw .unreadableLine(order: name, line: index + 1, text: excerpt(String(line), length: 60))
       }
     }
     guard !sequences.isEmpty else { throw .empty(order: name) }
     self.sequences = sequences
   }
-
-  /// What of a line fits into a message.
-  private static func excerpt(_ line: Substring) -> String { line.count <= 60 ? String(line) : line.prefix(60) + "…" }
 
   // In a run a name stands for one file, as it was when the run was made.
   public static func == (a: ListedOrder, b: ListedOrder) -> Bool { a.name == b.name }

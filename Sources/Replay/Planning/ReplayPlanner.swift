@@ -32,7 +32,7 @@ public struct ReplayPlanner: Sendable {
   public var replicas = [ReplicaProgress()]
   /// How many lanes the plan is for: more lanes get more slots, so that they seldom wait for one.
   public var lanes = 1
-  /// What one observation costs, in updates. It decides which tasks come first, never what they do.
+  /// What one observation costs, in updates. It decides which segments come first, never what they do.
   public var observationCost = 0.0
   /// How many running averages the iterates of `forward` enter, where it is among the orders.
   public var averageCount = 0
@@ -91,20 +91,20 @@ public struct ReplayPlanner: Sendable {
     func plan(_ placements: [SlotPlacement]) throws -> ReplayPlan {
       // Lanes can run ahead of each other where branching states rotate through more slots than one lane needs.
       let preferred = lanes == 1 ? 0 : lanes + 1
-      var builder = TaskBuilder(
+      var builder = SegmentBuilder(
         memorySlots: SlotRotation(.memory, preferredCount: min(preferred, memorySlots ?? preferred)),
         diskSlots: SlotRotation(.disk, preferredCount: preferred))
       for root in roots {
         try checkpoint()
         let work = workOfReplica[root.replica]
-        builder.addTasks(
+        builder.addSegments(
           below: root.child, replica: root.replica, work: works[work], subtrees: subtrees[work],
           placement: placements.isEmpty ? nil : placements[work])
       }
       let plan = ReplayPlan(
         orders: orders, memorySlots: builder.memorySlots.count, diskSlots: builder.diskSlots.count,
-        slotCosts: slotCosts, checkpointInterval: checkpointInterval, averageCount: averageCount, works: works,
-        workOfReplica: workOfReplica, tasks: builder.tasks,
+        slotCosts: slotCosts, checkpointInterval: checkpointInterval, averageCount: averageCount, replicaPlans: works,
+        planOfReplica: workOfReplica, segments: builder.segments,
         prerequisiteStarts: builder.prerequisiteStarts, prerequisiteList: builder.prerequisiteList)
       guard plan.gradientEvaluations <= ReplayPlan.mostUpdates else { throw ReplayError.tooManyUpdates }
       return plan
@@ -118,7 +118,7 @@ public struct ReplayPlanner: Sendable {
       })
   }
 
-  private func work(_ progress: ReplicaProgress, checkpoint: () throws -> Void) throws -> ReplayPlan.Work {
+  private func work(_ progress: ReplicaProgress, checkpoint: () throws -> Void) throws -> ReplayPlan.ReplicaPlan {
     let wanted = observedOrders.flatMap { order in points[order].map { Iterate(order: order, n: $0) } }.filter {
       let isAverageMissing = averageCount > 0 && orders[$0.order] == .forward && !progress.averagesObserved.contains($0.n)
       return isAverageMissing || !progress.observed.contains($0)
@@ -138,7 +138,7 @@ public struct ReplayPlanner: Sendable {
       }
     }
     let end = observedOrders.first { orders[$0] == .forward }.flatMap { points[$0].max() }
-    return ReplayPlan.Work(
+    return ReplayPlan.ReplicaPlan(
       tree: tree, averaged: averaged ?? [],
       averagedEnd: averaged.flatMap { averaged in tree.nodes.indices.first { averaged[$0] && tree.nodes[$0].depth == end } },
       averagesObserved: progress.averagesObserved)
@@ -175,8 +175,7 @@ private struct AveragedPath {
   }
 
   private static func isOnPath(_ point: PathPoint, _ path: BatchSequence, _ orders: [CompositionOrder]) -> Bool {
-    let sequence = orders[point.iterate.order].sequence(point.iterate.n)
-    return point.position <= path.count && sequence.commonPrefixCount(with: path) >= point.position
+    orders[point.iterate.order].sequence(point.iterate.n).agrees(with: path, upTo: point.position)
   }
 }
 

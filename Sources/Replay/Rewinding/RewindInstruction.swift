@@ -2,8 +2,8 @@
 ///
 /// State p of a path is the state after the first p batches of its sequence; state 0 is the initial state.
 public enum RewindInstruction: Hashable, Sendable {
-  /// The working state becomes state 0.
-  case start
+  /// The working state becomes the given state at this position; the one at 0 is the initial state.
+  case start(Int)
   /// The working state becomes a copy of the slot's.
   case load(slot: Int, tier: SlotTier)
   /// Applies the batches at these positions of the sequence: from state `lowerBound` to state `upperBound`.
@@ -19,7 +19,7 @@ public enum RewindInstruction: Hashable, Sendable {
 extension RewindInstruction: CustomStringConvertible {
   public var description: String {
     switch self {
-    case .start: "start"
+    case .start(let position): "start \(position)"
     case .load(let slot, let tier): "load \(tier) \(slot)"
     case .advance(let positions): "advance \(positions.lowerBound) \(positions.upperBound)"
     case .save(let slot, let tier): "save \(tier) \(slot)"

@@ -83,6 +83,11 @@ public struct BatchSequence: Sendable {
     return shared
   }
 
+  /// Whether both sequences begin with the same `length` batches, so that the states after them are the same.
+  public func agrees(with other: BatchSequence, upTo length: Int) -> Bool {
+    length <= min(count, other.count) && commonPrefixCount(with: other) >= length
+  }
+
   /// The batch at `position`, from 0.
   public subscript(position: Int) -> Int {
     precondition(position >= 0 && position < count, "position outside the sequence")

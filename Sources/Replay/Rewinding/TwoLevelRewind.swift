@@ -1,7 +1,7 @@
 /// The least time for visiting m states, last first, with S memory slots and D disk slots.
 ///
-/// A root is the start or a state on disk; going back to it costs ρ: the updates from the start to the lowest state,
-/// or a read. From a root one advances by some j, saves there, visits the upper m − j states, goes back to the root
+/// A root is the origin or a state on disk; going back to it costs ρ: reading the origin and the updates from there to the
+/// lowest state, or a read. From a root one advances by some j, saves there, visits the upper m − j states, goes back to the root
 /// and visits the lower j. The upper states hang on a memory slot, and are visited by the binomial schedule, or on a
 /// disk slot, which becomes their root. With d disk slots left the least time V obeys
 ///
@@ -16,10 +16,10 @@
 /// time is then near the least, not the least.
 ///
 /// Source: J. Herrmann and G. Pallez, "H-Revolve", ACM Transactions on Mathematical Software 46 (2020), whose levels
-/// these are; a free start and a start before the lowest state are added.
+/// these are; an origin that costs as much as it may, and one before the lowest state, are added.
 struct TwoLevelRewind: Sendable {
   enum Root {
-    case start
+    case origin
     case disk
   }
 
@@ -33,21 +33,23 @@ struct TwoLevelRewind: Sendable {
   /// How many disk slots are of use.
   let diskSlots: Int
   private let costs: SlotCosts
-  private let approach: Int
+  /// ρ of the origin, in seconds.
+  private let goBackToOrigin: Double
   /// States a cell.
   private let cell: Int
   /// T(n, S) · step for n cells.
   private let inMemory: [Double]
   /// V for a root on disk, by the disk slots left, then by cells.
   private let fromDisk: [[Double]]
-  /// V for the start, by cells.
-  private let fromStart: [Double]
+  /// V for the origin, by cells.
+  private let fromOrigin: [Double]
 
   /// - Complexity: O(c² D) time and O(c D) room for c cells. Each state is a cell of its own where l ≤ `cellLimit` and
   ///   l² D ≤ `workLimit`, and where l ≤ 1024.
-  init(states: Int, approach: Int, memorySlots: Int, diskSlots: Int, costs: SlotCosts) {
+  init(_ leg: RewindLeg, memorySlots: Int, diskSlots: Int, costs: SlotCosts) {
+    let states = leg.positions.count
     self.costs = costs
-    self.approach = approach
+    goBackToOrigin = leg.origin.cost + Double(leg.approach) * costs.step
     let mostCells = min(Self.cellLimit, max(1024, Int(Double(Self.workLimit / diskSlots).squareRoot())))
     let cell = memorySlots == 0 ? 1 : (states + mostCells - 1) / mostCells
     self.cell = cell
@@ -68,8 +70,7 @@ struct TwoLevelRewind: Sendable {
     self.inMemory = inMemory
     self.fromDisk = fromDisk
     self.diskSlots = fromDisk.count
-    fromStart = Self.times(
-      upper: upper, step: Double(cell) * costs.step, goBack: Double(approach) * costs.step)
+    fromOrigin = Self.times(upper: upper, step: Double(cell) * costs.step, goBack: goBackToOrigin)
   }
 
   /// V(·, d) from A(·, d), given as `upper`.
@@ -87,8 +88,8 @@ struct TwoLevelRewind: Sendable {
   /// - Complexity: O(c)
   func upperStates(of states: Int, root: Root, diskSlots: Int) -> (states: Int, tier: SlotTier) {
     let cells = (states + cell - 1) / cell
-    let times = root == .start ? fromStart : fromDisk[diskSlots]
-    let goBack = root == .start ? Double(approach) * costs.step : costs.read
+    let times = root == .origin ? fromOrigin : fromDisk[diskSlots]
+    let goBack = root == .origin ? goBackToOrigin : costs.read
     var best = (cells: cells, tier: SlotTier.memory, seconds: Double.infinity)
     // From many lower cells to few: of equally good ways the one with the fewest states above its save.
     for n in 1...cells {

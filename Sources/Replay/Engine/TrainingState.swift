@@ -1,0 +1,20 @@
+import Tensors
+
+/// Parameters, optimizer slots and persistent buffers, with the number of updates they have had.
+public struct TrainingState: ~Copyable, Sendable {
+  public var values: StateBuffer
+  public var updateCount: Int
+
+  public init(values: consuming StateBuffer, updateCount: Int = 0) {
+    self.values = values
+    self.updateCount = updateCount
+  }
+
+  public mutating func copy(from source: borrowing TrainingState) {
+    values.copy(from: source.values)
+    updateCount = source.updateCount
+  }
+
+  /// Equal digests mean equal bits: of every float, and of the update count.
+  public var digest: Digest { Digest(of: values, updateCount: updateCount) }
+}
