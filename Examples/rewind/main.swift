@@ -56,7 +56,7 @@ func gradientByLearningRate(of line: Line, _ order: CompositionOrder, _ n: Int) 
   var (a, b, gradient) = (0.0, 0.0, 0.0)
   while let position = try rewinder.next() {
     if position == n - 1 {
-      rewinder.writeSuccessor(to: &end)
+      try rewinder.writeSuccessor(to: &end)
       (a, b) = (2 * (Double(end.values[0]) - 3), 2 * (Double(end.values[1]) + 2))
     }
     let (x, error) = line.residual(sequence[position], rewinder.state.values)
