@@ -69,7 +69,7 @@ import Testing
     #expect(Set(points.compactMap { $0["series"] as? String }).isSuperset(of: ["forward", "backward", "tail:5", "splice:5"]))
     let comparison = try #require(command.json["comparison"] as? [[String: Any]])
     #expect(comparison.compactMap { $0["series"] as? String }.suffix(2) == ["forward, cosine", "forward, batch × 4, η × 4"])
-    #expect((command.json["knobs"] as? [[String: Any]])?.count == 3)
+    #expect((command.json["settings"] as? [[String: Any]])?.count == 3)
     let csv = try String(contentsOfFile: folder("points.csv"), encoding: .utf8).split(separator: "\n")
     #expect(csv.count == points.count + 1)
     #expect(csv.allSatisfy { $0.split(separator: ",", omittingEmptySubsequences: false).count == 19 })

@@ -67,7 +67,7 @@ import Testing
     #expect(stopped.errors.contains("frontier --run") && stopped.output.isEmpty)
     #expect(!FileManager.default.fileExists(atPath: folder("run/sweep")))
     let again = try Command("frontier --run run --sweep checkpoint-every=50 --json".split(separator: " ").map(String.init), in: folder.path)
-    #expect((again.json["knobs"] as? [[String: Any]])?.count == 2, "\(again.errors)")
+    #expect((again.json["settings"] as? [[String: Any]])?.count == 2, "\(again.errors)")
   }
 
   /// Signals are listened to from the start, whatever a command is at: planning, reading, replaying or printing.

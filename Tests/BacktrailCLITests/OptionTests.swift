@@ -39,7 +39,7 @@ import Testing
   @Test(arguments: [
     ("train --steps 0", "--steps is 0, but must be a whole number from 1 to"),
     ("plan --memory-budget 5", "--memory-budget is 1MiB"), ("train --average uniform --average none", "--average none can't be given"),
-    ("frontier --sweep depth=3", "--sweep depth=3 is no knob"), ("train --sampler best --steps 5", "no sampler is called 'best'"),
+    ("frontier --sweep depth=3", "--sweep depth=3 is no setting"), ("train --sampler best --steps 5", "no sampler is called 'best'"),
     ("frontier --sweep lanes=x", "--sweep lanes=x: 'x' is not what --lanes takes"),
     ("train --steps 010", "The value '010' is invalid for '--steps <steps>'"),
   ])

@@ -114,13 +114,13 @@ import Testing
 
   @Test func settingsThatChangeNoBitChangeNone() async throws {
     let run = try await trained("run") { $0.evaluate = "every:40" }
-    let knobs = try [Knob("checkpoint-every=0,20"), Knob("lanes=1"), Knob("start-precision=bfloat16"), Knob("memory-budget=1MiB")]
+    let swept = try [SweptSetting("checkpoint-every=0,20"), SweptSetting("lanes=1"), SweptSetting("start-precision=bfloat16"), SweptSetting("memory-budget=1MiB")]
     var refused: [String] = []
-    let sweep = KnobSweep(settings { $0.evaluate = "every:40" }, beside: run) { settings, path in
+    let sweep = SettingSweep(settings { $0.evaluate = "every:40" }, beside: run) { settings, path in
       try await NetworkRun.create(at: path, RunSpecification(RunConfiguration(settings))).finish()
     }
-    let points = try await sweep.measure(knobs) { refused.append($0) }
-    #expect(points.map(\.knob) == ["", "checkpoint-every", "checkpoint-every", "lanes", "start-precision"])
+    let points = try await sweep.measure(swept) { refused.append($0) }
+    #expect(points.map(\.setting) == ["", "checkpoint-every", "checkpoint-every", "lanes", "start-precision"])
     #expect(points.map(\.hasSameBits) == [true, true, true, true, false])
     #expect(points[1].storedBytes < points[2].storedBytes)
     #expect(points[1].recallEvaluations > points[2].recallEvaluations)
@@ -144,7 +144,7 @@ import Testing
   }
 
   @Test(arguments: ["depth=3", "checkpoint-every=", "checkpoint-every=1,,2", ""])
-  func senselessKnobsAreRefused(specification: String) {
-    #expect(throws: RunError.self) { try Knob(specification) }
+  func senselessSettingsAreRefused(specification: String) {
+    #expect(throws: RunError.self) { try SweptSetting(specification) }
   }
 }

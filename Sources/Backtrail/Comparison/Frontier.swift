@@ -64,7 +64,7 @@ public struct Frontier: Encodable, Sendable {
   /// The run's orders and averages, and baselines trained beside them.
   public var comparison: [SeriesSummary] = []
   /// What settings cost that change no order and no schedule.
-  public var knobs: [KnobPoint] = []
+  public var settings: [SettingPoint] = []
 }
 
 extension Frontier.Point: Encodable {

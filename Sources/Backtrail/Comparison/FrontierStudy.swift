@@ -12,7 +12,7 @@ public struct FrontierStudy: Sendable {
   /// Baselines that are left out where the run has no such.
   public var usualBaselines: [Baseline] = []
   /// Settings whose cost is measured.
-  public var knobs: [Knob] = []
+  public var sweptSettings: [SweptSetting] = []
 
   public init() {}
 
@@ -71,11 +71,11 @@ public struct FrontierStudy: Sendable {
   /// Compares what a finished run observed, and trains what it is compared with.
   /// - Parameters:
   ///   - run: it has finished.
-  ///   - settings: those the run was made with, which knobs vary.
-  ///   - train: trains the small run of a knob's value.
+  ///   - settings: those the run was made with, which swept settings vary.
+  ///   - train: trains the small run of a swept setting's value.
   ///   - didNotice: told what is trained, and of what is left out and why.
   public func measure(
-    _ run: NetworkRun, settings: RunSettings, train: @escaping KnobSweep.Training, didNotice: (String) -> Void
+    _ run: NetworkRun, settings: RunSettings, train: @escaping SettingSweep.Training, didNotice: (String) -> Void
   ) async throws -> Outcome {
     var frontier = try await run.frontier(from: comparesFrom, measuresDistance: measuresDistance)
     var results: [BaselineResult] = []
@@ -88,10 +88,10 @@ public struct FrontierStudy: Sendable {
         didNotice("baseline \(baseline) is left out: its \(metric.title) is not finite at iterate \(n) (seed \(seed)); try a smaller factor")
       }
     }
-    if !knobs.isEmpty {
+    if !sweptSettings.isEmpty {
       didNotice("sweep")
-      let sweep = KnobSweep(settings, beside: run, train: train)
-      frontier.knobs = try await sweep.measure(knobs, didRefuse: didNotice)
+      let sweep = SettingSweep(settings, beside: run, train: train)
+      frontier.settings = try await sweep.measure(sweptSettings, didRefuse: didNotice)
     }
     frontier.comparison += results.map(\.summary)
     return Outcome(frontier: frontier, baselines: results)

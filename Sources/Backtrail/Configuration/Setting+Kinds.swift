@@ -6,7 +6,7 @@ extension Setting where Given == Int, Value == Int {
   static func whole(
     _ key: String, _ range: ClosedRange<Int>, storedAs: String? = nil, valueName: String? = nil, changesBits: Bool, help: String,
     usual words: String? = nil, default usual: @autoclosure @escaping @Sendable () -> Int,
-    ladder: (@Sendable (KnobMeasurement) -> [Int])? = nil
+    ladder: (@Sendable (SweepMeasurement) -> [Int])? = nil
   ) -> Setting {
     Setting(
       key, storedAs: storedAs, valueName: valueName, changesBits: changesBits, help: help, usual: words, allowed: range.words,
@@ -79,7 +79,7 @@ extension Setting where Given == String, Value == String? {
 extension Setting where Given == String, Value == Int? {
   /// A size in bytes, or nil for any.
   static func size(
-    _ key: String, help: String, ladder: @escaping @Sendable (KnobMeasurement) -> [Int]
+    _ key: String, help: String, ladder: @escaping @Sendable (SweepMeasurement) -> [Int]
   ) -> Setting {
     Setting(
       key, valueName: "size", changesBits: false, help: help, usual: "any", allowed: "a size such as 500MiB or 2GiB",

@@ -26,8 +26,8 @@ public final class Setting<Given: SettingInput, Value: Equatable & Sendable>: Se
   let stored: StoredForm<Value>
   /// Whether another setting decides the value, so that it is not to be given with it.
   let isImplied: @Sendable (RunConfiguration) -> Bool
-  /// Values worth trying to see what the setting costs; nil where it is no knob.
-  let ladder: (@Sendable (KnobMeasurement) -> [Value])?
+  /// Values worth trying to see what the setting costs; nil where it is no setting.
+  let ladder: (@Sendable (SweepMeasurement) -> [Value])?
 
   /// - Parameter storedAs: the key in stored configurations, where it is not the setting's own in camel case.
   init(
@@ -35,7 +35,7 @@ public final class Setting<Given: SettingInput, Value: Equatable & Sendable>: Se
     allowed: String? = nil, default usual: @escaping @Sendable (RunConfiguration) -> Value,
     read: @escaping @Sendable (Given) throws -> Value, give: @escaping @Sendable (Value) -> Given?,
     stored: StoredForm<Value>? = nil, isImplied: @escaping @Sendable (RunConfiguration) -> Bool = { _ in false },
-    ladder: (@Sendable (KnobMeasurement) -> [Value])? = nil
+    ladder: (@Sendable (SweepMeasurement) -> [Value])? = nil
   ) {
     self.key = key
     storedKey = SettingKey(storedAs ?? Self.camelCase(key))
@@ -102,8 +102,8 @@ protocol AnySetting: Sendable {
   func encode(_ configuration: RunConfiguration, to container: inout KeyedEncodingContainer<SettingKey>) throws
   /// The texts that have to be given for what a configuration holds; empty where it holds the default.
   func texts(of configuration: RunConfiguration) -> [String]
-  /// Values worth trying, as texts; nil where the setting is no knob.
-  func ladder(_ measurement: KnobMeasurement) -> [String]?
+  /// Values worth trying, as texts; nil where the setting is no setting.
+  func ladder(_ measurement: SweepMeasurement) -> [String]?
 }
 
 extension Setting: AnySetting {
@@ -133,7 +133,7 @@ extension Setting: AnySetting {
     return value == usual(configuration) || isImplied(configuration) ? [] : give(value)?.settingTexts ?? []
   }
 
-  func ladder(_ measurement: KnobMeasurement) -> [String]? {
+  func ladder(_ measurement: SweepMeasurement) -> [String]? {
     ladder.map { $0(measurement).flatMap { give($0)?.settingTexts ?? [] } }
   }
 
@@ -142,7 +142,7 @@ extension Setting: AnySetting {
     return SettingDescription(
       key: key, valueName: valueName, help: help, usual: usualWords ?? usualTexts.joined(separator: ", "),
       allowed: allowed ?? (Given.self == Double.self || Given.self == Int.self ? Given.settingForm : ""), isList: Given.isList,
-      changesBits: changesBits, isKnob: ladder != nil)
+      changesBits: changesBits, isSwept: ladder != nil)
   }
 }
 
@@ -163,7 +163,7 @@ public struct SettingDescription: Sendable {
   /// Whether another value can change a bit of an iterate, or of what is observed of it.
   public let changesBits: Bool
   /// Whether `frontier --sweep` tries values of it.
-  public let isKnob: Bool
+  public let isSwept: Bool
 
   /// The help with the default.
   public var helpWithDefault: String { usual.isEmpty ? help : "\(help) (default: \(usual))" }

@@ -45,12 +45,12 @@ struct FrontierCommand: AsyncParsableCommand {
 
   @Option(
     help: """
-      Measure what a setting costs that changes no order and no schedule; repeat for several: KNOB=V1,V2,…, \
-      KNOB with values that fit the run, or all: \
-      \(Knob.names.joined(separator: ", ")).
+      Measure what a setting costs that changes no order and no schedule; repeat for several: SETTING=V1,V2,…, \
+      SETTING with values that fit the run, or all: \
+      \(SweptSetting.names.joined(separator: ", ")).
       """,
-    transform: { $0 == "all" ? Knob.all : [try Knob($0)] })
-  var sweep: [[Knob]] = []
+    transform: { $0 == "all" ? SweptSetting.all : [try SweptSetting($0)] })
+  var sweep: [[SweptSetting]] = []
 
   @Flag(help: "With --run: compare parameters of last iterates replayed with other numerics than the run's.")
   var allowNumericsChange = false
@@ -111,7 +111,7 @@ struct FrontierCommand: AsyncParsableCommand {
       if baseline.isEmpty, run == nil, try options.settings().orders == nil {
         study.usualBaselines = [.cosine, .largerBatch(size: 8, rate: 8)]
       }
-      study.knobs = sweep.flatMap { $0 }
+      study.sweptSettings = sweep.flatMap { $0 }
       return study
     }
   }
@@ -127,14 +127,14 @@ struct FrontierCommand: AsyncParsableCommand {
     let training = try NetworkRun.open(path, allowNumericsChange: allowNumericsChange)
     let configuration = try training.configuration
     try study.check(training.specification, configuration)
-    try KnobSweep.check(study.knobs, of: RunSettings(configuration))
+    try SettingSweep.check(study.sweptSettings, of: RunSettings(configuration))
     return training
   }
 
   private func train(_ study: FrontierStudy) async throws -> NetworkRun {
     let given = try options.settings()
     let settings = try study.completed(given)
-    try KnobSweep.check(study.knobs, of: given)
+    try SettingSweep.check(study.sweptSettings, of: given)
     let configuration = try RunConfiguration(settings)
     let specification = try RunSpecification(
       configuration, initial: try await readInitialTensors(configuration.initial, isQuiet: json))

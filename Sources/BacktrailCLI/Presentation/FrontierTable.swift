@@ -13,7 +13,7 @@ func frontierTable(_ frontier: Frontier, showsAll: Bool) -> String {
   let hidden = frontier.points.count - table.rows.count
   if hidden > 0 { notes.append("\(hidden) points more with --all-points, --csv or --json.") }
   let parts: [String?] = [
-    textTable(table), notes.joined(separator: "\n"), comparisonTable(frontier), knobTable(frontier.knobs),
+    textTable(table), notes.joined(separator: "\n"), comparisonTable(frontier), settingTable(frontier.settings),
   ]
   return parts.compactMap { $0 }.joined(separator: "\n\n")
 }
@@ -108,12 +108,12 @@ private func comparisonTable(_ frontier: Frontier) -> String {
 }
 
 /// What settings cost; nil where none were tried.
-private func knobTable(_ knobs: [KnobPoint]) -> String? {
-  guard !knobs.isEmpty else { return nil }
+private func settingTable(_ points: [SettingPoint]) -> String? {
+  guard !points.isEmpty else { return nil }
   var rows = [["setting", "gradient evaluations", "time", "memory", "on disk", "to bring an iterate back", "loss error", "same bits"]]
-  for point in knobs {
+  for point in points {
     rows.append([
-      point.knob.isEmpty ? "(as asked)" : "--\(point.knob) \(point.value)", grouped(point.gradientEvaluations), duration(point.seconds),
+      point.setting.isEmpty ? "(as asked)" : "--\(point.setting) \(point.value)", grouped(point.gradientEvaluations), duration(point.seconds),
       size(point.peakBytes), size(point.storedBytes), String(format: "%.0f updates", point.recallEvaluations),
       estimate(point.lossError), point.hasSameBits ? "yes" : "no",
     ])

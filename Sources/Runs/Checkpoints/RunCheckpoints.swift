@@ -179,22 +179,23 @@ public final class RunCheckpoints: CheckpointStore {
 }
 
 /// Brings back stored states and stores none.
-public struct StoredStateReader: CheckpointStore {
+struct StoredStateReader: CheckpointStore {
   private let folder: RunFolder
   private let records: [CheckpointRecord]
   private let index: CheckpointIndex
 
-  public init(folder: RunFolder, records: [CheckpointRecord]) {
+  /// - Parameters:
+  ///   - records: those that plans name by their places.
+  ///   - index: where the states are found that they are differences to.
+  init(folder: RunFolder, records: [CheckpointRecord], among index: CheckpointIndex) {
     self.folder = folder
     self.records = records
-    index = CheckpointIndex(records)
+    self.index = index
   }
 
-  public func save(
-    _ state: borrowing TrainingState, averages: [StoredState], replica: Int, at point: PathPoint
-  ) {}
+  func save(_ state: borrowing TrainingState, averages: [StoredState], replica: Int, at point: PathPoint) {}
 
-  public func restore(_ stored: Int, replica: Int, into state: inout TrainingState, averages: [StoredState]) throws {
+  func restore(_ stored: Int, replica: Int, into state: inout TrainingState, averages: [StoredState]) throws {
     try folder.restore(records[stored], among: index, into: &state, averages: averages)
   }
 }

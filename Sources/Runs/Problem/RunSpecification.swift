@@ -22,8 +22,8 @@ public struct RunSpecification<Problem: TrainingProblem>: Sendable {
   /// Length of the training state, in floats.
   public var stateCount: Int { maps[0].stateCount }
   public var stateBytes: Int { stateCount * MemoryLayout<Float>.stride }
-  /// Floats of parameters and buffers, the first of a state. A layout may be padded beyond the end of a short state.
-  var tensorCount: Int { min(problem.layout.count, stateCount) }
+  /// Floats of the layout's tensors, the first ones of a state; what lies behind them, such as optimizer slots, has no name.
+  var namedCount: Int { min(problem.layout.count, stateCount) }
 
   /// - Throws: `RunError.usage` where the problem's metrics or the budgets can't be, `RunError.impossible` where an order asks for
   ///   batches that are not there, and what the problem throws.
@@ -35,16 +35,18 @@ public struct RunSpecification<Problem: TrainingProblem>: Sendable {
     self.budgets = budgets
     resources = Resources(lanes: budgets.lanes)
     maps = try workload.seeds.map { try problem.map(seed: $0) }
-    let stateCount = maps[0].stateCount
-    if let outside = problem.layout.tensors.first(where: { $0.region.end > stateCount }) {
-      throw RunError.usage(
-        """
-        the layout of \(problem.name) puts \(outside.name) at floats \(outside.region.offset) to \(outside.region.end) of its states, \
-        but a state has \(stateCount); make the map's states as long as the layout
-        """)
-    }
     processBefore = ResidentMemory.Sizes()
     selection = IterateSelection()
+    if let tensor = problem.layout.tensors.first(where: { $0.region.offset + $0.region.count > stateCount }) {
+      throw RunError.impossible(
+        """
+        the layout of \(problem.name) has the tensor \(tensor.name) up to float \(tensor.region.offset + tensor.region.count), but its \
+        states have \(stateCount); make them at least as long as the layout
+        """)
+    }
+    guard maps.allSatisfy({ $0.stateCount == stateCount }) else {
+      throw RunError.impossible("the maps of \(problem.name) have states of different lengths; make them alike for all seeds")
+    }
     // Before any of it is planned; an automatic schedule may come to any n.
     for (observed, points) in zip(workload.orders, workload.points) {
       guard let order = observed.order, let last = order.lastIterate else { continue }

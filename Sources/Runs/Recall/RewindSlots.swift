@@ -45,7 +45,7 @@ struct RewindStores {
       precision == .float32
       ? try MemorySlots(count: slots, stateCount: specification.stateCount)
       : try PackedSlots(
-        count: slots, stateCount: specification.stateCount, roundedCount: specification.tensorCount, precision: precision)
+        count: slots, stateCount: specification.stateCount, roundedCount: specification.namedCount, precision: precision)
     memory = SlotMeter(store) { _ in bytes }
     disk = files.map { files in SlotMeter(files) { try files.bytes(slot: $0) } }
   }
@@ -54,7 +54,7 @@ struct RewindStores {
   static func bytes<Problem>(_ specification: RunSpecification<Problem>, _ precision: CheckpointPrecision) -> Int {
     precision == .float32
       ? specification.stateBytes
-      : PackedSlots.bytesPerSlot(stateCount: specification.stateCount, roundedCount: specification.tensorCount)
+      : PackedSlots.bytesPerSlot(stateCount: specification.stateCount, roundedCount: specification.namedCount)
   }
 
   /// Slots are filled one after the other, so that it would otherwise show late that they don't fit.
@@ -73,7 +73,7 @@ extension SlotFiles {
   static func ofRewind<Problem>(
     _ folder: RunFolder, _ specification: RunSpecification<Problem>, _ precision: CheckpointPrecision
   ) throws -> SlotFiles {
-    let rounded = CheckpointSection(count: specification.tensorCount, precision: precision)
+    let rounded = CheckpointSection(count: specification.namedCount, precision: precision)
     return try .ofReader(folder, rounded: precision == .float32 ? nil : rounded)
   }
 }

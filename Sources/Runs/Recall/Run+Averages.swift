@@ -128,19 +128,24 @@ extension Run {
 
   /// Replays forward's path to iterate n and shows `visit` running averages there, by the place of their rule, and the
   /// iterate, by nil.
-  /// - Parameter records: checkpoints it may begin at. Their averages are by these rules.
+  /// - Parameters:
+  ///   - stored: states it may begin at, whose averages are by these rules; nil for none.
+  ///   - isUsable: which of them may be used.
   /// - Returns: the updates it took.
   func replayForward(
-    to n: Int, replica: Int, averages rules: [AverageRule], records: [CheckpointRecord] = [],
-    progress: ReplayProgress = ReplayProgress(), visit: @escaping ForwardVisitor<Problem.Map.Workspace>.Visit
+    to n: Int, replica: Int, averages rules: [AverageRule], from stored: StoredStates? = nil,
+    isUsable: (CheckpointRecord) -> Bool = { _ in true }, progress: ReplayProgress = ReplayProgress(),
+    visit: @escaping ForwardVisitor<Problem.Map.Workspace>.Visit
   ) async throws -> Int {
-    _ = try specification.sequence(of: .forward, n)
-    let plan = try recallPlan(.forward, n: n, records: records, averageCount: rules.count)
+    let sequence = try specification.sequence(of: .forward, n)
+    let nearest = stored?.nearest(on: sequence) { !$0.averages.isEmpty && isUsable($0) }
+    let plan = try recallPlan(.forward, n, from: nearest, averageCount: rules.count)
     let engine = ReplayEngine(
       maps: [specification.maps[replica]],
       initialStates: [.kept(StoredState(try specification.initialState(replica: replica)))],
       observer: ForwardVisitor(visit: visit), averages: rules,
-      checkpoints: StoredStateReader(folder: folder, records: records))
+      checkpoints: StoredStateReader(
+        folder: folder, records: nearest.map { [$0] } ?? [], among: stored?.index ?? CheckpointIndex([])))
     return try await engine.run(plan, lanes: 1, progress: progress).gradientEvaluations
   }
 

@@ -45,7 +45,7 @@ extension Run {
     _ order: CompositionOrder, _ n: Int, seed: Int, progress: ReplayProgress = ReplayProgress()
   ) async throws -> RecalledState {
     let replica = try replica(ofSeed: seed)
-    let recalled = try await recall(order, n: n, replica: replica, records: try storedStates()[replica], progress: progress)
+    let recalled = try await recall(order, n, replica: replica, from: try StoredStates(ofSeed: seed, in: self), progress: progress)
     try check(recalled.state.read { $0.digest }, observedAs: .order(order), n: n, seed: seed)
     return recalled
   }
@@ -63,34 +63,48 @@ extension Run {
     }
   }
 
-  /// The state of an iterate, from the nearest of the initial state and `records`.
+  /// The updates that bringing an iterate back takes, from the nearest stored state on its path.
+  /// - Parameter seed: one of the run's; nil for its first.
+  public func recallCost(of order: CompositionOrder, n: Int, seed: Int? = nil) throws -> Int {
+    let stored = try StoredStates(ofSeed: seed ?? workload.seeds.lowerBound, in: self)
+    return try recallCost(of: order, n, from: stored)
+  }
+
+  package func recallCost(of order: CompositionOrder, _ n: Int, from stored: StoredStates) throws -> Int {
+    let sequence = try specification.sequence(of: order, n)
+    return sequence.count - (stored.nearest(on: sequence)?.position ?? 0)
+  }
+
+  /// The state of an iterate, from the nearest of the initial state and the stored ones.
+  /// - Parameter isUsable: which of them may be used.
   func recall(
-    _ order: CompositionOrder, n: Int, replica: Int, records: [CheckpointRecord], progress: ReplayProgress = ReplayProgress()
+    _ order: CompositionOrder, _ n: Int, replica: Int, from stored: StoredStates,
+    isUsable: (CheckpointRecord) -> Bool = { _ in true }, progress: ReplayProgress = ReplayProgress()
   ) async throws -> RecalledState {
-    _ = try specification.sequence(of: order, n)
+    let sequence = try specification.sequence(of: order, n)
     let initial = StoredState(try specification.initialState(replica: replica))
     guard n > 0 else { return RecalledState(state: initial, gradientEvaluations: 0, checkpoint: nil) }
-    let plan = try recallPlan(order, n: n, records: records)
+    let nearest = stored.nearest(on: sequence, isUsable: isUsable)
     let keeper = StateKeeper<Problem.Map.Workspace>(kept: try StoredState(count: specification.stateCount))
     let engine = ReplayEngine(
       maps: [specification.maps[replica]], initialStates: [.kept(initial)], observer: keeper,
-      checkpoints: StoredStateReader(folder: folder, records: records))
+      checkpoints: StoredStateReader(folder: folder, records: nearest.map { [$0] } ?? [], among: stored.index))
+    let plan = try recallPlan(order, n, from: nearest)
     let evaluations = try await engine.run(plan, lanes: 1, progress: progress).gradientEvaluations
-    return RecalledState(
-      state: keeper.kept, gradientEvaluations: evaluations, checkpoint: plan.restoredStates.first.map { records[$0.stored] })
+    return RecalledState(state: keeper.kept, gradientEvaluations: evaluations, checkpoint: nearest)
   }
 
-  /// How one iterate is brought back from the nearest of the initial state and `records`.
+  /// How one iterate is brought back from a stored state on its path; nil for the initial state.
   /// - Parameter averageCount: how many running averages come with it, of forward order.
-  package func recallPlan(
-    _ order: CompositionOrder, n: Int, records: [CheckpointRecord], averageCount: Int = 0
+  func recallPlan(
+    _ order: CompositionOrder, _ n: Int, from record: CheckpointRecord?, averageCount: Int = 0
   ) throws -> ReplayPlan {
-    // The iterate's order comes first; those follow on whose paths there are checkpoints, searches for a τ among them.
-    let others = Set(records.map(\.order)).subtracting([order]).sorted { $0.description < $1.description }
-    let orders = [order] + (try others.map(known))
-    let places = Dictionary(others.enumerated().map { ($1, $0 + 1) }) { first, _ in first }
     var stored = ReplicaProgress()
-    stored.stored = records.map { $0.point(order: places[$0.order] ?? 0) }
+    var orders = [order]
+    if let record {
+      orders.append(try known(record.order))
+      stored.stored = [record.point(order: 1)]
+    }
     var planner = ReplayPlanner(orders: orders, points: [n])
     planner.observedOrders = 0..<1
     planner.replicas = [stored]

@@ -86,14 +86,21 @@ extension Run {
     var copy = try StateBuffer(count: map.stateCount)
     var iterate = TrainingState(values: try StateBuffer(count: map.stateCount))
     var states: [RewoundState] = []
+    // What slots rounded has other bits.
+    let observed = slots.precision == .float32 ? try observedStates(on: sequence, of: order, seed: seed) : [:]
     while let position = try rewinder.next() {
-      if position == sequence.count - 1 { try rewinder.writeSuccessor(to: &iterate) }
+      if position == sequence.count - 1 {
+        try rewinder.writeSuccessor(to: &iterate)
+        if observed[sequence.count] != nil { try check(iterate.digest, observedAs: .order(order), n: n, seed: seed) }
+      }
+      let digest = rewinder.state.digest
+      if let n = observed[position] { try check(digest, observedAs: .order(order), n: n, seed: seed) }
       copy.copy(from: rewinder.state.values)
-      let distance = iterate.values.distance(to: copy, first: specification.tensorCount)
+      let distance = iterate.values.distance(to: copy, first: specification.namedCount)
       let state = RewoundState(
         n: position, batch: sequence[position],
         trainingLoss: problem.trainingLoss(batch: sequence[position], seed: seed, of: &copy, workspace: &workspace),
-        distance: distance, digest: rewinder.state.digest)
+        distance: distance, digest: digest)
       if try visit(state) { states.append(state) }
     }
     let (memory, disk) = (stores.memory.use, stores.disk?.use)
@@ -104,6 +111,17 @@ extension Run {
       checkpointReads: checkpointReads, diskWrites: disk?.saves ?? 0, diskReads: disk?.loads ?? 0, memoryBytes: memory.peakBytes,
       diskBytes: disk?.peakBytes ?? 0, predictedSeconds: slots.disk > 0 && slots.least == .time ? schedule.seconds : nil,
       seconds: (.now - begin) / .seconds(1), states: states)
+  }
+
+  /// The observed iterates of an order that lie on one path: their n, by how many updates they have had.
+  private func observedStates(on path: BatchSequence, of order: CompositionOrder, seed: Int) throws -> [Int: Int] {
+    var observed: [Int: Int] = [:]
+    try database.forEachObservation(seed: seed, series: .order(order)) { observation in
+      guard observation.n <= order.lastIterate ?? observation.n else { return }
+      let sequence = order.sequence(observation.n)
+      if path.agrees(with: sequence, upTo: sequence.count) { observed[sequence.count] = observation.n }
+    }
+    return observed
   }
 
   /// The batches of an iterate whose states are visited back to `to`.

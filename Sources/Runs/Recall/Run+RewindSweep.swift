@@ -219,7 +219,7 @@ private struct Sweep<Problem: TrainingProblem> {
     ) throws {
       _ = try reference.next()
       guard !isIdentical else { return }
-      let length = sweep.run.specification.tensorCount
+      let length = sweep.run.specification.namedCount
       let way = reference.state.values.distance(to: start.values, first: length)
       let distance = state.values.distance(to: reference.state.values, first: length)
       copy.copy(from: state.values)

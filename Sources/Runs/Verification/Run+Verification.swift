@@ -59,6 +59,8 @@ private struct RunVerification<Problem: TrainingProblem> {
   var report: VerificationReport
   /// Checkpoints that may be replayed from, by seed.
   private var sound: [Int: [CheckpointRecord]] = [:]
+  /// The same, by the paths they lie on; nil where some were added since.
+  private var stored: [Int: StoredStates] = [:]
   /// Checkpoints that may not, with their damaged files.
   private var damaged: [CheckpointRecord: [String]]
 
@@ -133,7 +135,7 @@ private struct RunVerification<Problem: TrainingProblem> {
         }
         before = record
         for stored in record.averages { try run.folder.restore(stored, of: record, into: &average) }
-        sound[record.seed, default: []].append(record)
+        add(record)
       } catch {
         before = nil
         // Where it is a difference to one that is damaged, that one has been told of.
@@ -172,7 +174,7 @@ private struct RunVerification<Problem: TrainingProblem> {
       }
       report.gradientEvaluations += evaluations
       report.repaired += files.map { "\($0): computed again with \(evaluations) gradient evaluations" }
-      sound[record.seed, default: []].append(record)
+      add(record)
     } catch let error as RunError {
       // Others may still be repaired.
       guard case .damaged = error else { throw error }
@@ -204,27 +206,41 @@ private struct RunVerification<Problem: TrainingProblem> {
   }
 
   /// The state at a checkpoint, replayed from the stored state before it.
-  private func state(at record: CheckpointRecord) async throws -> RecalledState {
+  private mutating func state(at record: CheckpointRecord) async throws -> RecalledState {
     let path = try run.known(record.order).sequence(record.n).prefix(record.position)
+    let states = try states(ofSeed: record.seed)
     return try await run.recall(
-      .listed(ListedOrder(name: record.file, sequences: [path])), n: 1, replica: try run.replica(ofSeed: record.seed),
-      records: usable(seed: record.seed, before: record.position, besides: record), progress: progress)
+      .listed(ListedOrder(name: record.file, sequences: [path])), 1, replica: try run.replica(ofSeed: record.seed),
+      from: states, isUsable: { Self.isIndependent($0, of: record, states) }, progress: progress)
   }
 
   /// Replays forward's path to n, from the stored averages before.
-  private func replayAverages(
+  private mutating func replayAverages(
     to n: Int, seed: Int, besides record: CheckpointRecord?, visit: @escaping ForwardVisitor<Problem.Map.Workspace>.Visit
   ) async throws -> Int {
-    try await run.replayForward(
-      to: n, replica: try run.replica(ofSeed: seed), averages: run.workload.averages,
-      records: usable(seed: seed, before: n, besides: record), progress: progress, visit: visit)
+    let states = try states(ofSeed: seed)
+    return try await run.replayForward(
+      to: n, replica: try run.replica(ofSeed: seed), averages: run.workload.averages, from: states,
+      isUsable: { stored in record.map { Self.isIndependent(stored, of: $0, states) } ?? (stored.position < n) },
+      progress: progress, visit: visit)
   }
 
-  /// Sound checkpoints of a seed that a replay may begin at.
-  private func usable(seed: Int, before position: Int, besides record: CheckpointRecord?) -> [CheckpointRecord] {
-    let own = sound[seed] ?? []
-    let index = CheckpointIndex(own)
-    return own.filter { $0 != record && $0.position < position && index.chain(to: $0)?.contains { $0 == record } == false }
+  private mutating func add(_ record: CheckpointRecord) {
+    sound[record.seed, default: []].append(record)
+    stored[record.seed] = nil
+  }
+
+  /// Sound checkpoints of a seed. They are put in order once, not for every replay.
+  private mutating func states(ofSeed seed: Int) throws -> StoredStates {
+    if let states = stored[seed] { return states }
+    let states = try StoredStates(sound[seed] ?? [], in: run)
+    stored[seed] = states
+    return states
+  }
+
+  /// Whether a stored state can be read without another, and comes before it.
+  private static func isIndependent(_ stored: CheckpointRecord, of record: CheckpointRecord, _ states: StoredStates) -> Bool {
+    stored != record && stored.position < record.position && states.index.chain(to: stored)?.contains(record) == false
   }
 
   // MARK: Observations
@@ -246,7 +262,7 @@ private struct RunVerification<Problem: TrainingProblem> {
   }
 
   /// What an observation should say, and the updates it took to know; nil for an average that the run does not keep.
-  private func observedAgain(_ observation: Observation) async throws -> (Observation, gradientEvaluations: Int)? {
+  private mutating func observedAgain(_ observation: Observation) async throws -> (Observation, gradientEvaluations: Int)? {
     let (seed, n) = (observation.seed, observation.n)
     let specification = run.specification
     @Sendable func observed(_ state: borrowing TrainingState, _ workspace: inout Problem.Map.Workspace) throws -> Observation {
@@ -269,7 +285,7 @@ private struct RunVerification<Problem: TrainingProblem> {
       let length = try specification.sequence(of: order, n).count
       let replica = try run.replica(ofSeed: seed)
       let recalled = try await run.recall(
-        order, n: n, replica: replica, records: usable(seed: seed, before: length, besides: nil), progress: progress)
+        order, n, replica: replica, from: states(ofSeed: seed), isUsable: { $0.position < length }, progress: progress)
       var workspace = try specification.maps[replica].makeWorkspace()
       return (try recalled.state.read { state throws in try observed(state, &workspace) }, recalled.gradientEvaluations)
     }

@@ -4,10 +4,10 @@ import Replay
 import Runs
 import Tensors
 
-/// What one value of a knob costs, measured with forward and backward order observed ten times.
-public struct KnobPoint: Codable, Sendable {
+/// What one value of a setting costs, measured with forward and backward order observed ten times.
+public struct SettingPoint: Codable, Sendable {
   /// Empty for the run as asked.
-  public let knob: String
+  public let setting: String
   public let value: String
   public let gradientEvaluations: Int
   public let seconds: Double
@@ -22,8 +22,8 @@ public struct KnobPoint: Codable, Sendable {
   public let hasSameBits: Bool
 }
 
-/// Trains a small run for each value of some knobs, one after the other.
-public struct KnobSweep: Sendable {
+/// Trains a small run for each value of some settings, one after the other.
+public struct SettingSweep: Sendable {
   /// Trains a run with these settings in a new folder. In a process of its own, or its memory is that of everything before it too.
   public typealias Training = @Sendable (_ settings: RunSettings, _ path: String) async throws -> RunResult
 
@@ -48,10 +48,10 @@ public struct KnobSweep: Sendable {
     folder = run.folder.sweepPath
   }
 
-  /// - Throws: `RunError.usage` where a value is none that the knob's option takes.
-  public static func check(_ knobs: [Knob], of settings: RunSettings) throws {
-    for knob in knobs {
-      for value in knob.values { _ = try RunConfiguration(settings.with(knob.name, value)) }
+  /// - Throws: `RunError.usage` where a value is none that the setting takes.
+  public static func check(_ swept: [SweptSetting], of settings: RunSettings) throws {
+    for setting in swept {
+      for value in setting.values { _ = try RunConfiguration(settings.with(setting.name, value)) }
     }
   }
 
@@ -59,24 +59,24 @@ public struct KnobSweep: Sendable {
   ///   - knobs: those whose values are tried, one after the other.
   ///   - didRefuse: told of values that the run can't be made with.
   /// - Returns: the run as asked first.
-  public func measure(_ knobs: [Knob], didRefuse: (String) -> Void) async throws -> [KnobPoint] {
+  public func measure(_ swept: [SweptSetting], didRefuse: (String) -> Void) async throws -> [SettingPoint] {
     // Two sweeps of one run would remove each other's runs.
     let lock = try RunLock(RunFolder(path: URL(fileURLWithPath: folder).deletingLastPathComponent().path))
     defer { lock.hold() }
     try? FileManager.default.removeItem(atPath: folder)
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(atPath: folder) }
-    let asked = try await measure(settings, knob: "", value: "", against: nil)
+    let asked = try await measure(settings, setting: "", value: "", against: nil)
     var points = [asked.point]
-    let cost = KnobMeasurement(steps: settings.steps ?? 1, peakBytes: asked.point.peakBytes, storedBytes: asked.point.storedBytes)
-    for knob in knobs {
-      for value in knob.values(of: cost) {
+    let cost = SweepMeasurement(steps: settings.steps ?? 1, peakBytes: asked.point.peakBytes, storedBytes: asked.point.storedBytes)
+    for setting in swept {
+      for value in setting.values(of: cost) {
         do {
-          let varied = try settings.with(knob.name, value)
-          points.append(try await measure(varied, knob: knob.name, value: value, against: asked.result).point)
+          let varied = try settings.with(setting.name, value)
+          points.append(try await measure(varied, setting: setting.name, value: value, against: asked.result).point)
         } catch let error as RunError {
           guard case .impossible(let reason) = error else { throw error }
-          didRefuse("`\(knob.name)` \(value): \(reason)")
+          didRefuse("`\(setting.name)` \(value): \(reason)")
         }
       }
     }
@@ -84,16 +84,16 @@ public struct KnobSweep: Sendable {
   }
 
   private func measure(
-    _ settings: RunSettings, knob: String, value: String, against asked: RunResult?
-  ) async throws -> (point: KnobPoint, result: RunResult) {
+    _ settings: RunSettings, setting: String, value: String, against asked: RunResult?
+  ) async throws -> (point: SettingPoint, result: RunResult) {
     // What can't be understood is said before a run is made for it.
     _ = try RunConfiguration(settings)
-    let path = "\(folder)/\(knob)-\(value)"
+    let path = "\(folder)/\(setting)-\(value)"
     defer { try? FileManager.default.removeItem(atPath: path) }
     let result = try await train(settings, path)
     let run = try NetworkRun.open(path)
-    let point = KnobPoint(
-      knob: knob, value: value, gradientEvaluations: result.gradientEvaluations, seconds: result.wallSeconds,
+    let point = SettingPoint(
+      setting: setting, value: value, gradientEvaluations: result.gradientEvaluations, seconds: result.wallSeconds,
       peakBytes: result.peakResidentBytes, storedBytes: run.folder.byteCount, recallEvaluations: try run.meanRecallEvaluations(),
       lossError: Self.lossError(result, asked ?? result), hasSameBits: Self.digests(result) == Self.digests(asked ?? result))
     return (point, result)
@@ -112,11 +112,11 @@ public struct KnobSweep: Sendable {
 extension Run {
   /// Updates it takes to bring an observed iterate back from the nearest stored state, the mean over them.
   func meanRecallEvaluations() throws -> Double {
-    let records = try storedStates()
     var counts: [Double] = []
-    for records in records {
+    for records in try storedStates() {
+      let stored = try StoredStates(records, in: self)
       for (order, points) in specification.selection.curves {
-        counts += try points.map { Double(try recallPlan(order, n: $0, records: records).gradientEvaluations) }
+        counts += try points.map { Double(try recallCost(of: order, $0, from: stored)) }
       }
     }
     return mean(counts)

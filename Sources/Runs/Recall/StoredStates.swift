@@ -1,0 +1,30 @@
+import Replay
+
+/// The stored states of one seed, by the paths they lie on: made once, and asked for many replays.
+package struct StoredStates: Sendable {
+  let records: [CheckpointRecord]
+  let index: CheckpointIndex
+  private let points: StoredPoints
+
+  /// - Parameter records: of one seed.
+  /// - Throws: `RunError.damaged` for a state of an order that the run does not have.
+  package init<Problem>(_ records: [CheckpointRecord], in run: Run<Problem>) throws {
+    let orders = Array(Set(records.map(\.order)))
+    let places = Dictionary(orders.enumerated().map { ($1, $0) }) { first, _ in first }
+    self.records = records
+    index = CheckpointIndex(records)
+    points = StoredPoints(
+      records.map { PathPoint(Iterate(order: places[$0.order] ?? 0, n: $0.n), position: $0.position) },
+      orders: try orders.map(run.known))
+  }
+
+  /// All stored states of a seed.
+  init<Problem>(ofSeed seed: Int, in run: Run<Problem>) throws {
+    try self.init(try run.storedStates()[try run.replica(ofSeed: seed)], in: run)
+  }
+
+  /// The state nearest to the end of a path among those the path passes through; nil where the initial state is the nearest.
+  package func nearest(on path: BatchSequence, isUsable: (CheckpointRecord) -> Bool = { _ in true }) -> CheckpointRecord? {
+    points.nearest(on: path) { isUsable(records[$0]) }.map { records[$0] }
+  }
+}
