@@ -56,7 +56,7 @@ public struct SettingSweep: Sendable {
   }
 
   /// - Parameters:
-  ///   - knobs: those whose values are tried, one after the other.
+  ///   - swept: those whose values are tried, one after the other.
   ///   - didRefuse: told of values that the run can't be made with.
   /// - Returns: the run as asked first.
   public func measure(_ swept: [SweptSetting], didRefuse: (String) -> Void) async throws -> [SettingPoint] {
