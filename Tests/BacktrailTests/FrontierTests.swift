@@ -148,3 +148,38 @@ import Testing
     #expect(throws: RunError.self) { try SweptSetting(specification) }
   }
 }
+
+/// Baselines of a run are found again, and made of what the run's own folder holds.
+@Suite struct BaselineTests {
+  /// A number's exponent has a dash of its own, which parts a folder's name as well.
+  @Test(arguments: ["cosine", "batch:8", "batch:8:2.83", "batch:8:1e-05", "batch:2:1e+20"])
+  func baselinesComeBackFromTheirFolders(specification: String) async throws {
+    let folder = try TemporaryFolder()
+    var settings = RunSettings()
+    (settings.model, settings.steps, settings.evaluate, settings.evaluationExamples) = ("linear", 16, "every:8", 20)
+    (settings.orders, settings.learningRate) = (["forward"], 1e-4)
+    let run = try NetworkRun.create(at: folder("run"), RunSpecification(RunConfiguration(settings)))
+    try await run.finish()
+    let baseline = try Baseline(specification)
+    _ = try await run.train(baseline)
+    #expect(try StoredRun(folder("run")).baselines.map(\.baseline) == [baseline])
+  }
+
+  /// The sampler's file may have changed, or be gone, since the run was made.
+  @Test func batchesAreThoseOfTheJournal() async throws {
+    let folder = try TemporaryFolder()
+    var random = SplitMix(state: 5)
+    let lines = (0..<20).map { _ in (0..<4).map { _ in "\(Int.random(in: 0..<1000, using: &random))" }.joined(separator: " ") }
+    try folder.write(lines.joined(separator: "\n") + "\n", to: "batches.txt")
+    var settings = RunSettings()
+    (settings.model, settings.steps, settings.evaluate, settings.evaluationExamples) = ("linear", 20, "every:5", 20)
+    (settings.orders, settings.sampler) = (["forward"], "file:\(folder("batches.txt"))")
+    let run = try NetworkRun.create(at: folder("run"), RunSpecification(RunConfiguration(settings)))
+    try await run.finish()
+    let before = try await NetworkRun.open(folder("run")).train(.cosine).curves[0].iterates.map(\.digest)
+    try FileManager.default.removeItem(atPath: folder("run/baselines"))
+    try FileManager.default.removeItem(atPath: folder("batches.txt"))
+    let after = try await NetworkRun.open(folder("run")).train(.cosine).curves[0].iterates.map(\.digest)
+    #expect(before == after && before.count == 4)
+  }
+}

@@ -17,12 +17,20 @@ extension Safetensors {
     let entries = try entries(header: file.read(Int(headerLength), for: "the header"), path: path)
     // Before memory is taken for any: all must be there, and all must fit.
     try file.require(entries.last?.bytes.upperBound ?? 0, for: "the tensors")
-    let (bytes, overflow) = entries.reduce(0) { $0 + $1.count }.multipliedReportingOverflow(by: MemoryLayout<Float>.stride)
+    let (bytes, overflow) = entries.reduce(0) { $0 + $1.count * ($1.type == .int64 ? 2 : 1) }
+      .multipliedReportingOverflow(by: MemoryLayout<Float>.stride)
     try file.requireMemory(overflow ? .max : bytes, for: "its tensors")
     var tensors: [NamedTensor] = []
     for entry in entries {
-      let values = try readValues(of: entry, from: &file)
-      tensors.append(NamedTensor(name: entry.name, shape: entry.shape, values: values))
+      if entry.type == .int64 {
+        var integers: [Int64] = []
+        integers.reserveCapacity(entry.count)
+        try readElements(of: entry, from: &file) { bits in integers.append(Int64(bitPattern: bits)) }
+        tensors.append(NamedTensor(name: entry.name, shape: entry.shape, integers: integers))
+      } else {
+        let values = try readValues(of: entry, from: &file)
+        tensors.append(NamedTensor(name: entry.name, shape: entry.shape, values: values))
+      }
     }
     try file.finish()
     return tensors
@@ -85,28 +93,36 @@ extension Safetensors {
     return Entry(name: name, type: type, shape: fields.shape, count: count, bytes: offsets[0]..<offsets[1])
   }
 
-  /// Reads piece by piece, so that a tensor's bytes and its floats are never in memory together.
   private static func readValues(of entry: Entry, from file: inout SafetensorsInput) throws(SafetensorsError) -> [Float] {
+    let path = file.path
+    var values: [Float] = []
+    values.reserveCapacity(entry.count)
+    try readElements(of: entry, from: &file) { bits throws(SafetensorsError) in
+      let value = entry.type.value(bits: bits)
+      guard entry.type != .float64 || value.isFinite || !Double(bitPattern: bits).isFinite else {
+        throw .damaged(
+          path: path, place: .tensor(entry.name),
+          reason: "element \(values.count), \(Double(bitPattern: bits)), is too large for float32", remedy: "Scale the tensor.")
+      }
+      values.append(value)
+    }
+    return values
+  }
+
+  /// Gives `body` the bits of each element, the first byte lowest. They are read piece by piece, so that a tensor's bytes and its
+  /// numbers are never in memory together.
+  private static func readElements(
+    of entry: Entry, from file: inout SafetensorsInput, _ body: (UInt64) throws(SafetensorsError) -> Void
+  ) throws(SafetensorsError) {
     try file.require(entry.bytes.count, for: "tensor “\(entry.name)”")
     let size = entry.type.size
     let most = (1 << 20) / size
-    var values: [Float] = []
-    values.reserveCapacity(entry.count)
-    while values.count < entry.count {
-      let bytes = try file.read(min(most, entry.count - values.count) * size, for: "tensor “\(entry.name)”")
+    var left = entry.count
+    while left > 0 {
+      let bytes = try file.read(min(most, left) * size, for: "tensor “\(entry.name)”")
       var reader = ByteReader(bytes)
-      for _ in 0..<bytes.count / size {
-        let bits: UInt64 = reader.integer(size: size)
-        let value = entry.type.value(bits: bits)
-        guard entry.type != .float64 || value.isFinite || !Double(bitPattern: bits).isFinite else {
-          throw .damaged(
-            path: file.path, place: .tensor(entry.name),
-            reason: "element \(values.count), \(Double(bitPattern: bits)), is too large for float32",
-            remedy: "Scale the tensor.")
-        }
-        values.append(value)
-      }
+      for _ in 0..<bytes.count / size { try body(reader.integer(size: size)) }
+      left -= bytes.count / size
     }
-    return values
   }
 }

@@ -43,8 +43,8 @@ extension Safetensors {
     }
     var offset = 0
     for tensor in tensors {
-      let type = ElementType(tensor.element)
-      let end = offset + tensor.values.count * type.size
+      let type = ElementType(tensor.numbers)
+      let end = offset + tensor.count * type.size
       let shape = tensor.shape.map(String.init).joined(separator: ",")
       fields.append(
         "\(try quoted(tensor.name)):{\"dtype\":\"\(type.rawValue)\",\"shape\":[\(shape)],\"data_offsets\":[\(offset),\(end)]}")
@@ -62,12 +62,13 @@ extension Safetensors {
     var position = header.count
     var bytes: [UInt8] = []
     for tensor in tensors {
-      let type = ElementType(tensor.element)
       // Piece by piece, so that memory holds little more than the tensors themselves.
-      for start in stride(from: 0, to: tensor.values.count, by: 1 << 16) {
+      for start in stride(from: 0, to: tensor.count, by: 1 << 16) {
+        let piece = start..<min(start + 1 << 16, tensor.count)
         bytes.removeAll(keepingCapacity: true)
-        for value in tensor.values[start..<min(start + 1 << 16, tensor.values.count)] {
-          bytes.append(littleEndian: type.bits(value), size: type.size)
+        switch tensor.numbers {
+        case .floats(let values): for value in values[piece] { bytes.append(littleEndian: value.bitPattern) }
+        case .integers(let integers): for integer in integers[piece] { bytes.append(littleEndian: UInt64(bitPattern: integer)) }
         }
         try file.write(bytes, at: position)
         position += bytes.count

@@ -2,26 +2,46 @@ import Tensors
 
 /// An array of numbers with a name, such as the weights of one layer.
 public struct NamedTensor: Sendable, Equatable {
-  public enum Element: Sendable {
-    case float32
+  public enum Numbers: Sendable, Equatable {
+    case floats([Float])
     /// Whole numbers, such as a count of updates.
-    case int64
+    case integers([Int64])
   }
 
   public let name: String
-  /// What a file holds them as.
-  public let element: Element
   /// Its extents; empty for a single number.
   public let shape: [Int]
   /// Row-major; as many as the product of `shape`.
-  public let values: [Float]
+  public let numbers: Numbers
 
-  public init(name: String, shape: [Int], values: [Float], element: Element = .float32) {
+  public init(name: String, shape: [Int], values: [Float]) {
     precondition(shape.product == values.count, "\(values.count) values do not fill the shape \(shape)")
     self.name = name
-    self.element = element
     self.shape = shape
-    self.values = values
+    numbers = .floats(values)
+  }
+
+  public init(name: String, shape: [Int], integers: [Int64]) {
+    precondition(shape.product == integers.count, "\(integers.count) values do not fill the shape \(shape)")
+    self.name = name
+    self.shape = shape
+    numbers = .integers(integers)
+  }
+
+  /// The numbers as floats; whole numbers beyond 2²⁴ are rounded.
+  public var values: [Float] {
+    switch numbers {
+    case .floats(let values): values
+    case .integers(let integers): integers.map { Float($0) }
+    }
+  }
+
+  /// How many numbers it holds.
+  public var count: Int {
+    switch numbers {
+    case .floats(let values): values.count
+    case .integers(let integers): integers.count
+    }
   }
 }
 
@@ -39,7 +59,7 @@ extension Safetensors {
   /// The longest header that the format's own implementation reads, in bytes.
   static let longestHeader = 100_000_000
 
-  /// The element types that floats can be read from. Whole numbers beyond 2²⁴ are rounded.
+  /// The element types that can be read.
   enum ElementType: String, CaseIterable {
     case float32 = "F32"
     case float64 = "F64"
@@ -47,11 +67,11 @@ extension Safetensors {
     case bfloat16 = "BF16"
     case int64 = "I64"
 
-    init(_ element: NamedTensor.Element) {
+    init(_ numbers: NamedTensor.Numbers) {
       self =
-        switch element {
-        case .float32: .float32
-        case .int64: .int64
+        switch numbers {
+        case .floats: .float32
+        case .integers: .int64
         }
     }
 
@@ -64,7 +84,8 @@ extension Safetensors {
       }
     }
 
-    /// The value of an element from its bits, the first byte lowest. A double is rounded to the nearest float.
+    /// The float that an element's bits stand for, the first byte lowest. A double is rounded to the nearest float, a whole number
+    /// too.
     func value(bits: UInt64) -> Float {
       switch self {
       case .float32: Float(bitPattern: UInt32(truncatingIfNeeded: bits))
@@ -73,11 +94,6 @@ extension Safetensors {
       case .bfloat16: Float(bitPattern: UInt32(truncatingIfNeeded: bits) << 16)
       case .int64: Float(Int64(bitPattern: bits))
       }
-    }
-
-    /// The bits of an element that holds `value`, one that came from a file of this type or a whole number.
-    func bits(_ value: Float) -> UInt64 {
-      self == .int64 ? UInt64(bitPattern: Int64(value)) : UInt64(value.bitPattern)
     }
 
     /// IEEE 754 binary16 by hand: not every platform has `Float16`.

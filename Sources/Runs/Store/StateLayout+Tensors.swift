@@ -6,7 +6,7 @@ extension StateLayout {
   /// The tensors of a state as files keep them, in the order of the state, and then its counters.
   package func namedTensors(of state: borrowing StateBuffer, updateCount: Int) -> [NamedTensor] {
     tensors.map { NamedTensor(name: $0.name, shape: $0.shape, values: values(of: $0, in: state)) }
-      + counters.map { NamedTensor(name: $0, shape: [], values: [Float(updateCount)], element: .int64) }
+      + counters.map { NamedTensor(name: $0, shape: [], integers: [Int64(updateCount)]) }
   }
 
   /// The Euclidean distance between the parameters of two states.
