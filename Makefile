@@ -3,7 +3,7 @@
 SWIFT ?= swift
 BACKTRAIL = .build/release/backtrail
 
-.PHONY: demo test test-long fuzz sanitize build options dependencies numpy-check pytorch-check bench peers clean
+.PHONY: demo test test-long fuzz sanitize build options docs examples dependencies numpy-check pytorch-check bench peers clean
 
 demo: build
 	@Scripts/demo $(BACKTRAIL)
@@ -28,6 +28,14 @@ sanitize: dependencies
 
 build: dependencies
 	$(SWIFT) build -c release --product backtrail
+
+# Builds the programs in Examples/, a package of its own, runs them, and kills one half way to see it go on.
+examples: build
+	@Examples/check $(BACKTRAIL) "$(SWIFT)"
+
+# Writes the documentation of every public target into .build/documentation. A warning is an error.
+docs: build
+	@Scripts/docs "$(SWIFT)"
 
 # Writes the page of options from the table of settings.
 options: build
@@ -57,4 +65,4 @@ peers: build
 	  $(if $(TEXT),--text $(TEXT))
 
 clean:
-	rm -rf .build .build-asan .build-tsan .build-ubsan Benchmarks/.build Fuzz/.build
+	rm -rf .build .build-asan .build-tsan .build-ubsan Benchmarks/.build Examples/.build Fuzz/.build

@@ -71,6 +71,7 @@ public struct Dataset: Sendable {
 
   /// Reads or makes the data set of a specification, one of the forms in `catalogue`.
   /// - Parameters:
+  ///   - specification: such as `digits` or `csv:houses.csv,target=price`.
   ///   - context: how many characters of a text the model sees at once; other data ignore it.
   ///   - targets: what the loss compares predictions with. Only a table's column can be read as either.
   /// - Throws: `DatasetError`; `.impossible` where values are asked for and the data have classes.

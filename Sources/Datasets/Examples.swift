@@ -44,7 +44,11 @@ public struct Examples: Sendable {
   /// Examples of classes whose features are `bytes`, divided by `divisor` when they are gathered.
   /// - Parameters:
   ///   - bytes: [example, …exampleShape], row-major.
+  ///   - divisor: what bytes are divided by.
+  ///   - exampleShape: of one example, channels last.
   ///   - labels: [example, …targetShape], row-major.
+  ///   - classCount: how many classes there are.
+  ///   - targetShape: of one example: [] for a single target.
   /// - Throws: `DatasetError.impossible` when the counts disagree or a label is no class.
   public init(
     bytes: [UInt8], dividedBy divisor: Float, exampleShape: [Int], labels: [Int32], classCount: Int, targetShape: [Int] = []
@@ -57,7 +61,10 @@ public struct Examples: Sendable {
   /// Examples of classes whose features are `floats`.
   /// - Parameters:
   ///   - floats: [example, …exampleShape], row-major.
+  ///   - exampleShape: of one example, channels last.
   ///   - labels: [example, …targetShape], row-major.
+  ///   - classCount: how many classes there are.
+  ///   - targetShape: of one example: [] for a single target.
   /// - Throws: `DatasetError.impossible` when the counts disagree or a label is no class.
   public init(
     floats: [Float], exampleShape: [Int], labels: [Int32], classCount: Int, targetShape: [Int] = []
@@ -70,7 +77,10 @@ public struct Examples: Sendable {
   /// Examples of real values whose features are `bytes`, divided by `divisor` when they are gathered.
   /// - Parameters:
   ///   - bytes: [example, …exampleShape], row-major.
+  ///   - divisor: what bytes are divided by.
+  ///   - exampleShape: of one example, channels last.
   ///   - values: [example, …targetShape], row-major.
+  ///   - targetShape: of one example: [] for a single target.
   /// - Throws: `DatasetError.impossible` when the counts disagree.
   public init(
     bytes: [UInt8], dividedBy divisor: Float, exampleShape: [Int], values: [Float], targetShape: [Int] = []
@@ -83,7 +93,9 @@ public struct Examples: Sendable {
   /// Examples of real values whose features are `floats`.
   /// - Parameters:
   ///   - floats: [example, …exampleShape], row-major.
+  ///   - exampleShape: of one example, channels last.
   ///   - values: [example, …targetShape], row-major.
+  ///   - targetShape: of one example: [] for a single target.
   /// - Throws: `DatasetError.impossible` when the counts disagree.
   public init(
     floats: [Float], exampleShape: [Int], values: [Float], targetShape: [Int] = []
@@ -156,6 +168,7 @@ public struct Examples: Sendable {
   /// Writes the features of example `indices[r]` to row r of `inputs` and its targets to those of row r, for each r in
   /// 0 ..< `indices.count`; further rows stay as they are. Allocates nothing.
   /// - Parameters:
+  ///   - indices: of the examples, each below `count`.
   ///   - inputs: [at least `indices.count`, `featureCount`]
   ///   - targets: of this kind, at least `indices.count` · `targetCount` long, row by row
   ///   - augmentation: how images change, and for which batch; nil leaves them as they are. Targets do not change with them.

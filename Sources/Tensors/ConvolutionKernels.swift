@@ -13,6 +13,10 @@ extension ImageWindow {
 
   /// The convolution of images with weights window · channels × outputs: at each place a row of outputs.
   /// - Parameters:
+  ///   - images: a row for each place, a column for each channel.
+  ///   - weights: window · channels × outputs.
+  ///   - bias: one for each output; nil for none.
+  ///   - output: takes a row for each place of the output.
   ///   - scratch: of `convolutionScratchCount`, as in the gradients.
   ///   - threads: how many the work is shared between, as in the gradients. No bit depends on it.
   public func convolve(_ images: Matrix, weights: Matrix, bias: Vector?, into output: Matrix, scratch: Vector, threads: Int = 1) {

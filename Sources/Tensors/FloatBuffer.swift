@@ -80,7 +80,9 @@ public struct FloatBuffer: ~Copyable, @unchecked Sendable {
   }
 
   /// The Euclidean distance to `other`, of the same length, summed in double precision from first to last.
-  /// - Parameter length: how many floats, the first ones, are looked at; nil for all.
+  /// - Parameters:
+  ///   - other: as long as this one.
+  ///   - length: how many floats, the first ones, are looked at; nil for all.
   public func distance(to other: borrowing FloatBuffer, first length: Int? = nil) -> Double {
     precondition(count == other.count, "buffers differ in length")
     let length = length ?? count

@@ -9,7 +9,11 @@ public struct ImageWindow: Sendable {
   public let outputHeight: Int
   public let outputWidth: Int
 
-  /// - Parameter padding: added on each of the four sides.
+  /// - Parameters:
+  ///   - imageShape: [height, width, channels].
+  ///   - size: the window's height and width.
+  ///   - stride: from one place of the window to the next.
+  ///   - padding: added on each of the four sides.
   /// - Returns: nil where the window is larger than the padded image, or no image has this shape.
   public init?(imageShape: [Int], size: Int, stride: Int, padding: Int) {
     guard imageShape.count == 3, size > 0, stride > 0, padding >= 0, imageShape[0] + 2 * padding >= size,

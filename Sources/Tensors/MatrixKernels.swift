@@ -29,6 +29,13 @@ public enum MatrixKernels {
 ///
 /// Every sum runs over the inner extent in its order, so that no bit of it depends on the other rows and columns.
 /// - Parameters:
+///   - a: the left factor.
+///   - transposeA: whether its transpose is multiplied.
+///   - b: the right factor.
+///   - transposeB: whether its transpose is multiplied.
+///   - c: takes the product.
+///   - alpha: α.
+///   - beta: β; 0 to overwrite `c`.
 ///   - bias: added to every row.
 ///   - threads: how many a large product is shared between. No bit depends on it.
 public func multiply(

@@ -13,8 +13,15 @@ public enum OptimizerKernels {
   }
 
   /// - Parameters:
+  ///   - parameter: θ, which is changed.
+  ///   - gradient: g.
+  ///   - mean: m, which is changed.
+  ///   - square: s, which is changed.
   ///   - rate: η / (1 − β₁ᵗ).
+  ///   - beta1: β₁.
+  ///   - beta2: β₂.
   ///   - squareScale: 1 / √(1 − β₂ᵗ).
+  ///   - epsilon: ε.
   public static func adam(
     _ parameter: Vector, _ gradient: Vector, mean: Vector, square: Vector, rate: Float, beta1: Float, beta2: Float,
     squareScale: Float, epsilon: Float

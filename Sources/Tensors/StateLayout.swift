@@ -86,7 +86,10 @@ public struct StateLayout: Sendable {
 
   /// Overwrites all tensors with values of the same names and shapes. Counters are passed over: a state starts at
   /// update 0.
-  /// - Parameter origin: where the values come from, for messages.
+  /// - Parameters:
+  ///   - values: by name, row-major in the shapes given with them.
+  ///   - origin: where the values come from, for messages.
+  ///   - state: takes them.
   public func load(
     _ values: [String: (shape: [Int], values: [Float])], from origin: String, into state: inout StateBuffer
   ) throws(StateMismatch) {

@@ -70,6 +70,7 @@ public struct FrontierStudy: Sendable {
 
   /// Compares what a finished run observed, and trains what it is compared with.
   /// - Parameters:
+  ///   - run: it has finished.
   ///   - settings: those the run was made with, which swept settings vary.
   ///   - train: trains the small run of a swept setting's value.
   ///   - didNotice: told what is trained, and of what is left out and why.

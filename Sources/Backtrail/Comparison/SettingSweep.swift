@@ -35,6 +35,7 @@ public struct SettingSweep: Sendable {
   /// - Parameters:
   ///   - settings: of the run that is varied; its orders and schedule are replaced by smaller ones.
   ///   - run: its folder takes the small runs while they last.
+  ///   - train: trains a small run in a process of its own.
   public init(_ settings: RunSettings, beside run: NetworkRun, train: @escaping Training) {
     var small = settings
     let steps = run.workload.steps
@@ -54,7 +55,9 @@ public struct SettingSweep: Sendable {
     }
   }
 
-  /// - Parameter didRefuse: told of values that the run can't be made with.
+  /// - Parameters:
+  ///   - swept: those whose values are tried, one after the other.
+  ///   - didRefuse: told of values that the run can't be made with.
   /// - Returns: the run as asked first.
   public func measure(_ swept: [SweptSetting], didRefuse: (String) -> Void) async throws -> [SettingPoint] {
     // Two sweeps of one run would remove each other's runs.

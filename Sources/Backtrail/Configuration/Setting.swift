@@ -65,7 +65,7 @@ struct StoredForm<Value>: Sendable {
   let encode: @Sendable (Value) -> (any Encodable)?
   let decode: @Sendable (KeyedDecodingContainer<SettingKey>, SettingKey) throws -> Value?
 
-  init<Stored: Codable>(
+  init<Stored: Codable & SendableMetatype>(
     encoded: @escaping @Sendable (Value) -> Stored?, decoded: @escaping @Sendable (Stored) throws -> Value
   ) {
     encode = { encoded($0) }

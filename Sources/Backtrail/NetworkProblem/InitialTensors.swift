@@ -9,6 +9,7 @@ public enum InitialTensors {
   /// Reads a safetensors file, or brings back an iterate of another run.
   /// - Parameters:
   ///   - specification: a path, or RUN:ORDER:N such as `runs/a:tail:50:600`; nil gives nil.
+  ///   - progress: told of the updates of a replay.
   ///   - willReplay: told which iterate is brought back; what it throws ends the reading before that.
   public static func read(
     _ specification: String?, progress: ReplayProgress = ReplayProgress(),

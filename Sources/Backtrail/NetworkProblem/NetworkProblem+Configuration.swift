@@ -10,6 +10,7 @@ import Tensors
 extension NetworkProblem {
   /// Reads the data set and the sampler's file that a configuration names, and compiles its network.
   /// - Parameters:
+  ///   - configuration: the settings.
   ///   - initial: what the configuration's `initial` names, if it names something.
   ///   - batches: the batches of a sampler `file:PATH`, where they need not be read from the file.
   ///   - dataset: the configuration's data, where it has been read before.

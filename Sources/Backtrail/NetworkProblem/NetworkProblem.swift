@@ -50,10 +50,16 @@ public struct NetworkProblem: TrainingProblem {
   private let initialOrigin: String
 
   /// - Parameters:
+  ///   - network: what is trained; its input has the shape of the data's examples.
+  ///   - loss: what an update makes small.
   ///   - data: its targets are of the kind and shape that the loss compares the network's output with.
-  ///   - optimizer: with its learning rate.
+  ///   - batchSize: examples a batch.
+  ///   - rule: the rule of an update, with its learning rate.
+  ///   - augmentation: how training images change at random; nil for not at all.
   ///   - sampling: which examples batch j holds.
+  ///   - evaluation: how iterates are measured.
   ///   - initial: the initial state's tensors, under the layout's names; nil where the seed makes it.
+  ///   - initialOrigin: where `initial` came from, for messages.
   ///   - startPrecision: what the floats of initial states are rounded to.
   ///   - kernelThreads: threads that share each large matrix product of a lane; bits don't depend on them.
   ///   - name: what listings call it; nil for a name made of the network's layers and the data.

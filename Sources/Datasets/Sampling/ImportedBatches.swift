@@ -53,6 +53,7 @@ public struct ImportedBatches: Sendable {
   /// Batches read by other means.
   /// - Parameters:
   ///   - indices: batch after batch; a multiple of `batchSize`, which is at least 1.
+  ///   - batchSize: indices a batch.
   ///   - path: where they came from, for messages.
   public init(indices: [UInt32], batchSize: Int, path: String) {
     precondition(batchSize > 0 && indices.count.isMultiple(of: batchSize), "the indices are not whole batches")

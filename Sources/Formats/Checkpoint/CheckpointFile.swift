@@ -76,8 +76,11 @@ public enum CheckpointFile {
   }
 
   /// Reads a state.
-  /// - Parameter state: has the length that the header tells, and holds the parent's floats if the header names a
-  ///   parent. Its floats are of no use after an error.
+  /// - Parameters:
+  ///   - path: the file.
+  ///   - state: has the length that the header tells, and holds the parent's floats if the header names a
+  ///     parent. Its floats are of no use after an error.
+  ///   - threads: how many frames are decoded at once; the state does not depend on it.
   /// - Throws: `StorageError.damaged` where a checksum fails, naming the frame; `.mismatch` where the state has another
   ///   length or was not the parent; `.failed` with the system's reason.
   @discardableResult

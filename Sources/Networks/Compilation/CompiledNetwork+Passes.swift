@@ -4,7 +4,12 @@ extension CompiledNetwork {
   /// One step of the optimizer on the full batch in `workspace`, for the gradient ∇L(θ) of the mean loss. Plain
   /// SGD updates each weight where its gradient arises, and stores none; other rules hold one parameter's gradient at a
   /// time.
-  /// - Parameter position: how many updates the state has had before.
+  /// - Parameters:
+  ///   - state: the training state, which the step changes.
+  ///   - learningRate: η of this update.
+  ///   - position: how many updates the state has had before.
+  ///   - context: seed and batch, from which layers draw random numbers, and what kind of pass it is.
+  ///   - workspace: holds the batch.
   public func update(
     _ state: inout StateBuffer, learningRate: Double, position: Int, context: PassContext,
     workspace: inout Workspace
@@ -130,6 +135,8 @@ extension CompiledNetwork {
   /// The stages' costs with times measured on the batch in `workspace`: the least of each pass's times.
   /// - Parameters:
   ///   - state: its slots and buffers are changed, as by updates with a learning rate of zero.
+  ///   - context: seed and batch, from which layers draw random numbers, and what kind of pass it is.
+  ///   - workspace: holds the batch.
   ///   - repetitions: updates after a first one, which also pays for touching memory.
   public func measuredCosts(
     _ state: inout StateBuffer, context: PassContext, workspace: inout Workspace, repetitions: Int = 2

@@ -29,7 +29,10 @@ public struct CompiledNetwork: Sendable {
   private let parameterCounts: [Int]
 
   /// - Parameters:
+  ///   - network: its layers, in their order.
   ///   - loss: what updates make small and evaluations take.
+  ///   - batchSize: examples a batch, from which all shapes follow.
+  ///   - optimizer: the rule of an update, whose slots are part of the training state.
   ///   - isTrained: whether there will be updates and gradients; without, `evaluate` and `outputs` take a fraction of the
   ///     memory.
   ///   - schedule: the order of an update's passes, for less memory; nil to keep all activations.

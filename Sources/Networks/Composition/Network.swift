@@ -13,8 +13,10 @@ public struct Network: Sendable {
   public let inputShape: [Int]
   public let layers: [NamedLayer]
 
-  /// - Parameter inputShape: the shape of one example, channels last: [features], [positions, channels] or
-  ///   [height, width, channels].
+  /// - Parameters:
+  ///   - inputShape: the shape of one example, channels last: [features], [positions, channels] or
+  ///     [height, width, channels].
+  ///   - layers: what stands in the braces, first to last.
   public init(input inputShape: [Int], @LayerBuilder layers: () -> [NamedLayer]) {
     self.init(input: inputShape, layers: layers())
   }

@@ -20,6 +20,9 @@ public struct NetworkBuilder {
   /// - Parameters:
   ///   - name: its name within the layer's equivalent PyTorch module.
   ///   - shape: its shape there.
+  ///   - role: whether it is trained, or carried along.
+  ///   - storage: how its values lie in the state, where that is not as in PyTorch.
+  ///   - initialization: what its values are at first.
   /// - Returns: where it lies in the state.
   public mutating func add(
     _ name: String, shape: [Int], role: StateLayout.Role = .parameter,

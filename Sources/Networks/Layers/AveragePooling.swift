@@ -6,7 +6,10 @@ public struct AveragePooling: Layer {
   public let stride: Int
   public let padding: Int
 
-  /// - Parameter stride: by default the window's size.
+  /// - Parameters:
+  ///   - size: the window's height and width.
+  ///   - stride: by default the window's size.
+  ///   - padding: zeros around the image, which count as values.
   public init(_ size: Int, stride: Int? = nil, padding: Int = 0) {
     self.size = size
     self.stride = stride ?? size

@@ -9,7 +9,12 @@ public struct Convolution: Layer {
   public let padding: Int
   public let hasBias: Bool
 
-  /// - Parameter channels: of the output.
+  /// - Parameters:
+  ///   - channels: of the output.
+  ///   - size: the window's height and width.
+  ///   - stride: from one place of the window to the next.
+  ///   - padding: zeros around the image.
+  ///   - bias: whether each channel of the output gets a number of its own.
   public init(_ channels: Int, size: Int, stride: Int = 1, padding: Int = 0, bias: Bool = true) {
     self.channels = channels
     self.size = size

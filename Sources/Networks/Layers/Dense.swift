@@ -11,7 +11,11 @@ public struct Dense: Layer {
   public let hasBias: Bool
   public let initialization: StateLayout.Initialization?
 
-  /// - Parameter initialization: of the weight; by default He's for the number of inputs.
+  /// - Parameters:
+  ///   - outputs: how many numbers come out.
+  ///   - perPosition: whether it looks at each position alone, rather than at the whole example.
+  ///   - bias: whether each output gets a number of its own.
+  ///   - initialization: of the weight; by default He's for the number of inputs.
   public init(
     _ outputs: Int, perPosition: Bool = false, bias: Bool = true,
     initialization: StateLayout.Initialization? = nil

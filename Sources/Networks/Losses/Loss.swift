@@ -37,7 +37,10 @@ public protocol Loss: Sendable {
   func sum(over outputs: Matrix, _ targets: Targets) -> Double
 
   /// Writes the gradient of the mean of the predictions' losses by each number of `outputs`.
-  /// - Parameter gradient: takes it; as large as `outputs`. Its old contents are no number to rely on.
+  /// - Parameters:
+  ///   - outputs: predictions × numbers of each.
+  ///   - targets: as for `sum(over:_:)`.
+  ///   - gradient: takes it; as large as `outputs`. Its old contents are no number to rely on.
   func writeGradient(of outputs: Matrix, _ targets: Targets, to gradient: Matrix)
 }
 

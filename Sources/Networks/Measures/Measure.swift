@@ -36,7 +36,9 @@ public protocol Measure: Sendable {
   func add(_ outputs: Matrix, _ targets: Targets, to sums: inout [Double])
 
   /// The value over all batches.
-  /// - Parameter predictions: how many there were, at least 1.
+  /// - Parameters:
+  ///   - sums: what `add` has kept.
+  ///   - predictions: how many there were, at least 1.
   func value(_ sums: [Double], predictions: Int) -> Double
 }
 
@@ -55,7 +57,9 @@ public struct Measurement: Sendable {
   /// Predictions seen.
   public private(set) var predictions = 0
 
-  /// - Parameter outputs: numbers of a prediction.
+  /// - Parameters:
+  ///   - measures: what is measured, in the order in which values are given.
+  ///   - outputs: numbers of a prediction.
   public init(_ measures: [any Measure], outputs: Int) {
     self.measures = measures
     sums = measures.map { [Double](repeating: 0, count: $0.sumCount(outputs: outputs)) }

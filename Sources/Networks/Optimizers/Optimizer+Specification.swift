@@ -4,8 +4,10 @@ extension Optimizer {
     "sgd, momentum[:μ], nesterov[:μ] (μ 0.9), adam[:β1,β2,ε], adamw[:β1,β2,ε] (0.9, 0.999, 1e-8), rmsprop[:α,ε] (0.99, 1e-8)"
 
   /// Reads a specification such as `momentum:0.9`; numbers left out are `torch.optim`'s.
-  /// - Parameter weightDecay: `λ` for L2 decay (for adamw decoupled, by default 0.01), `decoupled:λ` for decoupled decay
-  ///   with any rule; nil for none.
+  /// - Parameters:
+  ///   - specification: one of `forms`.
+  ///   - weightDecay: `λ` for L2 decay (for adamw decoupled, by default 0.01), `decoupled:λ` for decoupled decay
+  ///     with any rule; nil for none.
   /// - Throws: `NetworkError.unreadable`.
   public init(_ specification: String, weightDecay: String? = nil) throws(NetworkError) {
     let parts = specification.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)

@@ -11,7 +11,9 @@ public struct MemoryCurve: Sendable {
   /// From most memory to least, from fastest to slowest.
   public let points: [Point]
 
-  /// - Parameter costs: the network's stages with measured times; nil for its guesses.
+  /// - Parameters:
+  ///   - network: the network whose updates are scheduled.
+  ///   - costs: the network's stages with measured times; nil for its guesses.
   public init(_ network: CompiledNetwork, costs: [StageCost]? = nil) {
     let stages = costs ?? network.stageCosts
     var candidates = [ActivationSchedule.keepingAll(stageCount: stages.count)]

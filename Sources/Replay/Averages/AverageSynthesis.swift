@@ -13,7 +13,9 @@ public struct AverageSynthesis: Sendable {
   /// An average whose weights are, but for so much of their square, a combination of those before it is left out.
   private static let dependence = 1e-12
 
-  /// - Parameter basis: not empty; of `wanted.n` states or fewer.
+  /// - Parameters:
+  ///   - wanted: the weights that are to be come near to.
+  ///   - basis: not empty; of `wanted.n` states or fewer.
   public init(_ wanted: AverageWeights, from basis: [AverageWeights]) {
     precondition(!basis.isEmpty && basis.allSatisfy { $0.n <= wanted.n }, "an average is made of averages of its states")
     if let place = basis.firstIndex(of: wanted) {

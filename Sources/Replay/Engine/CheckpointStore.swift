@@ -4,6 +4,10 @@ public protocol CheckpointStore: Sendable {
   func save(_ state: borrowing TrainingState, averages: [StoredState], replica: Int, at point: PathPoint) throws
 
   /// Brings back one of the states the plan was told of.
-  /// - Parameter averages: take the running averages, if they were stored with the state; empty where none are wanted.
+  /// - Parameters:
+  ///   - stored: its place among the replica's stored states.
+  ///   - replica: which of the plan's replicas it belongs to.
+  ///   - state: takes it.
+  ///   - averages: take the running averages, if they were stored with the state; empty where none are wanted.
   func restore(_ stored: Int, replica: Int, into state: inout TrainingState, averages: [StoredState]) throws
 }

@@ -7,6 +7,8 @@ public protocol IterateObserver: Sendable {
   /// - Parameters:
   ///   - iterates: the iterates this state is; orders that apply the same batches meet in one state.
   ///   - replica: which of the plan's replicas it belongs to.
+  ///   - state: the iterate.
+  ///   - workspace: the lane's, in which an update leaves nothing.
   func observe(
     _ iterates: [Iterate], replica: Int, state: borrowing TrainingState, workspace: inout Workspace) throws
 

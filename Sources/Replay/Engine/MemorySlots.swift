@@ -2,7 +2,9 @@
 public struct MemorySlots: SlotStorage {
   private let slots: [StoredState]
 
-  /// - Parameter stateCount: length of a state, in floats.
+  /// - Parameters:
+  ///   - count: how many states they hold.
+  ///   - stateCount: length of a state, in floats.
   /// - Throws: `TensorError.outOfMemory`.
   public init(count: Int, stateCount: Int) throws {
     slots = try (0..<count).map { _ in try StoredState(count: stateCount) }

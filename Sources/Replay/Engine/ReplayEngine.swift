@@ -17,7 +17,13 @@ public struct ReplayEngine<Map: UpdateMap, Observer: IterateObserver>: Sendable 
   /// What running averages forward's iterates enter, as many as plans were made for.
   let averages: [AverageRule]
 
-  /// - Parameter initialStates: one for each of `maps`, as long as their states.
+  /// - Parameters:
+  ///   - maps: one for each of the plan's replicas.
+  ///   - initialStates: one for each of `maps`, as long as their states.
+  ///   - observer: looks at iterates as they are reached.
+  ///   - averages: the running averages that the plan keeps of its averaged order.
+  ///   - checkpoints: where states are stored, and stored ones are read from; nil for neither.
+  ///   - diskSlots: where states wait that the plan puts on disk; needed where it does.
   public init(
     maps: [Map], initialStates: [InitialState], observer: Observer, averages: [AverageRule] = [],
     checkpoints: (any CheckpointStore)? = nil, diskSlots: (any SlotStorage)? = nil

@@ -18,7 +18,9 @@ public final class SlotMeter: SlotStorage {
 
   public var use: Use { counted.withLock { $0 } }
 
-  /// - Parameter size: the bytes that a slot takes, asked when a state has been saved there.
+  /// - Parameters:
+  ///   - slots: where states are kept.
+  ///   - size: the bytes that a slot takes, asked when a state has been saved there.
   public init(_ slots: any SlotStorage, size: @escaping @Sendable (_ slot: Int) throws -> Int) {
     self.slots = slots
     self.size = size

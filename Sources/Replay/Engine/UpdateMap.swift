@@ -26,6 +26,8 @@ public protocol UpdateMap: Sendable {
   /// - Parameters:
   ///   - batch: the batch's number, 1, 2, …
   ///   - position: how many updates the state has had before this one (schedules, bias correction).
+  ///   - state: the state, which the update changes.
+  ///   - workspace: the lane's.
   func apply(batch: Int, position: Int, to state: inout StateBuffer, workspace: inout Workspace)
 }
 

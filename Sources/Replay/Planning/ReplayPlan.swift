@@ -203,7 +203,9 @@ public struct ReplayPlan: Sendable {
 
   /// How long the replay takes, in updates: no less than the lanes' share of all work, nor than the longest chain of
   /// segments that wait for each other.
-  /// - Parameter observationCost: of one observation, in updates.
+  /// - Parameters:
+  ///   - lanes: how many follow the plan at once.
+  ///   - observationCost: of one observation, in updates.
   public func duration(lanes: Int, observationCost: Double) -> Double {
     var work = observationCost * Double(averageObservationCount)
     var longest = 0.0

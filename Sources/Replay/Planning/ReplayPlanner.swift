@@ -44,7 +44,9 @@ public struct ReplayPlanner: Sendable {
   public var memorySlots: Int?
   public var slotCosts = SlotCosts(step: 1)
 
-  /// - Parameter points: the observed n, by order.
+  /// - Parameters:
+  ///   - orders: whose iterates are wanted, each once.
+  ///   - points: the observed n, by order.
   public init(orders: [CompositionOrder], points: [[Int]]) {
     precondition(points.count == orders.count, "the points of each order")
     self.orders = orders

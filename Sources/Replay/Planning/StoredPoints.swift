@@ -26,7 +26,9 @@ public struct StoredPoints: Sendable {
   }
 
   /// The state nearest to the end of `sequence` among those it passes through.
-  /// - Parameter isUsable: tells which may be used; it is asked of few.
+  /// - Parameters:
+  ///   - sequence: the batches of a path.
+  ///   - isUsable: tells which may be used; it is asked of few.
   /// - Returns: The state's place; nil where there is none, and the initial state is the nearest.
   /// - Complexity: for each path with stored states a comparison of its sequence with this one, and a search by halving.
   public func nearest(on sequence: BatchSequence, isUsable: (_ place: Int) -> Bool = { _ in true }) -> Int? {

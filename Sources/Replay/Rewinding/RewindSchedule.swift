@@ -48,6 +48,8 @@ public struct RewindSchedule: Sendable {
   /// - Parameters:
   ///   - positions: the states to visit. A path of n updates has the states 0 … n.
   ///   - given: states of the path that can be read, besides the start, in any order. Those that are of no use are left aside.
+  ///   - memorySlots: states that are kept in memory, besides the start and the one at hand.
+  ///   - diskSlots: states that are kept on disk.
   ///   - costs: of a step, and of writing and reading a state on disk. Without disk slots and given states they decide nothing.
   /// - Throws: `RewindError` when `positions` is empty or reaches below 0 or too far, or slots are negative.
   /// - Complexity: without disk slots next to nothing; otherwise O(l² · `diskSlots`) for l states, up to about a
@@ -71,7 +73,11 @@ public struct RewindSchedule: Sendable {
 
   /// The schedule with the fewest updates that so many slots allow, whatever writing and reading take: the binomial one for
   /// all of them together. The states that wait longest are on disk.
-  /// - Parameter given: as for `init`; what reading them costs counts for nothing.
+  /// - Parameters:
+  ///   - positions: as for `init`.
+  ///   - given: as for `init`; what reading them costs counts for nothing.
+  ///   - memorySlots: states that are kept in memory, besides the start and the one at hand.
+  ///   - diskSlots: states that are kept on disk.
   /// - Throws: as `init` does.
   /// - Complexity: O(`updates`) with disk slots, whose writes and reads are counted by going through it.
   public static func fewestUpdates(

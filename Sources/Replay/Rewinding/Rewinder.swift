@@ -30,7 +30,10 @@ public struct Rewinder<Map: UpdateMap>: ~Copyable {
   private var instructions: RewindSchedule.Instructions
 
   /// - Parameters:
+  ///   - map: the update.
+  ///   - sequence: the batches of the path.
   ///   - initialState: state 0, as long as the map's states.
+  ///   - schedule: which states are visited, and which are kept on the way.
   ///   - storage: where states on disk are kept; needed when the schedule has disk slots.
   ///   - memory: where states in memory are kept; nil for `MemorySlots`.
   ///   - progress: is told of every update.

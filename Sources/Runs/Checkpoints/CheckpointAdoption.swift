@@ -72,6 +72,7 @@ extension RunFolder {
   /// Enters checkpoints that are whole and that no row names, as a power cut may leave them, and removes what is left of
   /// unfinished ones. Files that Backtrail did not make stay untouched.
   /// - Parameters:
+  ///   - database: the run's, open for writing.
   ///   - orders: the run's, as far as they are known.
   ///   - averages: what forward's running averages are called, by rule.
   ///   - stateCount: floats of a state.

@@ -36,6 +36,7 @@ public struct PackedSlots: SlotStorage {
   }
 
   /// - Parameters:
+  ///   - count: how many states they hold.
   ///   - stateCount: length of a state, in floats.
   ///   - roundedCount: how many of its floats, the first ones, are rounded.
   ///   - precision: one of 16 bits.

@@ -23,12 +23,16 @@ public final class RunCheckpoints: CheckpointStore {
   private let retention: Lock<CheckpointRetention>
 
   /// - Parameters:
+  ///   - folder: the run's, whose lock is held.
+  ///   - database: the run's, open for writing.
   ///   - seeds: by replica.
   ///   - orders: those that plans name by their places.
   ///   - averages: what forward's running averages are called, by rule.
   ///   - stored: what the plan may restore, by replica.
   ///   - needed: which of `stored` will be restored, each as often as it is listed. They stay until then, even beyond the
   ///     budget.
+  ///   - policy: when states are stored, and how.
+  ///   - budget: bytes that all checkpoints may take; nil for any number.
   public init(
     _ folder: RunFolder, _ database: RunDatabase, seeds: [Int], orders: [CompositionOrder], averages: [String],
     stored: [[CheckpointRecord]], needed: [CheckpointRecord], policy: CheckpointPolicy,

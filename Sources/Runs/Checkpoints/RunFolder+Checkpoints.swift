@@ -4,7 +4,11 @@ import Tensors
 
 extension RunFolder {
   /// Writes a checkpoint's state, or one of its averages, anew over what is there, and notes that it stands alone.
-  /// - Parameter average: the place of the average among the record's, and its rule; nil for the state.
+  /// - Parameters:
+  ///   - state: what is written.
+  ///   - record: the checkpoint's row.
+  ///   - average: the place of the average among the record's, and its rule; nil for the state.
+  ///   - database: the run's, open for writing.
   public func rewrite(
     _ state: borrowing TrainingState, of record: CheckpointRecord, average: (place: Int, rule: String)?, in database: RunDatabase
   ) throws(StorageError) {
@@ -22,7 +26,9 @@ extension RunFolder {
 
   /// Reads a checkpoint, with those it is a difference to, and checks that it is the one the record tells of.
   /// - Parameters:
+  ///   - record: the checkpoint's row.
   ///   - index: where its parents are found.
+  ///   - state: takes the state; as long as the one stored.
   ///   - averages: take its running averages, by rule; empty where none are wanted.
   public func restore(
     _ record: CheckpointRecord, among index: CheckpointIndex, into state: inout TrainingState,
@@ -78,7 +84,9 @@ extension RunFolder {
 
   /// What is wrong with a checkpoint's own files, without decoding them: each is checked against its checksums and against
   /// what the row says.
-  /// - Parameter index: where its parent is found.
+  /// - Parameters:
+  ///   - record: the checkpoint's row.
+  ///   - index: where its parent is found.
   public func damages(of record: CheckpointRecord, among index: CheckpointIndex) -> [StorageError] {
     let parent = record.parent.flatMap { index.at($0, on: .init(record)) }
     var damages: [StorageError] = []

@@ -26,7 +26,9 @@ public struct SlotFiles: SlotStorage {
   }
 
   /// Slots of a reader of the run, of whom there may be several. What readers left that were killed goes.
-  /// - Parameter rounded: how many floats of a state, the first ones, are rounded, and to what.
+  /// - Parameters:
+  ///   - folder: the run's.
+  ///   - rounded: how many floats of a state, the first ones, are rounded, and to what.
   /// - Throws: `RunFolderError.noSlotFiles`.
   public static func ofReader(
     _ folder: RunFolder, rounded: CheckpointSection? = nil
@@ -49,8 +51,10 @@ public struct SlotFiles: SlotStorage {
   }
 
   /// Removes what readers of the run left that no longer live.
-  /// - Parameter isAlone: whether no training of the run can be under way, as for whoever holds its lock: what one left goes
-  ///   too.
+  /// - Parameters:
+  ///   - folder: the run's.
+  ///   - isAlone: whether no training of the run can be under way, as for whoever holds its lock: what one left goes
+  ///     too.
   public static func removeAbandoned(in folder: RunFolder, isAlone: Bool = false) {
     for name in (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? [] {
       let path = "\(folder.path)/\(name)"

@@ -19,6 +19,9 @@ public struct Budgets: Hashable, Sendable {
 
   /// - Parameters:
   ///   - lanes: nil for the processor's cores.
+  ///   - memory: what the process may have resident; nil for any number of bytes.
+  ///   - disk: what all checkpoints may take; nil for any number of bytes.
+  ///   - checkpoints: when states are stored, and how.
   public init(
     lanes: Int? = nil, memory: ByteCount? = nil, disk: ByteCount? = nil, checkpoints: CheckpointPolicy = CheckpointPolicy()
   ) {

@@ -43,7 +43,9 @@ public struct Calibration: Codable, Sendable {
   public let storage: StateStorage
 
   /// Runs trial updates of a run, of which nothing is kept.
-  /// - Parameter folder: where a state is written and read for a moment: what a disk takes is measured there.
+  /// - Parameters:
+  ///   - specification: the run, of which nothing is trained yet.
+  ///   - folder: where a state is written and read for a moment: what a disk takes is measured there.
   public init<Problem>(_ specification: RunSpecification<Problem>, in folder: String) throws {
     fingerprint = NumericsFingerprint.current()
     rates = try Self.rates(specification, lanes: ProcessInfo.processInfo.activeProcessorCount)

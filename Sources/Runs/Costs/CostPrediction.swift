@@ -36,7 +36,9 @@ public struct CostPrediction: Codable, Sendable {
   public let calibration: Calibration
 
   /// Plans the run, and measures its times with trial updates for a few seconds.
-  /// - Parameter folder: where a state is written for a moment.
+  /// - Parameters:
+  ///   - specification: the run, of which nothing is trained yet.
+  ///   - folder: where a state is written for a moment.
   public init<Problem>(_ specification: RunSpecification<Problem>, in folder: String) throws {
     let specification = try specification.fitted(in: folder).withinCostBudget().withOrdersToCome
     let plan = try specification.plan()

@@ -44,7 +44,9 @@ struct PlanFootprint {
 extension RunSpecification {
   /// The memory of a run of `plan`. Call it when the data is read and nothing but the plan is allocated besides: it begins with
   /// what the process has taken so far.
-  /// - Parameter isOpen: whether the run's folder and database are open already.
+  /// - Parameters:
+  ///   - plan: what is followed.
+  ///   - isOpen: whether the run's folder and database are open already.
   public func memoryEstimate(_ plan: ReplayPlan, isOpen: Bool = false) -> MemoryEstimate {
     FloatBuffer.returnFreedMemory()
     return memoryEstimate(

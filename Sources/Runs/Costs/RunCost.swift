@@ -83,7 +83,7 @@ private func databaseBytes(observations: Int) -> Int { 45 << 10 + 320 * observat
 
 /// A configuration one step away from the one that was asked about.
 public struct CostNeighbour: Codable, Sendable {
-  /// The setting in backquotes and its value, such as `` `lanes` 1 ``.
+  /// The setting in backquotes and its value, such as lanes in backquotes and then 1.
   public var change: String
   public let cost: RunCost
 }

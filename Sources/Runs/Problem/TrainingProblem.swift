@@ -57,11 +57,18 @@ public protocol TrainingProblem: MemoryElastic {
   func writeInitialState(seed: Int, to state: inout StateBuffer) throws
 
   /// The values of `metrics` of an iterate.
-  /// - Parameter workspace: that of the map, in which an update leaves nothing.
+  /// - Parameters:
+  ///   - state: the iterate, or a running average of iterates.
+  ///   - seed: one of the run's.
+  ///   - workspace: that of the map, in which an update leaves nothing.
   func measure(_ state: borrowing TrainingState, seed: Int, workspace: inout Map.Workspace) throws -> [Double]
 
   /// The mean loss of the examples of one batch, as an update with it sees them; nil, the default, where there is none.
-  /// - Parameter state: it may be changed.
+  /// - Parameters:
+  ///   - batch: its number, from 1.
+  ///   - seed: one of the run's.
+  ///   - state: it may be changed.
+  ///   - workspace: that of the map, in which an update leaves nothing.
   func trainingLoss(batch: Int, seed: Int, of state: inout StateBuffer, workspace: inout Map.Workspace) -> Double?
 
   /// The time that `measure` takes, in seconds, told from a part of it where all of it would take longer than `seconds`.
@@ -172,7 +179,12 @@ public struct BatchSource: Sendable {
   public let batchSize: Int
   private let fill: @Sendable (_ indices: inout [Int], _ batch: Int, _ seed: Int) throws -> Void
 
-  /// - Parameter fill: overwrites indices, `batchSize` long, with the examples of a batch, counted from 1, of a seed.
+  /// - Parameters:
+  ///   - method: whether batches follow from seeds or are stored.
+  ///   - data: the digest of the data whose examples they hold.
+  ///   - exampleCount: how many examples there are; indices are below it.
+  ///   - batchSize: examples a batch.
+  ///   - fill: overwrites indices, `batchSize` long, with the examples of a batch, counted from 1, of a seed.
   public init(
     method: Method, data: Digest, exampleCount: Int, batchSize: Int,
     fill: @escaping @Sendable (_ indices: inout [Int], _ batch: Int, _ seed: Int) throws -> Void

@@ -74,7 +74,12 @@ public struct RewindSweep: Codable, Sendable {
     /// How often each rewind is measured, in turns: on a busy machine the least time says most.
     public var rounds: Int
 
-    /// - Parameter slots: nil for 1, 2, 3, 5, 8, 16, 32, …, all.
+    /// - Parameters:
+    ///   - slots: nil for 1, 2, 3, 5, 8, 16, 32, …, all.
+    ///   - tiers: where slots are.
+    ///   - precisions: what states in slots are rounded to, each in turn.
+    ///   - least: what schedules with disk slots spare.
+    ///   - rounds: how often each is measured, for the least time.
     public init(
       slots: [Int]? = nil, tiers: [SlotTier] = [.memory, .disk], precisions: [CheckpointPrecision] = CheckpointPrecision.allCases,
       least: RewindGoal = .updates, rounds: Int = 1

@@ -73,8 +73,11 @@ extension Run {
   /// Averages of forward's iterates 1 … n with any weights, made of the running averages and iterates that checkpoints hold:
   /// those at n and, for weights that they don't give, those before.
   /// - Parameters:
+  ///   - profiles: the weights that are wanted.
+  ///   - n: the last iterate that is averaged.
   ///   - seeds: of the run's.
   ///   - isExact: whether forward's path is replayed instead, once a seed for all of `profiles`.
+  ///   - progress: told of the updates of an exact replay.
   /// - Throws: `RunError.impossible` where nothing is stored at n.
   public func averages(
     _ profiles: [AverageProfile], n: Int, seeds: [Int], isExact: Bool, progress: ReplayProgress = ReplayProgress()

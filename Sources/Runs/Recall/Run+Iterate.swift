@@ -19,8 +19,10 @@ public struct ReplayedIterate: Sendable {
 extension Run {
   /// Loads or replays one iterate of any order, observed by the run or not, from the nearest stored state on its path.
   /// - Parameters:
+  ///   - order: whose iterate it is; any, whether the run observes it or not.
   ///   - n: 0 is the initial state.
   ///   - seed: one of the run's; nil for its first.
+  ///   - progress: told of the updates of the replay.
   /// - Throws: `RunError.damaged` if the run observed the iterate and had other bits.
   public func iterate(
     _ order: CompositionOrder, _ n: Int, seed: Int? = nil, progress: ReplayProgress = ReplayProgress()
@@ -62,7 +64,10 @@ extension Run {
   }
 
   /// The updates that bringing an iterate back takes, from the nearest stored state on its path.
-  /// - Parameter seed: one of the run's; nil for its first.
+  /// - Parameters:
+  ///   - order: whose iterate it is; any, whether the run observes it or not.
+  ///   - n: 0 is the initial state.
+  ///   - seed: one of the run's; nil for its first.
   public func recallCost(of order: CompositionOrder, n: Int, seed: Int? = nil) throws -> Int {
     let stored = try StoredStates(ofSeed: seed ?? workload.seeds.lowerBound, in: self)
     return try recallCost(of: order, n, from: stored)

@@ -49,9 +49,12 @@ public struct RewindResult: Codable, Sendable {
 extension Run {
   /// Visits the states on an iterate's path, from the one before its last update back to `to`.
   /// - Parameters:
+  ///   - order: whose iterate it is; any, whether the run observes it or not.
   ///   - n: the iterate; its path has as many updates as its batch sequence has batches.
   ///   - to: the last state visited, in updates from the start; 0 is the initial state.
+  ///   - seed: one of the run's.
   ///   - slots: where states are held besides the start and the one at hand.
+  ///   - progress: told of every update, for whoever shows how far it is.
   ///   - willRewind: told how many updates are ahead; what it throws ends the rewind before the first.
   ///   - visit: called for every state; those it returns true for are in the result.
   public func rewind(

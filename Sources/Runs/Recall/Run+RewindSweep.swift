@@ -9,7 +9,12 @@ extension Run {
   /// Every state visited is compared with that of a replay that runs through the sequence once: where slots round nothing,
   /// it must have the same bits.
   /// - Parameters:
-  ///   - n, to, seed: as for `rewind`.
+  ///   - order: as for `rewind`.
+  ///   - n: as for `rewind`.
+  ///   - to: as for `rewind`.
+  ///   - seed: as for `rewind`.
+  ///   - request: which slots, tiers and precisions are measured.
+  ///   - progress: told of every update, for whoever shows how far it is.
   ///   - willMeasure: told how many rewinds are ahead, and the updates of all; what it throws ends the sweep before the first.
   ///   - didMeasure: told of each.
   /// - Throws: `RunError.impossible` before anything is measured where memory or disk have no room for the largest.

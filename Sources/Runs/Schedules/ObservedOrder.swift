@@ -26,7 +26,9 @@ public struct ObservedOrder: Hashable, Sendable {
   }
 
   /// Reads a specification.
-  /// - Parameter texts: what files of orders `file:PATH` hold, by path.
+  /// - Parameters:
+  ///   - specification: such as `tail:50@every:20`.
+  ///   - texts: what files of orders `file:PATH` hold, by path.
   public init(_ specification: String, texts: [String: String] = [:]) throws {
     let (order, schedule) = Self.parts(of: specification)
     ownSchedule = try schedule.map { try EvaluationSchedule($0) }

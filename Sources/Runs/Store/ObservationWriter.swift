@@ -19,7 +19,9 @@ public final class ObservationWriter: Sendable {
   private let state = Lock(State())
   private let didCommit: @Sendable ([Observation]) -> Void
 
-  /// - Parameter didCommit: told of observations once they are on disk.
+  /// - Parameters:
+  ///   - database: the run's, open for writing.
+  ///   - didCommit: told of observations once they are on disk.
   public init(_ database: RunDatabase, didCommit: @escaping @Sendable ([Observation]) -> Void = { _ in }) {
     self.database = database
     self.didCommit = didCommit

@@ -35,7 +35,9 @@ public struct StoredRun: Sendable {
   }
 
   /// The runs directly inside the folder `path`, by name.
-  /// - Parameter didFail: told of each run that can't be read.
+  /// - Parameters:
+  ///   - path: a folder of runs.
+  ///   - didFail: told of each run that can't be read.
   public static func list(in path: String, didFail: (any Error) -> Void = { _ in }) -> [StoredRun] {
     RunFolder.runs(in: path).compactMap { folder in
       do {

@@ -46,6 +46,8 @@ extension Run {
   ///   - lanes: nil for as many as the run may use.
   ///   - holdsIterates: whether the result has all of the run's iterates in it. There may be many, so a memory budget does without
   ///     them: `document(_:)` reads them when it is written.
+  ///   - progress: told of every update, for whoever shows how far it is.
+  ///   - listener: what is told while it runs.
   /// - Returns: counts and times are this call's, or those stored where there was nothing to do.
   /// - Throws: `RunError.interrupted` if the surrounding task is cancelled, when the lanes' states have been stored.
   @discardableResult

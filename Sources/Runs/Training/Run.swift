@@ -86,8 +86,13 @@ extension Run {
   /// Makes the folder of a new run. Nothing is trained yet.
   /// - Parameters:
   ///   - path: it must be new.
+  ///   - problem: what is trained.
+  ///   - orders: whose iterates are observed.
+  ///   - steps: N: iterates 1 to N can be observed.
   ///   - schedule: which iterates of each order are observed.
+  ///   - seeds: one or more; everything is repeated with each.
   ///   - averages: running averages of forward's iterates, observed with them.
+  ///   - budgets: what the run may use.
   public static func create(
     at path: String, _ problem: Problem, orders: [CompositionOrder], steps: Int, observing schedule: EvaluationSchedule,
     seeds: Range<Int> = 0..<1, averages: [AverageRule] = [], budgets: Budgets = Budgets()
@@ -98,7 +103,9 @@ extension Run {
   }
 
   /// Makes the folder of a new run. Nothing is trained yet.
-  /// - Parameter path: it must be new.
+  /// - Parameters:
+  ///   - path: it must be new.
+  ///   - specification: the run, of which nothing is trained yet.
   /// - Throws: what `RunSpecification.fitted` throws, and `StorageError.exists` or `.cannotCreate`.
   public static func create(at path: String, _ specification: RunSpecification<Problem>) throws -> Run {
     // What can be refused is refused before there is a folder.
@@ -132,6 +139,7 @@ extension Run {
   /// Opens a run for more training or for replay. Nothing in the folder is changed before it is trained or repaired, so that it
   /// may be read-only.
   /// - Parameters:
+  ///   - path: the run's folder.
   ///   - problem: the one the run was made of, as it was then.
   ///   - steps: a new N, not below the run's; nil for the run's own.
   ///   - lanes: a new number of lanes; nil for the run's own.
@@ -147,6 +155,11 @@ extension Run {
 
   /// Opens a run whose problem is made from what its folder holds.
   /// - Parameters:
+  ///   - path: the run's folder.
+  ///   - steps: a new N, not below the run's; nil for the run's own.
+  ///   - lanes: a new number of lanes; nil for the run's own.
+  ///   - memory: a new budget; nil for the run's own.
+  ///   - allowNumericsChange: whether other numerics, and so other bits, are accepted.
   ///   - repairs: whether a damaged journal is no obstacle where its batches follow from seeds.
   ///   - problem: makes the problem as it was when the run was made.
   public static func open(

@@ -7,8 +7,10 @@ extension Run {
   /// Reads every stored byte of a run against its checksum, checks that a finished run lacks nothing, and replays random
   /// segments against their digests. It goes on after each damage, and names all.
   /// - Parameters:
+  ///   - path: the run's folder.
   ///   - replays: how many segments: from one stored state to the next, or to an observed iterate or average.
   ///   - repairs: whether what is damaged is made anew where it can be recomputed.
+  ///   - allowNumericsChange: whether a run of other numerics is checked too, without replays.
   ///   - progress: tells how far the replays are.
   ///   - problem: makes the problem as it was when the run was made.
   public static func verify(

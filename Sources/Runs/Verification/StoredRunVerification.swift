@@ -22,7 +22,9 @@ public struct VerificationReport: Codable, Sendable {
 extension StoredRun {
   /// Checks what can be checked of a run without its problem's code: every stored byte against its checksum, rows against their
   /// seals, and files against each other. Nothing is computed again.
-  /// - Parameter repairs: whether what is damaged is removed where a resumed run makes it anew.
+  /// - Parameters:
+  ///   - path: the run's folder.
+  ///   - repairs: whether what is damaged is removed where a resumed run makes it anew.
   public static func verify(_ path: String, repairs: Bool = false) throws -> VerificationReport {
     let folder = try RunFolder.open(path)
     let lock = try RunLock(folder)
