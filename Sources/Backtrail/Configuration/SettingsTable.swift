@@ -45,7 +45,7 @@ public struct SettingsTable: Sendable {
 
   /// N: iterates 1 … N can be observed.
   public let steps: Setting<Int, Int> = .whole(
-    "steps", 1...Workload.mostSteps, changesBits: true, help: "N: the orders' iterates 1 to N can be observed.", default: 1000)
+    "steps", 1...BatchRun.largestBatch, changesBits: true, help: "N: the orders' iterates 1 to N can be observed.", default: 1000)
 
   /// Which iterates are observed, as a specification.
   public let evaluate: Setting<String, String> = .text(
@@ -108,7 +108,7 @@ public struct SettingsTable: Sendable {
 
   /// So many updates rise linearly to the learning rate.
   public let warmUp: Setting<Int, Int> = .whole(
-    "warm-up", 0...Workload.mostSteps, changesBits: true, help: "So many updates rise linearly to the learning rate.", default: 0)
+    "warm-up", 0...BatchRun.largestBatch, changesBits: true, help: "So many updates rise linearly to the learning rate.", default: 0)
 
   public let scheduleIndex: Setting<String, LearningRateSchedule.Index> = Setting(
     "schedule-index", changesBits: true,
@@ -182,7 +182,7 @@ public struct SettingsTable: Sendable {
 
   /// Every so many updates of a path its state is stored; 0 for never.
   public let checkpointEvery: Setting<Int, Int> = .whole(
-    "checkpoint-every", 0...Workload.mostSteps, changesBits: false,
+    "checkpoint-every", 0...BatchRun.largestBatch, changesBits: false,
     help: "Store the state every K updates of a path, so that an interrupted run repeats no more; 0 for never.", default: 1000,
     ladder: { measurement in [0] + Set([2, 5, 20].map { max(1, measurement.steps / $0) }).sorted(by: >) })
 

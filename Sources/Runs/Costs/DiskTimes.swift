@@ -4,16 +4,16 @@ import Replay
 import Tensors
 
 /// What a state takes to leave memory and to come back, in seconds.
-struct DiskTimes {
+package struct DiskTimes {
   /// Encoding a state and writing it to a disk slot.
-  var write: Double
+  package var write: Double
   /// Reading it back.
-  var read: Double
+  package var read: Double
   /// Making the initial state anew.
-  var start: Double
+  package var start: Double
 
   /// Before anything is measured.
-  init(guessedFor stateBytes: Int) {
+  package init(guessedFor stateBytes: Int) {
     write = 0.002 + Double(stateBytes) / 5e8
     read = 0.001 + Double(stateBytes) / 2e9
     start = Double(stateBytes) / 1.3e8
@@ -21,7 +21,7 @@ struct DiskTimes {
 
   /// The fastest of a few: first ones take new memory, and a busy machine disturbs others.
   /// - Parameter folder: where files are written for a moment; the system's folder for temporary files where it can't be written.
-  init<Problem>(measuring specification: RunSpecification<Problem>, in folder: String) throws {
+  package init<Problem>(measuring specification: RunSpecification<Problem>, in folder: String) throws {
     var state = try specification.initialState(replica: 0)
     let place = access(folder, W_OK) == 0 ? folder : FileManager.default.temporaryDirectory.path
     let path = "\(place)/.slot-\(UUID().uuidString)"

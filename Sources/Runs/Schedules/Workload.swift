@@ -22,9 +22,6 @@ public struct Workload: Sendable {
   /// The observed n of each order whose schedule is not automatic; those an automatic one begins with.
   let points: [[Int]]
 
-  /// The largest N, and the largest batch number.
-  public static let mostSteps = BatchRun.largestBatch
-
   /// - Throws: `RunError.usage` where orders are missing or named twice, or a number is out of range; `ScheduleError` where a
   ///   schedule does not fit the steps.
   public init(
@@ -36,8 +33,8 @@ public struct Workload: Sendable {
     if let twice = names.indices.first(where: { names[..<$0].contains(names[$0]) }) {
       throw RunError.usage("`order` \(names[twice]) is given twice; give it once")
     }
-    guard (1...Self.mostSteps).contains(steps) else {
-      throw RunError.usage("`steps` is \(steps), but must be a whole number from 1 to \(Self.mostSteps)")
+    guard (1...BatchRun.largestBatch).contains(steps) else {
+      throw RunError.usage("`steps` is \(steps), but must be a whole number from 1 to \(BatchRun.largestBatch)")
     }
     guard !seeds.isEmpty, RowBounds.possibleSeeds.contains(seeds.lowerBound), RowBounds.possibleSeeds.contains(seeds.upperBound)
     else { throw RunError.usage("the seeds are \(seeds), but must be one or more whole numbers from 0 on") }

@@ -87,7 +87,7 @@ extension WorkloadDescription {
       return number
     }
     orders = try stored.decode([String].self, forKey: .orders)
-    steps = try whole(.steps, in: 1...Workload.mostSteps)
+    steps = try whole(.steps, in: 1...BatchRun.largestBatch)
     evaluate = try stored.decode(String.self, forKey: .evaluate)
     seed = try whole(.seed, in: 0...Int.max - 1_000_000)
     seedCount = try whole(.seedCount, in: 1...10_000)

@@ -216,7 +216,7 @@ extension Run {
   /// - Parameter steps: a new N; nil for the workload's.
   private static func extended(_ workload: Workload, to steps: Int?, path: String) throws -> Workload {
     guard let steps, steps != workload.steps else { return workload }
-    guard (workload.steps...Workload.mostSteps).contains(steps) else {
+    guard (workload.steps...BatchRun.largestBatch).contains(steps) else {
       throw RunError.usage("`steps` is \(steps), but a run of \(workload.steps) steps can't be made shorter")
     }
     guard workload.costBudget == nil else {
