@@ -3,24 +3,26 @@ import Foundation
 import Replay
 import Tensors
 
-/// What a state takes to leave memory and to come back, in seconds.
+/// The times in seconds that moving a state out of memory and back takes.
 struct DiskTimes {
-  /// Encoding a state and writing it to a disk slot.
+  /// The time to encode a state and write it to a disk slot.
   var write: Double
-  /// Reading it back.
+  /// The time to read a state back from a disk slot.
   var read: Double
-  /// Making the initial state anew.
+  /// The time to make the initial state anew.
   var start: Double
 
-  /// Before anything is measured.
+  /// Guesses the times before anything is measured.
   init(guessedFor stateBytes: Int) {
     write = 0.002 + Double(stateBytes) / 5e8
     read = 0.001 + Double(stateBytes) / 2e9
     start = Double(stateBytes) / 1.3e8
   }
 
-  /// The fastest of a few: first ones take new memory, and a busy machine disturbs others.
-  /// - Parameter folder: where files are written for a moment; the system's folder for temporary files where it can't be written.
+  /// Takes the fastest of several measurements, since the first ones pay for new memory and other work on the machine
+  /// slows some down.
+  /// - Parameter folder: A folder where files are written temporarily. If it is not writable, the system's temporary
+  ///   folder is used.
   init<Problem>(measuring specification: RunSpecification<Problem>, in folder: String) throws {
     var state = try specification.initialState(replica: 0)
     let place = access(folder, W_OK) == 0 ? folder : FileManager.default.temporaryDirectory.path
@@ -41,7 +43,7 @@ struct DiskTimes {
   }
 }
 
-/// How long `body` takes.
+/// The time in seconds that `body` takes.
 package func secondsTaken(_ body: () throws -> Void) rethrows -> Double {
   let begin = ContinuousClock.now
   try body()
