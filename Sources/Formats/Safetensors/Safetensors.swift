@@ -4,16 +4,16 @@ import Tensors
 public struct NamedTensor: Sendable, Equatable {
   public enum Element: Sendable {
     case float32
-    /// Whole numbers, such as a count of updates.
+    /// Whole numbers, such as an update count.
     case int64
   }
 
   public let name: String
-  /// What a file holds them as.
+  /// The type of the elements in a file.
   public let element: Element
-  /// Its extents; empty for a single number.
+  /// The extents; empty for a single number.
   public let shape: [Int]
-  /// Row-major; as many as the product of `shape`.
+  /// The values in row-major order. Their number is the product of `shape`.
   public let values: [Float]
 
   public init(name: String, shape: [Int], values: [Float], element: Element = .float32) {
@@ -25,21 +25,22 @@ public struct NamedTensor: Sendable, Equatable {
   }
 }
 
-/// Reads and writes the format in which trained weights are passed on: the length of the header, 8 bytes little-endian;
-/// the header in JSON, `{name: {"dtype", "shape", "data_offsets": [begin, end]}, …}` with texts under `__metadata__`;
-/// then the tensors' bytes, row-major and little-endian, which the offsets cut up without holes or overlaps.
+/// Reads and writes the format in which trained weights are commonly distributed: the length of the header, 8 bytes
+/// little-endian; the header in JSON, `{name: {"dtype", "shape", "data_offsets": [begin, end]}, …}`, with texts under
+/// `__metadata__`; then the bytes of the tensors, row-major and little-endian, which the offsets cover without gaps
+/// or overlaps.
 ///
 /// https://huggingface.co/docs/safetensors
 public enum Safetensors {}
 
 extension Safetensors {
-  /// The key of the header that holds texts instead of a tensor.
+  /// The key of the header under which there are texts instead of a tensor.
   static let metadataKey = "__metadata__"
 
-  /// The longest header that the format's own implementation reads, in bytes.
+  /// The longest header, in bytes, that the format's own implementation reads.
   static let longestHeader = 100_000_000
 
-  /// The element types that floats can be read from. Whole numbers beyond 2²⁴ are rounded.
+  /// The element types that can be read as floats. Whole numbers beyond 2²⁴ are rounded.
   enum ElementType: String, CaseIterable {
     case float32 = "F32"
     case float64 = "F64"
@@ -55,7 +56,7 @@ extension Safetensors {
         }
     }
 
-    /// Bytes in an element.
+    /// The size of an element in bytes.
     var size: Int {
       switch self {
       case .float64, .int64: 8
@@ -64,7 +65,7 @@ extension Safetensors {
       }
     }
 
-    /// The value of an element from its bits, the first byte lowest. A double is rounded to the nearest float.
+    /// The value of an element from its bits in little-endian order. A double is rounded to the nearest float.
     func value(bits: UInt64) -> Float {
       switch self {
       case .float32: Float(bitPattern: UInt32(truncatingIfNeeded: bits))
@@ -75,12 +76,12 @@ extension Safetensors {
       }
     }
 
-    /// The bits of an element that holds `value`, one that came from a file of this type or a whole number.
+    /// The bits of an element that holds `value`, which must have come from a file of this type or be a whole number.
     func bits(_ value: Float) -> UInt64 {
       self == .int64 ? UInt64(bitPattern: Int64(value)) : UInt64(value.bitPattern)
     }
 
-    /// IEEE 754 binary16 by hand: not every platform has `Float16`.
+    /// Converts IEEE 754 binary16 in code, since `Float16` is not available on every platform.
     private static func half(_ bits: UInt32) -> Float {
       let exponent = bits >> 10 & 0x1F
       let fraction = bits & 0x3FF

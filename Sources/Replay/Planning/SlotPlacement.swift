@@ -5,6 +5,7 @@
 /// v from which v is computed again in the least time x, which is that of the updates from s to v and of loading s.
 /// Below v nothing else about the states above matters, so the least extra time F for everything below v depends on x
 /// and on the number m of free memory slots. A child c, n_c updates below v, is visited from s or from v:
+///
 ///     F(v, x, m) = min over tiers and one child l of   f(l) + w + Σ_{c ≠ l} min(x + F(c, x + n_c, m), r + F(c, r + n_c, m')),
 ///
 /// where w = r = 0 and m' = m − 1 if v is kept in memory, and w = write, r = read and m' = m if it is kept on disk.
