@@ -12,10 +12,9 @@ import Tensors
 /// batch is read by decoding only its frame. In memory a journal takes 32 bytes per frame (157 kB for 10 million
 /// batches of 8 from 60,000 examples) and the 16 frames decoded last: 512 KiB, or more if a single batch takes more
 /// than 32 KiB.
-/// 60,000 examples, and the 16 frames last decoded: 512 KiB, more where a single batch takes more than 32 KiB.
+///
 /// Nothing is used unverified: each frame has a checksum of its own and one in the seek table, and contains the
 /// number of its first batch, and no index beyond the data set is returned.
-/// first batch, and no index beyond the data set is given out.
 public final class BatchJournal: Sendable {
   public let header: BatchJournalHeader
 

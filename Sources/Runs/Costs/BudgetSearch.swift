@@ -7,7 +7,6 @@ import Tensors
 /// Plans may be large, so each distinct plan is made once and only its figures are kept. Most plans need not be made
 /// at all: no plan is shorter than the one with a slot for every branching state, and none needs less memory than
 /// that plan without its slots.
-/// with its slots taken away.
 struct BudgetSearch<Problem: TrainingProblem> {
   struct Choice {
     var seconds: Double
