@@ -1,4 +1,4 @@
-// Whoever imports `Backtrail` has the whole library: problems and runs, networks, data, orders and plans.
+// Importing `Backtrail` imports the whole library: problems and runs, networks, data, orders and plans.
 @_exported import Datasets
 @_exported import Formats
 @_exported import Networks

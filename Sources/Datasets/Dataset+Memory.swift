@@ -1,22 +1,22 @@
 import Tensors
 
 extension Dataset {
-  /// Examples of classes from arrays in memory, with a part of them, chosen at random, to test on.
+  /// Makes a data set of examples with classes from arrays in memory. A random part of them becomes the test split.
   ///
   ///     let data = try Dataset(inputs: pixels, shape: [8, 8, 1], labels: digits)
   ///
-  /// Which examples those are depends on nothing but how many there are and `testFraction`; both splits keep the order of
-  /// the arrays. Where the splits are given, use `init(name:training:test:)`.
+  /// The choice of test examples depends only on the number of examples and `testFraction`. Both splits keep the
+  /// order of the arrays. If the splits are given, use `init(name:training:test:)`.
   /// - Parameters:
-  ///   - name: what messages, listings and stored runs call the data.
-  ///   - inputs: [example, …shape], row-major.
-  ///   - shape: the shape of one example, channels last.
-  ///   - labels: [example, …targetShape], row-major: classes from 0.
-  ///   - classCount: how many classes there are; nil for one more than the largest label.
-  ///   - targetShape: [] for a class an example, [positions] for one at each position.
-  ///   - testFraction: the part to test on, above 0 and below 1.
-  /// - Throws: `DatasetError.impossible` where the counts disagree, a label is no class, an input is not finite, or a split
-  ///   would be empty.
+  ///   - name: The name of the data in messages, listings and stored runs.
+  ///   - inputs: The features in the shape [example, …shape], row-major.
+  ///   - shape: The shape of one example, channels last.
+  ///   - labels: The classes, counted from 0, in the shape [example, …targetShape], row-major.
+  ///   - classCount: The number of classes; nil for one more than the largest label.
+  ///   - targetShape: [] for one class per example, [positions] for one at each position.
+  ///   - testFraction: The fraction of examples in the test split, above 0 and below 1.
+  /// - Throws: `DatasetError.impossible` if the counts disagree, a label is not a class, an input is not finite, or a
+  ///   split would be empty.
   public init(
     name: String = "memory", inputs: [Float], shape: [Int], labels: [Int], classCount: Int? = nil,
     targetShape: [Int] = [], testFraction: Double = 0.2
@@ -35,19 +35,20 @@ extension Dataset {
     try self.init(name: name, training: examples(split.training), test: examples(split.test))
   }
 
-  /// Examples of real values from arrays in memory, with a part of them, chosen at random, to test on.
+  /// Makes a data set of examples with real-valued targets from arrays in memory. A random part of them becomes the
+  /// test split.
   ///
-  /// Which examples those are depends on nothing but how many there are and `testFraction`; both splits keep the order of
-  /// the arrays. Nothing is scaled: the network learns the values as they are.
+  /// The choice of test examples depends only on the number of examples and `testFraction`. Both splits keep the
+  /// order of the arrays. Nothing is scaled: the network learns the values as they are.
   /// - Parameters:
-  ///   - name: what messages, listings and stored runs call the data.
-  ///   - inputs: [example, …shape], row-major.
-  ///   - shape: the shape of one example, channels last.
-  ///   - values: [example, …targetShape], row-major.
-  ///   - targetShape: [] for a value an example, [k] for k of them, [positions] for one at each position.
-  ///   - testFraction: the part to test on, above 0 and below 1.
-  /// - Throws: `DatasetError.impossible` where the counts disagree, an input or a target is not finite, or a split would be
-  ///   empty.
+  ///   - name: The name of the data in messages, listings and stored runs.
+  ///   - inputs: The features in the shape [example, …shape], row-major.
+  ///   - shape: The shape of one example, channels last.
+  ///   - values: The targets in the shape [example, …targetShape], row-major.
+  ///   - targetShape: [] for one value per example, [k] for k values, [positions] for one at each position.
+  ///   - testFraction: The fraction of examples in the test split, above 0 and below 1.
+  /// - Throws: `DatasetError.impossible` if the counts disagree, an input or a target is not finite, or a split would
+  ///   be empty.
   public init(
     name: String = "memory", inputs: [Float], shape: [Int], values: [Float], targetShape: [Int] = [],
     testFraction: Double = 0.2
@@ -66,7 +67,7 @@ extension Dataset {
   }
 }
 
-/// Arrays of examples, parted into those to train on and those to test on.
+/// The division of arrays of examples into a training and a test split.
 private struct Split {
   let name: String
   let training: [Int]

@@ -6,20 +6,21 @@ import Tensors
 ///     digits.training.count       // 1437
 ///     digits.exampleShape         // [8, 8, 1]
 public struct Dataset: Sendable {
-  /// The specification that loads it again from any folder: every option spelt out, paths absolute.
+  /// The specification that loads the data set again from any folder: every option is included, and paths are
+  /// absolute.
   public let name: String
 
   public let training: Examples
   public let test: Examples
 
-  /// The characters of a text; nil for data of another kind.
+  /// The characters of a text; nil for other data.
   public let vocabulary: Vocabulary?
 
-  /// The digest of all that training and evaluation read: shapes, classes, targets, features and divisors of both splits.
-  /// It leaves out the name, so that moved files stay the same data.
+  /// The digest of everything that training and evaluation read: shapes, classes, targets, features and divisors of
+  /// both splits. It does not include the name, so that moved files count as the same data.
   public let fingerprint: Digest
 
-  /// - Throws: `DatasetError.impossible` when a split is empty or the two differ in shapes or classes.
+  /// - Throws: `DatasetError.impossible` if a split is empty or the two differ in shapes or classes.
   public init(
     name: String, training: Examples, test: Examples, vocabulary: Vocabulary? = nil
   ) throws(DatasetError) {
@@ -59,22 +60,21 @@ public struct Dataset: Sendable {
   /// The shape of one example's targets: [] for a single one, [k] for k values, [positions] for one at each position.
   public var targetShape: [Int] { training.targetShape }
 
-  /// Nil where targets are values.
+  /// The number of classes; nil if targets are real values.
   public var classCount: Int? { training.classCount }
 
-  /// How many numbers a model predicts for it: a logit a class, at each position if that is how targets are; or a value a
-  /// target.
+  /// The number of values that a model predicts for an example, at each position if targets have positions: one logit
+  /// per class, or one number per target.
   public var outputCount: Int { classCount ?? training.targetCount }
 
-  /// Resident bytes of both splits.
+  /// The size in bytes that both splits take in memory.
   public var byteCount: Int { training.byteCount + test.byteCount }
 
-  /// Reads or makes the data set of a specification, one of the forms in `catalogue`.
+  /// Reads or generates the data set of a specification, which has one of the forms in `catalogue`.
   /// - Parameters:
-  ///   - specification: such as `digits` or `csv:houses.csv,target=price`.
-  ///   - context: how many characters of a text the model sees at once; other data ignore it.
-  ///   - targets: what the loss compares predictions with. Only a table's column can be read as either.
-  /// - Throws: `DatasetError`; `.impossible` where values are asked for and the data have classes.
+  ///   - context: The number of characters of a text that the model sees at once; other data ignore it.
+  ///   - targets: The kind of targets that the loss needs. Only the column of a table can be read as either kind.
+  /// - Throws: `DatasetError`; in particular `.impossible` if values are asked for and the data have classes.
   public static func load(
     _ specification: String, context: Int? = nil, targets: Targets.Kind = .classes
   ) throws(DatasetError) -> Dataset {
@@ -96,6 +96,7 @@ public struct Dataset: Sendable {
     }
   }
 
-  /// Where one file holds both splits, every fifth example is a test example, the first among them.
+  /// Whether an example of a file that contains both splits is a test example: every fifth one is, starting with the
+  /// first.
   static func isTest(_ index: Int) -> Bool { index.isMultiple(of: 5) }
 }

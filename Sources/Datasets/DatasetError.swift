@@ -1,21 +1,22 @@
-/// What can go wrong with data, by what its user can do about it. A description says what, where and what to do.
+/// An error in data; the cases differ in what the user can do. A description says what is wrong, where, and what to
+/// do.
 public enum DatasetError: Error, Equatable, CustomStringConvertible {
-  /// The specification says nothing that can be loaded: a slip in usage.
+  /// The specification has no form that can be loaded.
   case unknown(specification: String, reason: String)
-  /// A file or folder isn't there, or can't be read.
+  /// A file or folder does not exist or can't be read.
   case missing(path: String, reason: String, remedy: String)
-  /// A file doesn't hold what its format or its use promises.
+  /// A file does not contain what its format or its use requires.
   case damaged(path: String, place: Place? = nil, reason: String, remedy: String)
-  /// Each part is sound, but together they can't be had: a batch larger than the data set, say.
+  /// Each part is valid, but they can't be combined; for example, a batch is larger than the data set.
   case impossible(String)
 
-  /// Where in a file.
+  /// A place in a file.
   public enum Place: Equatable, Sendable {
-    /// Lines and columns count from 1; a column is a cell of a table.
+    /// A line, and in a table also a column. Both count from 1.
     case line(Int, column: Int? = nil)
-    /// An offset from the start of the file, decompressed.
+    /// An offset in bytes from the start of the decompressed file.
     case byte(Int)
-    /// An entry, counted from 0: an example of a data set.
+    /// The index of an entry, such as an example of a data set, counted from 0.
     case index(Int)
   }
 

@@ -1,7 +1,7 @@
 import Foundation
 
-/// What a data specification such as `csv:iris.csv,label=species` asks for. Its description is the canonical form:
-/// every option spelt out, paths absolute, so that a run can be resumed from another folder.
+/// A parsed data specification such as `csv:iris.csv,label=species`. Its description is the canonical form: it
+/// includes every option, and paths are absolute, so that a run can be resumed from another folder.
 enum DatasetSpecification: Equatable, CustomStringConvertible {
   case digits
   case mnist(folder: String)
@@ -57,27 +57,27 @@ enum DatasetSpecification: Equatable, CustomStringConvertible {
     if case .csv = self { true } else { false }
   }
 
-  /// The absolute path, home folder included: a shell doesn't expand the `~` of `mnist:~/data`.
+  /// The absolute path, with the home folder expanded: a shell does not expand the `~` of `mnist:~/data`.
   private static func absolute(_ path: String) -> String {
     URL(fileURLWithPath: (path as NSString).expandingTildeInPath).standardizedFileURL.path
   }
 }
 
-/// What is wrong with the options of a specification.
+/// An error in the options of a specification.
 struct SpecificationProblem: Error {
   let reason: String
 }
 
 extension Dataset {
-  /// A kind of data set, for listings.
+  /// A form of data specifications, for listings.
   public struct Form: Sendable {
-    /// How it is asked for: `mnist:DIR`.
+    /// The form itself, such as `mnist:DIR`.
     public let form: String
-    /// One line on what it is.
+    /// A description of the data in one line.
     public let summary: String
   }
 
-  /// Every form of specification that `load` understands.
+  /// Every form of specification that `load` accepts.
   public static let catalogue = [
     Form(form: "digits", summary: "1,797 handwritten digits of 8 × 8 pixels, built in (the default)"),
     Form(form: "mnist:DIR", summary: "IDX files in MNIST's naming, gzip-compressed or not; Fashion-MNIST too"),

@@ -1,13 +1,13 @@
 import Tensors
 
-/// One split of a data set. Bytes stay bytes until a batch is gathered, so that pixels take a quarter of the memory, and
-/// windows of a text share its characters.
+/// One split of a data set. Bytes are converted only when a batch is gathered, so that pixels take a quarter of the
+/// memory, and windows of a text share its characters.
 public struct Examples: Sendable {
   private enum Content: Sendable {
-    /// Example after example, each `exampleShape` row-major.
+    /// The features of all examples, one example after the other, each in the shape `exampleShape`, row-major.
     case bytes([UInt8], divisor: Float)
     case floats([Float])
-    /// Windows of a text, whose targets are the characters that follow each of theirs.
+    /// Windows of a text. The targets are the characters that follow each character of a window.
     case windows(TextWindows)
   }
 
@@ -19,37 +19,33 @@ public struct Examples: Sendable {
   /// The shape of one example's targets: [] for a single one, [k] for k values, [positions] for one at each position.
   public let targetShape: [Int]
 
-  /// The classes of each example in turn, in 0 ..< `classCount`; empty where targets are values, and for windows of a
-  /// text, whose classes are characters of it.
+  /// The classes of all examples, one example after the other, in 0 ..< `classCount`. Empty if targets are values,
+  /// and for windows of a text, whose classes are its characters.
   public let labels: [Int32]
 
-  /// The targets of each example in turn where they are values, else empty.
+  /// The targets of all examples, one example after the other, if they are values; otherwise empty.
   public let values: [Float]
 
   /// The shape of one example, channels last: [28, 28, 1] for a grey image, [d] for a row of a table, [context] for a
   /// window of a text.
   public let exampleShape: [Int]
 
-  /// How many classes there are, whether or not each occurs in this split; nil where targets are values.
+  /// The number of classes, whether or not all of them occur in this split; nil if targets are values.
   public let classCount: Int?
 
-  /// Floats in an example: the product of `exampleShape`.
+  /// The number of features of an example: the product of `exampleShape`.
   public let featureCount: Int
 
-  /// Targets of an example: the product of `targetShape`.
+  /// The number of targets of an example: the product of `targetShape`.
   public let targetCount: Int
 
   public let count: Int
 
-  /// Examples of classes whose features are `bytes`, divided by `divisor` when they are gathered.
+  /// Makes examples with classes whose features are `bytes`, divided by `divisor` when they are gathered.
   /// - Parameters:
-  ///   - bytes: [example, …exampleShape], row-major.
-  ///   - divisor: what bytes are divided by.
-  ///   - exampleShape: of one example, channels last.
-  ///   - labels: [example, …targetShape], row-major.
-  ///   - classCount: how many classes there are.
-  ///   - targetShape: of one example: [] for a single target.
-  /// - Throws: `DatasetError.impossible` when the counts disagree or a label is no class.
+  ///   - bytes: The features in the shape [example, …exampleShape], row-major.
+  ///   - labels: The classes in the shape [example, …targetShape], row-major.
+  /// - Throws: `DatasetError.impossible` if the counts disagree or a label is not a class.
   public init(
     bytes: [UInt8], dividedBy divisor: Float, exampleShape: [Int], labels: [Int32], classCount: Int, targetShape: [Int] = []
   ) throws(DatasetError) {
@@ -58,14 +54,11 @@ public struct Examples: Sendable {
       targets: .classes(labels, classCount), targetShape: targetShape)
   }
 
-  /// Examples of classes whose features are `floats`.
+  /// Makes examples with classes whose features are `floats`.
   /// - Parameters:
-  ///   - floats: [example, …exampleShape], row-major.
-  ///   - exampleShape: of one example, channels last.
-  ///   - labels: [example, …targetShape], row-major.
-  ///   - classCount: how many classes there are.
-  ///   - targetShape: of one example: [] for a single target.
-  /// - Throws: `DatasetError.impossible` when the counts disagree or a label is no class.
+  ///   - floats: The features in the shape [example, …exampleShape], row-major.
+  ///   - labels: The classes in the shape [example, …targetShape], row-major.
+  /// - Throws: `DatasetError.impossible` if the counts disagree or a label is not a class.
   public init(
     floats: [Float], exampleShape: [Int], labels: [Int32], classCount: Int, targetShape: [Int] = []
   ) throws(DatasetError) {
@@ -74,14 +67,11 @@ public struct Examples: Sendable {
       targetShape: targetShape)
   }
 
-  /// Examples of real values whose features are `bytes`, divided by `divisor` when they are gathered.
+  /// Makes examples with real-valued targets whose features are `bytes`, divided by `divisor` when they are gathered.
   /// - Parameters:
-  ///   - bytes: [example, …exampleShape], row-major.
-  ///   - divisor: what bytes are divided by.
-  ///   - exampleShape: of one example, channels last.
-  ///   - values: [example, …targetShape], row-major.
-  ///   - targetShape: of one example: [] for a single target.
-  /// - Throws: `DatasetError.impossible` when the counts disagree.
+  ///   - bytes: The features in the shape [example, …exampleShape], row-major.
+  ///   - values: The targets in the shape [example, …targetShape], row-major.
+  /// - Throws: `DatasetError.impossible` if the counts disagree.
   public init(
     bytes: [UInt8], dividedBy divisor: Float, exampleShape: [Int], values: [Float], targetShape: [Int] = []
   ) throws(DatasetError) {
@@ -90,13 +80,11 @@ public struct Examples: Sendable {
       targetShape: targetShape)
   }
 
-  /// Examples of real values whose features are `floats`.
+  /// Makes examples with real-valued targets whose features are `floats`.
   /// - Parameters:
-  ///   - floats: [example, …exampleShape], row-major.
-  ///   - exampleShape: of one example, channels last.
-  ///   - values: [example, …targetShape], row-major.
-  ///   - targetShape: of one example: [] for a single target.
-  /// - Throws: `DatasetError.impossible` when the counts disagree.
+  ///   - floats: The features in the shape [example, …exampleShape], row-major.
+  ///   - values: The targets in the shape [example, …targetShape], row-major.
+  /// - Throws: `DatasetError.impossible` if the counts disagree.
   public init(
     floats: [Float], exampleShape: [Int], values: [Float], targetShape: [Int] = []
   ) throws(DatasetError) {
@@ -146,7 +134,8 @@ public struct Examples: Sendable {
     self.targetCount = targetCount
   }
 
-  /// Windows of a text: features are character numbers, the label at each position is the character that follows.
+  /// Makes windows of a text: features are the numbers of characters, the label at each position is the next
+  /// character.
   init(windows: TextWindows, classCount: Int) {
     content = .windows(windows)
     (targetKind, labels, values, self.classCount) = (.classes, [], [], classCount)
@@ -155,7 +144,7 @@ public struct Examples: Sendable {
     count = windows.count
   }
 
-  /// Resident bytes of the features and targets.
+  /// The size in bytes that features and targets take in memory.
   public var byteCount: Int {
     let targetBytes = labels.count * MemoryLayout<Int32>.stride + values.count * MemoryLayout<Float>.stride
     return switch content {
@@ -165,13 +154,12 @@ public struct Examples: Sendable {
     }
   }
 
-  /// Writes the features of example `indices[r]` to row r of `inputs` and its targets to those of row r, for each r in
-  /// 0 ..< `indices.count`; further rows stay as they are. Allocates nothing.
+  /// Writes the features of example `indices[r]` to row r of `inputs` and its targets to row r of `targets`, for each
+  /// r in 0 ..< `indices.count`. Further rows stay unchanged. This allocates no memory.
   /// - Parameters:
-  ///   - indices: of the examples, each below `count`.
-  ///   - inputs: [at least `indices.count`, `featureCount`]
-  ///   - targets: of this kind, at least `indices.count` · `targetCount` long, row by row
-  ///   - augmentation: how images change, and for which batch; nil leaves them as they are. Targets do not change with them.
+  ///   - inputs: A matrix of the shape [at least `indices.count`, `featureCount`].
+  ///   - targets: Targets of this kind, at least `indices.count` · `targetCount` of them, row by row.
+  ///   - augmentation: The random changes of images in this batch; nil for none. They do not affect targets.
   public func gather(
     _ indices: [Int], into inputs: Matrix, targets: inout Targets, augmentation: Augmentation.Batch? = nil
   ) {
@@ -222,14 +210,14 @@ public struct Examples: Sendable {
     }
   }
 
-  /// Where the features of example `index` lie.
+  /// The range of the features of example `index`.
   private func range(of index: Int) -> Range<Int> { index * featureCount..<(index + 1) * featureCount }
 
-  /// Adds shapes, classes, targets, features and divisor.
+  /// Adds shapes, classes, targets, features and divisor to a digest.
   func add(to digest: inout DigestBuilder) {
     digest.add(exampleShape.count)
     for extent in exampleShape { digest.add(extent) }
-    // No data with classes have 0 of them.
+    // No data with classes have 0 of them, so 0 stands for none.
     digest.add(classCount ?? 0)
     digest.add(count)
     digest.add(labels.span.bytes)
@@ -252,9 +240,9 @@ public struct Examples: Sendable {
   }
 }
 
-/// Windows of `context` characters of a text, `stride` characters apart, each with the character behind it.
+/// Windows of `context` characters of a text, `stride` characters apart, each with the character after it.
 struct TextWindows: Sendable {
-  /// As numbers in the text's vocabulary.
+  /// The text as numbers in its vocabulary.
   let characters: [UInt16]
   let context: Int
   let stride: Int

@@ -1,13 +1,14 @@
 extension Chart {
-  /// What a drawing is made for.
+  /// The medium that a drawing is made for.
   package enum Format: CaseIterable {
-    /// A desktop window or a paper: the legend stands beside the plot.
+    /// A desktop window or paper, with the legend beside the plot.
     case wide
-    /// A phone: the legend stands below.
+    /// A phone, with the legend below the plot.
     case narrow
   }
 
-  /// The chart as a file of its own, readable on light and on dark ground: colours follow the viewer's scheme.
+  /// The chart as a file of its own. It is readable on light and dark backgrounds: colours follow the viewer's
+  /// scheme.
   public func svg() -> String {
     let drawing = ChartDrawing(self, format: .wide, hasTitle: true)
     return """
@@ -23,7 +24,7 @@ extension Chart {
       """
   }
 
-  /// The chart as part of a page that has `style` and says its title.
+  /// The chart as part of a page that contains `style` and shows the chart's title.
   package func figure(_ format: Format) -> String {
     let drawing = ChartDrawing(self, format: format, hasTitle: false)
     return """
@@ -33,7 +34,8 @@ extension Chart {
       """
   }
 
-  /// A palette that people who see colours differently can tell apart (Okabe and Ito 2008), brighter on dark ground.
+  /// A palette that people with impaired colour vision can distinguish (Okabe and Ito 2008), brighter on dark
+  /// backgrounds.
   private static let colors: [(light: String, dark: String)] = [
     ("#0072b2", "#56b4e9"), ("#d55e00", "#ff8c42"), ("#009e73", "#2fd0a2"), ("#b5558f", "#e39ac4"),
     ("#b07d00", "#f0c040"), ("#5b5bd6", "#a0a0ff"), ("#6e6e6e", "#b0b0b0"),
@@ -41,7 +43,7 @@ extension Chart {
 
   static var colorCount: Int { colors.count }
 
-  /// CSS of all charts; in print, and wherever nobody asks for a dark ground, it is light.
+  /// The style sheet of all charts. It is light in print, and unless a dark scheme is preferred.
   static var style: String {
     func rules(_ ground: String, _ ink: String, _ faint: String, _ colors: [String]) -> String {
       ([

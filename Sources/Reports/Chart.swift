@@ -1,7 +1,7 @@
 /// Lines, marks and bands over two axes, drawn as SVG.
 public struct Chart: Sendable {
   public struct Axis: Sendable {
-    /// What the values are, with their unit.
+    /// The quantity on the axis, with its unit.
     public var label: String
     public var isLogarithmic: Bool
 
@@ -14,9 +14,9 @@ public struct Chart: Sendable {
   public struct Point: Sendable {
     public var x: Double
     public var y: Double
-    /// Ends of an interval around y; nil for none.
+    /// The ends of an interval around y; nil for none.
     public var interval: ClosedRange<Double>?
-    /// Written beside it.
+    /// A text beside the point.
     public var label: String?
 
     public init(x: Double, y: Double, interval: ClosedRange<Double>? = nil, label: String? = nil) {
@@ -27,16 +27,17 @@ public struct Chart: Sendable {
     }
   }
 
-  /// One without points keeps its colour from others, so that charts of the same series agree, and is not in the legend.
+  /// A series of points. One without points still occupies its colour, so that charts of the same series agree, but
+  /// is not in the legend.
   public struct Series: Sendable {
     public enum Style: Sendable {
-      /// Points joined, their intervals a band.
+      /// The points are joined by lines, and their intervals form a band.
       case line
-      /// Marks, their intervals bars.
+      /// The points are marks, and their intervals are bars.
       case marks
-      /// Points joined by steps down to the right, dotted and without a colour: a Pareto front.
+      /// The points are joined by dotted steps down to the right, without a colour of their own: a Pareto front.
       case front
-      /// Points joined, dashed and without a colour: what others are compared with.
+      /// The points are joined by a dashed line without a colour of its own: a reference for the others.
       case reference
     }
 
@@ -52,7 +53,7 @@ public struct Chart: Sendable {
   }
 
   public var title: String
-  /// What a reader must know to read it, such as what bands are; empty for nothing.
+  /// What a reader must know about the chart, such as the meaning of bands; empty for nothing.
   public var note: String
   public var x: Axis
   public var y: Axis

@@ -1,6 +1,6 @@
 import Foundation
 
-/// The parts of a chart at their places.
+/// The elements of a chart at their positions.
 struct ChartDrawing {
   typealias Place = (x: Double, y: Double)
 
@@ -8,15 +8,15 @@ struct ChartDrawing {
   private let format: Chart.Format
   private let width: Double
   private var height: Double
-  /// Ends of the plot.
+  /// The edges of the plot.
   private let left, right, top, bottom: Double
   private let x, y: ChartScale
-  /// Of marks that no line joins; smaller where there are many.
+  /// The scale of marks that no line joins; smaller if there are many.
   private let markScale: Double
-  /// Where labels of points are, so that none is written over another.
+  /// The places that labels of points occupy, so that none overlaps another.
   private var taken: [(x: Double, y: Double, width: Double)] = []
 
-  /// About what a letter of each size is wide; fonts differ, so it is rather much.
+  /// The approximate width of a letter of each size. Fonts differ, so it is on the large side.
   private static let letter = 7.0, smallLetter = 6.4, titleLetter = 8.6
 
   init(_ chart: Chart, format: Chart.Format, hasTitle: Bool) {
@@ -51,12 +51,13 @@ struct ChartDrawing {
     for series in chart.series { drawLabels(series) }
   }
 
-  /// The `svg` element's attributes for its size.
+  /// The attributes of the `svg` element for its size.
   var size: String {
     "viewBox=\"0 0 \(number(width)) \(number(height))\" width=\"\(number(width))\" height=\"\(number(height))\""
   }
 
-  /// What the vertical axis shows: all values, and of their intervals as much as leaves the values the larger part.
+  /// The values the vertical axis must show: all points, and as much of their intervals as leaves the larger part of
+  /// the axis to the points.
   private static func shownHeights(_ chart: Chart) -> [Double] {
     let isLogarithmic = chart.y.isLogarithmic
     let points = chart.series.flatMap(\.points)
@@ -83,7 +84,7 @@ struct ChartDrawing {
     return (left + across * (right - left), bottom - up * (bottom - top))
   }
 
-  /// Ends of a point's interval, as far as the plot reaches; nil where it has none.
+  /// The ends of a point's interval, cut to the plot; nil if there is nothing to show.
   private func ends(_ point: Chart.Point) -> (low: Double, high: Double)? {
     guard let interval = point.interval, interval.upperBound >= y.range.lowerBound, interval.lowerBound <= y.range.upperBound,
       let low = y.position(max(interval.lowerBound, y.range.lowerBound)),
@@ -125,16 +126,17 @@ struct ChartDrawing {
 
   // MARK: Series
 
-  /// How a series is drawn: colours, and where they are used again, dashes and shapes.
+  /// The appearance of a series: its colour, and dashes and shapes when colours repeat.
   private struct Look {
-    /// Among the series that have a colour.
+    /// The index among the series that have a colour.
     let index: Int
 
     var color: Int { index % Chart.colorCount }
-    /// From the fourth series on, so that curves lying on each other, as those of backward and tail orders do, are all seen.
+    /// The dashes, from the fourth series on, so that curves on top of each other, such as those of backward and tail
+    /// orders, all remain visible.
     var dash: String { index < 3 ? "" : " stroke-dasharray=\"\(["6 3", "2 3", "9 3 2 3", "4 2"][(index - 3) % 4])\"" }
     var mark: String { index / Chart.colorCount % 2 == 0 ? "mark f\(color)" : "hollow s\(color)" }
-    /// Of marks that no line joins.
+    /// The shape of marks that no line joins.
     var shape: Int { index % 5 }
   }
 
@@ -183,7 +185,7 @@ struct ChartDrawing {
     elements.append("<circle cx=\"\(number(place.x))\" cy=\"\(number(place.y))\" r=\"\(number(radius))\" class=\"\(look.mark)\"/>")
   }
 
-  /// A circle, a square, a diamond or a triangle, all about as large.
+  /// Adds a circle, a square, a diamond or a triangle, all of about the same size.
   private mutating func addMark(at place: Place, _ look: Look) {
     let corners: [Place] =
       switch look.shape {
@@ -224,13 +226,13 @@ struct ChartDrawing {
     }
   }
 
-  /// Beside their points, where there is room.
+  /// Draws the labels of points beside them if there is room.
   private mutating func drawLabels(_ series: Chart.Series) {
     for point in series.points {
       guard let label = point.label, let at = place(point) else { continue }
       let length = Self.smallLetter * Double(label.count)
       let beside = [(at.x + 9, at.y - 6), (at.x + 9, at.y + 14), (at.x - 9 - length, at.y - 6), (at.x - 9 - length, at.y + 14)]
-      // A line that rises or falls runs through what stands beside its points.
+      // A line that rises or falls would cross a label beside its points.
       let choices = series.style == .line ? [(at.x - length / 2, at.y - 10)] + beside : beside
       let free = choices.first { choice in
         choice.0 > left && choice.0 + length < right && choice.1 < bottom && choice.1 > top + 10
@@ -242,12 +244,12 @@ struct ChartDrawing {
     }
   }
 
-  /// A name with its middle left out where it is long, as paths of files are.
+  /// A name whose middle is left out if it is long, as a file's path may be.
   private static func shortened(_ name: String) -> String {
     name.count <= 26 ? name : name.prefix(10) + "…" + name.suffix(15)
   }
 
-  /// Text in lines of at most so many letters, broken at spaces; what is left over after three lines is left out.
+  /// Breaks a text at spaces into lines of at most `letters` letters. What does not fit into three lines is left out.
   private static func lines(_ text: String, letters: Int) -> [String] {
     var lines: [String] = []
     for word in text.split(separator: " ") {
@@ -277,5 +279,5 @@ struct ChartDrawing {
   }
 }
 
-/// A coordinate, to a tenth.
+/// A coordinate, rounded to a tenth.
 private func number(_ value: Double) -> String { String(format: "%g", (value * 10).rounded() / 10) }

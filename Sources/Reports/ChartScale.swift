@@ -1,26 +1,26 @@
 import Foundation
 
-/// How an axis turns values into places, and where its ticks are.
+/// The scale of an axis: it maps values to positions and places ticks.
 package struct ChartScale {
   package let isLogarithmic: Bool
-  /// Ends of the axis.
+  /// The ends of the axis.
   package let range: ClosedRange<Double>
-  /// Values with a grid line and a label, ascending.
+  /// The values with a grid line and a label, in ascending order.
   package let ticks: [Double]
-  /// Of the ticks, in their order.
+  /// The labels of the ticks, in the same order.
   package let labels: [String]
-  /// Values with a short mark and no label: the 2, 3, … 9 of each decade of a logarithmic axis.
+  /// The values with a short mark and no label: 2, 3, … 9 of each decade of a logarithmic axis.
   package let minorTicks: [Double]
 
   /// - Parameters:
-  ///   - values: all that the axis shows; those it can't show are left out.
-  ///   - isLogarithmic: what is not positive has no place then.
-  ///   - tickCount: about how many ticks there are.
+  ///   - values: The values to show. Those that the axis can't show are left out.
+  ///   - isLogarithmic: Whether the axis is logarithmic. It then can't show values that are not positive.
+  ///   - tickCount: The approximate number of ticks.
   package init(_ values: [Double], isLogarithmic: Bool, tickCount: Int) {
     self.isLogarithmic = isLogarithmic
     let shown = values.compactMap { Self.shown($0, isLogarithmic: isLogarithmic, within: 1e300) }
     let low = shown.min() ?? (isLogarithmic ? 1 : 0), high = shown.max() ?? (isLogarithmic ? 10 : 1)
-    // What differs less than labels could tell is drawn as one value in the middle.
+    // Values that labels could not distinguish are drawn as one value in the middle.
     let isOneValue = high - low <= 1e-7 * max(abs(low), abs(high))
     let even: [Double]
     if isLogarithmic {
@@ -40,10 +40,10 @@ package struct ChartScale {
     labels = even.isEmpty ? Self.logarithmicLabels(ticks) : Self.evenLabels(ticks)
   }
 
-  /// Left free at each end of the axis.
+  /// The fraction of the axis left free at each end.
   private static let freeShare = 0.04
 
-  /// Where a value lies: 0 at the lower end, 1 at the upper; nil where it has no place.
+  /// The position of a value: 0 at the lower end, 1 at the upper end; nil if the axis can't show it.
   package func position(_ value: Double) -> Double? {
     guard let value = Self.shown(value, isLogarithmic: isLogarithmic, within: 1e305) else { return nil }
     let (low, high) = (range.lowerBound, range.upperBound)
@@ -51,8 +51,8 @@ package struct ChartScale {
       ? (log10(value) - log10(low)) / (log10(high) - log10(low)) : (value - low) / (high - low)
   }
 
-  /// A value as arithmetic on the axis can bear it: what is larger than the limit has no place, and what is smaller than its
-  /// inverse is 0.
+  /// A value within the range of the axis's arithmetic: nil if it is larger than the limit, and 0 if it is smaller
+  /// than the inverse of the limit.
   private static func shown(_ value: Double, isLogarithmic: Bool, within limit: Double) -> Double? {
     guard value.isFinite, abs(value) <= limit else { return nil }
     let value = abs(value) < 1 / limit ? 0 : value
@@ -63,7 +63,7 @@ package struct ChartScale {
 // MARK: Ticks
 
 extension ChartScale {
-  /// Multiples of 1, 2 or 5 times a power of ten.
+  /// The multiples of 1, 2 or 5 times a power of ten.
   private static func evenTicks(in range: ClosedRange<Double>, count: Int) -> [Double] {
     let rough = (range.upperBound - range.lowerBound) / Double(count)
     let power = pow(10, floor(log10(rough)))
@@ -72,7 +72,7 @@ extension ChartScale {
     return first <= last ? (first...last).map { Double($0) * step } : []
   }
 
-  /// Powers of ten, and what lies between them where there are few; fewer than two where the axis is short.
+  /// Powers of ten, and values between them if there are few. On a short axis there may be fewer than two.
   private static func logarithmicTicks(in range: ClosedRange<Double>, count: Int) -> [Double] {
     func ticks(_ factors: [Double], every step: Int) -> [Double] {
       exponents(of: range).filter { $0 % step == 0 }.flatMap { exponent in factors.map { $0 * pow(10, Double(exponent)) } }
@@ -99,7 +99,8 @@ extension ChartScale {
 // MARK: Labels
 
 extension ChartScale {
-  /// Labels of ticks at even distances, all with as many decimals as tell them apart and in one unit: 0.05, 12, 5k, 1.5M.
+  /// The labels of evenly spaced ticks, all in one unit and with as many decimals as tell them apart: 0.05, 12, 5k,
+  /// 1.5M.
   static func evenLabels(_ ticks: [Double]) -> [String] {
     let largest = ticks.map(abs).max() ?? 0
     guard largest > 0 else { return ticks.map { _ in "0" } }
@@ -109,12 +110,12 @@ extension ChartScale {
       let power = pow(10, Double(exponent))
       return ticks.map { $0 == 0 ? "0" : fixed($0 / power, decimals: decimals(step / power)) + "×10" + raised(exponent) }
     }
-    // A unit is taken where it leaves at most two decimals.
+    // A unit is used if it leaves at most two decimals.
     let unit = units.first { largest >= max(0.99 * $0.value, 1e4) && step >= 0.0099 * $0.value } ?? (1, "")
     return ticks.map { $0 == 0 ? "0" : fixed($0 / unit.value, decimals: decimals(step / unit.value)) + unit.name }
   }
 
-  /// Labels of ticks of a logarithmic axis: 0.002, 1, 500, 20k, 3M, 10⁻⁶.
+  /// The labels of the ticks of a logarithmic axis: 0.002, 1, 500, 20k, 3M, 10⁻⁶.
   static func logarithmicLabels(_ ticks: [Double]) -> [String] {
     ticks.map { tick in
       if tick >= 0.99e15 || tick < 0.99e-4 {
@@ -129,7 +130,7 @@ extension ChartScale {
 
   private static let units: [(value: Double, name: String)] = [(1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")]
 
-  /// How many decimals show multiples of `step`, which is 1, 2 or 5 times a power of ten.
+  /// The number of decimals that multiples of `step` need, which is 1, 2 or 5 times a power of ten.
   private static func decimals(_ step: Double) -> Int { max(0, -Int(floor(log10(step) + 1e-6))) }
 
   private static func fixed(_ value: Double, decimals: Int) -> String {

@@ -1,6 +1,6 @@
 import Mustache
 
-/// A page of text, tables and charts. It knows nothing of what they tell of.
+/// A page of text, tables and charts, which knows nothing about their subject.
 ///
 ///     ReportPage(title: "mlp:128 on digits", sections: [
 ///       .init("Orders compared", [.table(summary), .paragraph("Read it so: …"), .chart(curves)]),
@@ -8,14 +8,14 @@ import Mustache
 public struct ReportPage: Sendable {
   public enum Block: Sendable {
     case paragraph(String)
-    /// A paragraph that must not be missed.
+    /// A paragraph that must not be overlooked.
     case notice(String)
-    /// One sentence after the other, each on its own.
+    /// A list of sentences, each a paragraph of its own.
     case list([String])
-    /// To be copied to a shell.
+    /// A command to be copied to a shell.
     case command(String)
     case table(Table)
-    /// A table whose rows are a name and what it stands for.
+    /// A table whose rows consist of a name and a value.
     case facts(Table)
     case chart(Chart)
   }
@@ -31,7 +31,7 @@ public struct ReportPage: Sendable {
   }
 
   public var title: String
-  /// Below the title.
+  /// The subtitle, shown below the title.
   public var subtitle: String
   public var sections: [Section]
 
@@ -41,8 +41,8 @@ public struct ReportPage: Sendable {
     self.sections = sections
   }
 
-  /// The page as one file that needs no other: HTML that is XML too, with its style sheet and its charts inside.
-  /// - Throws: Mustache's error if the template is not one.
+  /// The page as one self-contained file: HTML that is also XML, with its style sheet and charts inside.
+  /// - Throws: Mustache's error if the template is not valid.
   public func html() throws -> String {
     try Self.template.get().render([
       "title": title, "subtitle": subtitle, "chartStyle": Chart.style,
@@ -56,7 +56,7 @@ public struct ReportPage: Sendable {
   }
 }
 
-/// Mustache's own escaping goes by characters; see `escaped(_:)`.
+/// Escapes by scalars (see `escaped(_:)`), whereas Mustache's own escaping goes by characters.
 private struct XMLContentType: MustacheContentType {
   func escapeText(_ text: String) -> String { escaped(text) }
 }
@@ -64,7 +64,7 @@ private struct XMLContentType: MustacheContentType {
 // MARK: What the template sees
 
 extension ReportPage {
-  /// A block under the name of its kind, which is the template's section for it.
+  /// A block under the name of its kind, which is also the template's section for it.
   private static func view(_ block: Block) -> [String: Any] {
     switch block {
     case .paragraph(let text): ["paragraph": text]

@@ -4,12 +4,12 @@ public struct Table: Sendable, Equatable {
     case left, right
   }
 
-  /// The columns' names; empty for none.
+  /// The names of the columns; empty for none.
   public var header: [String]
   public var rows: [[String]]
-  /// Of the columns, as many as there are.
+  /// The alignment of each column.
   public var alignment: [Alignment]
-  /// Rows that stand out, by index: a page shows them bold.
+  /// The indices of rows that stand out: a page shows them in bold.
   public var marked: Set<Int>
 
   public init(header: [String] = [], rows: [[String]], alignment: [Alignment], marked: Set<Int> = []) {

@@ -1,7 +1,7 @@
-/// Text as XML and HTML have it, in elements and in attributes.
+/// Escapes text for XML and HTML, in elements and in attributes.
 ///
-/// By scalars, not by characters: a `<` that a combining mark follows is one Swift character, and a tag's beginning all the same.
-/// What XML can't hold becomes U+FFFD.
+/// The text is processed by scalars, not by characters: a `<` followed by a combining mark is one Swift character,
+/// but still begins a tag. Scalars that XML can't contain become U+FFFD.
 func escaped(_ text: String) -> String {
   var result = ""
   for scalar in text.unicodeScalars {

@@ -3,11 +3,12 @@ import Datasets
 import Foundation
 import Replay
 
-/// Another way to spend the same examples, to hold orders against: forward SGD that is quieter for a reason of its own.
+/// Another way to use the same examples, for comparison with orders: forward SGD that is made quieter by other means.
 public enum Baseline: Hashable, Sendable {
   /// The learning rate falls to zero along half a cosine.
   case cosine
-  /// Batches `size` times as large and so many times fewer, the learning rate times `rate`.
+  /// Batches are `size` times as large and there are `size` times fewer of them; the learning rate is multiplied by
+  /// `rate`.
   case largerBatch(size: Int, rate: Double)
 
   public static let forms = "cosine, batch:K[:FACTOR] (batches K times as large, η times FACTOR; default K)"
@@ -26,12 +27,12 @@ public enum Baseline: Hashable, Sendable {
     }
   }
 
-  /// Updates of the compared runs for one of its own.
+  /// The number of updates of the compared run for each update of the baseline.
   var stretch: Int {
     if case .largerBatch(let size, _) = self { size } else { 1 }
   }
 
-  /// - Throws: why the run can't be trained beside `compared`.
+  /// - Throws: An error if the baseline can't be trained beside the `compared` run.
   public func check(_ compared: RunSpecification<NetworkProblem>, _ configuration: RunConfiguration) throws {
     let changed = try self.configuration(configuration, points: [])
     _ = try BatchSampler(
@@ -39,8 +40,8 @@ public enum Baseline: Hashable, Sendable {
       batchSize: changed.batchSize ?? compared.problem.batchSize)
   }
 
-  /// The compared run's configuration with what the baseline changes, observed at the same numbers of examples.
-  /// - Parameter points: the compared run's observed n.
+  /// The compared run's configuration with the baseline's changes, observed after the same numbers of examples.
+  /// - Parameter points: The observed n of the compared run.
   func configuration(_ compared: RunConfiguration, points: [Int]) throws(RunError) -> RunConfiguration {
     var changed = compared
     changed.orders = [CompositionOrder.forward.description]
@@ -80,7 +81,7 @@ extension Baseline: CustomStringConvertible {
     }
   }
 
-  /// As a series beside orders.
+  /// The name of the baseline in tables and charts beside orders.
   public var name: String {
     switch self {
     case .cosine: "forward, cosine"
@@ -89,16 +90,18 @@ extension Baseline: CustomStringConvertible {
   }
 }
 
-/// What a baseline came to.
+/// The result of a baseline.
 public struct BaselineResult: Sendable {
   public let baseline: Baseline
-  /// A seed each, n counted in the compared run's batches: the same n has seen as many examples.
+  /// One curve per seed, with n counted in the compared run's batches: at the same n, both have used equally many
+  /// examples.
   public let curves: [RunResult.Curve]
   public let summary: SeriesSummary
 }
 
 extension Run where Problem == NetworkProblem {
-  /// Trains a baseline of this run, with its seeds and data, in the run's folder; one that was trained before is read.
+  /// Trains a baseline of this run, with its seeds and data, in the run's folder. If it was trained before, its
+  /// result is read.
   public func train(
     _ baseline: Baseline, progress: ReplayProgress = ReplayProgress(), listener: TrainingListener = TrainingListener()
   ) async throws -> BaselineResult {
@@ -107,14 +110,14 @@ extension Run where Problem == NetworkProblem {
     let path = "\(folder.baselinesPath)/\(baseline.folderName)"
     let lock = try RunLock(folder)
     defer { lock.hold() }
-    // A memory budget may have led to fewer lanes, which change nothing.
+    // A memory budget may have led to fewer lanes, which does not change the results.
     if let stored = try? StoredRun(path), stored.configuration?.with(lanes: configuration.lanes) == configuration,
       let result = try stored.wholeResult()
     {
       return BaselineResult(baseline, result)
     }
     try? FileManager.default.removeItem(atPath: path)
-    // With the batches of the run's journal, whatever has become of the file they came from.
+    // The batches come from the run's journal, in case their original file has changed.
     var batches: ImportedBatches?
     if case .imported(let imported) = problem.sampling { batches = imported }
     let own = try RunSpecification(
@@ -125,10 +128,10 @@ extension Run where Problem == NetworkProblem {
 }
 
 extension Baseline {
-  /// The name of its run's folder, where a colon would be awkward.
+  /// The name of the folder of the baseline's run, without colons, which are awkward in file names.
   var folderName: String { description.replacing(":", with: "-") }
 
-  /// Reads what `folderName` gives. A number's exponent may have a dash of its own.
+  /// Reads the form of `folderName`. The exponent of a number may contain a dash of its own.
   init?(folderName: String) {
     let parts = folderName.split(separator: "-", maxSplits: 2, omittingEmptySubsequences: false)
     guard let baseline = try? Baseline(parts.joined(separator: ":")) else { return nil }
@@ -137,7 +140,7 @@ extension Baseline {
 }
 
 extension StoredRun {
-  /// The baselines that were trained beside this run and have finished.
+  /// The finished baselines that were trained beside this run.
   public var baselines: [BaselineResult] {
     StoredRun.list(in: RunFolder(path: run).baselinesPath).compactMap { stored in
       let name = URL(fileURLWithPath: stored.run).lastPathComponent
@@ -148,13 +151,13 @@ extension StoredRun {
 }
 
 extension StoredRun {
-  /// With its iterates; nil until the run has finished.
+  /// The result with its iterates; nil until the run has finished.
   fileprivate func wholeResult() throws -> RunResult? { try result?.with(ObservedIterates(database: database())) }
 }
 
 extension BaselineResult {
   init(_ baseline: Baseline, _ result: RunResult) {
-    // Counted in the compared run's batches.
+    // Iterates are counted in the compared run's batches.
     let curves = result.orders.map { curve in
       curve.mapIterates {
         RunResult.Iterate(n: $0.n * baseline.stretch, measurements: $0.measurements, digest: $0.digest)

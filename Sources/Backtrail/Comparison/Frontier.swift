@@ -1,50 +1,51 @@
 import Runs
 import Replay
 
-/// What ways to approximate the exact backward curve cost, and how near to it they come on the same batches: the document
+/// The costs of ways to approximate the exact backward curve, and their errors on the same batches: the document that
 /// `frontier --json` prints.
 public struct Frontier: Encodable, Sendable {
-  /// One way: an order observed by a schedule, its observations joined by lines.
+  /// One way to approximate the curve: an order observed by a schedule and interpolated between observations.
   public struct Point: Sendable {
     public let series: Series
     public let schedule: String
-    /// For one seed.
+    /// The gradient evaluations for one seed.
     public let gradientEvaluations: Int
-    /// Of those of the exact curve.
+    /// The gradient evaluations as a fraction of those of the exact curve.
     public let costFraction: Double
-    /// On the run's lanes at its measured rates, for one seed, observations included.
+    /// The time for one seed on the run's lanes at its measured rates, including observations.
     public let seconds: Double
-    /// Predicted, were it run alone.
+    /// The predicted peak memory if the point were run alone.
     public let peakBytes: Int
-    /// Of the run's folder, were it run alone with this run's checkpoints.
+    /// The predicted size of the run's folder if the point were run alone with this run's checkpoints.
     public let storedBytes: Int
-    /// How far each metric is from the exact curve's, in the metrics' order.
+    /// The error of each metric against the exact curve, in the order of the metrics.
     public let errors: [MetricError]
     /// The mean loss over the compared n.
     public let loss: Estimate
-    /// Of the loss, from one observed n to the next; nil with fewer than three.
+    /// The standard deviation of the loss's change from one observed n to the next; nil with fewer than three.
     public let noise: Estimate?
-    /// ‖θ − θ_exact‖ / ‖θ_exact − θ_0‖ of the parameters at the last n.
+    /// ‖θ − θ_exact‖ / ‖θ_exact − θ_0‖ over the parameters at the last n.
     public let distance: Estimate?
-    /// 1 − lossError / that of the best free guess: 1 is exact, 0 no better than guessing; nil without guesses.
+    /// 1 − lossError / (loss error of the best guess): 1 is exact, 0 no better than guessing; nil if there are no
+    /// guesses.
     public let skill: Estimate?
-    /// Whether skill is above 0 with 95 % confidence.
+    /// Whether the skill is above 0 with 95 % confidence.
     public let hasSkill: Bool
-    /// Whether no other point costs less and errs less.
+    /// Whether no other point has both a lower cost and a smaller error.
     public let isOptimal: Bool
 
-    /// That of the loss.
+    /// The mean error of the loss.
     public var lossError: Estimate { errors[0].mean }
   }
 
-  /// |difference| of a metric to the exact curve's, over all compared n.
+  /// The absolute difference of a metric from the exact curve's, over all compared n.
   public struct MetricError: Sendable {
     public let metric: Metric
     public let mean: Estimate
     public let worst: Estimate
   }
 
-  /// What an ordinary forward run gives as a guess of the backward curve.
+  /// A guess of the backward curve that an ordinary forward run gives at no extra cost.
   public struct Guess: Encodable, Sendable {
     public let name: String
     public let lossError: Estimate
@@ -52,18 +53,18 @@ public struct Frontier: Encodable, Sendable {
 
   public let run: String
   public let exact: Point
-  /// The n at which curves are compared: every observed one of the exact curve in this range.
+  /// The compared n: all observed n of the exact curve from `comparedFrom` to `comparedTo`.
   public let comparedFrom: Int
   public let comparedTo: Int
   public let comparedCount: Int
   public let seeds: Int
-  /// Best first.
+  /// The guesses, the best first.
   public let guesses: [Guess]
-  /// By gradient evaluations.
+  /// The points in ascending order of gradient evaluations.
   public let points: [Point]
-  /// The run's orders and averages, and baselines trained beside them.
+  /// The summaries of the run's orders and averages, and of baselines trained beside them.
   public var comparison: [SeriesSummary] = []
-  /// What settings cost that change no order and no schedule.
+  /// The costs of settings that change neither orders nor schedules.
   public var settings: [SettingPoint] = []
 }
 
@@ -92,14 +93,14 @@ extension Frontier.Point: Encodable {
 }
 
 extension Metric {
-  /// How its error is called in documents: `lossError` for `testLoss`.
+  /// The key of the metric's error in documents: `lossError` for `testLoss`.
   package var errorKey: String {
     let short = name.hasPrefix("test") && name.count > 4 ? String(name.dropFirst(4)) : name
     return short.prefix(1).lowercased() + short.dropFirst() + "Error"
   }
 }
 
-/// How the exact curve and its approximations are asked for.
+/// The orders and the schedule used if none are given.
 extension Frontier {
   /// Orders worth comparing over N steps, each with a schedule that its cost allows.
   public static func orders(steps: Int) -> [String] {
@@ -111,6 +112,6 @@ extension Frontier {
       + ["window:\(part(20))\(often)", "sliding:8\(often)", "sliding-forward:8\(often)"]
   }
 
-  /// The schedule of the exact curve, where none is given.
+  /// The schedule of the exact curve if none is given.
   public static func schedule(steps: Int) -> String { "every:\(max(1, steps / 100))" }
 }

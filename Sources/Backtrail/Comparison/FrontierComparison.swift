@@ -10,18 +10,18 @@ struct FrontierCandidate {
   let distance: Estimate?
 }
 
-/// Holds what was observed against the exact backward curve, seed by seed.
+/// Compares observations with the exact backward curve, seed by seed.
 struct FrontierComparison {
   let seeds: [Int]
   let metrics: [Metric]
   let observations: [Series: [Observation]]
-  /// The compared n.
+  /// The range of the compared n.
   let range: ClosedRange<Int>
 
-  /// Per-observation decays among which the exponential average of forward's curve chooses the best one.
+  /// The decays per observation among which the best exponential average of forward's curve is chosen.
   private static let decays = [0.5, 0.8, 0.9, 0.95, 0.98, 0.99]
 
-  /// What a series showed of a metric, by seed.
+  /// The observed curve of a metric for each seed.
   private func curves(_ series: Series, _ metric: Int = 0) -> [Curve] {
     let bySeed = Dictionary(grouping: observations[series] ?? [], by: \.seed)
     return seeds.map { seed in Curve((bySeed[seed] ?? []).map { ($0.n, $0.measurements.values[metric]) }) }
@@ -36,7 +36,7 @@ struct FrontierComparison {
 
     func point(_ candidate: FrontierCandidate, dominated: (Double) -> Bool) -> Frontier.Point {
       let seen = metrics.indices.map { metric in curves(candidate.series, metric).map { $0.restricted(to: candidate.points) } }
-      // By metric, seed and n.
+      // The errors of each metric, for each seed and n.
       let distances = zip(seen, exact).map { seen, exact in zip(seen, exact).map { $0.errors(against: $1, in: range) } }
       let errors = zip(metrics, distances).map { metric, distances in
         Frontier.MetricError(
@@ -79,7 +79,7 @@ struct FrontierComparison {
       points: points)
   }
 
-  /// Guesses that a forward run gives for nothing, with their mean errors by seed.
+  /// The guesses that a forward run gives at no extra cost, with the mean error for each seed.
   private func guesses(_ exact: [Curve]) -> [(name: String, errors: [Double])] {
     let forward = curves(.forward)
     guard forward.allSatisfy({ $0.points.count > 1 }) else { return [] }

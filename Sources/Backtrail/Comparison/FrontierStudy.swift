@@ -1,22 +1,23 @@
 import Replay
 import Runs
 
-/// What a frontier is measured from, and how: exact backward and cheaper orders in one run, baselines and settings in runs beside it.
+/// The plan of a frontier measurement: exact backward and cheaper orders in one run, baselines and settings in runs
+/// beside it.
 public struct FrontierStudy: Sendable {
-  /// The first n compared; nil for the middle of the run.
+  /// The first compared n; nil for the middle of the run.
   public var comparesFrom: Int?
-  /// Whether last iterates are brought back to tell how far apart their parameters are.
+  /// Whether last iterates are recalled to measure the distance of their parameters.
   public var measuresDistance = true
-  /// Trained with the run's seeds and data.
+  /// The baselines to train with the run's seeds and data.
   public var baselines: [Baseline] = []
-  /// Baselines that are left out where the run has no such.
+  /// Further baselines, which are left out if the run can't have them.
   public var usualBaselines: [Baseline] = []
-  /// Settings whose cost is measured.
+  /// The settings whose cost is measured.
   public var sweptSettings: [SweptSetting] = []
 
   public init() {}
 
-  /// What came of it.
+  /// The results of the measurement.
   public struct Outcome: Sendable {
     public let frontier: Frontier
     public let baselines: [BaselineResult]
@@ -24,8 +25,9 @@ public struct FrontierStudy: Sendable {
 
   // MARK: Before anything is trained
 
-  /// The settings of a run that is trained to be compared: orders and a schedule where none are given, forward and backward always.
-  /// - Throws: `RunError.usage` where settings leave nothing to compare.
+  /// Completes the settings of a run that is trained for a comparison: default orders and a schedule if none are
+  /// given, and always forward and backward.
+  /// - Throws: `RunError.usage` if the settings leave nothing to compare.
   public func completed(_ settings: RunSettings) throws -> RunSettings {
     guard settings.costBudget == nil else {
       throw RunError.usage(
@@ -61,19 +63,19 @@ public struct FrontierStudy: Sendable {
 
   private static let backward = CompositionOrder.backward.description
 
-  /// Refuses baselines and settings before anything is trained for them to be compared with.
+  /// Checks baselines before anything is trained for a comparison with them.
+  /// - Throws: An error if one can't be trained beside the run.
   public func check(_ specification: RunSpecification<NetworkProblem>, _ configuration: RunConfiguration) throws {
     for baseline in baselines { try baseline.check(specification, configuration) }
   }
 
   // MARK: Afterwards
 
-  /// Compares what a finished run observed, and trains what it is compared with.
+  /// Compares the observations of a finished run, and trains baselines and swept settings for comparison.
   /// - Parameters:
-  ///   - run: it has finished.
-  ///   - settings: those the run was made with, which swept settings vary.
-  ///   - train: trains the small run of a swept setting's value.
-  ///   - didNotice: told what is trained, and of what is left out and why.
+  ///   - settings: The settings the run was made with, which swept settings vary.
+  ///   - train: Trains the small run for a value of a swept setting.
+  ///   - didNotice: Called with a message about everything that is trained or left out.
   public func measure(
     _ run: NetworkRun, settings: RunSettings, train: @escaping SettingSweep.Training, didNotice: (String) -> Void
   ) async throws -> Outcome {

@@ -4,12 +4,12 @@ import Replay
 import Tensors
 
 extension Run {
-  /// Compares what a finished run observed of each order, by its whole schedule and by sparser ones, with its exact backward
-  /// curve.
+  /// Compares the observations of each order of a finished run, by its whole schedule and by sparser ones, with the
+  /// exact backward curve.
   /// - Parameters:
-  ///   - from: the first n compared; nil for the middle of the run.
-  ///   - measuresDistance: whether last iterates are brought back to tell how far apart their parameters are.
-  /// - Throws: `RunError.impossible` where the run has no backward curve to compare with.
+  ///   - from: The first compared n; nil for the middle of the run.
+  ///   - measuresDistance: Whether last iterates are recalled to measure the distance of their parameters.
+  /// - Throws: `RunError.impossible` if the run has no backward curve to compare with.
   public func frontier(from: Int? = nil, measuresDistance: Bool = true) async throws -> Frontier {
     let last = workload.steps
     let first = from ?? last / 2
@@ -28,7 +28,7 @@ extension Run {
     guard try database.record().status == .finished, let result = try result() else {
       throw RunError.impossible("\(folder.path) is not finished; go on with 'backtrail resume \(folder.path)'")
     }
-    // What was not observed can't be compared, and may be priced for hours.
+    // Missing observations can't be compared, and predicting their cost could take hours.
     let all = try database.observations()
     let observed = ObservedPoints(all)
     for (order, points) in selection.curves {
@@ -53,7 +53,7 @@ extension Run {
     for (order, points) in selection.curves {
       for (schedule, points) in schedules(points, steps: last, range: first...final) {
         let cost = try cost(of: order, points: points, rates: result, bytesPerState: bytesPerState)
-        // Along one path observing more seldom saves nothing.
+        // If all iterates lie on one path, observing fewer of them saves nothing.
         if let before = candidates.last, before.series == .order(order), before.cost.gradientEvaluations == cost.gradientEvaluations { continue }
         candidates.append(
           FrontierCandidate(
@@ -80,7 +80,8 @@ extension Run {
     return frontier
   }
 
-  /// What automatic schedules of several errors would have observed of the exact curve: known where every n was.
+  /// The n that automatic schedules with several error bounds would have observed of the exact curve. They are known
+  /// if every n was observed.
   private func automaticSchedules(
     of points: [Int], _ observations: [Series: [Observation]]
   ) -> [(schedule: String, points: [Int])] {
@@ -107,7 +108,8 @@ extension Run {
       secondsPerObservation: rates.secondsPerObservation ?? 0, bytesPerState: bytesPerState)
   }
 
-  /// How far the parameters of each order's iterate n are from backward's, in units of backward's way from the start.
+  /// The distance of the parameters of each order's iterate n from backward's, relative to backward's distance from
+  /// the start.
   private func parameterDistances(at n: Int) async throws -> [(CompositionOrder, Estimate)] {
     var values: [CompositionOrder: [Double]] = [:]
     for (replica, seed) in workload.seeds.enumerated() {
@@ -123,7 +125,7 @@ extension Run {
   }
 }
 
-/// A schedule's own points, and sparser schedules of some of them: each with at least two points in `range`.
+/// The points of a schedule, and sparser schedules that use some of them. Each has at least two points in `range`.
 private func schedules(
   _ points: [Int], steps: Int, range: ClosedRange<Int>
 ) -> [(schedule: String, points: [Int])] {
@@ -137,7 +139,7 @@ private func schedules(
   for schedule in [1, 2, 4, 5, 10, 20, 25, 50, 100, 200, 250, 500].map({ EvaluationSchedule.every(step * $0) }) {
     if let wanted = try? schedule.points(steps: steps), wanted.allSatisfy(all.contains) { add(schedule, wanted) }
   }
-  // A curve of training bends where n is small: points evenly spaced in log n, the nearest that there are.
+  // Training curves bend where n is small, so these points are evenly spaced in log n, at the nearest observed n.
   for schedule in [80, 40, 28, 20, 14, 10, 7].map(EvaluationSchedule.logarithmic) {
     let wanted = (try? schedule.points(steps: steps)) ?? []
     add(schedule, Set(wanted.compactMap { n in points.min { abs($0 - n) < abs($1 - n) } }).sorted())

@@ -4,38 +4,39 @@ import Replay
 import Runs
 import Tensors
 
-/// What one value of a setting costs, measured with forward and backward order observed ten times.
+/// The cost of one value of a setting, measured with forward and backward orders observed ten times.
 public struct SettingPoint: Codable, Sendable {
-  /// Empty for the run as asked.
+  /// The setting's key; empty for the run with the given settings.
   public let setting: String
   public let value: String
   public let gradientEvaluations: Int
   public let seconds: Double
   public let peakBytes: Int
-  /// Of the run's folder.
+  /// The size of the run's folder.
   public let storedBytes: Int
-  /// To bring an observed iterate back: the mean over them.
+  /// The gradient evaluations for recalling an observed iterate, on average over all of them.
   public let recallEvaluations: Double
-  /// |difference| of backward's loss to the run as asked, the mean over its observed n.
+  /// The absolute difference of backward's loss from that of the run with the given settings, on average over the
+  /// observed n.
   public let lossError: Estimate
-  /// Whether every iterate has the digest it has in the run as asked.
+  /// Whether every iterate has the same digest as in the run with the given settings.
   public let hasSameBits: Bool
 }
 
 /// Trains a small run for each value of some settings, one after the other.
 public struct SettingSweep: Sendable {
-  /// Trains a run with these settings in a new folder. In a process of its own, or its memory is that of everything before it too.
+  /// Trains a run with these settings in a new folder. It should use a process of its own, since the peak memory
+  /// would otherwise include everything done before.
   public typealias Training = @Sendable (_ settings: RunSettings, _ path: String) async throws -> RunResult
 
   private let settings: RunSettings
   private let train: Training
-  /// Where runs are kept while they are measured.
+  /// The folder for the runs while they are measured.
   private let folder: String
 
   /// - Parameters:
-  ///   - settings: of the run that is varied; its orders and schedule are replaced by smaller ones.
-  ///   - run: its folder takes the small runs while they last.
-  ///   - train: trains a small run in a process of its own.
+  ///   - settings: The settings of the run that is varied. Its orders and schedule are replaced by smaller ones.
+  ///   - run: The run whose folder holds the small runs temporarily.
   public init(_ settings: RunSettings, beside run: NetworkRun, train: @escaping Training) {
     var small = settings
     let steps = run.workload.steps
@@ -48,17 +49,15 @@ public struct SettingSweep: Sendable {
     folder = run.folder.sweepPath
   }
 
-  /// - Throws: `RunError.usage` where a value is none that the setting takes.
+  /// - Throws: `RunError.usage` if a setting does not accept one of its values.
   public static func check(_ swept: [SweptSetting], of settings: RunSettings) throws {
     for setting in swept {
       for value in setting.values { _ = try RunConfiguration(settings.with(setting.name, value)) }
     }
   }
 
-  /// - Parameters:
-  ///   - swept: those whose values are tried, one after the other.
-  ///   - didRefuse: told of values that the run can't be made with.
-  /// - Returns: the run as asked first.
+  /// - Parameter didRefuse: Called with a message about each value that a run can't be made with.
+  /// - Returns: The points; the first is that of the run with the given settings.
   public func measure(_ swept: [SweptSetting], didRefuse: (String) -> Void) async throws -> [SettingPoint] {
     // Two sweeps of one run would remove each other's runs.
     let lock = try RunLock(RunFolder(path: URL(fileURLWithPath: folder).deletingLastPathComponent().path))
@@ -86,7 +85,7 @@ public struct SettingSweep: Sendable {
   private func measure(
     _ settings: RunSettings, setting: String, value: String, against asked: RunResult?
   ) async throws -> (point: SettingPoint, result: RunResult) {
-    // What can't be understood is said before a run is made for it.
+    // Invalid values are reported before a run is made for them.
     _ = try RunConfiguration(settings)
     let path = "\(folder)/\(setting)-\(value)"
     defer { try? FileManager.default.removeItem(atPath: path) }
@@ -110,7 +109,7 @@ public struct SettingSweep: Sendable {
 }
 
 extension Run {
-  /// Updates it takes to bring an observed iterate back from the nearest stored state, the mean over them.
+  /// The updates needed to recall an observed iterate from the nearest stored state, on average over all of them.
   func meanRecallEvaluations() throws -> Double {
     var counts: [Double] = []
     for records in try storedStates() {

@@ -5,7 +5,7 @@ import Yams
 extension RunSettings {
   /// Reads a YAML file whose keys are the options of `train`, such as `learning-rate: 0.1` or
   /// `order: [forward, backward]`.
-  /// - Throws: `DatasetError` when it can't be read, `RunError.usage` when it is not such a file.
+  /// - Throws: `DatasetError` if the file can't be read, and `RunError.usage` if it is not a valid configuration.
   public init(configurationFile path: String) throws {
     let bytes = try InputFile.read(
       path, limit: ConfigurationFile.mostBytes, remedy: "Check that it is a file of settings, a key and its value a line.")
@@ -15,10 +15,10 @@ extension RunSettings {
 
 /// Reads the text of a configuration file.
 private struct ConfigurationFile {
-  /// Named in errors.
+  /// The path of the file, for messages.
   let path: String
 
-  /// The largest file, in bytes.
+  /// The size limit of the file in bytes.
   static let mostBytes = 1 << 16
 
   func settings(_ bytes: [UInt8]) throws(RunError) -> RunSettings {
@@ -29,7 +29,7 @@ private struct ConfigurationFile {
     try refuseReferences(in: lines)
     let node: Node?
     do {
-      // Without rules, every scalar is the text that stands there.
+      // Without rules, every scalar is read as its text.
       node = try Parser(yaml: lines.joined(separator: "\n"), resolver: .basic).singleRoot()
     } catch {
       throw .usage("\(path) is not YAML: \("\(error)".prefix(400))")
@@ -68,7 +68,7 @@ private struct ConfigurationFile {
 // MARK: - References
 
 extension ConfigurationFile {
-  /// A line up to its comment. Where a quote stands before a `#`, it may be no comment, and the parser decides.
+  /// A line without its comment. After a quote a `#` may not begin a comment, so the parser decides.
   private static func withoutComment(_ line: Substring) -> Substring {
     var previous: Unicode.Scalar = " "
     for index in line.unicodeScalars.indices {
@@ -80,8 +80,8 @@ extension ConfigurationFile {
     return line
   }
 
-  /// Anchors and aliases let a few lines stand for more than memory holds, or take the parser hours. Settings need none,
-  /// so what looks like one is refused before it is parsed, also inside quotes.
+  /// Refuses anchors and aliases, with which a few lines could exhaust memory or keep the parser busy for hours.
+  /// Settings need none, so anything that looks like one is refused before it is parsed, even inside quotes.
   private func refuseReferences(in lines: [Substring]) throws(RunError) {
     let before: [Unicode.Scalar] = ["[", "]", "{", "}", ",", ":", "?", "-"]
     for (number, line) in zip(1..., lines) {

@@ -1,14 +1,15 @@
 import Runs
 extension RunConfiguration {
-  /// The flags of `train` that make this run again: those whose values are not the defaults.
+  /// The options of `train` that make this run again: those whose values are not the defaults.
   ///
-  /// A run that was extended and whose learning rate follows a schedule is the run it was made as, and then extended again.
-  /// - Parameter initialState: a file to start from in place of what `initial` names, which may be gone by now.
+  /// A run that was extended and whose learning rate follows a schedule is made again with its original steps, and
+  /// must then be extended again.
+  /// - Parameter initialState: A file to start from instead of what `initial` names, which may no longer exist.
   public func options(initialState: String? = nil) -> [(flag: String, value: String)] {
     asked(initialState: initialState).flatMap { key, texts in texts.map { (key, $0) } }
   }
 
-  /// What has to be given, by setting.
+  /// The texts that must be given for each setting.
   fileprivate func asked(initialState: String? = nil) -> [(key: String, texts: [String])] {
     var asked = self
     if self.initial != nil, let initialState { asked.initial = initialState }
@@ -18,7 +19,7 @@ extension RunConfiguration {
 }
 
 extension RunSettings {
-  /// What makes a run of this configuration.
+  /// Makes the settings of a run with this configuration.
   public init(_ configuration: RunConfiguration) throws(RunError) {
     self.init()
     for (key, texts) in configuration.asked() {

@@ -3,16 +3,16 @@ import Networks
 import Replay
 import Runs
 
-/// A run, complete: with the numerics fingerprint it decides every bit of every iterate, whatever `lanes` is. It has a property
-/// for each setting of the table, such as `steps` or `learningRate`.
+/// A complete configuration of a run. Together with the numerics fingerprint it determines every bit of every
+/// iterate, whatever `lanes` is. It has a property for each setting of the table, such as `steps` or `learningRate`.
 @dynamicMemberLookup
 public struct RunConfiguration: Equatable, Sendable {
-  /// By key. Of what is not held the default holds.
+  /// The values by key. A setting that is not in it has its default.
   private var values: [String: any HeldValue] = [:]
-  /// The N the schedule is for, where it is not `steps`.
+  /// The N that the learning-rate schedule is for, if it is not `steps`.
   private var ownScheduleSteps: Int?
 
-  /// With nothing but defaults, which follow from each other.
+  /// Makes a configuration of defaults only, which are computed from each other.
   init() {}
 
   public subscript<Given, Value>(dynamicMember path: KeyPath<SettingsTable, Setting<Given, Value>>) -> Value {
@@ -25,7 +25,7 @@ public struct RunConfiguration: Equatable, Sendable {
     set { values[setting.key] = Held(value: newValue) }
   }
 
-  /// The N the schedule is for: that of the run when it was made, whatever it is extended to.
+  /// The N that the learning-rate schedule is for: that of the run when it was made, however far it is extended.
   public var scheduleSteps: Int {
     get { ownScheduleSteps ?? self.steps }
     set { ownScheduleSteps = newValue }
@@ -42,7 +42,7 @@ public struct RunConfiguration: Equatable, Sendable {
   }
 }
 
-/// A setting's value of any type.
+/// The value of a setting, of any type.
 private protocol HeldValue: Sendable {
   func isEqual(to other: any HeldValue) -> Bool
 }
@@ -56,15 +56,15 @@ private struct Held<Value: Equatable & Sendable>: HeldValue {
 // MARK: - From settings
 
 extension RunConfiguration {
-  /// Checks every setting that can be checked without reading a file, and fills in what was not said.
-  /// - Throws: `RunError.usage` naming the setting.
+  /// Checks every setting that can be checked without reading a file, and completes the settings with defaults.
+  /// - Throws: `RunError.usage`, naming the setting.
   public init(_ settings: RunSettings) throws(RunError) {
     self.init()
     try complete { setting, configuration in try setting.fill(&configuration, from: settings) }
   }
 
-  /// Fills this configuration: what is given first, since defaults follow from it, then the rest.
-  /// - Parameter fill: puts a setting's value in, where it is given.
+  /// Completes this configuration: given values come first, since defaults are computed from them.
+  /// - Parameter fill: Stores the value of a setting if it is given.
   private mutating func complete(_ fill: (any AnySetting, inout RunConfiguration) throws -> Void) throws(RunError) {
     do {
       for setting in SettingsTable.all { try fill(setting, &self) }
@@ -78,7 +78,7 @@ extension RunConfiguration {
     }
   }
 
-  /// Checks what depends on more than one setting.
+  /// Checks conditions that involve several settings.
   private func check() throws {
     for schedule in self.orders.compactMap({ ObservedOrder.parts(of: $0).schedule }) { _ = try EvaluationSchedule(schedule).points(steps: self.steps) }
     _ = try evaluationSchedule.points(steps: self.steps)
@@ -97,12 +97,12 @@ extension RunConfiguration {
 // MARK: - What specifications mean
 
 extension RunConfiguration {
-  /// When iterates are observed whose order has no schedule of its own.
+  /// The schedule of orders without one of their own.
   public var evaluationSchedule: EvaluationSchedule {
     get throws(ScheduleError) { try EvaluationSchedule(self.evaluate) }
   }
 
-  /// The rule of an update, with its weight decay.
+  /// The optimizer with its weight decay.
   public var updateRule: Optimizer {
     get throws(NetworkError) { try Optimizer(self.optimizer, weightDecay: self.weightDecay) }
   }
@@ -113,7 +113,7 @@ extension RunConfiguration {
     }
   }
 
-  /// How training images change at random; nil for not at all.
+  /// The random changes of training images; nil for none.
   public var augmentation: Augmentation? {
     get throws(DatasetError) {
       guard let text = self.augment else { return nil }
@@ -124,15 +124,15 @@ extension RunConfiguration {
 
 // MARK: - Stored
 
-/// A stored configuration has a key for each setting. What an older version did not know has its default, and everything is
-/// checked as settings that are given are.
+/// A stored configuration has a key for each setting. Settings unknown to the version that stored it have their
+/// defaults, and everything is checked like given settings.
 extension RunConfiguration: Codable {
   private static let scheduleStepsKey = SettingKey("scheduleSteps")
 
   public init(from decoder: any Decoder) throws {
     let stored = try decoder.container(keyedBy: SettingKey.self)
     self.init()
-    // A document of another shape has an error of its own, which says where.
+    // A document of another shape causes a decoding error, which says where.
     for setting in SettingsTable.all { try setting.fill(&self, from: stored) }
     try complete { _, _ in }
     guard let scheduleSteps = try stored.decodeIfPresent(Int.self, forKey: Self.scheduleStepsKey) else { return }

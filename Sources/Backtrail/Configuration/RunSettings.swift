@@ -1,6 +1,6 @@
 import Runs
-/// What a user asks for, as given: flags of the command line or keys of a configuration file. It has a property for each setting
-/// of the table, such as `steps` or `learningRate`; nil means not given.
+/// Settings as a user gives them: options of the command line or keys of a configuration file. There is a property
+/// for each setting of the table, such as `steps` or `learningRate`; nil means that the setting is not given.
 @dynamicMemberLookup
 public struct RunSettings: Sendable {
   private var given: [String: any SettingInput] = [:]
@@ -9,9 +9,9 @@ public struct RunSettings: Sendable {
 
   /// Reads one setting.
   /// - Parameters:
-  ///   - key: the setting's key, such as `learning-rate`.
-  ///   - texts: what stands in one place: several texts for a list.
-  /// - Throws: `RunError.usage` saying what would have been right, or which settings there are.
+  ///   - key: The key of the setting, such as `learning-rate`.
+  ///   - texts: The texts given for it, of which only lists may have several.
+  /// - Throws: `RunError.usage`, saying what form the value must have, or which settings there are.
   public init(_ key: String, _ texts: [String]) throws(RunError) {
     guard let setting = SettingsTable.byKey[key] else {
       throw .usage("there is no setting '\(key)'; there are \(Self.keys.joined(separator: ", "))")
@@ -29,8 +29,8 @@ public struct RunSettings: Sendable {
     set { given[setting.key] = newValue }
   }
 
-  /// Sets what stands in one place.
-  /// - Returns: What would have been right, for a message; nil if it was.
+  /// Sets a setting to the given texts.
+  /// - Returns: The form that the value must have, for a message; nil if the texts have it.
   mutating func set(_ setting: any AnySetting, to texts: [String]) -> String? {
     guard let input = setting.input(texts) else { return setting.inputForm }
     given[setting.key] = input
@@ -40,15 +40,15 @@ public struct RunSettings: Sendable {
   /// The keys of all settings, in the table's order.
   static var keys: [String] { SettingsTable.all.map(\.key) }
 
-  /// These settings, and `others` where these say nothing.
+  /// These settings, completed by those of `others` that are not given here.
   public func completed(by others: RunSettings) -> RunSettings {
     var settings = self
     settings.given.merge(others.given) { own, _ in own }
     return settings
   }
 
-  /// These settings with one changed, given as on the command line.
-  /// - Throws: `RunError.usage` where the text is not of the setting's kind.
+  /// These settings with one changed to a value as it is given on the command line.
+  /// - Throws: `RunError.usage` if the setting does not accept the text.
   func with(_ key: String, _ text: String) throws(RunError) -> RunSettings {
     var changed = self
     guard let setting = SettingsTable.byKey[key], changed.set(setting, to: [text]) == nil else {
@@ -64,7 +64,7 @@ extension RunSettings: Equatable {
   }
 }
 
-/// Settings as a configuration file has them.
+/// Settings in the form of a configuration file.
 extension RunSettings: Encodable {
   public func encode(to encoder: any Encoder) throws {
     var container = encoder.container(keyedBy: SettingKey.self)

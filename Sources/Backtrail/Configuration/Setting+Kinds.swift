@@ -1,8 +1,8 @@
 import Runs
-// Settings of the usual kinds, which differ in little from one to the next.
+// Makes settings of the usual kinds.
 
 extension Setting where Given == Int, Value == Int {
-  /// A whole number in a range.
+  /// Makes a setting that is a whole number in a range.
   static func whole(
     _ key: String, _ range: ClosedRange<Int>, storedAs: String? = nil, valueName: String? = nil, changesBits: Bool, help: String,
     usual words: String? = nil, default usual: @autoclosure @escaping @Sendable () -> Int,
@@ -15,7 +15,7 @@ extension Setting where Given == Int, Value == Int {
 }
 
 extension Setting where Given == Int, Value == Int? {
-  /// A whole number in a range, or nil where none is given.
+  /// Makes a setting that is a whole number in a range, or nil if none is given.
   static func optionalWhole(
     _ key: String, _ range: ClosedRange<Int>, valueName: String? = nil, changesBits: Bool, help: String, usual words: String,
     default usual: @escaping @Sendable (RunConfiguration) -> Int? = { _ in nil },
@@ -37,8 +37,8 @@ extension ClosedRange<Int> {
 }
 
 extension Setting where Given == Double, Value == Double {
-  /// A positive number.
-  /// - Parameter allowed: what it must be, in words.
+  /// Makes a setting that is a positive number.
+  /// - Parameter allowed: The allowed values in words.
   static func positive(
     _ key: String, changesBits: Bool, help: String, allowed: String, default usual: Double,
     isAllowed: @escaping @Sendable (Double) -> Bool = { _ in true }
@@ -55,7 +55,7 @@ extension Setting where Given == Double, Value == Double {
 }
 
 extension Setting where Given == String, Value == String {
-  /// A text.
+  /// Makes a setting that is a text.
   static func text(
     _ key: String, changesBits: Bool, help: String, usual words: String? = nil,
     default usual: @escaping @Sendable (RunConfiguration) -> String,
@@ -67,7 +67,7 @@ extension Setting where Given == String, Value == String {
 }
 
 extension Setting where Given == String, Value == String? {
-  /// A text, or nil where none is given.
+  /// Makes a setting that is a text, or nil if none is given.
   static func optionalText(
     _ key: String, changesBits: Bool, help: String, usual words: String,
     read: @escaping @Sendable (String) throws -> String = { $0 }
@@ -77,7 +77,7 @@ extension Setting where Given == String, Value == String? {
 }
 
 extension Setting where Given == String, Value == Int? {
-  /// A size in bytes, or nil for any.
+  /// Makes a setting that is a size in bytes, or nil for no limit.
   static func size(
     _ key: String, help: String, ladder: @escaping @Sendable (SweepMeasurement) -> [Int]
   ) -> Setting {

@@ -1,35 +1,36 @@
 import Runs
-/// One setting of a run, with everything there is to say about it.
+/// One setting of a run with everything that is known about it.
 ///
-/// `Given` is what a user writes, `Value` what a run's configuration holds: `memory-budget` is given as the text `400MiB` and
-/// held as a number of bytes, or as nil for any. Flags, keys of configuration files, stored configurations, the values that
-/// `frontier --sweep` tries and the page of options all follow from this.
+/// `Given` is the type that a user writes and `Value` the type in a run's configuration: `memory-budget` is given as
+/// the text `400MiB` and stored as a number of bytes, or as nil for no limit. Options of the command, keys of
+/// configuration files, stored configurations, the values that `frontier --sweep` tries and the page of options all
+/// follow from it.
 public final class Setting<Given: SettingInput, Value: Equatable & Sendable>: Sendable {
-  /// The flag without its dashes, and the key of a configuration file.
+  /// The name of the option without its dashes, and the key in a configuration file.
   public let key: String
   /// The key in stored configurations.
   let storedKey: SettingKey
   let valueName: String?
   let help: String
-  /// What the default is, in words; nil where its text says it.
+  /// The default in words; nil if the text of the default value says enough.
   let usualWords: String?
-  /// Which values are allowed, for messages and the page of options; nil for any of the input's kind.
+  /// The allowed values in words, for messages and the page of options; nil for all values of the input's kind.
   let allowed: String?
-  /// Whether another value can change a bit of an iterate, or of what is observed of it.
+  /// Whether the setting can change a bit of an iterate, or of an observation of it.
   let changesBits: Bool
-  /// The value where none is given, which may follow from other settings.
+  /// The default value, which may depend on other settings.
   let usual: @Sendable (RunConfiguration) -> Value
   /// Reads and checks what was given.
   let read: @Sendable (Given) throws -> Value
-  /// What has to be given for a value; nil for nothing.
+  /// The input that gives a value; nil if the setting must be left out for it.
   let give: @Sendable (Value) -> Given?
   let stored: StoredForm<Value>
-  /// Whether another setting decides the value, so that it is not to be given with it.
+  /// Whether another setting determines the value, so that this one must not be given with it.
   let isImplied: @Sendable (RunConfiguration) -> Bool
-  /// Values worth trying to see what the setting costs; nil where it is no setting.
+  /// The values worth trying to see the setting's effect on cost; nil if the setting is not swept.
   let ladder: (@Sendable (SweepMeasurement) -> [Value])?
 
-  /// - Parameter storedAs: the key in stored configurations, where it is not the setting's own in camel case.
+  /// - Parameter storedAs: The key in stored configurations, if it is not the setting's own key in camel case.
   init(
     _ key: String, storedAs: String? = nil, valueName: String? = nil, changesBits: Bool, help: String, usual words: String? = nil,
     allowed: String? = nil, default usual: @escaping @Sendable (RunConfiguration) -> Value,
@@ -52,16 +53,16 @@ public final class Setting<Given: SettingInput, Value: Equatable & Sendable>: Se
     self.ladder = ladder
   }
 
-  /// `learning-rate` as `learningRate`.
+  /// The key in camel case: `learningRate` for `learning-rate`.
   private static func camelCase(_ key: String) -> String {
     let words = key.split(separator: "-")
     return words[0] + words.dropFirst().map { $0.prefix(1).uppercased() + $0.dropFirst() }.joined()
   }
 }
 
-/// How a value stands in a stored configuration.
+/// The form of a value in a stored configuration.
 struct StoredForm<Value>: Sendable {
-  /// Nil for a value that is not written.
+  /// Encodes a value; nil for a value that is not stored.
   let encode: @Sendable (Value) -> (any Encodable)?
   let decode: @Sendable (KeyedDecodingContainer<SettingKey>, SettingKey) throws -> Value?
 
@@ -73,7 +74,7 @@ struct StoredForm<Value>: Sendable {
   }
 }
 
-/// A key of settings: in stored configurations, or as a user writes it.
+/// A key of a setting, in stored configurations or as a user writes it.
 struct SettingKey: CodingKey {
   let stringValue: String
   var intValue: Int? { nil }
@@ -85,24 +86,24 @@ struct SettingKey: CodingKey {
 
 // MARK: - Settings of any type
 
-/// A setting of the table, whatever its types are.
+/// A setting of the table, of any type.
 protocol AnySetting: Sendable {
   var key: String { get }
   var description: SettingDescription { get }
-  /// Reads texts as what the setting is given as; nil where they are not of its kind.
+  /// Reads texts as the setting's input; nil if they are not of its kind.
   func input(_ texts: [String]) -> (any SettingInput)?
-  /// What the setting is given as, for messages.
+  /// The form of the setting's input, for messages.
   var inputForm: String { get }
-  /// Puts the value that `settings` give, if they give one, into a configuration.
+  /// Stores the value that `settings` give in a configuration, if they give one.
   func fill(_ configuration: inout RunConfiguration, from settings: RunSettings) throws
-  /// Puts the value of a stored configuration, if it has one, into another.
+  /// Stores the value of a stored configuration in another configuration, if there is one.
   func fill(_ configuration: inout RunConfiguration, from stored: KeyedDecodingContainer<SettingKey>) throws
-  /// Puts the default into a configuration that has no value yet.
+  /// Stores the default in a configuration that has no value yet.
   func fillUsual(_ configuration: inout RunConfiguration)
   func encode(_ configuration: RunConfiguration, to container: inout KeyedEncodingContainer<SettingKey>) throws
-  /// The texts that have to be given for what a configuration holds; empty where it holds the default.
+  /// The texts that must be given for the value of a configuration; empty if it is the default.
   func texts(of configuration: RunConfiguration) -> [String]
-  /// Values worth trying, as texts; nil where the setting is no setting.
+  /// The values worth trying, as texts; nil if the setting is not swept.
   func ladder(_ measurement: SweepMeasurement) -> [String]?
 }
 
@@ -120,7 +121,7 @@ extension Setting: AnySetting {
   }
 
   func fillUsual(_ configuration: inout RunConfiguration) {
-    // What is read where nothing is held is the default.
+    // Reading a setting without a stored value gives its default.
     configuration[self] = configuration[self]
   }
 
@@ -146,25 +147,25 @@ extension Setting: AnySetting {
   }
 }
 
-/// What a user is told about a setting.
+/// The description of a setting for users.
 public struct SettingDescription: Sendable {
-  /// The flag without its dashes, and the key of a configuration file.
+  /// The name of the option without its dashes, and the key in a configuration file.
   public let key: String
-  /// What help calls the value; nil for the key.
+  /// The name of the value in help; nil if it is the key.
   public let valueName: String?
   /// A sentence or a few, without the default.
   public let help: String
-  /// What holds where the setting is not given; empty where that goes without saying.
+  /// The default in words; empty if it needs no mention.
   public let usual: String
-  /// Which values are allowed, where the help does not say it; or empty.
+  /// The allowed values, if the help does not name them; otherwise empty.
   public let allowed: String
-  /// Whether it takes several values.
+  /// Whether the setting takes several values.
   public let isList: Bool
-  /// Whether another value can change a bit of an iterate, or of what is observed of it.
+  /// Whether the setting can change a bit of an iterate, or of an observation of it.
   public let changesBits: Bool
-  /// Whether `frontier --sweep` tries values of it.
+  /// Whether `frontier --sweep` tries values of the setting.
   public let isSwept: Bool
 
-  /// The help with the default.
+  /// The help, followed by the default.
   public var helpWithDefault: String { usual.isEmpty ? help : "\(help) (default: \(usual))" }
 }

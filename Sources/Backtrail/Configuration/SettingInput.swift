@@ -1,17 +1,17 @@
 import Runs
-/// What a setting can be given as, on a command line or in a configuration file: a text, several texts, a whole number or a
-/// number.
+/// A type of value that a setting can be given as, on a command line or in a configuration file: a text, several
+/// texts, a whole number or a number.
 ///
-/// The setting's own kind decides how a text is read, not the text's looks, so that `010` and `190:20` are never numbers of
-/// another base.
+/// The type of the setting determines how a text is read, not the appearance of the text, so `010` and `190:20` are
+/// never read as numbers in another base.
 public protocol SettingInput: Codable, Equatable, Sendable {
-  /// Reads what stands in one place; nil where it is not of this kind.
+  /// Reads the texts given for a setting; nil if they are not of this kind.
   init?(settingTexts: [String])
   /// The texts that give this value.
   var settingTexts: [String] { get }
-  /// What is of this kind, for messages.
+  /// The accepted form in words, for messages.
   static var settingForm: String { get }
-  /// Whether it holds more than one text.
+  /// Whether a value may consist of several texts.
   static var isList: Bool { get }
 }
 
@@ -37,7 +37,8 @@ extension [String]: SettingInput {
 }
 
 extension Int: SettingInput {
-  /// A leading zero means 8 as the base to some readers of YAML, and nothing to others, so it is refused.
+  /// Reads a whole number. Leading zeros are refused, since some readers of YAML take them for base 8 and others do
+  /// not.
   public init?(settingTexts: [String]) {
     guard settingTexts.count == 1, let number = Int(settingTexts[0]), String(number) == settingTexts[0] else { return nil }
     self = number

@@ -4,9 +4,9 @@ import Replay
 import Formats
 import Runs
 
-// How settings are read whose texts take more than a range.
+// Readers of settings whose texts need more checks than a range.
 
-/// Paths are kept absolute, so that a run can be replayed from any folder.
+/// Paths are stored as absolute paths, so that a run can be replayed from any folder.
 private func withAbsolutePath(_ specification: String) throws(RunError) -> String {
   guard let path = OrderFile.path(in: specification) else { return specification }
   guard !path.isEmpty else { throw .usage("'\(specification)' names no file; put its path after the colon") }
@@ -24,7 +24,7 @@ func orderSpecifications(_ texts: [String]) throws -> [String] {
     guard !names.contains(name) else { throw RunError.usage("`order` \(name) is given twice; give it once") }
     names.append(name)
     let observed = name + (schedule.map { "@\($0)" } ?? "")
-    // What an order file holds is read later.
+    // The contents of order files are read later.
     if OrderFile.path(in: name) == nil { _ = try ObservedOrder(observed) } else { _ = try schedule.map { try EvaluationSchedule($0) } }
     return observed
   }
@@ -38,7 +38,7 @@ func samplerSpecification(_ text: String) throws(RunError) -> String {
   return sampler
 }
 
-/// Running averages as they are given; `none` stands for no average.
+/// Reads running averages; `none` stands for no average.
 func averageRules(_ texts: [String]) throws(RunError) -> [AverageRule] {
   if texts == ["none"] { return [] }
   var rules: [AverageRule] = []
@@ -78,7 +78,7 @@ func lossSpecification(_ text: String) throws(RunError) -> String {
 }
 
 extension RunConfiguration {
-  /// Reads a budget in bytes; nil for none.
+  /// Reads a budget in bytes; nil for no limit.
   static func bytes(_ setting: String, _ text: String?) throws(RunError) -> Int? {
     guard let text else { return nil }
     guard let bytes = ByteCount(text)?.bytes, bytes > 0 else {

@@ -27,6 +27,6 @@ public enum SettingsPage {
       """
   }
 
-  /// A text that does not end its cell.
+  /// Escapes the characters that would end a cell.
   private static func cell(_ text: String) -> String { text.replacing("|", with: "\\|") }
 }

@@ -7,15 +7,15 @@ import Runs
 
 /// All settings of a run, each declared once, in the order in which help shows them.
 ///
-/// `RunSettings` and `RunConfiguration` have a property for each of these, under its name here: what was given, or nil, and what
-/// that comes to. A new setting is one more property.
+/// `RunSettings` and `RunConfiguration` have a property with the name of each property here: the given value or nil,
+/// and the resulting value. To add a setting, add a property.
 public struct SettingsTable: Sendable {
   public let data: Setting<String, String> = .text(
     "data", changesBits: true,
     help: "The data set: digits (the default), mnist:DIR, cifar10:DIR, text:FILE, …; see 'backtrail data list'.", usual: "",
     default: { _ in "digits" })
 
-  /// How training images change at random, as a specification; nil for not at all.
+  /// The random changes of training images, as a specification; nil for none.
   public let augment: Setting<String, String?> = .optionalText(
     "augment", changesBits: true, help: "Random changes of training images: \(Augmentation.forms).", usual: "none",
     read: { _ = try Augmentation($0); return $0 })
@@ -23,7 +23,7 @@ public struct SettingsTable: Sendable {
   public let model: Setting<String, String> = .text(
     "model", changesBits: true, help: "The model: \(ModelSpecification.forms).", default: { _ in "mlp:128" })
 
-  /// What an update makes small, as a specification.
+  /// The loss that updates reduce, as a specification.
   public let loss: Setting<String, String> = .text(
     "loss", changesBits: true,
     help: """
@@ -31,10 +31,10 @@ public struct SettingsTable: Sendable {
       the target of a csv:FILE.
       """,
     default: { _ in usualLoss }, read: lossSpecification,
-    // Not where it is the default, so that documents of releases without it stay what they are.
+    // The default is not stored, so that documents stay the same as those of releases without this setting.
     stored: StoredForm(encoded: { $0 == usualLoss ? nil : $0 }, decoded: lossSpecification))
 
-  /// Composition orders, as specifications, each with a schedule of its own after an @ or without.
+  /// The composition orders, as specifications, some with a schedule of their own after an @.
   public let orders: Setting<[String], [String]> = Setting(
     "order", storedAs: "orders", changesBits: false,
     help: """
@@ -43,11 +43,11 @@ public struct SettingsTable: Sendable {
       """,
     default: { _ in ["forward", "backward"] }, read: orderSpecifications, give: { $0 })
 
-  /// N: iterates 1 … N can be observed.
+  /// N: the iterates 1 … N can be observed.
   public let steps: Setting<Int, Int> = .whole(
     "steps", 1...BatchRun.largestBatch, changesBits: true, help: "N: the orders' iterates 1 to N can be observed.", default: 1000)
 
-  /// Which iterates are observed, as a specification.
+  /// The schedule of observations, as a specification.
   public let evaluate: Setting<String, String> = .text(
     "evaluate", changesBits: false,
     help: """
@@ -57,22 +57,23 @@ public struct SettingsTable: Sendable {
     usual: "20 of them, evenly spaced",
     default: { $0.costBudget == nil ? "every:\(max(1, $0.steps / 20))" : "auto:0" })
 
-  /// How many test examples an observation looks at; nil for all.
+  /// The number of test examples in an observation; nil for all.
   public let evaluationExamples: Setting<Int, Int?> = .optionalWhole(
     "evaluation-examples", 1...Int(Int32.max), valueName: "count", changesBits: true,
     help: "Test examples an observation looks at, the same for all.", usual: "all")
 
-  /// How many of them at once. Part of the mathematics: products of other shapes round differently.
+  /// The number of test examples evaluated at once. It affects bits, since products of other shapes round
+  /// differently.
   public let evaluationBatchSize: Setting<Int, Int> = .whole(
     "evaluation-batch-size", 1...65_536, valueName: "count", changesBits: true,
     help: "How many of them at once; it changes the last bits of losses.", default: 64)
 
-  /// How much doubling the τ of `tail:auto` or `splice:auto` may still change the test loss.
+  /// The change of the loss below which doubling the τ of `tail:auto` or `splice:auto` ends the search.
   public let tolerance: Setting<Double, Double> = .positive(
     "tolerance", changesBits: false, help: "For tail:auto and splice:auto: how much doubling τ may still change the test loss.",
     allowed: "a positive change of the test loss, such as 0.005", default: 0.005)
 
-  /// What the run may cost; nil for any.
+  /// The most the run may cost; nil for no limit.
   public let costBudget: Setting<String, CostBudget?> = Setting(
     "cost-budget", valueName: "cost", changesBits: false,
     help: """
@@ -80,10 +81,10 @@ public struct SettingsTable: Sendable {
       where that tells most for its cost.
       """,
     usual: "any", default: { _ in nil }, read: { try CostBudget($0) }, give: { $0?.description },
-    // With what it came to when the run was made.
+    // The stored form includes the updates that the budget was converted to when the run was made.
     stored: StoredForm(encoded: { $0 }, decoded: { $0 }))
 
-  /// Examples a batch; nil, before the sampler's file is read, for as many as its lines hold.
+  /// The number of examples per batch. Nil, until the sampler's file is read, for as many as its lines contain.
   public let batchSize: Setting<Int, Int?> = .optionalWhole(
     "batch-size", 1...1_000_000, changesBits: true, help: "Examples a batch.",
     usual: "32; with a file:PATH sampler what its lines hold",
@@ -93,7 +94,7 @@ public struct SettingsTable: Sendable {
     "learning-rate", changesBits: true, help: "η.", allowed: "a positive number", default: 0.05,
     isAllowed: { Float($0).isFinite })
 
-  /// The rule of an update, as a specification.
+  /// The optimizer, as a specification.
   public let optimizer: Setting<String, String> = .text(
     "optimizer", changesBits: true, help: "The rule of an update: \(Optimizer.forms).", default: { _ in "sgd" })
 
@@ -101,12 +102,12 @@ public struct SettingsTable: Sendable {
     "weight-decay", changesBits: true, help: "λ: L2 decay, for adamw decoupled; or decoupled:λ for any optimizer.",
     usual: "0, for adamw 0.01")
 
-  /// How the learning rate changes, as a specification.
+  /// The learning-rate schedule, as a specification.
   public let schedule: Setting<String, String> = .text(
     "schedule", changesBits: true, help: "How the learning rate changes over the N steps: \(LearningRateSchedule.forms).",
     default: { _ in "constant" })
 
-  /// So many updates rise linearly to the learning rate.
+  /// The number of updates over which the learning rate rises linearly to its full value.
   public let warmUp: Setting<Int, Int> = .whole(
     "warm-up", 0...BatchRun.largestBatch, changesBits: true, help: "So many updates rise linearly to the learning rate.", default: 0)
 
@@ -118,7 +119,8 @@ public struct SettingsTable: Sendable {
       """,
     default: { _ in .position }, read: scheduleIndexNamed, give: { $0.rawValue })
 
-  /// Over so many training batches running statistics are computed anew before an observation; 0 for those of the state.
+  /// The number of training batches over which running statistics are computed anew before an observation; 0 for
+  /// those of the state.
   public let recalibrate: Setting<Int, Int> = .whole(
     "recalibrate", 0...1_000_000, changesBits: true,
     help: """
@@ -126,7 +128,7 @@ public struct SettingsTable: Sendable {
       batches the state's own mirror the last few dozen updates.
       """, usual: "0, the state's own", default: 0)
 
-  /// How batches are chosen, as a specification.
+  /// The way batches are chosen, as a specification.
   public let sampler: Setting<String, String> = .text(
     "sampler", changesBits: true,
     help: """
@@ -134,7 +136,7 @@ public struct SettingsTable: Sendable {
       """,
     default: { _ in "shuffle" }, read: samplerSpecification)
 
-  /// The first seed; a run with several uses those that follow.
+  /// The first seed. A run with several seeds uses the following ones too.
   public let seed: Setting<Int, Int> = .whole(
     "seed", 0...Int.max - 1_000_000, changesBits: true, help: "Decides the initial state and the batches.", default: 0)
 
@@ -142,7 +144,7 @@ public struct SettingsTable: Sendable {
     "seeds", 1...10_000, storedAs: "seedCount", changesBits: false,
     help: "Repeat everything with K seeds, and show the spread between them.", default: 1)
 
-  /// The running averages of forward iterates.
+  /// The running averages of forward's iterates.
   public let averages: Setting<[String], [AverageRule]> = Setting(
     "average", storedAs: "averages", changesBits: false,
     help: """
@@ -153,8 +155,8 @@ public struct SettingsTable: Sendable {
     give: { $0.isEmpty ? ["none"] : $0.map(\.description) },
     stored: StoredForm(encoded: { $0.map(\.description) }, decoded: { try $0.isEmpty ? [] : averageRules($0) }))
 
-  /// Where the initial state comes from: a safetensors file, or RUN:ORDER:N for an iterate of another run; nil where the seed
-  /// makes it.
+  /// The origin of the initial state: a safetensors file, or RUN:ORDER:N for an iterate of another run; nil if it
+  /// follows from the seed.
   public let initial: Setting<String, String?> = .optionalText(
     "initial", changesBits: true,
     help: """
@@ -162,7 +164,8 @@ public struct SettingsTable: Sendable {
       iterate of another run.
       """, usual: "")
 
-  /// What the floats of initial states are rounded to. Those of 16 bits take half the memory between replays, and are other starts.
+  /// The precision that initial states are rounded to. With 16 bits they take half the memory between replays, but
+  /// are different starts.
   public let startPrecision: Setting<String, CheckpointPrecision> = Setting(
     "start-precision", changesBits: true,
     help: """
@@ -180,13 +183,13 @@ public struct SettingsTable: Sendable {
     "kernel-threads", 1...1024, changesBits: false,
     help: "Threads that share each large matrix product of a lane; bits don't depend on them.", default: 1)
 
-  /// Every so many updates of a path its state is stored; 0 for never.
+  /// The number of updates on a path from one checkpoint to the next; 0 for no checkpoints.
   public let checkpointEvery: Setting<Int, Int> = .whole(
     "checkpoint-every", 0...BatchRun.largestBatch, changesBits: false,
     help: "Store the state every K updates of a path, so that an interrupted run repeats no more; 0 for never.", default: 1000,
     ladder: { measurement in [0] + Set([2, 5, 20].map { max(1, measurement.steps / $0) }).sorted(by: >) })
 
-  /// Bytes the process may have resident; nil for any number.
+  /// The largest resident size of the process in bytes; nil for no limit.
   public let memoryBudget: Setting<String, Int?> = .size(
     "memory-budget",
     help: """
@@ -194,12 +197,12 @@ public struct SettingsTable: Sendable {
       chosen to take least time within it; they change no bit.
       """, ladder: { measurement in [1.2, 1, 0.85, 0.7].map { measurement.part($0, of: measurement.peakBytes) } })
 
-  /// Bytes all checkpoints may take; nil for any number.
+  /// The largest total size of all checkpoints in bytes; nil for no limit.
   public let diskBudget: Setting<String, Int?> = .size(
     "disk-budget", help: "What all checkpoints may take, such as 500MiB; beyond it they are thinned out.",
     ladder: { measurement in [0.5, 0.25].map { measurement.part($0, of: measurement.storedBytes) } })
 
-  /// How many checkpoints of a path may be differences to the one before, in a row.
+  /// The largest number of successive checkpoints of a path that are stored as differences to the one before.
   public let checkpointChain: Setting<Int, Int> = .whole(
     "checkpoint-chain", 0...100, changesBits: false,
     help: """
@@ -207,24 +210,24 @@ public struct SettingsTable: Sendable {
       other.
       """, default: 0, ladder: { _ in [0, 8] })
 
-  /// zstd's level for checkpoints.
+  /// The compression level of zstd for checkpoints.
   public let checkpointLevel: Setting<Int, Int> = .whole(
     "checkpoint-level", CheckpointOptions.levels, changesBits: false,
     help: "zstd's level for checkpoints, 1 to 19; higher ones gain little.", default: 1, ladder: { _ in [1, 9] })
 
   static let shared = SettingsTable()
 
-  /// All settings in their order. From the properties themselves, so that none can be forgotten.
+  /// All settings in their order, collected from the properties so that none can be forgotten.
   static let all: [any AnySetting] = Mirror(reflecting: shared).children.compactMap { $0.value as? any AnySetting }
 
   static let byKey = Dictionary(all.map { ($0.key, $0) }) { first, _ in first }
 
-  /// What users are told about each setting, in the table's order.
+  /// The descriptions of all settings for users, in the order of the table.
   public static var descriptions: [SettingDescription] { all.map(\.description) }
 }
 
 extension SettingsTable {
-  /// A memory budget as the setting reads it.
-  /// - Throws: `RunError.usage` for a text that is no size.
+  /// Reads a memory budget in the form of the setting.
+  /// - Throws: `RunError.usage` if the text is not a size.
   public static func memoryBudget(_ text: String) throws -> ByteCount? { try shared.memoryBudget.read(text).map(ByteCount.bytes) }
 }

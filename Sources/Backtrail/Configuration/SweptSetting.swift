@@ -1,15 +1,15 @@
 import Runs
-/// One setting that changes what a run costs, with the values that are tried.
+/// A setting that affects the cost of a run, with the values to try.
 public struct SweptSetting: Sendable {
-  /// The setting's key.
+  /// The key of the setting.
   public let name: String
-  /// Empty for a ladder that fits the run.
+  /// The values to try; empty for values that fit the run.
   public let values: [String]
 
-  /// The settings of the table that have a ladder.
+  /// The keys of the settings that can be swept.
   public static let names = SettingsTable.descriptions.filter(\.isSwept).map(\.key)
 
-  /// Reads `checkpoint-every=100,1000`, or a name alone.
+  /// Reads a specification such as `checkpoint-every=100,1000`, or a key alone.
   public init(_ specification: String) throws(RunError) {
     let parts = specification.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
     name = parts[0]
@@ -27,21 +27,21 @@ public struct SweptSetting: Sendable {
     (self.name, values) = (name, [])
   }
 
-  /// Each with a ladder that fits the run.
+  /// All settings that can be swept, with values that fit the run.
   public static var all: [SweptSetting] { names.map { SweptSetting(name: $0) } }
 
-  /// The values that are tried of a run that cost so much.
+  /// The values to try, given the cost of the run with the given settings.
   func values(of measurement: SweepMeasurement) -> [String] {
     values.isEmpty ? SettingsTable.byKey[name]?.ladder(measurement) ?? [] : values
   }
 }
 
-/// What the run as asked came to, from which the values follow that are worth trying.
+/// The cost of the run with the given settings, from which values worth trying are computed.
 struct SweepMeasurement: Sendable {
   let steps: Int
   let peakBytes: Int
   let storedBytes: Int
 
-  /// A share of some bytes, in whole KiB.
+  /// A share of a number of bytes, rounded down to whole KiB.
   func part(_ share: Double, of bytes: Int) -> Int { Int(Double(bytes) * share) & ~1023 }
 }

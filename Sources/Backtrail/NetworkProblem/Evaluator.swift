@@ -4,23 +4,24 @@ import Networks
 import Replay
 import Tensors
 
-/// Measures of a network on test examples, in batches of a fixed size and order.
+/// Measures a network on test examples, in batches of a fixed size and order.
 public struct Evaluator: Sendable {
   let network: CompiledNetwork
-  /// What is measured, in the order of the values.
+  /// The measures, in the order of the values.
   public let measures: [any Measure]
   private let examples: Examples
-  /// The evaluated examples, batch by batch.
+  /// The indices of the evaluated examples, batch by batch.
   private let batches: [[Int]]
-  /// How many examples that are.
+  /// The number of evaluated examples.
   let count: Int
-  /// Over so many training batches running statistics are computed anew before; 0 for those of the state.
+  /// The number of training batches over which running statistics are computed anew before an evaluation; 0 for those
+  /// of the state.
   let recalibrationBatches: Int
 
   /// - Parameters:
-  ///   - network: compiled for the batches of the evaluation.
-  ///   - measures: at least one; nil for the network's loss and what it is measured beside.
-  ///   - count: how many examples at most; nil for all. A part is the same for every run and seed.
+  ///   - network: The network, compiled for the batches of the evaluation.
+  ///   - measures: At least one measure; nil for the default measures of the network's loss.
+  ///   - count: The largest number of examples; nil for all. The chosen examples are the same for every run and seed.
   init(
     network: CompiledNetwork, measures: [any Measure]? = nil, examples: Examples, count: Int?, recalibrationBatches: Int
   ) throws(DatasetError) {
@@ -38,9 +39,9 @@ public struct Evaluator: Sendable {
   var batchCount: Int { batches.count }
 
   /// - Parameters:
-  ///   - workspace: one that has room for `network`.
-  ///   - limit: so many batches at most, to time some of them; what is returned says nothing then.
-  /// - Returns: the measures' values, in their order.
+  ///   - workspace: A workspace with room for `network`.
+  ///   - limit: The largest number of batches. It serves to measure times; the values then mean nothing.
+  /// - Returns: The values of the measures, in their order.
   func evaluate(
     _ state: borrowing StateBuffer, workspace: inout CompiledNetwork.Workspace, limit: Int = .max
   ) -> [Double] {
@@ -56,7 +57,7 @@ public struct Evaluator: Sendable {
 
 extension CompiledNetwork {
   /// Checks that the network's loss can compare its predictions with the targets of `dataset`.
-  /// - Throws: `NetworkError.shape` saying what does not go together.
+  /// - Throws: `NetworkError.shape`, naming what does not fit together.
   public func check(targetsOf dataset: Dataset) throws(NetworkError) {
     guard dataset.targetKind == loss.targetKind else {
       throw .shape(

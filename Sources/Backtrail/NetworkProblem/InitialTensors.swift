@@ -4,13 +4,12 @@ import Formats
 import Foundation
 import Replay
 
-/// What a run starts from where that is not its seed's state.
+/// Reads the initial state of a run if it does not follow from the seed.
 public enum InitialTensors {
-  /// Reads a safetensors file, or brings back an iterate of another run.
+  /// Reads a safetensors file, or recalls an iterate of another run.
   /// - Parameters:
-  ///   - specification: a path, or RUN:ORDER:N such as `runs/a:tail:50:600`; nil gives nil.
-  ///   - progress: told of the updates of a replay.
-  ///   - willReplay: told which iterate is brought back; what it throws ends the reading before that.
+  ///   - specification: A path, or RUN:ORDER:N such as `runs/a:tail:50:600`; nil gives nil.
+  ///   - willReplay: Called with the iterate before it is recalled; an error that it throws prevents that.
   public static func read(
     _ specification: String?, progress: ReplayProgress = ReplayProgress(),
     willReplay: (NetworkRun, CompositionOrder, _ n: Int, _ seed: Int) throws -> Void = { _, _, _, _ in }
@@ -25,7 +24,7 @@ public enum InitialTensors {
     return try Safetensors.read(path: specification)
   }
 
-  /// RUN may hold colons itself: it is the shortest beginning that is a run's folder.
+  /// Reads RUN:ORDER:N. RUN may contain colons itself: it is the shortest prefix that is the folder of a run.
   private static func iterate(in specification: String) -> (run: String, order: String, n: Int)? {
     guard !FileManager.default.fileExists(atPath: specification),
       let end = specification.lastIndex(of: ":"), let n = Int(specification[specification.index(after: end)...]), n >= 0

@@ -1,15 +1,15 @@
 import Networks
 import Runs
 
-/// Losses as the setting `loss` names them.
+/// Reads losses in the form of the setting `loss`.
 public enum LossSpecification {
   public static let forms = "cross-entropy[:SMOOTHING], mse, huber[:δ], binary-cross-entropy"
 
   /// Reads a specification such as `huber:0.5`.
-  /// - Throws: `RunError.usage`.
+  /// - Throws: `RunError.usage` if the specification is not valid.
   public static func loss(_ specification: String) throws(RunError) -> any Loss {
     let parts = specification.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
-    // As the losses have it: 0.99999999999 is no smoothing below 1, and 1e-50 no positive number.
+    // The number is checked as the `Float` that losses use: there 0.99999999999 is 1, and 1e-50 is 0.
     let number = parts.count == 2 ? Float(parts[1]) : nil
     switch (parts[0], parts.count) {
     case ("cross-entropy", 1): return CrossEntropy()

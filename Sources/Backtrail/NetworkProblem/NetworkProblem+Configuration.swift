@@ -6,19 +6,18 @@ import Replay
 import Runs
 import Tensors
 
-/// Networks by the command's settings.
+/// Makes network problems from settings.
 extension NetworkProblem {
-  /// Reads the data set and the sampler's file that a configuration names, and compiles its network.
+  /// Reads the data set and the sampler's file of a configuration, and compiles its network.
   /// - Parameters:
-  ///   - configuration: the settings.
-  ///   - initial: what the configuration's `initial` names, if it names something.
-  ///   - batches: the batches of a sampler `file:PATH`, where they need not be read from the file.
-  ///   - dataset: the configuration's data, where it has been read before.
+  ///   - initial: The tensors that the configuration's `initial` names, if it is given.
+  ///   - batches: The batches of a sampler `file:PATH`; nil to read them from the file.
+  ///   - dataset: The configuration's data set if it has been read before.
   /// - Throws: `DatasetError`, `NetworkError` or `RunError`.
   public init(
     _ configuration: RunConfiguration, initial: [NamedTensor]? = nil, batches: ImportedBatches? = nil, dataset: Dataset? = nil
   ) throws {
-    // First what can be refused at once, then what takes time to read.
+    // Cheap checks come first, then what takes time to read.
     let model = try ModelSpecification(configuration.model)
     let loss = try LossSpecification.loss(configuration.loss)
     let augmentation = try configuration.augment.map { try Augmentation($0) }
@@ -44,7 +43,7 @@ extension NetworkProblem {
   }
 
   /// Makes the problem of a stored run again.
-  /// - Throws: `RunError.impossible` where its network is none that settings describe.
+  /// - Throws: `RunError.impossible` if settings do not describe its network, and errors of reading its data.
   init(_ contents: RunContents) throws {
     let configuration = try RunConfiguration(contents)
     try self.init(
@@ -55,7 +54,7 @@ extension NetworkProblem {
 }
 
 extension RunConfiguration {
-  /// The settings of the problem, as a run's folder keeps them: all but those of the workload and the budgets.
+  /// The settings of the problem as a run's folder stores them: all except those of the workload and the budgets.
   var problemSettings: [String: JSONValue] {
     get throws {
       guard case .object(let all) = try JSONValue(encoding: self) else { return [:] }
@@ -88,8 +87,8 @@ extension RunConfiguration {
     self = configuration
   }
 
-  /// What the run is asked to observe.
-  /// - Parameter orderTexts: what order files hold, by path, where they need not be read.
+  /// The workload of the configuration.
+  /// - Parameter orderTexts: The contents of order files, by path. Files that are not among them are read.
   public func workload(orderTexts: [String: String] = [:]) throws -> Workload {
     var texts = orderTexts
     for order in self.orders {
@@ -101,7 +100,7 @@ extension RunConfiguration {
       averages: self.averages, tolerance: self.tolerance, costBudget: self.costBudget, orderTexts: texts)
   }
 
-  /// What the run may use.
+  /// The limits on what the run may use.
   public var budgets: Budgets {
     Budgets(
       lanes: self.lanes, memory: self.memoryBudget.map(ByteCount.bytes), disk: self.diskBudget.map(ByteCount.bytes),
@@ -111,10 +110,10 @@ extension RunConfiguration {
   }
 }
 
-/// The text of an order file that a user names.
+/// Reads the text of an order file named by a user.
 package func readOrderFile(_ path: String) throws -> String {
   let bytes = try InputFile.read(path, limit: 256 << 20, remedy: "Write consecutive batches as ranges, such as 1-60.")
-  // A run of a single digit and its comma comes to some 70 bytes.
+  // A batch run of a single digit and its comma takes some 70 bytes of memory.
   guard SystemMemory.has(40 * bytes.count) else {
     throw DatasetError.impossible("\(path): its \(bytes.count) bytes can take 40 times as many of memory\(SystemMemory.note)")
   }

@@ -5,21 +5,23 @@ import Replay
 import Runs
 import Tensors
 
-/// A network that is trained on a data set, as a training problem: T_j is one step of an optimizer for the mean loss of batch j.
+/// A network trained on a data set, as a training problem: T_j is one step of an optimizer for the mean loss of batch
+/// j.
 ///
 ///     let network = Network(input: [8, 8, 1]) { Dense(32); ReLU(); Dense(10) }
 ///     let problem = try NetworkProblem(
 ///       network, loss: CrossEntropy(), data: .load("digits"), batchSize: 32, optimizer: .adamW(learningRate: 1e-3))
 public struct NetworkProblem: TrainingProblem {
-  /// How iterates are measured.
+  /// The way iterates are measured.
   public struct Evaluation: Sendable {
-    /// What is measured; nil for the loss and what that brings with it.
+    /// The measures; nil for the loss and the measures that accompany it.
     public var measures: [any Measure]?
-    /// How many test examples an observation looks at, the same for all; nil for every one.
+    /// The number of test examples in an observation, the same examples for all iterates; nil for all of them.
     public var exampleCount: Int?
-    /// How many of them at once. Part of the mathematics: products of other shapes round differently.
+    /// The number of examples evaluated at once. It affects bits, since products of other shapes round differently.
     public var batchSize: Int
-    /// Over so many training batches running statistics are computed anew before an observation; 0 for those of the state.
+    /// The number of training batches over which running statistics are computed anew before an observation; 0 for
+    /// those of the state.
     public var recalibrationBatches: Int
 
     public init(
@@ -40,38 +42,33 @@ public struct NetworkProblem: TrainingProblem {
   /// The network, compiled for training.
   public internal(set) var network: CompiledNetwork
   let evaluator: Evaluator
-  /// That of seed 0.
+  /// The sampler of seed 0.
   private let sampler: BatchSampler
   private let rule: UpdateRule
   private let augmentation: Augmentation?
-  /// The initial state's tensors; nil where the seed makes it.
+  /// The tensors of the initial state; nil if it follows from the seed.
   let initial: [NamedTensor]?
-  /// Where those came from, for messages.
+  /// The origin of the initial tensors, for messages.
   private let initialOrigin: String
 
   /// - Parameters:
-  ///   - network: what is trained; its input has the shape of the data's examples.
-  ///   - loss: what an update makes small.
-  ///   - data: its targets are of the kind and shape that the loss compares the network's output with.
-  ///   - batchSize: examples a batch.
-  ///   - rule: the rule of an update, with its learning rate.
-  ///   - augmentation: how training images change at random; nil for not at all.
-  ///   - sampling: which examples batch j holds.
-  ///   - evaluation: how iterates are measured.
-  ///   - initial: the initial state's tensors, under the layout's names; nil where the seed makes it.
-  ///   - initialOrigin: where `initial` came from, for messages.
-  ///   - startPrecision: what the floats of initial states are rounded to.
-  ///   - kernelThreads: threads that share each large matrix product of a lane; bits don't depend on them.
-  ///   - name: what listings call it; nil for a name made of the network's layers and the data.
-  ///   - settings: what else readers of its runs should know.
-  /// - Throws: `NetworkError` where network, loss and data do not go together, `DatasetError` where batches can't be had.
+  ///   - data: A data set whose targets have the kind and shape that the loss compares with the network's output.
+  ///   - optimizer: The optimizer with its learning rate.
+  ///   - sampling: The way the examples of batch j are chosen.
+  ///   - initial: The tensors of the initial state under the layout's names; nil if it follows from the seed.
+  ///   - startPrecision: The precision that the floats of initial states are rounded to.
+  ///   - kernelThreads: The number of threads that share each large matrix product of a lane. Bits do not depend on
+  ///     it.
+  ///   - name: The name in lists of runs; nil for a name composed of the network's layers and the data.
+  ///   - settings: Further settings that readers of its runs should know.
+  /// - Throws: `NetworkError` if network, loss and data do not fit together, `DatasetError` if batches can't be made.
   public init(
     _ network: Network, loss: any Loss, data: Dataset, batchSize: Int = 32, optimizer rule: UpdateRule,
     augmentation: Augmentation? = nil, sampling: BatchSampler.Method = .shuffle, evaluation: Evaluation = Evaluation(),
     initial: [NamedTensor]? = nil, initialOrigin: String = "the initial state", startPrecision: CheckpointPrecision = .float32,
     kernelThreads: Int = 1, name: String? = nil, settings: [String: JSONValue]? = nil
   ) throws {
-    // It checks the batch size before memory is laid out for it.
+    // The sampler checks the batch size before memory is laid out for it.
     sampler = try BatchSampler(method: sampling, seed: 0, exampleCount: data.training.count, batchSize: batchSize)
     let compiled = try CompiledNetwork(
       network, loss: loss, batchSize: batchSize, optimizer: rule.optimizer, kernelThreads: kernelThreads)
@@ -140,7 +137,7 @@ public struct NetworkProblem: TrainingProblem {
     }
   }
 
-  /// Which examples a batch holds.
+  /// The way the examples of a batch are chosen.
   var sampling: BatchSampler.Method { sampler.method }
 
   public func map(seed: Int) -> NetworkUpdateMap {
@@ -185,20 +182,21 @@ extension NetworkProblem {
 
   public var workspaceBytes: Int { workspaceBytes(arenaCount: network.arenaCount) }
 
-  /// - Parameter arenaCount: floats of an update's workspace.
+  /// - Parameter arenaCount: The length in floats of the network's part of an update's workspace.
   private func workspaceBytes(arenaCount: Int) -> Int {
     let recalibrated = evaluator.recalibrationBatches > 0 ? network.stateCount : 0
     return (max(arenaCount, evaluator.network.arenaCount) + recalibrated) * MemoryLayout<Float>.stride
   }
 
-  /// An update takes a forward and a backward pass, some three times the arithmetic of an observed example.
+  /// An update is a forward and a backward pass, about three times the arithmetic of evaluating an example.
   public var observationCost: Double {
     (Double(evaluator.count) / Double(batchSize) + Double(evaluator.recalibrationBatches)) / 3
   }
 
   public var stageCount: Int { network.stageCosts.count }
 
-  /// Activations are kept, or computed again stage by stage: the fewest seconds for each amount of memory.
+  /// The memory levels: activations are kept, or recomputed stage by stage, so that each amount of memory gives the
+  /// fewest seconds.
   public func memoryLevels(isMeasured: Bool) throws -> [MemoryLevel<NetworkProblem>] {
     let guessed = MemoryCurve(network)
     let curve = try isMeasured ? MemoryCurve(network, costs: measuredCosts(least: guessed.points.last?.schedule)) : guessed
@@ -216,7 +214,7 @@ extension NetworkProblem {
     return copy
   }
 
-  /// The stages' times, measured in the least memory that an update takes.
+  /// The times of the stages, measured with the least memory that an update takes.
   private func measuredCosts(least schedule: ActivationSchedule?) throws -> [StageCost] {
     guard let schedule else { return network.stageCosts }
     let map = try rescheduled(schedule).map(seed: 0)
@@ -228,7 +226,7 @@ extension NetworkProblem {
 }
 
 extension BatchSampler.Method {
-  /// The setting's value that gives it; nil for batches that are stored.
+  /// The method's value of the setting `sampler`; `file` for stored batches.
   var name: String {
     switch self {
     case .shuffle: "shuffle"

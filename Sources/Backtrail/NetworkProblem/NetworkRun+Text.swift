@@ -5,13 +5,14 @@ import Networks
 import Replay
 import Tensors
 
-/// How text is drawn from a network.
+/// The way text is drawn from a network.
 public struct TextSampling: Sendable {
-  /// What it begins with; a line break when empty.
+  /// The text to continue; a line break if it is empty.
   public var prompt = ""
-  /// Characters to draw.
+  /// The number of characters to draw.
   public var length = 500
-  /// Logits are divided by it: below 1 likelier characters get likelier still, and 0 takes the likeliest alone.
+  /// Logits are divided by the temperature. Below 1 likely characters become more likely; 0 always takes the
+  /// likeliest.
   public var temperature = 0.8
   public var seed: UInt64 = 0
 
@@ -19,11 +20,11 @@ public struct TextSampling: Sendable {
 }
 
 extension Run where Problem == NetworkProblem {
-  /// Text as an iterate of the run continues it, character by character: a pure function of the iterate and the
-  /// sampling.
-  /// - Returns: the text without the prompt.
-  /// - Throws: `RunError.impossible` when the run's data are no text; `DatasetError` for a prompt with characters the text
-  ///   has not.
+  /// Continues a text character by character with an iterate of the run. The text is a pure function of the iterate
+  /// and the sampling.
+  /// - Returns: The text without the prompt.
+  /// - Throws: `RunError.impossible` if the run's data are not text, `DatasetError` if the prompt contains characters
+  ///   that are not in the data.
   public func text(
     order: CompositionOrder, n: Int, seed: Int, sampling: TextSampling, progress: ReplayProgress = ReplayProgress()
   ) async throws -> String {
@@ -42,7 +43,7 @@ extension Run where Problem == NetworkProblem {
       var characters = start
       for index in 0..<sampling.length {
         let seen = characters.suffix(context)
-        // What stands behind the seen characters does not matter: attention looks back only.
+        // The inputs after the seen characters do not matter: attention looks back only.
         let inputs = workspace.inputs(rows: 1).elements
         inputs.fill(0)
         for (position, character) in seen.enumerated() { inputs[position] = Float(character) }
@@ -56,7 +57,7 @@ extension Run where Problem == NetworkProblem {
     }
   }
 
-  /// An index, drawn from softmax(logits / temperature) by where `uniform`, in 0 ..< 1, falls among the summed
+  /// Draws an index from softmax(logits / temperature), by where `uniform` in 0 ..< 1 falls among the cumulative
   /// probabilities.
   private func draw(_ logits: Vector, temperature: Double, uniform: Double) -> Int {
     let largest = (0..<logits.count).max { logits[$0] < logits[$1] } ?? 0

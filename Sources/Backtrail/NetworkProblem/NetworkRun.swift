@@ -12,10 +12,10 @@ public typealias NetworkRun = Run<NetworkProblem>
 extension RunSpecification where Problem == NetworkProblem {
   /// Reads the data set and the files that samplers and orders name.
   /// - Parameters:
-  ///   - initial: what the configuration's `initial` names, if it names something.
-  ///   - batches: the batches of a sampler `file:PATH`, where they need not be read from the file.
-  ///   - dataset: the configuration's data, where it has been read before.
-  ///   - orderTexts: what order files hold, by path, where they need not be read.
+  ///   - initial: The tensors that the configuration's `initial` names, if it is given.
+  ///   - batches: The batches of a sampler `file:PATH`; nil to read them from the file.
+  ///   - dataset: The configuration's data set if it has been read before.
+  ///   - orderTexts: The contents of order files, by path. Files that are not among them are read.
   public init(
     _ configuration: RunConfiguration, initial: [NamedTensor]? = nil, batches: ImportedBatches? = nil, dataset: Dataset? = nil,
     orderTexts: [String: String] = [:]
@@ -27,13 +27,13 @@ extension RunSpecification where Problem == NetworkProblem {
 }
 
 extension Run where Problem == NetworkProblem {
-  /// Opens a run that was made by settings: reads its data again and checks that it is what it was.
+  /// Opens a run that was made from settings: reads its data again and checks that it is unchanged.
   /// - Parameters:
-  ///   - steps: a new N, not below the run's; nil for the run's own.
-  ///   - lanes: a new number of lanes; nil for the run's own.
-  ///   - memoryBudget: a new budget; nil for the run's own.
-  ///   - allowNumericsChange: whether other numerics, and so other bits, are accepted.
-  ///   - repairs: whether a damaged journal is no obstacle where its batches follow from seeds.
+  ///   - steps: A new N, not below the run's; nil for the run's own.
+  ///   - lanes: A new number of lanes; nil for the run's own.
+  ///   - memoryBudget: A new memory budget; nil for the run's own.
+  ///   - allowNumericsChange: Whether different numerics, and so different bits, are accepted.
+  ///   - repairs: Whether a damaged journal is tolerated if its batches follow from seeds.
   public static func open(
     _ path: String, steps: Int? = nil, lanes: Int? = nil, memoryBudget: ByteCount? = nil, allowNumericsChange: Bool = false,
     repairs: Bool = false
@@ -43,7 +43,7 @@ extension Run where Problem == NetworkProblem {
       making: NetworkProblem.init)
   }
 
-  /// Verifies a run that was made by settings.
+  /// Verifies a run that was made from settings.
   public static func verify(
     _ path: String, replays: Int, repairs: Bool, allowNumericsChange: Bool = false, progress: ReplayProgress = ReplayProgress()
   ) async throws -> VerificationReport {
@@ -52,8 +52,8 @@ extension Run where Problem == NetworkProblem {
       making: NetworkProblem.init)
   }
 
-  /// The settings that make this run again.
-  /// - Throws: `RunError.impossible` where its network is none that settings describe.
+  /// The configuration that makes this run again.
+  /// - Throws: `RunError.impossible` if settings do not describe the run's network.
   public var configuration: RunConfiguration {
     get throws {
       guard let configuration = try RunConfiguration(description, of: folder.path) else {
@@ -70,10 +70,10 @@ extension StoredRun {
 }
 
 extension Run {
-  /// Reads an order as a command is given it. One that the run has is the run's: of a file's order, what it held then.
+  /// Reads an order as it is given to a command. For an order file that the run has, the content is the run's copy.
   public func order(_ specification: String) throws -> CompositionOrder {
     guard let path = OrderFile.path(in: specification) else { return try CompositionOrder(specification) }
-    // As runs keep paths.
+    // Runs store absolute paths.
     let absolute = URL(fileURLWithPath: path).standardizedFileURL.path
     let known = self.specification.selection.orders.first { $0.file == absolute }
     return try known ?? CompositionOrder("file:" + absolute, texts: [absolute: readOrderFile(absolute)])

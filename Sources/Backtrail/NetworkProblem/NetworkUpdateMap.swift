@@ -4,8 +4,8 @@ import Networks
 import Replay
 import Tensors
 
-/// A network's optimizer on a data set: T_j is one of its updates for ∇L_j(θ), with L_j the mean loss over the examples
-/// of batch j. Plain SGD is θ ↦ θ − η ∇L_j(θ).
+/// The optimizer of a network on a data set: T_j is one of its updates for ∇L_j(θ), where L_j is the mean loss over
+/// the examples of batch j. Plain SGD is θ ↦ θ − η ∇L_j(θ).
 public struct NetworkUpdateMap: UpdateMap {
   var network: CompiledNetwork
   let examples: Examples
@@ -14,14 +14,14 @@ public struct NetworkUpdateMap: UpdateMap {
   let learningRate: Double
   let schedule: LearningRateSchedule
   let seed: Int
-  /// Takes turns with the updates in their workspace.
+  /// The evaluator, which shares a workspace with the updates.
   let evaluator: Evaluator
 
   public struct Workspace: ~Copyable {
     var network: CompiledNetwork.Workspace
-    /// The examples of the batch at hand.
+    /// The indices of the current batch's examples.
     fileprivate var indices: [Int]
-    /// For a state whose running statistics are computed anew; empty where they are not.
+    /// A copy of a state whose running statistics are computed anew; empty if they are not.
     fileprivate var recalibrated: StateBuffer
   }
 
@@ -34,8 +34,8 @@ public struct NetworkUpdateMap: UpdateMap {
       recalibrated: try StateBuffer(count: evaluator.recalibrationBatches > 0 ? stateCount : 0))
   }
 
-  /// Bytes of a workspace.
-  /// - Parameter arenaCount: floats of the network's part.
+  /// The size of a workspace in bytes.
+  /// - Parameter arenaCount: The length in floats of the network's part.
   func workspaceBytes(arenaCount: Int) -> Int {
     let recalibrated = evaluator.recalibrationBatches > 0 ? stateCount : 0
     return (max(arenaCount, evaluator.network.arenaCount) + recalibrated) * MemoryLayout<Float>.stride
@@ -44,7 +44,7 @@ public struct NetworkUpdateMap: UpdateMap {
   /// The values of the evaluator's measures, in their order. The state keeps its own running statistics.
   func evaluate(_ state: borrowing StateBuffer, workspace: inout Workspace) -> [Double] {
     guard evaluator.recalibrationBatches > 0 else { return evaluator.evaluate(state, workspace: &workspace.network) }
-    // Running statistics of the parameters as they are: the means over the first batches.
+    // The running statistics for these parameters are the means over the first batches.
     workspace.recalibrated.copy(from: state)
     for batch in 1...evaluator.recalibrationBatches {
       let context = gather(batch, into: &workspace, statisticsWeight: 1 / Float(batch))
@@ -53,7 +53,8 @@ public struct NetworkUpdateMap: UpdateMap {
     return evaluator.evaluate(workspace.recalibrated, workspace: &workspace.network)
   }
 
-  /// Seconds of a full `evaluate`: of one where that is short, otherwise by some of its batches.
+  /// The time in seconds of a full `evaluate`. It is measured if that is short, and otherwise extrapolated from some
+  /// of the batches.
   func timeEvaluation(_ state: borrowing StateBuffer, workspace: inout Workspace, atMost seconds: Double) -> Double {
     // The first batch pays for touching memory.
     _ = evaluator.evaluate(state, workspace: &workspace.network, limit: 1)
@@ -82,14 +83,14 @@ public struct NetworkUpdateMap: UpdateMap {
       context: context, workspace: &workspace.network)
   }
 
-  /// The mean loss of a batch's examples as an update with it sees them. Buffers in `state`, such as running statistics,
-  /// are changed.
+  /// The mean loss over a batch's examples, computed as an update with this batch would. Buffers in `state`, such as
+  /// running statistics, are changed.
   public func trainingLoss(batch: Int, of state: inout StateBuffer, workspace: inout Workspace) -> Double {
     let context = gather(batch, into: &workspace)
     return network.trainingLoss(of: &state, context: context, workspace: &workspace.network)
   }
 
-  /// The network's stages with measured times, on batch 1.
+  /// The network's stages with times measured on batch 1.
   func measuredCosts(_ state: inout StateBuffer, workspace: inout Workspace) -> [StageCost] {
     let context = gather(1, into: &workspace)
     return network.measuredCosts(&state, context: context, workspace: &workspace.network)

@@ -22,7 +22,7 @@ struct BacktrailCommand: AsyncParsableCommand {
   static func main() async {
     prepareStandardStreams()
     SystemMemory.mapLargeBlocks()
-    // A file that may not grow any more is an error to report, not a reason to die.
+    // Exceeding a limit of file sizes is an error to report, so the signal must not end the process.
     signal(SIGXFSZ, SIG_IGN)
     do {
       try await stoppable {
@@ -38,15 +38,15 @@ struct BacktrailCommand: AsyncParsableCommand {
     }
   }
 
-  /// Says what ended the command.
-  /// - Returns: the code to exit with.
+  /// Reports the error that ended the command.
+  /// - Returns: The exit code.
   private static func report(_ error: any Error) -> Int32 {
     if case OutputError.readerGone = error { return ExitStatus.inputOutput.rawValue }
     if let failure = Failure(error) {
       printToStandardError("backtrail: \(failure.words)")
       return failure.status.rawValue
     }
-    // What is left are the parser's own: help that was asked for, arguments it can't read, and codes.
+    // The remaining errors are the parser's own: requested help, invalid arguments, and exit codes.
     let status = exitCode(for: error)
     let words = withFlags(message(for: error))
     guard status.isSuccess else {
@@ -64,7 +64,7 @@ struct BacktrailCommand: AsyncParsableCommand {
     }
   }
 
-  /// The subcommand that arguments begin with, as it is called.
+  /// The subcommand at the beginning of the arguments, in the form that a user types.
   private static func commandPath(_ arguments: some Collection<String>) -> String {
     var words = [configuration.commandName ?? "backtrail"]
     var subcommands = configuration.subcommands

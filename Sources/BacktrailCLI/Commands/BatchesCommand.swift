@@ -20,11 +20,11 @@ struct BatchesCommand: ParsableCommand {
 
   @OptionGroup var seedOption: SeedOption
 
-  /// Batches beyond the run's that are printed at once.
+  /// The largest number of batches beyond the run's that are printed at once.
   private static let limit = 1_000_000
 
   func validate() throws {
-    // As far as a run can go; far beyond, batch numbers would overflow.
+    // This is as far as a run can go; far beyond it, batch numbers would overflow.
     let batches = 1...BatchRun.largestBatch
     guard batches.contains(from), batches.contains(to ?? from) else {
       throw ValidationError("--from is \(from)\(to.map { " and --to \($0)" } ?? ""), but batches count from 1 to \(batches.upperBound)")

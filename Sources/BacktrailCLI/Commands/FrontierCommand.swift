@@ -87,7 +87,7 @@ struct FrontierCommand: AsyncParsableCommand {
         try await study.measure(training, settings: settings, train: trainInAnotherProcess, didNotice: note)
       }
     } catch where Task.isCancelled {
-      // Whatever a training beside the run says of itself.
+      // Cancels, whatever error a training beside the run reported.
       throw CancellationError()
     }
     let frontier = outcome.frontier

@@ -2,7 +2,7 @@ import ArgumentParser
 import Backtrail
 import Runs
 
-/// Writes the documentation's page of options.
+/// Prints the documentation page of the options.
 struct OptionsCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "options", abstract: "Print all settings of a run as Markdown.", shouldDisplay: false)

@@ -35,7 +35,7 @@ struct PlanCommand: AsyncParsableCommand {
     }
   }
 
-  /// Where what a disk takes is measured: a state is written and read for a moment.
+  /// The folder where the speed of the disk is measured by writing and reading a temporary file.
   private func measuredFolder() throws -> String {
     let folders = [FileManager.default.temporaryDirectory.path, FileManager.default.currentDirectoryPath]
     guard let folder = folders.first(where: { access($0, W_OK) == 0 }) else {

@@ -83,7 +83,7 @@ struct RewindCommand: AsyncParsableCommand {
         if !json { printToStandardError("\(count(updates, "update")) ahead") }
       } visit: { state in
         if !json {
-          // On a terminal a line a state is progress enough.
+          // On a terminal, one line per state shows enough progress.
           if isFirst, isatty(STDOUT_FILENO) == 1 { reporter?.stop() }
           if isFirst { try printResult("n\tbatch\ttraining loss\tdistance\tdigest") }
           isFirst = false

@@ -86,7 +86,7 @@ struct RunsCommand: AsyncParsableCommand {
   }
 }
 
-/// One iterate as JSON.
+/// The JSON document of one iterate.
 struct IterateDocument: Encodable {
   let iterate: ReplayedIterate
   let order: CompositionOrder
@@ -108,7 +108,7 @@ struct IterateDocument: Encodable {
     try document.encode(iterate.digest, forKey: "digest")
     try document.encode(iterate.measurements)
     try document.encode(iterate.gradientEvaluations, forKey: "gradientEvaluations")
-    // The checkpoint it was replayed from; none for the initial state.
+    // The checkpoint from which the iterate was replayed; absent for the initial state.
     try document.encodeIfPresent(iterate.checkpoint?.file, forKey: "checkpoint")
     try document.encode(iterate.wasObserved, forKey: "observed")
   }

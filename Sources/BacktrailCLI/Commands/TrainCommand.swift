@@ -74,7 +74,7 @@ struct ResumeCommand: AsyncParsableCommand {
   }
 }
 
-/// Trains `run` to its end, showing how far it is. A cancelled task stops it where it can be resumed.
+/// Trains `run` to its end and shows the progress. A cancelled task stops it so that it can be resumed.
 func finish(_ run: NetworkRun, isQuiet: Bool) async throws -> RunResult {
   let specification = run.specification
   let progress = ReplayProgress()
@@ -88,7 +88,7 @@ func finish(_ run: NetworkRun, isQuiet: Bool) async throws -> RunResult {
     if let choice = specification.memoryChoice { printToStandardError("memory budget: \(describe(choice))") }
     if let budget = run.workload.costBudget { printToStandardError(describe(budget)) }
   }
-  // Where schedules are automatic, plans follow as their curves become known; the first says enough.
+  // With automatic schedules there is one plan per round; only the first is reported.
   let wasTold = Lock(isQuiet)
   listener.willFollow = { plan in
     storing.begin()
@@ -104,9 +104,9 @@ func finish(_ run: NetworkRun, isQuiet: Bool) async throws -> RunResult {
   return try await whileThere(run.folder.path) { [listener] in try await run.finish(holdsIterates: false, progress: progress, listener: listener) }
 }
 
-/// Runs `body`, which writes to a folder, and stops it once the folder is not where it was: files that are open would take what
-/// is written to the end, and lose it.
-/// - Throws: `OutputError.folderGone`, or what `body` throws.
+/// Runs `body`, which writes to a folder, and stops it once the folder is no longer in its place. Open files would
+/// otherwise accept everything written and lose it.
+/// - Throws: `OutputError.folderGone`, and the errors of `body`.
 private func whileThere<Value: Sendable>(
   _ folder: String, _ body: @escaping @Sendable () async throws -> Value
 ) async throws -> Value {
@@ -116,7 +116,7 @@ private func whileThere<Value: Sendable>(
     group.addTask { try await body() }
     group.addTask {
       while number() == there {
-        // Stopped: what the body makes of that counts.
+        // The task was cancelled, so the result of the body decides.
         guard (try? await Task.sleep(for: .milliseconds(500))) != nil else { return nil }
       }
       throw OutputError.folderGone(folder)
@@ -127,7 +127,7 @@ private func whileThere<Value: Sendable>(
         if let value { return value }
       }
     } catch {
-      // What fails in a folder that is gone fails for that.
+      // If the folder is gone, that is the cause of any other error.
       throw number() == there ? error : OutputError.folderGone(folder)
     }
     throw CancellationError()
@@ -144,11 +144,11 @@ private func words(_ specification: RunSpecification<NetworkProblem>) -> String 
     """
 }
 
-/// Names for runs whose folder the user does not name.
+/// Makes names for runs whose folder the user does not name.
 enum RunNames {
   static let folder = "runs"
 
-  /// A folder in `runs/` that is not there yet, named by date and time.
+  /// A folder in `runs/` that does not exist yet, named by date and time.
   static func new() -> String {
     let formatter = DateFormatter()
     formatter.locale = Locale(identifier: "en_US_POSIX")

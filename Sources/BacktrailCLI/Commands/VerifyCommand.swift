@@ -45,7 +45,7 @@ struct VerifyCommand: AsyncParsableCommand {
     if !report.isClean { throw ExitCode(ExitStatus.badData.rawValue) }
   }
 
-  /// A run whose problem this command can't make again is checked as far as that goes without replays.
+  /// Verifies a run. If the command can't make its problem again, everything except replays is checked.
   private func verify(_ progress: ReplayProgress) async throws -> VerificationReport {
     let description = try? StoredRun(stored.folder).description
     if let description, try RunConfiguration(description, of: stored.folder) == nil {

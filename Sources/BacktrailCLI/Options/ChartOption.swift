@@ -4,12 +4,12 @@ import Runs
 import Foundation
 import Reports
 
-/// Where a command draws what it found.
+/// The option to draw the results of a command as a chart.
 struct ChartOption: ParsableArguments {
   @Option(help: "Draw a chart of it too.", transform: { try outputPath($0, ending: ".svg") })
   var chart: String?
 
-  /// Says before any work is done that the chart can't be written.
+  /// Checks before any work is done that the chart can be written.
   func check() throws {
     if let chart { try checkFolder(of: chart) }
   }
@@ -19,8 +19,8 @@ struct ChartOption: ParsableArguments {
   }
 }
 
-/// Shows what a command found in each of several ways, whether or not the others fail.
-/// - Throws: the first error.
+/// Presents the results of a command in several ways, each of them even if others fail.
+/// - Throws: The first error.
 func inTurn(_ ways: () throws -> Void...) throws {
   var failure: (any Error)?
   for way in ways {
@@ -29,21 +29,21 @@ func inTurn(_ ways: () throws -> Void...) throws {
   if let failure { throw failure }
 }
 
-/// The path of a file to write. Its ending keeps a run's own files from being written over.
+/// Checks the path of a file to write. The required ending protects a run's own files from being overwritten.
 func outputPath(_ text: String, ending: String) throws -> String {
   guard text.hasSuffix(ending) else { throw ValidationError("'\(text)' must end in \(ending)") }
   return text
 }
 
-/// Says early that a file can't be written, before what goes into it has been worked for.
-/// - Throws: `OutputError.cannotWrite` where its folder is not there or not writable.
+/// Checks that a file can be written before its content is computed.
+/// - Throws: `OutputError.cannotWrite` if its folder does not exist or is not writable.
 func checkFolder(of path: String) throws {
   let folder = URL(fileURLWithPath: path).deletingLastPathComponent().path
   guard access(folder, W_OK) == 0 else { throw OutputError.cannotWrite(path, reason: String(cString: strerror(errno))) }
 }
 
 /// Writes a file that the user asked for.
-/// - Throws: `StorageError.cannotCreate` naming it.
+/// - Throws: `OutputError`, naming the file.
 func writeFile(_ text: String, to path: String) throws {
   do {
     try Data(text.utf8).write(to: URL(fileURLWithPath: path), options: .atomic)
@@ -54,15 +54,16 @@ func writeFile(_ text: String, to path: String) throws {
   }
 }
 
-/// What a command was asked to write and couldn't.
+/// An error in writing something that a command was asked to write.
 enum OutputError: Error, CustomStringConvertible {
   case cannotWrite(String, reason: String)
   case diskFull(String)
-  /// Results that standard output did not take.
+  /// Results could not be written to standard output.
   case lost(reason: String)
-  /// Standard output is a pipe whose reader has gone, as `head` does once it has enough: nobody is there to be told.
+  /// Standard output is a pipe whose reader has gone, as `head` does once it has enough, so there is nobody to
+  /// inform.
   case readerGone
-  /// The folder of a run that is being trained.
+  /// The folder of a run that is being trained is gone.
   case folderGone(String)
 
   var description: String {

@@ -5,24 +5,24 @@ import Datasets
 import Formats
 import Replay
 
-/// Says what a replay costs before it begins, and keeps a slip of the pen from costing hours.
+/// Reports the cost of a replay before it begins, and prevents a typing error from costing hours.
 struct CostOptions: ParsableArguments {
-  /// Updates that an iterate beyond the run's N may take without being asked for twice.
+  /// The largest number of updates that an iterate beyond the run's N may take without `--any-cost`.
   static let limit = 1_000_000
 
   @Flag(help: "Replay beyond the run's N even where that takes more than \(grouped(limit)) gradient evaluations.")
   var anyCost = false
 
   /// - Parameters:
-  ///   - updates: gradient evaluations ahead.
-  ///   - n: the iterate they are for.
-  /// - Throws: `RunError.impossible` where the iterate lies beyond the run and takes more than the limit.
+  ///   - updates: The number of gradient evaluations ahead.
+  ///   - n: The iterate they are for.
+  /// - Throws: `RunError.impossible` if the iterate lies beyond the run and takes more than the limit.
   func allow(_ updates: Int, for n: Int, of order: CompositionOrder, in run: NetworkRun) throws(RunError) {
     if !anyCost { try Self.check(updates, for: n, of: order, in: run, otherwise: "--any-cost to do it all the same") }
   }
 
-  /// The same for an iterate that is brought back from the nearest stored state.
-  /// - Parameter isQuiet: whether what it costs is not told.
+  /// Allows and reports the cost of an iterate that is recalled from the nearest stored state.
+  /// - Parameter isQuiet: Whether the cost is not reported.
   func allowRecall(of order: CompositionOrder, n: Int, seed: Int, in run: NetworkRun, isQuiet: Bool) throws {
     let updates = try run.recallCost(of: order, n: n, seed: seed)
     try allow(updates, for: n, of: order, in: run)
@@ -33,7 +33,7 @@ struct CostOptions: ParsableArguments {
     if updates > 0 { printToStandardError("replaying iterate \(n) of \(order): \(count(updates, "gradient evaluation"))") }
   }
 
-  /// - Parameter otherwise: what allows it all the same.
+  /// - Parameter otherwise: Advice on how to do it nevertheless, for the message.
   fileprivate static func check(
     _ updates: Int, for n: Int, of order: CompositionOrder, in run: NetworkRun, otherwise: String
   ) throws(RunError) {
@@ -47,8 +47,8 @@ struct CostOptions: ParsableArguments {
   }
 }
 
-/// Reads what `--initial` names, if it names something.
-/// - Parameter isQuiet: whether nothing is told of an iterate that is replayed for it.
+/// Reads the tensors that `--initial` names, if it is given.
+/// - Parameter isQuiet: Whether the replay of an iterate for it is not reported.
 func readInitialTensors(_ specification: String?, isQuiet: Bool) async throws -> [NamedTensor]? {
   let progress = ReplayProgress()
   let reporter = isQuiet ? nil : ProgressReporter(progress)

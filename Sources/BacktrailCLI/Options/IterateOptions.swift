@@ -3,7 +3,7 @@ import Backtrail
 import Runs
 import Replay
 
-/// Which iterate of which run, for commands that bring one back.
+/// The options that name an iterate of a run, for commands that recall one.
 struct IterateOptions: ParsableArguments {
   @OptionGroup var stored: StoredRunOptions
 
@@ -23,7 +23,7 @@ struct IterateOptions: ParsableArguments {
     guard iterate >= 0 else { throw ValidationError("--iterate is \(iterate), but must be 0 or more") }
   }
 
-  /// - Parameter isQuiet: whether what the replay costs is not told.
+  /// - Parameter isQuiet: Whether the cost of the replay is not reported.
   func open(isQuiet: Bool) throws -> (run: NetworkRun, order: CompositionOrder, seed: Int) {
     let run = try stored.open()
     let (order, seed) = (try run.order(order), seedOption.seed(of: run))

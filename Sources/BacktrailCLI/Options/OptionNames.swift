@@ -2,8 +2,8 @@ import ArgumentParser
 import Backtrail
 import Runs
 
-/// The words of a message with names of options as flags: the library, which knows no command line, writes `memory-budget` in
-/// backquotes for what is `--memory-budget` here. Other words in backquotes stay as they are.
+/// Replaces names of settings in a message by flags. The library, which knows no command line, writes `memory-budget`
+/// in backquotes for what is `--memory-budget` here. Other words in backquotes stay unchanged.
 func withFlags(_ message: String) -> String {
   guard message.contains("`") else { return message }
   let flags = BacktrailCommand.flags
@@ -13,7 +13,7 @@ func withFlags(_ message: String) -> String {
 }
 
 extension BacktrailCommand {
-  /// All flags of all commands, as their help shows them.
+  /// The flags of all commands, taken from their help.
   fileprivate static var flags: Set<String> {
     func flags(of command: any ParsableCommand.Type) -> Set<String> {
       let own = command.helpMessage(includeHidden: true).matches(of: /--[a-z]+(?:-[a-z]+)*/).map { String($0.0) }

@@ -5,7 +5,7 @@ import Foundation
 import Replay
 import Runs
 
-/// Which slots are used, or measured.
+/// The options for the slots that a rewind uses or a sweep measures.
 struct RewindSlotOptions: ParsableArguments {
   @Flag(help: "Rewind with many numbers of slots, one after the other, and measure what each stores, recomputes and takes.")
   var sweep = false
@@ -94,7 +94,7 @@ struct RewindSlotOptions: ParsableArguments {
     try list(text, { ["memory": .memory, "disk": .disk][$0] }) { "'\($0)' is no place for states; there are memory and disk" }
   }
 
-  /// What stands between commas, none of it twice.
+  /// Reads a list of values separated by commas, without repetitions.
   private static func list<Value: Hashable>(
     _ text: String, _ read: (String) -> Value?, form: (String) -> String
   ) throws -> [Value] {
@@ -110,7 +110,7 @@ struct RewindSlotOptions: ParsableArguments {
 
 extension RewindGoal: ExpressibleByArgument {}
 
-/// What a rewind's chart shows upwards.
+/// The quantity on the vertical axis of a rewind's chart.
 enum RewindChartQuantity: String, CaseIterable, ExpressibleByArgument {
   case loss, distance
   case seconds, updates

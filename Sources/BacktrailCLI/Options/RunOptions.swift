@@ -4,10 +4,10 @@ import Runs
 
 /// The options that describe a run, for `train`, `plan` and `frontier`: one for each setting of the table.
 ///
-/// The parser looks for options among an instance's children in a mirror, and asks for their values under the same names. So
-/// the mirror shows an option made of each setting, and a new setting has its flag without a word here.
+/// The parser finds options by mirroring an instance's children, and reads their values under the same names. So the
+/// mirror shows an option for each setting, and a new setting has its flag without a change here.
 struct RunOptions: ParsableArguments, CustomReflectable {
-  /// What the flags give, without the file.
+  /// The settings given as flags, without those of the file.
   private var flags = RunSettings()
   private var config: String?
 
@@ -18,7 +18,7 @@ struct RunOptions: ParsableArguments, CustomReflectable {
     config = try options.decode(Option<String?>.self, forKey: .config).wrappedValue
     for setting in SettingsTable.descriptions {
       let given = try options.decode(Option<[GivenSetting]>.self, forKey: OptionKey(setting.key)).wrappedValue
-      // Of what is no list, the last counts.
+      // If a setting is not a list, the last value given is used.
       guard let texts = setting.isList ? given.map(\.text) : given.last.map({ [$0.text] }), !texts.isEmpty else { continue }
       flags = flags.completed(by: try RunSettings(setting.key, texts))
     }
@@ -36,17 +36,17 @@ struct RunOptions: ParsableArguments, CustomReflectable {
       transform: { try GivenSetting($0, of: setting) })
   }
 
-  /// Flags, then the file, then the defaults.
+  /// The configuration: flags take precedence over the file, and the file over defaults.
   func configuration() throws -> RunConfiguration { try RunConfiguration(settings()) }
 
-  /// Flags, then the file.
+  /// The settings: flags take precedence over the file.
   func settings() throws -> RunSettings {
     guard let config else { return flags }
     return flags.completed(by: try RunSettings(configurationFile: config))
   }
 }
 
-/// A text that was found to be of its setting's kind where it stands, so that the parser can name the flag.
+/// A text that was checked against its setting while parsing, so that the parser can name the flag in an error.
 private struct GivenSetting {
   let text: String
 

@@ -2,7 +2,7 @@ import ArgumentParser
 import Backtrail
 import Runs
 
-/// A run whose iterates are computed again, for the commands that do.
+/// The options for a run whose iterates are computed again.
 struct StoredRunOptions: ParsableArguments {
   @Argument(help: ArgumentHelp("The run's folder.", valueName: "run"))
   var folder: String
@@ -15,7 +15,7 @@ struct StoredRunOptions: ParsableArguments {
   }
 }
 
-/// Which of a run's seeds is meant.
+/// The option that selects one of a run's seeds.
 struct SeedOption: ParsableArguments {
   @Option(help: "The seed, of a run with several. (default: the run's first)")
   var seed: Int?

@@ -1,17 +1,17 @@
 import Backtrail
 import Reports
 
-/// A metric by n, a line an order; a band where there are several seeds.
+/// A chart of a metric by n with one line per series, and a band for each if there are several seeds.
 /// - Parameters:
-///   - place: the metric's, among the run's.
-///   - first: the first n shown.
+///   - place: The index of the metric in the run's metrics.
+///   - first: The first n shown.
 func curveChart(
   _ observed: [ObservedSeries], metric place: Int = 0, from first: Int = 1, of run: RunDescription
 ) -> Chart {
-  // The interval of two values is so wide that it hides what it is about, and no interval knows what can't be.
+  // The interval of two values is so wide that it would hide the curves. Intervals are cut to the possible values.
   let isBanded = run.workload.seedCount > 2
   let metric = run.problem.metrics[place]
-  // A loss is below zero only where it is seen to be.
+  // Values below zero are only considered possible if there are any.
   let isNegative = observed.contains { $0.seeds.contains { $0.contains { $0.measurements.values[place] < 0 } } }
   let possible = max(metric.least, isNegative ? metric.least : 0)...metric.greatest
   let series = observed.map { series in
@@ -31,7 +31,7 @@ func curveChart(
     y: Chart.Axis(metric.axisTitle, isLogarithmic: isWide && metric.isLessBetter), series: series)
 }
 
-/// The neighbour noise along each curve; nil where none is observed evenly and often.
+/// A chart of the neighbour noise along each curve; nil if no curve is observed evenly and often enough.
 func noiseChart(_ observed: [ObservedSeries], of run: RunDescription) -> Chart? {
   let series = observed.map { series in
     Chart.Series(legendName(series.name), points: series.noise().map { Chart.Point(x: Double($0.n), y: $0.noise) })
@@ -43,7 +43,7 @@ func noiseChart(_ observed: [ObservedSeries], of run: RunDescription) -> Chart? 
     x: Chart.Axis("n, batches"), y: Chart.Axis("neighbour noise" + (run.loss.unit.map { ", \($0)" } ?? ""), isLogarithmic: true), series: series)
 }
 
-/// What points and their intervals are over so many seeds.
+/// A note about means and intervals over several seeds.
 private func over(_ seeds: Int, intervals: String) -> String {
   switch seeds {
   case 1: ""
@@ -52,7 +52,7 @@ private func over(_ seeds: Int, intervals: String) -> String {
   }
 }
 
-/// Error against the exact backward curve by cost, the Pareto front joined.
+/// A chart of the error against the exact backward curve by cost, in which the Pareto front is joined by a line.
 func frontierChart(_ frontier: Frontier, of run: RunDescription) -> Chart {
   let shown = frontier.points.filter { $0.lossError.mean > 0 }
   func point(_ point: Frontier.Point) -> Chart.Point {
@@ -61,7 +61,7 @@ func frontierChart(_ frontier: Frontier, of run: RunDescription) -> Chart {
       interval: frontier.seeds > 2 ? point.lossError.interval : nil,
       label: point.isOptimal ? point.schedule : nil)
   }
-  // In the order of curve charts, so that colours are the same.
+  // Series have the order of curve charts, so that their colours are the same.
   let families = run.workload.sorted(Array(Set(frontier.points.map(\.series))))
   let front = shown.filter(\.isOptimal)
   var series = [
@@ -82,5 +82,5 @@ func frontierChart(_ frontier: Frontier, of run: RunDescription) -> Chart {
     y: Chart.Axis("mean |\(run.loss.title) − exact backward's|" + (run.loss.unit.map { ", \($0)" } ?? ""), isLogarithmic: true), series: series)
 }
 
-/// The name of a series, or of a baseline, where there is little room.
+/// A short name for the series or baseline, for legends.
 private func legendName(_ name: String) -> String { Series(name)?.shortName ?? name }

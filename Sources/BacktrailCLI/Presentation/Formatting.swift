@@ -1,7 +1,7 @@
 import Foundation
 import Reports
 
-/// A whole number with its thousands apart: 1,234,567.
+/// A whole number with separators of thousands: 1,234,567.
 func grouped(_ number: Int) -> String {
   var digits = Array(String(number.magnitude))
   var index = digits.count - 3
@@ -12,14 +12,14 @@ func grouped(_ number: Int) -> String {
   return (number < 0 ? "-" : "") + String(digits)
 }
 
-/// So many things: `1 lane`, `1,000 lanes`.
+/// A number of things: `1 lane`, `1,000 lanes`.
 func count(_ number: Int, _ thing: String, _ things: String? = nil) -> String {
   "\(grouped(number)) \(number == 1 ? thing : things ?? thing + "s")"
 }
 
 /// A time such as `0.45 s`, `12 s`, `3 min 20 s` or `2 h 5 min`.
 func duration(_ seconds: Double) -> String {
-  // Beyond what a whole number holds, and where it is none.
+  // The number is too large for an `Int`, or is NaN.
   guard seconds < 1e15 else { return seconds.isNaN ? "unknown" : "for ever" }
   if seconds < 10 { return String(format: "%.2f s", seconds) }
   let whole = Int(seconds.rounded())
@@ -28,12 +28,12 @@ func duration(_ seconds: Double) -> String {
   return "\(grouped(whole / 3600)) h \(whole % 3600 / 60) min"
 }
 
-/// A number by a format of C's; `NaN` or `infinite` where it is not finite.
+/// A number in a format of C; `NaN` or `infinite` if it is not finite.
 func decimal(_ format: String, _ value: Double) -> String {
   value.isFinite ? String(format: format, value) : value.isNaN ? "NaN" : value > 0 ? "infinite" : "-infinite"
 }
 
-/// Bytes such as `1.5 MiB`.
+/// A size in bytes such as `1.5 MiB`.
 func size(_ bytes: Int) -> String {
   let units = ["bytes", "KiB", "MiB", "GiB", "TiB"]
   var value = Double(bytes)
@@ -49,7 +49,7 @@ func textTable(_ table: Table) -> String {
   textTable((table.header.isEmpty ? [] : [table.header]) + table.rows, alignment: table.alignment)
 }
 
-/// Rows with their columns lined up, two spaces apart.
+/// A table of text with aligned columns, two spaces apart.
 func textTable(_ rows: [[String]], alignment: [Table.Alignment]) -> String {
   let widths = alignment.indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
   return rows.map { row in

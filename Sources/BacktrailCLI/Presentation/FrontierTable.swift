@@ -2,10 +2,10 @@ import Backtrail
 import Foundation
 import Reports
 
-/// What `frontier` says.
+/// The output of `frontier`.
 func frontierTable(_ frontier: Frontier, showsAll: Bool) -> String {
   var table = frontierPoints(frontier, showsAll: showsAll)
-  // A terminal shows by a star what a page shows bold.
+  // A terminal marks rows with a star that a page prints in bold.
   table.header.insert("", at: 0)
   table.alignment.insert(.left, at: 0)
   for row in table.rows.indices { table.rows[row].insert(table.marked.contains(row) ? "*" : "", at: 0) }
@@ -18,9 +18,9 @@ func frontierTable(_ frontier: Frontier, showsAll: Bool) -> String {
   return parts.compactMap { $0 }.joined(separator: "\n\n")
 }
 
-/// A row a point; those that nothing cheaper beats are marked.
-/// - Parameter showsAll: whether every point gets a row; otherwise those of the Pareto front, and of each order its whole schedule
-///   and the cheapest one that errs at most a tenth more.
+/// A table with a row for each point. Points without a cheaper and better one are marked.
+/// - Parameter showsAll: Whether every point has a row. Otherwise only the Pareto front is shown, and for each order
+///   its whole schedule and the cheapest one whose error is at most a tenth larger.
 func frontierPoints(_ frontier: Frontier, showsAll: Bool) -> Table {
   let shown = showsAll ? frontier.points : worthShowing(frontier.points)
   var table = Table(
@@ -56,8 +56,8 @@ extension Frontier {
   fileprivate var measuresDistance: Bool { points.contains { $0.distance != nil } }
 }
 
-/// What the columns are.
-/// - Parameter mark: how points are marked that nothing cheaper beats.
+/// The explanation of the columns.
+/// - Parameter mark: How points without a cheaper and better one are marked.
 func frontierNotes(_ frontier: Frontier, mark: String) -> [String] {
   let seeds = frontier.seeds > 1 ? "means over \(frontier.seeds) seeds ± 95 % confidence" : "one seed, so no confidence: give --seeds 6"
   var notes = [
@@ -89,7 +89,7 @@ private func worthShowing(_ points: [Frontier.Point]) -> [Frontier.Point] {
   let bySeries = Dictionary(grouping: points.indices, by: { points[$0].series })
   var kept = Set(points.indices.filter { points[$0].isOptimal })
   for indices in bySeries.values {
-    // Points are by cost.
+    // Points are in the order of cost.
     guard let whole = indices.last else { continue }
     kept.insert(whole)
     if let enough = indices.first(where: { points[$0].lossError.mean <= 1.1 * points[whole].lossError.mean }) { kept.insert(enough) }
@@ -97,7 +97,7 @@ private func worthShowing(_ points: [Frontier.Point]) -> [Frontier.Point] {
   return kept.sorted().map { points[$0] }
 }
 
-/// Orders, averages and baselines side by side.
+/// A table that compares orders, averages and baselines.
 private func comparisonTable(_ frontier: Frontier) -> String {
   textTable(comparison(frontier.comparison)) + """
 
@@ -107,7 +107,7 @@ private func comparisonTable(_ frontier: Frontier) -> String {
     """
 }
 
-/// What settings cost; nil where none were tried.
+/// A table of the costs of settings; nil if none were tried.
 private func settingTable(_ points: [SettingPoint]) -> String? {
   guard !points.isEmpty else { return nil }
   var rows = [["setting", "gradient evaluations", "time", "memory", "on disk", "to bring an iterate back", "loss error", "same bits"]]
@@ -122,7 +122,7 @@ private func settingTable(_ points: [SettingPoint]) -> String? {
     + "\n\nSettings: measured with forward and backward order observed ten times. Loss error: of backward, against the run as asked."
 }
 
-/// A number with two significant digits, for errors.
+/// A number with few digits, for errors.
 private func short(_ value: Double) -> String {
   value == 0 ? "0" : String(format: value < 0.00095 ? "%.5f" : "%.4f", value)
 }
@@ -132,7 +132,7 @@ private func estimate(_ estimate: Estimate, digits: Int? = nil) -> String {
   return text(estimate.mean) + (estimate.halfWidth.map { " ± " + text($0) } ?? "")
 }
 
-/// Metrics as a sentence names them: `test loss and accuracy`.
+/// The names of metrics as part of a sentence: `test loss and accuracy`.
 func metricNames(_ metrics: [Metric], isCapitalized: Bool = false) -> String {
   let names = metrics.enumerated().map { $0 == 0 ? $1.title : $1.shortTitle }
   let sentence = names.count < 2 ? names.joined() : names.dropLast().joined(separator: ", ") + " and " + names[names.count - 1]
@@ -140,11 +140,11 @@ func metricNames(_ metrics: [Metric], isCapitalized: Bool = false) -> String {
 }
 
 extension Metric {
-  /// Its title without the word that tells what it is measured on: `accuracy` for `testAccuracy`.
+  /// The title without the data it is measured on: `accuracy` for `testAccuracy`.
   var shortTitle: String { title.hasPrefix("test ") ? String(title.dropFirst("test ".count)) : title }
 }
 
-/// The points as comma-separated values, a header first; an interval's half-width is empty for one seed.
+/// The points as comma-separated values with a header. The half-width of an interval is empty for one seed.
 func frontierCSV(_ frontier: Frontier) -> String {
   let others = frontier.exact.errors.dropFirst().map { $0.metric.shortTitle.replacing(" ", with: "_") }
   let header = [

@@ -3,13 +3,13 @@ import Foundation
 import Replay
 import Reports
 
-/// What a report says of a run.
+/// The contents of a report about a run.
 struct ReportContents {
   private let stored: StoredRun
   private let observed: [ObservedSeries]
-  /// With its data read again; why not, where it can't be.
+  /// The opened run, with its data read again, or the error that prevented that.
   private let run: Result<NetworkRun, any Error>
-  /// Nil for a run that is not finished.
+  /// The comparison with backward, or why there is none; nil for a run that is not finished.
   private let frontier: Result<Frontier, any Error>?
 
   private var workload: WorkloadDescription { stored.workload }
@@ -18,7 +18,7 @@ struct ReportContents {
   init(_ stored: StoredRun) async throws {
     self.stored = stored
     observed = try stored.observed()
-    // No iterate is computed again, so it does not matter on what numerics.
+    // No iterate is computed again, so different numerics do not matter.
     let opened = Result { try NetworkRun.open(stored.run, allowNumericsChange: true) }
     run = opened
     guard stored.result != nil else {
@@ -33,7 +33,7 @@ struct ReportContents {
   }
 
   func page() -> ReportPage {
-    // Schedules of their own are among the settings.
+    // Orders are shown without their own schedules, which are among the settings.
     let orders = workload.orders.map { $0.hasPrefix("file:") ? $0 : String($0.prefix { $0 != "@" }) }.joined(separator: ", ")
     let batches = "\(grouped(workload.steps)) batches" + (stored.problem.settings["batchSize"].map { " of \($0)" } ?? "")
     let seeds = workload.seedCount == 1 ? "seed \(workload.seed)" : "\(workload.seedCount) seeds"
@@ -55,7 +55,7 @@ struct ReportContents {
     return .init("Orders compared", blocks)
   }
 
-  /// How to read the comparison, and no more than it shows.
+  /// Sentences on how to read the comparison, which say no more than it shows.
   private func reading(_ result: RunResult) -> [String] {
     let series = result.summary.compactMap(\.series)
     var sentences: [String] = []
@@ -85,7 +85,7 @@ struct ReportContents {
     return sentences
   }
 
-  /// How far a run is that is not finished.
+  /// The progress of a run that is not finished.
   private var progress: ReportPage.Section {
     let state =
       switch stored.status {
@@ -118,7 +118,8 @@ struct ReportContents {
     return .init("So far", blocks)
   }
 
-  /// Observations of each series, all seeds, as far as is known; nil where the run can't be opened.
+  /// The number of planned observations of each series over all seeds, as far as it is known; nil if the run can't be
+  /// opened.
   private var planned: [String: Int]? {
     guard let run = try? run.get() else { return nil }
     var counts: [String: Int] = [:]
@@ -230,7 +231,7 @@ struct ReportContents {
 }
 
 extension Series {
-  /// Whether its iterates apply batches more than once.
+  /// Whether the iterates of the series apply batches more than once.
   fileprivate var reusesBatches: Bool {
     switch order {
     case .sliding, .slidingForward: true

@@ -1,8 +1,8 @@
 import Backtrail
 import Reports
 
-/// Training loss or distance by n of the states visited. Where there are many, a point is the mean of neighbours, and a band
-/// shows their range.
+/// A chart of the training loss or the distance of the visited states by n. If there are many, a point is the mean of
+/// neighbours, and a band shows their range.
 func stateChart(
   _ states: [RewoundState], of result: RewindResult, _ quantity: RewindChartQuantity, _ run: RunDescription
 ) -> Chart {
@@ -13,7 +13,7 @@ func stateChart(
     let (low, high) = (values.min() ?? 0, values.max() ?? 0)
     return Chart.Point(
       x: Double(group.reduce(0) { $0 + $1.n }) / Double(group.count), y: values.reduce(0, +) / Double(values.count),
-      // What is not a number has no range.
+      // If all values are NaN, there is no range.
       interval: perPoint > 1 && low <= high ? low...high : nil)
   }
   let y = quantity == .distance ? "distance to iterate \(result.from)" : "training loss on the next batch" + (run.loss.unit.map { ", \($0)" } ?? "")
@@ -22,7 +22,8 @@ func stateChart(
     x: Chart.Axis("n, updates"), y: Chart.Axis(y), series: [Chart.Series(result.order, points: points)])
 }
 
-/// Seconds or updates by the bytes stored, a line for each place and precision, marked by slots.
+/// A chart of seconds or updates by the bytes stored, with one line per tier and precision and points labelled with
+/// slots.
 func sweepChart(_ sweep: RewindSweep, _ quantity: RewindChartQuantity, _ run: RunDescription) -> Chart {
   var names: [String] = []
   for point in sweep.points where !names.contains(name(point)) { names.append(name(point)) }

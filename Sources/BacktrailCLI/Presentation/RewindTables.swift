@@ -2,7 +2,7 @@ import Backtrail
 import Foundation
 import Reports
 
-/// What one rewind took.
+/// A summary of the costs of one rewind.
 func rewindSummary(_ result: RewindResult) -> String {
   var lines = [
     """
@@ -21,7 +21,7 @@ func rewindSummary(_ result: RewindResult) -> String {
   return lines.joined(separator: "\n")
 }
 
-/// A point of a sweep while it goes on.
+/// A line about a point of a sweep, printed while the sweep goes on.
 func describe(_ point: RewindSweep.Point) -> String {
   """
   \(point.tier), \(point.precision), \(count(point.slots, "slot")): \
@@ -29,7 +29,7 @@ func describe(_ point: RewindSweep.Point) -> String {
   """
 }
 
-/// What `rewind --sweep` says.
+/// The output of `rewind --sweep`.
 func sweepTable(_ sweep: RewindSweep) -> String {
   var rows = [
     [
@@ -74,7 +74,7 @@ private func short(_ value: Double?) -> String {
   return value == 0 ? "0" : String(format: "%.1e", value)
 }
 
-/// The points as comma-separated values, a header first; errors are empty where slots round nothing.
+/// The points as comma-separated values with a header. Errors are empty if slots round nothing.
 func sweepCSV(_ sweep: RewindSweep) -> String {
   let header = [
     "tier", "precision", "slots", "stored_bytes", "updates", "predicted_updates", "recomputed_updates", "seconds",

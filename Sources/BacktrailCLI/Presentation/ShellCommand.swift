@@ -2,14 +2,14 @@ import Backtrail
 import Runs
 import Foundation
 
-/// A command as a shell reads it, an option a line where they don't fit on one.
+/// A command for a shell, with one option per line if they do not fit on one line.
 func shellCommand(_ words: [String], options: [(flag: String, value: String)] = []) -> String {
   let parts = [words.map(shellQuoted).joined(separator: " ")] + options.map { "--\($0.flag) \(shellQuoted($0.value))" }
   let line = parts.joined(separator: " ")
   return line.count <= 60 ? line : parts.joined(separator: " \\\n  ")
 }
 
-/// A word as a POSIX shell takes it for itself.
+/// A word quoted so that a POSIX shell takes it literally.
 func shellQuoted(_ word: String) -> String {
   let plain = !word.isEmpty && word.unicodeScalars.allSatisfy { scalar in
     switch scalar {
@@ -18,16 +18,16 @@ func shellQuoted(_ word: String) -> String {
     }
   }
   guard !plain else { return word }
-  // By scalars: a quote that a combining mark follows is a quote to the shell.
+  // The text is processed by scalars, since a quote followed by a combining mark is still a quote to the shell.
   var quoted = ""
   for scalar in word.unicodeScalars { scalar == "'" ? quoted += "'\\''" : quoted.unicodeScalars.append(scalar) }
   return "'\(quoted)'"
 }
 
 extension StoredRun {
-  /// What makes this run again, a command after the other; none where no command does.
+  /// The commands that make this run again; empty if no command does.
   var commands: [String] {
-    // Paths of initial states may lead nowhere by now; the run keeps its own copy.
+    // The original file of an initial state may be gone, but the run keeps its own copy.
     let initial = URL(fileURLWithPath: run).standardizedFileURL.appendingPathComponent("initial.safetensors").path
     guard let configuration else { return [] }
     let train = shellCommand(["backtrail", "train"], options: configuration.options(initialState: initial))
@@ -35,6 +35,6 @@ extension StoredRun {
     return [train + " \\\n  --out RUN", shellCommand(["backtrail", "resume", "RUN", "--steps", String(configuration.steps)])]
   }
 
-  /// What goes on with it.
+  /// The command that continues the run.
   var resumeCommand: String { shellCommand(["backtrail", "resume", run]) }
 }

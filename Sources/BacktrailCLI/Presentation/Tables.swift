@@ -3,7 +3,7 @@ import Foundation
 import Replay
 import Reports
 
-/// The comparison of orders at the end of a run, with what its numbers mean.
+/// The comparison of series at the end of a run, with an explanation of its numbers.
 func summaryTable(_ result: RunResult, of run: RunDescription) -> String {
   let spent = """
     Spent: \(count(result.gradientEvaluations, "gradient evaluation")), \(duration(result.wallSeconds)), \
@@ -13,7 +13,7 @@ func summaryTable(_ result: RunResult, of run: RunDescription) -> String {
   return textTable(comparison(result.summary)) + "\n\n" + notes.joined(separator: "\n")
 }
 
-/// Orders, averages and baselines side by side.
+/// A table that compares orders, averages and baselines.
 func comparison(_ summary: [SeriesSummary]) -> Table {
   let metrics = summary.first?.measurements.metrics ?? []
   return Table(
@@ -27,7 +27,7 @@ func comparison(_ summary: [SeriesSummary]) -> Table {
     alignment: [.left] + Array(repeating: .right, count: metrics.count + 3))
 }
 
-/// What the columns of the comparison are.
+/// The explanation of the columns of the comparison.
 func summaryNotes(_ result: RunResult, of run: RunDescription) -> [String] {
   let names = run.problem.metrics.map(\.shortTitle)
   let subject = names.count < 2 ? names.joined() : names.dropLast().joined(separator: ", ") + " and " + names[names.count - 1]
@@ -45,12 +45,12 @@ func summaryNotes(_ result: RunResult, of run: RunDescription) -> [String] {
   return notes
 }
 
-/// What automatic orders and schedules came to, a sentence each.
+/// A sentence about the result of each automatic order or schedule.
 func findings(_ result: RunResult, of run: RunDescription) -> [String] {
   (result.findings ?? []).map { describe($0, of: run) }
 }
 
-/// What `average` says.
+/// The output of `average`.
 func averagesTable(_ document: ForwardAverages, seeds: Int) -> String {
   let metrics = document.summary.first?.measurements.metrics ?? []
   var rows = [["average", "distance of weights"] + metrics.map(\.title)]
@@ -74,7 +74,7 @@ func averagesTable(_ document: ForwardAverages, seeds: Int) -> String {
   return textTable(rows, alignment: [.left] + Array(repeating: .right, count: metrics.count + 1)) + "\n\n" + notes.joined(separator: "\n")
 }
 
-/// What an automatic order or schedule came to.
+/// A sentence about the result of an automatic order or schedule.
 private func describe(_ finding: AdaptiveFinding, of run: RunDescription) -> String {
   var parts: [String] = []
   if let tail = finding.tail, tail < run.workload.steps {
@@ -114,7 +114,7 @@ private func describe(_ estimate: Estimate) -> String {
   String(format: "%.2g", estimate.mean) + (estimate.halfWidth.map { String(format: " ± %.1g", $0) } ?? "")
 }
 
-/// What a cost budget comes to.
+/// A description of a cost budget and the updates it corresponds to.
 func describe(_ budget: CostBudget) -> String {
   let updates = budget.updates.map { count(Int(min($0, 1e18)), "gradient evaluation") } ?? "any number of gradient evaluations"
   return budget.seconds == nil
@@ -122,14 +122,14 @@ func describe(_ budget: CostBudget) -> String {
     : "cost budget: \(budget), about \(updates), an observation counted as \(String(format: "%.1f", budget.observationCharge))"
 }
 
-/// Values of metrics with their spreads, where there are several seeds.
+/// The values of metrics, with their spreads if there are several seeds.
 private func numbers(_ values: [Double], spreads: [Double]?) -> [String] {
   values.indices.map { place in
     decimal("%.4f", values[place]) + (spreads.map { " ± " + decimal("%.4f", $0[place]) } ?? "")
   }
 }
 
-/// What `plan` says.
+/// The output of `plan`.
 func planTable(_ prediction: CostPrediction, of workload: Workload) -> String {
   var rows = [["order", "observed iterates", "gradient evaluations"]]
   for order in prediction.orders {
@@ -166,7 +166,7 @@ func planTable(_ prediction: CostPrediction, of workload: Workload) -> String {
   ] + automatic).joined(separator: "\n\n")
 }
 
-/// What the prediction was made from.
+/// A table of the measured times that the prediction is based on.
 private func measuredTimes(_ calibration: Calibration) -> String {
   var rows = [["measured here", "an update", "an observation"]]
   for rate in calibration.rates {
@@ -187,7 +187,7 @@ private func measuredTimes(_ calibration: Calibration) -> String {
     """
 }
 
-/// What would change if one thing did.
+/// A table of the costs of runs that differ in one setting.
 private func neighbourTable(_ prediction: CostPrediction) -> String {
   func row(_ name: String, _ evaluations: Int, _ seconds: Double, _ peak: Int, _ disk: Int) -> [String] {
     [name, grouped(evaluations), duration(seconds), size(peak), size(disk)]
@@ -205,7 +205,7 @@ private func neighbourTable(_ prediction: CostPrediction) -> String {
   return textTable(rows, alignment: [.left, .right, .right, .right, .right])
 }
 
-/// Where branching states are kept.
+/// A description of where branching states are kept.
 private func slots(memory: Int, disk: Int, repeated: Int) -> String {
   var parts = ["\(memory) kept in memory at once"]
   if disk > 0 { parts.append("\(disk) on disk") }
@@ -213,7 +213,7 @@ private func slots(memory: Int, disk: Int, repeated: Int) -> String {
   return parts.joined(separator: ", ")
 }
 
-/// What more or less memory would buy, from the least to the most, as a row of bars and its two ends.
+/// The speed with different amounts of memory, from the least to the most, as a row of bars with labels at both ends.
 private func memoryCurve(_ choice: MemoryChoice) -> String {
   let all = Array(choice.curve.reversed())
   let points = all.count <= 60 ? all : (0..<60).map { all[$0 * (all.count - 1) / 59] }
@@ -235,7 +235,7 @@ private func memoryCurve(_ choice: MemoryChoice) -> String {
     """
 }
 
-/// What was chosen for a memory budget, or for none.
+/// A description of the choice made for a memory budget, or without one.
 func describe(_ choice: MemoryChoice) -> String {
   let repeated = choice.chosen.repeatedPasses
   let activations =
@@ -266,7 +266,7 @@ func runDescription(_ run: StoredRun) -> String {
   return description + "\n\n" + summaryTable(result, of: run.description)
 }
 
-/// What a run is, a row a setting.
+/// A table of facts about a run, one row per setting.
 func facts(_ run: StoredRun) -> Table {
   let workload = run.workload
   let seeds = workload.seeds
@@ -283,7 +283,7 @@ func facts(_ run: StoredRun) -> Table {
   return Table(rows: rows, alignment: [.left, .left])
 }
 
-/// What is known of a problem that no settings of the command describe.
+/// Facts about a problem that is not described by settings of the command.
 private func problemFacts(_ problem: ProblemDescription) -> [[String]] {
   [["problem", problem.name], ["metrics", problem.metrics.map(\.axisTitle).joined(separator: "; ")]]
     + problem.settings.sorted { $0.key < $1.key }.map { [$0.key, $0.value.description] }
@@ -312,7 +312,7 @@ private func describeLearningRate(_ configuration: RunConfiguration) -> String {
   return "\(configuration.learningRate)\(schedule)\(warmUp)"
 }
 
-/// Where an iterate was taken from and what its digest says.
+/// A description of where an iterate was recalled from, and whether its digest was compared.
 func describe(_ iterate: ReplayedIterate, order: CompositionOrder, n: Int) -> String {
   let start = iterate.checkpoint.map { "the checkpoint \($0.file)" } ?? "the initial state"
   let source =

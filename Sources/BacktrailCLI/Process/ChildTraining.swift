@@ -2,8 +2,9 @@ import Backtrail
 import Runs
 import Foundation
 
-/// Trains a run as `backtrail train` does, in a process of its own, whose peak memory is that of the run alone.
-/// - Throws: `RunError.impossible` where the run is refused, and other errors with the child's words.
+/// Trains a run as `backtrail train` does, but in a process of its own, so that the peak memory is that of the run
+/// alone.
+/// - Throws: `RunError.impossible` if the run is refused; other errors have the messages of the child process.
 @Sendable func trainInAnotherProcess(_ settings: RunSettings, at path: String) async throws -> RunResult {
   let (options, output, errors) = (path + ".yaml", path + ".json", path + ".log")
   defer { for file in [options, output, errors] { try? FileManager.default.removeItem(atPath: file) } }

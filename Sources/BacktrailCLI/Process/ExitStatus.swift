@@ -8,7 +8,7 @@ import Replay
 import Runs
 import Tensors
 
-/// How the command ends, in sysexits' numbers.
+/// The exit codes of the command, with the numbers of sysexits.
 enum ExitStatus: Int32 {
   case usage = 64
   case badData = 65
@@ -97,12 +97,12 @@ enum ExitStatus: Int32 {
   }
 }
 
-/// What ended a command, in words for the user.
+/// The error that ended a command, in words for the user.
 struct Failure {
   let words: String
   let status: ExitStatus
 
-  /// Nil for what the parser of arguments throws, which has its own words.
+  /// Nil for errors of the argument parser, which has its own messages.
   init?(_ error: any Error) {
     if let status = ExitStatus(of: error) {
       (words, self.status) = (withFlags("\(error)"), status)
@@ -113,7 +113,7 @@ struct Failure {
     } else if let error = error as? POSIXError {
       (words, status) = (String(cString: strerror(error.code.rawValue)), .inputOutput)
     } else if BacktrailCommand.exitCode(for: error) == .failure {
-      // Errors of libraries that nobody gave words to. Their own are for programmers.
+      // Errors of libraries without a message of ours. Their own messages are written for programmers.
       let name = String(reflecting: type(of: error))
       (words, status) = ("an error that has no words yet, \(name), ended this command; please report how it came about", .inputOutput)
     } else {

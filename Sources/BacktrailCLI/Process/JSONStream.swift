@@ -2,17 +2,17 @@ import Backtrail
 import Runs
 import Foundation
 
-/// Prints `value` as one JSON document, as it is encoded: what `encode(to:)` makes on the way is not kept.
+/// Prints `value` as one JSON document while it is encoded, without keeping what has been written.
 ///
-/// JSON has no word for a number that is not finite: it becomes null, and the document ends with `notFinite`, which says which
-/// numbers these are.
+/// JSON can't express a number that is not finite. It becomes null, and the document ends with `notFinite`, which
+/// lists these numbers.
 func printJSON(_ value: some Encodable) throws {
   let writer = JSONWriter { bytes in try StandardOutput.write(bytes) }
   try writer.encode(value, path: [])
   try writer.finish()
 }
 
-/// `value` as one JSON document.
+/// Encodes `value` as one JSON document.
 func jsonText(_ value: some Encodable) throws -> String {
   var all: [UInt8] = []
   let writer = JSONWriter { all += $0 }
@@ -21,13 +21,13 @@ func jsonText(_ value: some Encodable) throws -> String {
   return String(decoding: all, as: UTF8.self)
 }
 
-/// Writes JSON piece by piece. Keys stand in the order in which they are encoded.
+/// Writes JSON piece by piece, with keys in the order in which they are encoded.
 private final class JSONWriter {
   private enum Bracket { case object, array }
 
   private let write: ([UInt8]) throws -> Void
   private var buffer: [UInt8] = []
-  /// The objects and arrays that are open, and whether anything is in them yet.
+  /// The open objects and arrays, and whether each is still empty.
   private var open: [(bracket: Bracket, isEmpty: Bool)] = []
   private var notFinite = NotFinite()
 
@@ -41,7 +41,7 @@ private final class JSONWriter {
     buffer = []
   }
 
-  /// How many objects and arrays are open.
+  /// The number of open objects and arrays.
   var depth: Int { open.count }
 
   func beginObject() { begin(.object) }
@@ -52,7 +52,7 @@ private final class JSONWriter {
     open.append((bracket, true))
   }
 
-  /// Begins an entry of the object or array that is the `depth`-th open one.
+  /// Begins an entry of the object or array at nesting level `depth`.
   func beginEntry(_ key: String?, in depth: Int) {
     close(to: depth)
     add(open[depth - 1].isEmpty ? "\n" : ",\n")
@@ -64,7 +64,7 @@ private final class JSONWriter {
     }
   }
 
-  /// Writes a value where the next one belongs.
+  /// Writes a value at the current position.
   func encode(_ value: some Encodable, path: [any CodingKey]) throws {
     if buffer.count > 1 << 16 {
       try write(buffer)
@@ -116,7 +116,7 @@ private final class JSONWriter {
 
   private func close(to depth: Int) {
     while open.count > depth {
-      // In the outermost object: the document, or one of a list of them.
+      // This is the outermost object: the document, or one of a list of documents.
       if notFinite.count > 0, open.last?.bracket == .object, !open.dropLast().contains(where: { $0.bracket == .object }) {
         addNotFinite()
       }
@@ -149,12 +149,12 @@ private final class JSONWriter {
   }
 }
 
-/// Numbers of a document that are null because they are not finite.
+/// The numbers of a document that are null because they are not finite.
 private struct NotFinite {
   static let why = "these numbers are null because they are NaN or infinite, which is what numbers become where updates diverge"
 
   private(set) var count = 0
-  /// The first of them, such as `points[2].skill is NaN`.
+  /// The first of these numbers, such as `points[2].skill is NaN`.
   private(set) var numbers: [String] = []
 
   mutating func add(_ number: Double, at path: [any CodingKey]) {
@@ -164,7 +164,7 @@ private struct NotFinite {
   }
 }
 
-/// Hands what a value encodes to the writer.
+/// Passes what a value encodes to the writer.
 private struct JSONEncoding: Encoder, SingleValueEncodingContainer {
   let writer: JSONWriter
   let codingPath: [any CodingKey]
@@ -231,7 +231,7 @@ private struct JSONArray: UnkeyedEncodingContainer {
   mutating func superEncoder() -> any Encoder { begin() }
 }
 
-/// Where in a document a value stands.
+/// A position in a document.
 private struct PathKey: CodingKey {
   let stringValue: String
   let intValue: Int?

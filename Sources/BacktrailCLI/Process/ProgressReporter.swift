@@ -4,12 +4,12 @@ import Dispatch
 import Foundation
 import Replay
 
-/// Shows how far a replay is on standard error: a bar on a terminal, a line every ten seconds elsewhere.
+/// Shows the progress of a replay on standard error: a bar on a terminal, otherwise a line every ten seconds.
 final class ProgressReporter {
   private let timer: any DispatchSourceTimer
   private let isTerminal: Bool
 
-  /// - Parameter observationCost: about what an observation takes, in updates.
+  /// - Parameter observationCost: The approximate cost of an observation, in updates.
   convenience init(_ progress: ReplayProgress, observationCost: Double = 0) {
     self.init {
       let total = Double(progress.plannedGradientEvaluations) + observationCost * Double(progress.plannedObservations)
@@ -18,7 +18,7 @@ final class ProgressReporter {
     }
   }
 
-  /// - Parameter look: what part of the work is done, and the updates done and planned.
+  /// - Parameter look: Returns the fraction of the work done, and the numbers of updates done and planned.
   private init(_ look: @escaping @Sendable () -> (fraction: Double, updates: Int, planned: Int)) {
     let isTerminal = isatty(STDERR_FILENO) == 1
     self.isTerminal = isTerminal
@@ -38,14 +38,14 @@ final class ProgressReporter {
     timer.resume()
   }
 
-  /// No more lines; the bar is wiped away.
+  /// Stops reporting and clears the bar.
   func stop() {
     guard !timer.isCancelled else { return }
     timer.cancel()
     if isTerminal { printToStandardError("\r\u{1B}[K", terminator: "") }
   }
 
-  /// Such as `[######------] 50 %, 500 of 1,000 updates, 2,500 a second, 12 s left`.
+  /// A line such as `[######------] 50 %, 500 of 1,000 updates, 2,500 a second, 12 s left`.
   static func line(fraction: Double, done: Int, total: Int, seconds: Double, barWidth: Int) -> String {
     let fraction = min(1, fraction)
     let filled = min(barWidth, Int(fraction * Double(barWidth)))

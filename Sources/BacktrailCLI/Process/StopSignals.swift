@@ -3,15 +3,16 @@ import Foundation
 import Synchronization
 import Tensors
 
-/// Runs `body` until it ends or SIGINT, SIGTERM or SIGHUP cancels its task, so that states are stored and files go.
+/// Runs `body` until it ends, or until SIGINT, SIGTERM or SIGHUP cancels its task, so that states are stored and
+/// files removed.
 ///
-/// A body that has not ended a second later, since it reads data or measures, is ended with the process, unless it has
+/// If the body has not ended a second later, because it reads data or measures, the process is ended, unless there is
 /// something to store. A second signal ends the process at once.
 ///
-/// Once in a process: a source of signals that is made after another was cancelled can miss them.
-/// - Throws: what `body` throws.
+/// Call this once per process: a source of signals made after another was cancelled can miss signals.
+/// - Throws: The errors of `body`.
 func stoppable<Value: Sendable>(_ body: @escaping @Sendable () async throws -> Value) async throws -> Value {
-  // Nothing begins before signals are waited for, lest one come between.
+  // The body begins only when signals are handled, so that none can be missed.
   let (gate, opening) = AsyncStream.makeStream(of: Void.self)
   let task = Task {
     for await _ in gate {}
@@ -24,7 +25,8 @@ func stoppable<Value: Sendable>(_ body: @escaping @Sendable () async throws -> V
   return try await task.value
 }
 
-/// Runs what must not be broken off: once stopped it stores its states or removes its files, however long that takes.
+/// Runs a body that must not be aborted: once stopped, it stores its states or removes its files, however long that
+/// takes.
 func untilStored<Value>(_ body: () async throws -> Value) async rethrows -> Value {
   let storing = Storing()
   storing.begin()
@@ -32,7 +34,7 @@ func untilStored<Value>(_ body: () async throws -> Value) async rethrows -> Valu
   return try await body()
 }
 
-/// The part of a command that must not be broken off, where it does not begin with a body of its own.
+/// Marks a part of a command that must not be aborted, if it is not a closure of its own.
 final class Storing: Sendable {
   private let isUnderWay = Atomic(false)
 
@@ -40,32 +42,32 @@ final class Storing: Sendable {
   func end() { if isUnderWay.exchange(false, ordering: .relaxed) { stop.withLock { $0.unstored -= 1 } } }
 }
 
-/// What the user is told when a signal has stopped the command.
+/// The message to the user when a signal has stopped the command.
 var stopWords: String {
   get { stop.withLock { $0.words } }
   set { stop.withLock { $0.words = newValue } }
 }
 
-/// How far the process is on its way to an end.
+/// The progress of the process towards its end.
 private struct Stop {
-  /// When the first signal came.
+  /// The time of the first signal.
   var asked: ContinuousClock.Instant?
-  /// How many parts of the command must not be broken off.
+  /// The number of parts of the command that must not be aborted.
   var unstored = 0
   var words = "interrupted; give the same command again"
 }
 
 private let stop = Lock(Stop())
 
-/// Whether the process was started with a signal ignored, as by `nohup`.
+/// Whether the process was started with the signal ignored, as by `nohup`.
 private func isIgnored(_ number: Int32) -> Bool {
-  // Who installs a handler is told which was there.
+  // Installing a handler returns the previous one.
   let before = signal(number, SIG_IGN)
   signal(number, before)
   return unsafeBitCast(before, to: Int.self) == unsafeBitCast(SIG_IGN, to: Int.self)
 }
 
-/// Calls a handler when a signal comes, instead of the process ending.
+/// Calls a handler when a signal arrives, instead of ending the process.
 private struct StopSignal {
   private let number: Int32
   private let source: any DispatchSourceSignal
@@ -81,7 +83,7 @@ private struct StopSignal {
         return stop.asked
       }
       if let first {
-        // Those who stop a group of processes, as 'timeout' does, send the same signal twice.
+        // Programs that stop a group of processes, such as 'timeout', send the same signal twice.
         if .now - first > .milliseconds(200) { _exit(128 + number) }
         return
       }
@@ -91,7 +93,7 @@ private struct StopSignal {
     source.resume()
   }
 
-  /// Ends the process in a second, or as soon after as nothing is left to store.
+  /// Ends the process after a second, or as soon afterwards as nothing is left to store.
   private static func endUnlessStoring(on queue: DispatchQueue) {
     queue.asyncAfter(deadline: .now() + 1) {
       guard stop.withLock({ $0.unstored == 0 }) else { return endUnlessStoring(on: queue) }
@@ -100,7 +102,7 @@ private struct StopSignal {
     }
   }
 
-  /// The signal ends the process again.
+  /// Restores the default, so that the signal ends the process again.
   func ignore() {
     source.cancel()
     signal(number, SIG_DFL)

@@ -1,18 +1,20 @@
 import Tensors
 
-/// Random changes of images on their way into a batch: a cut of the image's own size from the image with a border of
-/// zeros (Lee et al. 2015; He et al. 2016 use 4 on CIFAR), and mirroring left to right with probability 1/2.
+/// Random changes of images when they are gathered into a batch: a cut of the image's own size from the image with a
+/// border of zeros (Lee et al. 2015; He et al. 2016 use a border of 4 on CIFAR), and mirroring left to right with
+/// probability 1/2.
 ///
-/// A pure function of (seed, batch, row of the batch), so that a batch is the same wherever it is replayed.
+/// The changes are a pure function of (seed, batch, row of the batch), so a batch is the same wherever it is
+/// replayed.
 public struct Augmentation: Sendable, Equatable, CustomStringConvertible {
-  /// The border's width in pixels; 0 for no cut.
+  /// The width of the border in pixels; 0 for no cut.
   public let crop: Int
   public let flips: Bool
 
   public static let forms = "crop:P (cut from the image with a border of P zeros), flip, or crop:P,flip"
 
   /// Reads a specification such as `crop:4,flip`.
-  /// - Throws: `DatasetError.impossible` for one that can't be read.
+  /// - Throws: `DatasetError.impossible` if the specification is not valid.
   public init(_ specification: String) throws(DatasetError) {
     var (crop, flips) = (0, false)
     for word in specification.split(separator: ",", omittingEmptySubsequences: false) {
@@ -34,7 +36,7 @@ public struct Augmentation: Sendable, Equatable, CustomStringConvertible {
     [crop > 0 ? "crop:\(crop)" : nil, flips ? "flip" : nil].compactMap(\.self).joined(separator: ",")
   }
 
-  /// - Throws: `DatasetError.impossible` where examples are no images.
+  /// - Throws: `DatasetError.impossible` if examples are not images.
   public func check(exampleShape: [Int]) throws(DatasetError) {
     guard exampleShape.count == 3 else {
       throw .impossible(
@@ -42,12 +44,12 @@ public struct Augmentation: Sendable, Equatable, CustomStringConvertible {
     }
   }
 
-  /// What it does to the rows of one batch.
+  /// The changes of one batch.
   public struct Batch: Sendable {
     private let augmentation: Augmentation
     private let source: RandomSource
     private let batch: Int
-    /// height, width, channels.
+    /// The height, the width and the number of channels.
     private let shape: (Int, Int, Int)
 
     public init(_ augmentation: Augmentation, seed: UInt64, batch: Int, exampleShape: [Int]) {
@@ -57,7 +59,7 @@ public struct Augmentation: Sendable, Equatable, CustomStringConvertible {
       shape = (exampleShape[0], exampleShape[1], exampleShape[2])
     }
 
-    /// Where row `row` is cut from the image with its border, and whether it is mirrored.
+    /// The position of the cut in the bordered image of `row`, and whether the image is mirrored.
     func choice(row: Int) -> (top: Int, left: Int, isMirrored: Bool) {
       let words = source.words(batch: batch, example: row)
       let places = UInt64(2 * augmentation.crop + 1)
@@ -67,7 +69,7 @@ public struct Augmentation: Sendable, Equatable, CustomStringConvertible {
       )
     }
 
-    /// Writes the changed image to `target`, its values taken from `value` by their index.
+    /// Writes the changed image to `target`. `value` returns the original values by index.
     @inline(__always)
     func move(row: Int, into target: Vector, value: (Int) -> Float) {
       let (height, width, channels) = shape

@@ -1,20 +1,20 @@
 import Tensors
 
-/// The records of comma-separated text, one after the other (RFC 4180): quoted cells may hold commas, line breaks and
-/// doubled quotes; lines end with CRLF or LF. A byte order mark and blank lines at the end are passed over.
+/// Reads comma-separated text one record at a time (RFC 4180): quoted cells may contain commas, line breaks and
+/// doubled quotes; lines end with CRLF or LF. A byte order mark and blank lines at the end are ignored.
 ///
-/// One record is in memory at a time, so its size is limited.
+/// Only one record is in memory at a time, and its size is limited.
 struct CSVRecords: ~Copyable {
   struct Record {
-    /// The line it starts on, from 1.
+    /// The line it starts on, counted from 1.
     let line: Int
-    /// Cells without their quotes, and without the blanks around unquoted ones.
+    /// The cells without their quotes, and without the blanks around unquoted ones.
     let cells: [String]
   }
 
-  /// The longest cell, in bytes.
+  /// The largest size of a cell in bytes.
   static let longestCell = 1 << 16
-  /// The most cells in a row.
+  /// The largest number of cells in a row.
   static let mostCells = 1 << 20
 
   private(set) var bytes: ByteStream
@@ -26,7 +26,7 @@ struct CSVRecords: ~Copyable {
     self.bytes = bytes
   }
 
-  /// The next record, or nil after the last.
+  /// Reads the next record; nil after the last one.
   mutating func read() throws(DatasetError) -> Record? {
     guard try bytes.peek() != nil else { return nil }
     let firstLine = line
@@ -51,7 +51,7 @@ struct CSVRecords: ~Copyable {
     return Record(line: firstLine, cells: cells)
   }
 
-  /// Reads up to the comma or the line's end after a cell.
+  /// Reads a cell up to the comma or the line end after it.
   private mutating func readCell(column: Int) throws(DatasetError) -> String {
     while let byte = try bytes.peek(), Self.isBlank(byte) { bytes.advance() }
     let firstLine = line
@@ -96,7 +96,7 @@ struct CSVRecords: ~Copyable {
     return true
   }
 
-  /// A carriage return counts as a blank: of CRLF, the line feed ends the line.
+  /// A carriage return counts as a blank, since the line feed of CRLF ends the line.
   private static func isBlank(_ byte: UInt8) -> Bool {
     byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") || byte == UInt8(ascii: "\r")
   }

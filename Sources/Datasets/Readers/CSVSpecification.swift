@@ -2,26 +2,27 @@ import Tensors
 
 import Foundation
 
-/// What `csv:FILE[,target=COLUMN][,missing=drop|mean]` asks for; `label=` says the same as `target=`.
+/// The parsed form of `csv:FILE[,target=COLUMN][,missing=drop|mean]`. `label=` means the same as `target=`.
 struct CSVSpecification: Equatable, Sendable, CustomStringConvertible {
-  /// What is done where a cell has no value.
+  /// The treatment of cells without a value.
   enum MissingValues: String, CaseIterable, Sendable {
-    /// The row is left out.
+    /// Rows with missing values are left out.
     case drop
-    /// The training rows' mean of the column stands in; a row without a target is an error.
+    /// A missing value is replaced by the mean of its column over the training rows. A row without a target is an
+    /// error.
     case mean
   }
 
   let file: String
-  /// The target's column; nil to find it.
+  /// The name of the target's column; nil to choose one automatically.
   let column: String?
-  /// Nil where a missing value is an error.
+  /// The treatment of missing values; nil if they are errors.
   let missing: MissingValues?
-  /// How the column was asked for, `target` or `label`.
+  /// The keyword that was used for the column, `target` or `label`.
   private let keyword: String
 
-  /// Options stand behind the file's name, which may hold commas too. So they are taken from the end, each once; what then
-  /// looks like one more is part of the name.
+  /// Options follow the file's name, which may itself contain commas. So they are taken from the end, each at most
+  /// once; anything before them that looks like another option is part of the name.
   init(_ argument: String, absolute: (String) -> String) throws(SpecificationProblem) {
     var rest = argument[...]
     var (column, missing): (String?, MissingValues?) = (nil, nil)
@@ -56,7 +57,7 @@ struct CSVSpecification: Equatable, Sendable, CustomStringConvertible {
     file + (column.map { ",\(keyword)=\($0)" } ?? "") + (missing.map { ",missing=\($0.rawValue)" } ?? "")
   }
 
-  /// Whether a cell says that there is no value: it is empty, or NA, NaN, null or ?, in any case of letters.
+  /// Whether a cell means that there is no value: it is empty, or NA, NaN, null or ?, in upper or lower case.
   static func isMissing(_ cell: String) -> Bool {
     cell.isEmpty || cell == "?" || (cell.utf8.count <= 4 && ["na", "nan", "null"].contains(cell.lowercased()))
   }

@@ -1,6 +1,6 @@
 import Tensors
 
-/// The rows of a table, checked and parted into training and test rows as they are appended.
+/// The rows of a table, which are checked and divided into training and test rows as they are appended.
 struct CSVTable {
   private let path: String
   private let specification: CSVSpecification
@@ -10,7 +10,7 @@ struct CSVTable {
   private var names: [String]?
   private var training = Rows()
   private var test = Rows()
-  /// Those of the data set, and those left out because a value is missing.
+  /// The numbers of rows in the data set, and of rows left out because a value is missing.
   private var (rowCount, droppedCount) = (0, 0)
 
   init(_ specification: CSVSpecification, columnCount: Int, targets: Targets.Kind) {
@@ -21,7 +21,8 @@ struct CSVTable {
     targetColumn = columnCount - 1
   }
 
-  /// Numbers and missing values alone make no header: a gap in the first row of data is found out as such.
+  /// Whether a record is a header. Numbers and missing values alone are not, so that a gap in the first row of data
+  /// is reported as such.
   static func isHeader(_ record: CSVRecords.Record) -> Bool {
     record.cells.contains { !CSVSpecification.isMissing($0) && Double($0) == nil }
   }
@@ -57,7 +58,7 @@ struct CSVTable {
     }
   }
 
-  /// - Parameter file: what the record comes from, which is asked for memory.
+  /// - Parameter file: The file that the record comes from, which checks that there is enough memory.
   mutating func append(_ record: CSVRecords.Record, from file: borrowing InputFile) throws(DatasetError) {
     guard record.cells.count == columnCount else {
       throw .damaged(
@@ -137,7 +138,8 @@ struct CSVTable {
       name: name, training: examples(training, classCount: classCount), test: examples(test, classCount: classCount))
   }
 
-  /// Puts the training rows' mean of each column, summed in double precision from first to last, where its values are missing.
+  /// Replaces missing values by the mean of their column over the training rows, summed in double precision from
+  /// first to last.
   private mutating func fillIn() throws(DatasetError) {
     let width = columnCount - 1
     var sums = [Double](repeating: 0, count: width)
@@ -158,7 +160,7 @@ struct CSVTable {
     test.fill(with: means)
   }
 
-  /// One more than the largest label, once every label up to it has been seen.
+  /// The number of classes: one more than the largest label. Every label up to it must occur.
   private func classCount() throws(DatasetError) -> Int {
     let labels = Set(training.labels).union(test.labels)
     let largest = labels.max() ?? 0
@@ -167,7 +169,7 @@ struct CSVTable {
         path: path, reason: "every row has label 0",
         remedy: "Give at least two classes, or name another column with `,target=COLUMN`.")
     }
-    // Among as many numbers from 0 on as there are labels, one is missing unless they have no gap.
+    // If the labels have a gap, one of the first `labels.count` numbers is missing.
     if let absent = (0..<Int32(labels.count)).first(where: { !labels.contains($0) }) {
       throw .damaged(
         path: path, reason: "no row has label \(absent), though labels go up to \(largest)",
@@ -182,9 +184,9 @@ struct CSVTable {
 extension CSVTable {
   /// The rows of one split.
   private struct Rows {
-    /// NaN where a value is missing.
+    /// The features, with NaN for missing values.
     var features: [Float] = []
-    /// One of the two is empty.
+    /// The targets: either `labels` or `values` is empty.
     var labels: [Int32] = []
     var values: [Float] = []
 

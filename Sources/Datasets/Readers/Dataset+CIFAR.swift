@@ -9,19 +9,19 @@ enum CIFAR: Equatable {
 
   var classCount: Int { self == .ten ? 10 : 100 }
   fileprivate var labelBytes: Int { self == .ten ? 1 : 2 }
-  /// The folder the archives unpack to.
+  /// The folder that the archives unpack to.
   fileprivate var folderName: String { self == .ten ? "cifar-10-batches-bin" : "cifar-100-binary" }
   fileprivate var testFile: String { self == .ten ? "test_batch.bin" : "test.bin" }
 }
 
 extension Dataset {
-  /// A folder of binary records, each file plain or with `.gz`: `data_batch_1.bin`, … (any number of them, in numeric
-  /// order) and `test_batch.bin`, or `train.bin` and `test.bin`. Pixels are divided by 255.
+  /// Reads a folder of binary records, each file plain or with `.gz`: `data_batch_1.bin`, … (any number of them, in
+  /// numeric order) and `test_batch.bin`, or `train.bin` and `test.bin`. Pixels are divided by 255.
   static func cifar(_ kind: CIFAR, folder: String) throws(DatasetError) -> Dataset {
     let inner = "\(folder)/\(kind.folderName)"
     let place = FileManager.default.fileExists(atPath: inner) ? inner : folder
     let names = (try? FileManager.default.contentsOfDirectory(atPath: place)) ?? []
-    /// `name` or `name.gz`, whichever is there.
+    /// The path of `name` or `name.gz`, whichever exists.
     func path(_ name: String) throws(DatasetError) -> String {
       guard let found = [name, "\(name).gz"].first(where: names.contains) else {
         throw .missing(
@@ -36,15 +36,15 @@ extension Dataset {
       training: try examples(kind, files: training.map(path)), test: try examples(kind, files: [try path(kind.testFile)]))
   }
 
-  /// CIFAR-10's training files among those of a folder, in the order of their numbers.
-  /// - Throws: `DatasetError.damaged` naming a file that looks like one of them but has another name: who put it there
+  /// The training files of CIFAR-10 in a folder, in the order of their numbers.
+  /// - Throws: `DatasetError.damaged` for a file whose name resembles theirs but does not match: whoever put it there
   ///   expects it to be read.
   private static func trainingFiles(among names: [String], in folder: String) throws(DatasetError) -> [String] {
     let stem = "data_batch"
     var numbers: Set<Int> = []
     for name in names.sorted() where name.lowercased().hasPrefix(stem) {
       let parts = name.dropFirst(stem.count).split(separator: ".", maxSplits: 1, omittingEmptySubsequences: false)
-      // The Python version's files have no suffix, and may lie beside.
+      // The files of the Python version have no suffix and may be in the same folder.
       guard parts.count == 2, parts[1].lowercased().hasPrefix("bin") else { continue }
       guard name.hasPrefix("\(stem)_"), let number = Int(parts[0].dropFirst()), number >= 0, parts[0] == "_\(number)",
         parts[1] == "bin" || parts[1] == "bin.gz"
@@ -70,7 +70,8 @@ extension Dataset {
           path: path, reason: "\(count) bytes are not a whole number of records of \(recordBytes) bytes",
           remedy: "Fetch the file again, the binary version.")
       }
-      // A plain file's size tells before anything is read; of a compressed one, only its end does.
+      // The size of a plain file is checked before anything is read; that of a compressed file is only known at its
+      // end.
       if !file.isCompressed, file.capacity == 0 || !file.capacity.isMultiple(of: recordBytes) {
         throw isNoWholeNumber("\(file.capacity)")
       }

@@ -1,15 +1,15 @@
 import Tensors
 
 extension Dataset {
-  /// A table of numbers, a row an example, with one column of targets: classes 0, 1, 2, … or real values. Features and values
-  /// are used as they are; nothing is scaled.
+  /// Reads a table of numbers with one example per row and one column of targets: classes 0, 1, 2, … or real values.
+  /// Features and values are used as they are; nothing is scaled.
   ///
-  /// The first row is a header where a cell of it is neither a number nor missing. The target's column is the one asked
-  /// for; else the one headed label, class, target or y, in any case of letters; else the last. Each class from 0 to
-  /// the largest must occur, so that a slip in a label can't grow the network. Every fifth row, the first among them, is
-  /// a test row; rows left out are not counted.
+  /// The first row is a header if one of its cells is neither a number nor missing. The target's column is the one
+  /// asked for, or else the one named label, class, target or y, in upper or lower case, or else the last. Each class
+  /// from 0 to the largest must occur, so that a mistake in a label can't enlarge the network. Every fifth row,
+  /// starting with the first, is a test row; rows that are left out do not count.
   ///
-  /// A cell that is empty, NA, NaN, null or ? is missing: an error, unless the specification says what to do with it.
+  /// A cell that is empty, NA, NaN, null or ? is missing, which is an error unless the specification says what to do.
   static func csv(_ specification: CSVSpecification, targets: Targets.Kind) throws(DatasetError) -> Dataset {
     let path = specification.file
     var records = try CSVRecords(path: path)

@@ -1,11 +1,11 @@
 extension Dataset {
-  /// The handwritten digits that come with the package: 1,797 images of 8 × 8 pixels, 10 classes, about equally often.
-  /// Pixels are 0 (paper) to 1 (ink) in sixteenths. Every fifth image, the first among them, is a test image:
-  /// 1,437 to train on and 360 to test.
+  /// The handwritten digits included in the package: 1,797 images of 8 × 8 pixels in 10 classes of about equal size.
+  /// Pixels are 0 (paper) to 1 (ink) in sixteenths. Every fifth image, starting with the first, is a test image,
+  /// which makes 1,437 training and 360 test images.
   ///
-  /// The test set of "Optical Recognition of Handwritten Digits" by E. Alpaydin and C. Kaynak, UCI Machine Learning
-  /// Repository, 1998, https://doi.org/10.24432/C50P49, licensed under CC BY 4.0. Packed by `Scripts/make-digits.py`,
-  /// in the source's order.
+  /// Source: the test set of "Optical Recognition of Handwritten Digits" by E. Alpaydin and C. Kaynak, UCI Machine
+  /// Learning Repository, 1998, https://doi.org/10.24432/C50P49, licensed under CC BY 4.0. Packed by
+  /// `Scripts/make-digits.py`, in the order of the source.
   static func digits() throws(DatasetError) -> Dataset {
     let count = 1797
     let pixelCount = 64

@@ -1,6 +1,7 @@
 extension Dataset {
-  /// A folder of four IDX files named as MNIST's are: images and labels of a training and a test split, each plain or
-  /// with `.gz`. Pixels are divided by 255; the classes are 0 to 9; the image size is the files' own.
+  /// Reads a folder of four IDX files named like those of MNIST: images and labels of a training and a test split,
+  /// each plain or with `.gz`. Pixels are divided by 255, the classes are 0 to 9, and the image size is that of the
+  /// files.
   static func mnist(folder: String) throws(DatasetError) -> Dataset {
     let training = try mnistSplit("train", folder: folder)
     let test = try mnistSplit("t10k", folder: folder)

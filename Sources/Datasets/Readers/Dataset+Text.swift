@@ -1,8 +1,8 @@
 extension Dataset {
-  /// A text in UTF-8: to train on, the windows of `context` characters at every place of its first nine tenths; to test,
-  /// windows side by side of the last tenth, so that every character is predicted once. Labels are the characters that
-  /// follow.
-  /// - Parameter context: the model's; nil where the model takes no text.
+  /// Reads a text in UTF-8. Training examples are the windows of `context` characters at every position of its first
+  /// nine tenths; test examples are adjacent windows of the last tenth, so that every character is predicted once.
+  /// Labels are the next characters.
+  /// - Parameter context: The number of characters that the model sees at once; nil if the model does not read text.
   static func text(file path: String, context: Int?) throws(DatasetError) -> Dataset {
     guard let context else {
       throw .impossible("text:\(path) needs a model that reads text, such as `model` gpt:context=64")
@@ -24,10 +24,11 @@ extension Dataset {
       test: Examples(windows: test, classCount: vocabulary.count), vocabulary: vocabulary)
   }
 
-  /// The longest text, in bytes as the file has them; gzip's own limit holds where it is compressed.
+  /// The largest size of a text in bytes as stored in the file. For a compressed file, gzip's own limit applies
+  /// besides.
   static let longestText = 1 << 30
 
-  /// The characters of a text as their numbers in its vocabulary. The text itself is never in memory as a whole.
+  /// The characters of a text as numbers in its vocabulary. The whole text is never in memory.
   private static func numbered(file path: String) throws(DatasetError) -> (characters: [UInt16], Vocabulary) {
     var file = try InputFile(path: path)
     guard file.isCompressed || file.capacity <= longestText else {
@@ -35,10 +36,10 @@ extension Dataset {
         "\(path) has \(file.capacity) bytes, but a text may have \(longestText); name a part of it, such as head -c makes")
     }
     var characters: [UInt16] = []
-    // Characters are numbered as they first occur, and in their order once all are known.
+    // Characters are numbered in the order they first occur, and renumbered in their own order once all are known.
     var found: [Unicode.Scalar] = []
     var numbers: [Unicode.Scalar: UInt16] = [:]
-    // The bytes of a character that the last piece of the file cut apart.
+    // The first bytes of a character that is divided between two pieces of the file.
     var cut: [UInt8] = []
     while true {
       let piece = try file.read(upTo: 1 << 18)
@@ -70,7 +71,7 @@ extension Dataset {
     return (characters, vocabulary)
   }
 
-  /// The bytes at the end that may be the beginning of a character: a lead byte and fewer bytes than it announces.
+  /// The bytes at the end that may be the beginning of a character: a lead byte and fewer bytes than it requires.
   private static func incompleteEnd(of bytes: [UInt8]) -> [UInt8] {
     let end = bytes.suffix(3)
     guard let lead = end.lastIndex(where: { $0 & 0b1100_0000 != 0b1000_0000 }) else { return [] }

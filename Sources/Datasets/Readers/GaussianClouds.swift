@@ -1,12 +1,12 @@
 import Foundation
 import Tensors
 
-/// Made examples: a Gaussian cloud around the mean of each class.
+/// Synthetic examples: a Gaussian cloud around the mean of each class.
 ///
-/// With z standard normal numbers, d features, K classes and σ the noise, class k has the mean μₖ = 2 zₖ / √d and
-/// example i the class i mod K and the features μₖ + σ zᵢ. Two means are about 2√2 apart however many features there
-/// are, so at σ = 1 about 8 % of two classes' examples lie nearer to the other's mean. The test split has a quarter as
-/// many examples again, and at least one of each class.
+/// With z standard normal numbers, d features, K classes and σ the noise, class k has the mean μₖ = 2 zₖ / √d, and
+/// example i has the class i mod K and the features μₖ + σ zᵢ. Two means are about 2√2 apart for any number of
+/// features, so at σ = 1 about 8 % of the examples of two classes are nearer to the other's mean. The test split has
+/// a quarter as many examples as the training split, and at least one of each class.
 struct GaussianClouds: Equatable, Sendable, CustomStringConvertible {
   private(set) var examples = 2000
   private(set) var features = 20
@@ -14,7 +14,7 @@ struct GaussianClouds: Equatable, Sendable, CustomStringConvertible {
   private(set) var noise = 1.0
   private(set) var seed: UInt64 = 1
 
-  /// - Parameter options: such as `examples=500,noise=0.5`; those left out keep their defaults.
+  /// - Parameter options: Options such as `examples=500,noise=0.5`; those left out have their defaults.
   init(options: String) throws(SpecificationProblem) {
     var seen: Set<Substring> = []
     guard !options.isEmpty else { return }
@@ -60,10 +60,11 @@ struct GaussianClouds: Equatable, Sendable, CustomStringConvertible {
     return "examples=\(examples),features=\(features),classes=\(classes),noise=\(shortNoise),seed=\(seed)"
   }
 
-  /// The most bytes that made data may take: it is there to try things out.
+  /// The largest size of synthetic data in bytes, since they only serve to try things out.
   static let mostBytes = 4 << 30
 
-  /// - Throws: `DatasetError.impossible` when it would take more than `mostBytes`, or than half of the memory there is.
+  /// - Throws: `DatasetError.impossible` if the data would take more than `mostBytes` or more than half of the
+  ///   memory.
   func dataset() throws(DatasetError) -> Dataset {
     let testExamples = max(examples / 4, classes)
     let name = DatasetSpecification.synthetic(self).description
@@ -83,14 +84,15 @@ struct GaussianClouds: Equatable, Sendable, CustomStringConvertible {
       test: split(source, stream: .test, count: testExamples, means: means))
   }
 
-  /// The memory that examples and means take. No option is beyond 2³¹, so that this can't overflow in floating point.
+  /// The size of examples and means in bytes. No option exceeds 2³¹, so the products can't overflow in floating
+  /// point.
   private func byteCount(rows: Int) -> Int {
     let examples = Double(rows) * Double(features + 1) * 4
     let means = Double(classes) * (Double(features + 3) * 8 + 48)
     return Int(min(examples + means, 0x1p62))
   }
 
-  /// What numbers are drawn for: the batch coordinate of the random source.
+  /// The purpose of random numbers, used as the batch coordinate of the random source.
   private enum Stream: Int {
     case means = 0
     case training = 1
@@ -113,7 +115,7 @@ struct GaussianClouds: Equatable, Sendable, CustomStringConvertible {
       floats: values, exampleShape: [features], labels: (0..<count).map { Int32($0 % classes) }, classCount: classes)
   }
 
-  /// One standard normal number a feature, four from each block of random words.
+  /// One standard normal number per feature, four from each block of random words.
   private func normals(_ source: RandomSource, stream: Stream, row: Int) -> [Double] {
     var normals: [Double] = []
     normals.reserveCapacity(features + 3)

@@ -1,28 +1,29 @@
 import CZlib
 import Foundation
 
-/// The content of a gzip file (RFC 1952), member after member.
+/// Decompresses the content of a gzip file (RFC 1952), member after member.
 ///
-/// What follows a member is another whole one, or zeros up to the end of the file, as tapes leave them. zlib's own reader
-/// takes anything else for padding, and so a file whose second member is damaged for one that ends with its first.
+/// After a member there may be another complete one, or zeros up to the end of the file, as tapes leave them. zlib's
+/// own reader takes anything else for padding, and so would take a file whose second member is damaged for one that
+/// ends with its first.
 struct GzipStream: ~Copyable {
   struct Damage: Error {
     let reason: String
   }
 
   private enum Place {
-    /// In the member that begins at an offset of the file.
+    /// Inside the member that begins at this offset of the file.
     case member(start: Int)
     case betweenMembers
     case end
   }
 
-  /// zlib's state points back to where its stream lies, which therefore must not move.
+  /// zlib's state contains a pointer to its stream, so the stream must not move.
   private let stream: UnsafeMutablePointer<z_stream>
   private var place = Place.betweenMembers
   private var input: [UInt8] = []
   private var next = 0
-  /// The offset in the file of `input`'s end.
+  /// The offset in the file of the end of `input`.
   private var inputEnd = 0
 
   private static let chunk = 1 << 18
@@ -32,7 +33,7 @@ struct GzipStream: ~Copyable {
   init() {
     stream = .allocate(capacity: 1)
     stream.initialize(to: z_stream())
-    // 15: the largest window; 16 more: gzip headers and checksums are expected.
+    // 15 is the largest window; adding 16 requires gzip headers and checksums.
     isReady = inflateInit2_(stream, 15 + 16, ZLIB_VERSION, Int32(MemoryLayout<z_stream>.size)) == Z_OK
   }
 
@@ -41,9 +42,9 @@ struct GzipStream: ~Copyable {
     stream.deallocate()
   }
 
-  /// Fills `output` as far as there is content.
-  /// - Parameter read: gives the next bytes of the file, up to so many; none at its end.
-  /// - Returns: How many bytes were written: fewer than there is room for at the end of the file.
+  /// Fills `output` with as much content as there is.
+  /// - Parameter read: Returns the next bytes of the file, up to the given number; none at its end.
+  /// - Returns: The number of bytes written. It is less than `output.count` only at the end of the file.
   mutating func fill(
     _ output: UnsafeMutableBufferPointer<UInt8>, read: (Int) throws(DatasetError) -> [UInt8],
     damaged: (Damage) -> DatasetError
@@ -73,7 +74,7 @@ struct GzipStream: ~Copyable {
           throw damaged(Damage(reason: "the gzip stream is corrupt: \(reason)"))
         }
         filled += written
-        // Without input, zlib may still have output to give.
+        // Even without input, zlib may still have output.
         if written == 0, input.isEmpty, case .member = place {
           throw damaged(
             Damage(reason: "the gzip stream is truncated: the member from byte \(start) of the file on is cut off"))
@@ -83,7 +84,7 @@ struct GzipStream: ~Copyable {
     return filled
   }
 
-  /// Decompresses what is at hand of a member.
+  /// Decompresses the available input of a member.
   private mutating func inflateMember(into output: UnsafeMutableBufferPointer<UInt8>) throws(Damage) -> Int {
     // zlib counts in 32 bits.
     let room = min(output.count, 1 << 30)
@@ -104,7 +105,7 @@ struct GzipStream: ~Copyable {
     return room - Int(stream.pointee.avail_out)
   }
 
-  /// Reads zeros to the end of the file.
+  /// Reads zeros up to the end of the file.
   private mutating func skipPadding(
     read: (Int) throws(DatasetError) -> [UInt8], damaged: (Damage) -> DatasetError
   ) throws(DatasetError) {
@@ -125,12 +126,12 @@ struct GzipStream: ~Copyable {
   }
 }
 
-/// Decompresses one gzip member that holds exactly `count` bytes.
+/// Decompresses a single gzip member with exactly `count` bytes of content.
 func decompressed(_ gzip: [UInt8], count: Int) throws(DatasetError) -> [UInt8] {
   var bytes = [UInt8](repeating: 0, count: count)
   var source = gzip
   var stream = z_stream()
-  // 15: the largest window; 16 more: a gzip header and checksum are expected.
+  // 15 is the largest window; adding 16 requires a gzip header and checksum.
   var status = inflateInit2_(&stream, 15 + 16, ZLIB_VERSION, Int32(MemoryLayout<z_stream>.size))
   if status == Z_OK {
     source.withUnsafeMutableBufferPointer { input in

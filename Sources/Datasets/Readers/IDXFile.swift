@@ -7,11 +7,11 @@ import Foundation
 struct IDXFile {
   let path: String
   let shape: [Int]
-  /// The elements: as many as the product of `shape`.
+  /// The elements. Their number is the product of `shape`.
   let bytes: [UInt8]
 
-  /// Reads `name` or `name.gz`, whichever the folder holds.
-  /// - Throws: `DatasetError.missing`, or `.damaged` for a header or a length that is not as expected.
+  /// Reads `name` or `name.gz`, whichever the folder contains.
+  /// - Throws: `DatasetError.missing`, or `.damaged` if the header or the length is wrong.
   init(folder: String, name: String, dimensionCount: Int) throws(DatasetError) {
     let candidates = [name, "\(name).gz"]
     let paths = candidates.map { "\(folder)/\($0)" }

@@ -1,36 +1,37 @@
 import Foundation
 import Tensors
 
-/// A regular file read once from its first byte to its last, decompressed on the way where it is gzip (RFC 1952, also of
-/// several members), as its first two bytes tell. Checksums are verified.
+/// A regular file that is read once from its first byte to its last. If its first two bytes are those of gzip (RFC
+/// 1952, with one or several members), it is decompressed while it is read, and checksums are verified.
 ///
-/// Only regular files are opened: a pipe or a device would make the process wait, or never end. A gzip file may expand to
-/// `freeExpansion` bytes, or to `highestRatio` times its size if that is more, so that what memory is taken stays in
+/// Only regular files are opened: a pipe or a device could make the process wait or never end. A gzip file may expand
+/// to `freeExpansion` bytes, or to `highestRatio` times its size if that is more, so that memory use stays in
 /// proportion to the file.
 package struct InputFile: ~Copyable {
   package let path: String
 
-  /// The most bytes that can be read in all: the size of a plain file; for gzip the size that deflate's highest ratio,
-  /// 1032 : 1, allows (https://zlib.net/zlib_tech.html).
+  /// The largest number of bytes that can be read: the size of a plain file, or for gzip the size that deflate's
+  /// highest ratio of 1032 : 1 allows (https://zlib.net/zlib_tech.html).
   let capacity: Int
 
-  /// Whether the content is decompressed on the way.
+  /// Whether the content is decompressed while it is read.
   var isCompressed: Bool { gzip != nil }
 
-  /// Bytes read so far, decompressed.
+  /// The number of decompressed bytes read so far.
   private(set) var position = 0
 
-  /// Every gzip file may expand to this size.
+  /// The size in bytes to which every gzip file may expand.
   static let freeExpansion = 64 << 20
-  /// Larger ones may expand to this many times their own size: 20 times more than data that is worth training on does.
+  /// Larger gzip files may expand to this many times their own size. That is 20 times more than data worth training
+  /// on do.
   static let highestRatio = 100
 
   private let descriptor: Int32
   private var gzip: GzipStream?
-  /// What may be read of a gzip file.
+  /// The largest number of bytes that may be read from a gzip file.
   private let limit: Int
 
-  /// - Throws: `DatasetError.missing` when there is no such file, it can't be read, or it is not a regular one.
+  /// - Throws: `DatasetError.missing` if the file does not exist, can't be read, or is not a regular file.
   package init(path: String) throws(DatasetError) {
     let (descriptor, size) = try Self.openRegular(path)
     var start: [UInt8] = [0, 0]
@@ -44,7 +45,7 @@ package struct InputFile: ~Copyable {
   }
 
   private static func openRegular(_ path: String) throws(DatasetError) -> (descriptor: Int32, size: Int) {
-    // Without O_NONBLOCK, opening a pipe waits for a writer.
+    // Without O_NONBLOCK, opening a pipe would wait for a writer.
     let descriptor = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
     guard descriptor >= 0 else {
       let reason = errno == ENOENT ? "there is no such file" : String(cString: strerror(errno))
@@ -68,8 +69,8 @@ package struct InputFile: ~Copyable {
 
   deinit { close(descriptor) }
 
-  /// Checks that a file of this size can still hold `count` bytes, before memory is taken for them.
-  /// - Parameter content: what the bytes are, for the error.
+  /// Checks that `count` more bytes can follow in a file of this size, before memory is allocated for them.
+  /// - Parameter content: A description of the bytes, for the error.
   func require(_ count: Int, for content: String) throws(DatasetError) {
     guard count <= capacity - position else {
       throw damaged("ends within \(content): it needs \(count) bytes and can't hold more than \(capacity - position)")
@@ -77,7 +78,7 @@ package struct InputFile: ~Copyable {
     guard count <= limit - position else { throw expandsTooFar }
   }
 
-  /// The next `count` bytes, which the file's own header promised for `content`.
+  /// Reads the next `count` bytes, which the file's own header announces for `content`.
   mutating func read(_ count: Int, for content: String) throws(DatasetError) -> [UInt8] {
     try require(count, for: content)
     try requireMemory(count, for: content)
@@ -88,23 +89,23 @@ package struct InputFile: ~Copyable {
     return bytes
   }
 
-  /// Checks that there is memory for what is about to be read.
+  /// Checks that there is memory for the bytes to be read next.
   func requireMemory(_ bytes: Int, for content: String) throws(DatasetError) {
     guard SystemMemory.has(bytes) else {
       throw .impossible("\(path): \(content) takes \(bytes) bytes of memory\(SystemMemory.note)")
     }
   }
 
-  /// Checks, before `array` takes `count` more elements, that there is memory for it to grow.
+  /// Checks that there is memory for `array` to grow before `count` elements are appended.
   func requireMemory<Element>(toAppend count: Int, to array: borrowing [Element]) throws(DatasetError) {
     guard array.count + count > array.capacity else { return }
-    // It grows to twice its size, and what it holds is copied.
+    // The array grows to twice its size, and its content is copied.
     try requireMemory(max(array.count + count, 2 * array.capacity) * MemoryLayout<Element>.stride, for: "what it holds")
   }
 
-  /// All bytes of a text file that a person would write.
-  /// - Parameter limit: the most it may hold, decompressed.
-  /// - Throws: `DatasetError.impossible` beyond the limit.
+  /// Reads a whole file of a kind that people write by hand.
+  /// - Parameter limit: The largest decompressed size in bytes.
+  /// - Throws: `DatasetError.impossible` if the file exceeds the limit.
   package static func read(_ path: String, limit: Int, remedy: String) throws(DatasetError) -> [UInt8] {
     var file = try InputFile(path: path)
     let bytes = try file.read(upTo: min(limit + 1, max(file.capacity, 1)))
@@ -124,7 +125,7 @@ package struct InputFile: ~Copyable {
     }
   }
 
-  /// The next `count` bytes, or as many as are left.
+  /// Reads the next `count` bytes, or as many as are left.
   mutating func read(upTo count: Int) throws(DatasetError) -> [UInt8] {
     guard let stream = gzip.take() else {
       let bytes = try readFile(upTo: count)
@@ -150,7 +151,7 @@ package struct InputFile: ~Copyable {
     return bytes
   }
 
-  /// The next `count` bytes as they are in the file, or as many as are left.
+  /// Reads the next `count` bytes of the file without decompressing them, or as many as are left.
   private func readFile(upTo count: Int) throws(DatasetError) -> [UInt8] {
     var bytes = [UInt8](repeating: 0, count: count)
     var filled = 0
@@ -185,7 +186,7 @@ package struct InputFile: ~Copyable {
   private static let remedy = "Fetch or make the file again."
 }
 
-/// A file's bytes, one after the other, without holding them all.
+/// The bytes of a file one at a time, without holding them all in memory.
 struct ByteStream: ~Copyable {
   private(set) var file: InputFile
   private var chunk: [UInt8] = []
@@ -195,7 +196,7 @@ struct ByteStream: ~Copyable {
 
   init(path: String) throws(DatasetError) { file = try InputFile(path: path) }
 
-  /// The next byte, which stays the next; nil at the end.
+  /// The next byte without consuming it; nil at the end of the file.
   @inline(__always)
   mutating func peek() throws(DatasetError) -> UInt8? {
     if place < chunk.count { return chunk[place] }
@@ -204,11 +205,11 @@ struct ByteStream: ~Copyable {
     return chunk.first
   }
 
-  /// Moves on behind the byte last peeked at.
+  /// Consumes the byte returned by `peek`.
   @inline(__always)
   mutating func advance() { place += 1 }
 
-  /// Moves on behind `bytes` if they come next. It is asked at the file's beginning.
+  /// Skips `bytes` if they come next. Call this only at the beginning of the file.
   mutating func skip(prefix bytes: [UInt8]) throws(DatasetError) {
     if try peek() != nil, chunk.starts(with: bytes) { place += bytes.count }
   }

@@ -1,4 +1,4 @@
-/// The distinct characters of a text, numbered in their order as Unicode scalars.
+/// The distinct characters of a text, numbered in the order of Unicode scalars.
 public struct Vocabulary: Sendable, Equatable {
   public let characters: [Unicode.Scalar]
   private let numbers: [Unicode.Scalar: Int]
@@ -10,7 +10,7 @@ public struct Vocabulary: Sendable, Equatable {
 
   public var count: Int { characters.count }
 
-  /// - Throws: `DatasetError.impossible` naming a character that is not in the text.
+  /// - Throws: `DatasetError.impossible`, naming a character that is not in the text.
   public func encode(_ text: String) throws(DatasetError) -> [Int] {
     var encoded: [Int] = []
     for character in text.unicodeScalars {
@@ -22,7 +22,7 @@ public struct Vocabulary: Sendable, Equatable {
     return encoded
   }
 
-  /// - Parameter numbers: each below `count`.
+  /// - Parameter numbers: Numbers of characters, each below `count`.
   public func decode(_ numbers: [Int]) -> String {
     var text = String.UnicodeScalarView()
     for number in numbers { text.append(characters[number]) }

@@ -1,34 +1,34 @@
 import Tensors
 
-/// Which examples batch j = 1, 2, … holds: a fixed function of the method, the seed and j, computed for any j in any
-/// order, in time that does not depend on j.
+/// Chooses the examples of batch j = 1, 2, … as a fixed function of the method, the seed and j. It is computed for
+/// any j in any order, in a time that does not depend on j.
 ///
 ///     let sampler = try BatchSampler(method: .shuffle, seed: 1, exampleCount: 60_000, batchSize: 32)
 ///     var indices = [Int](repeating: 0, count: sampler.batchSize)
 ///     sampler.fill(&indices, batch: 5000)
 public struct BatchSampler: Sendable {
   public enum Method: Sendable {
-    /// Every example once an epoch, each epoch in an order of its own. Batches go on from one epoch into the next, so
-    /// none is short.
+    /// Every example occurs once per epoch, in a different order in each epoch. Batches continue from one epoch into
+    /// the next, so none is shorter than the others.
     case shuffle
-    /// Each index drawn alone, so that an example may occur twice in a batch.
+    /// Each index is drawn independently, so an example may occur twice in a batch.
     case replacement
-    /// Batches from elsewhere.
+    /// Batches that were made elsewhere.
     case imported(ImportedBatches)
   }
 
   public let method: Method
 
-  /// Examples in the data set.
+  /// The number of examples in the data set.
   public let exampleCount: Int
 
-  /// Examples in a batch.
+  /// The number of examples per batch.
   public let batchSize: Int
 
   private var source: RandomSource
 
-  /// - Throws: `DatasetError.impossible` when batches of this size can't be had from this many examples;
-  ///   `.damaged` when imported batches name an example that isn't there.
+  /// - Throws: `DatasetError.impossible` if batches of this size can't be made from this many examples, and
+  ///   `.damaged` if imported batches contain an example that does not exist.
   public init(method: Method, seed: UInt64, exampleCount: Int, batchSize: Int) throws(DatasetError) {
     guard batchSize > 0 else { throw .impossible("a batch of \(batchSize) examples: the batch size must be 1 or more") }
     guard batchSize <= exampleCount else {
@@ -42,19 +42,20 @@ public struct BatchSampler: Sendable {
     source = RandomSource(seed: seed, purpose: method.purpose)
   }
 
-  /// The same sampler of another seed.
+  /// The same sampler with another seed.
   public func with(seed: UInt64) -> BatchSampler {
     var other = self
     other.source = RandomSource(seed: seed, purpose: method.purpose)
     return other
   }
 
-  /// How many batches there are; nil where they never end.
+  /// The number of batches; nil if there is no end of them.
   public var batchCount: Int? {
     if case .imported(let batches) = method { batches.count } else { nil }
   }
 
-  /// Overwrites `indices`, of length `batchSize`, with the examples of batch `batch`, counted from 1. Allocates nothing.
+  /// Overwrites `indices`, which has `batchSize` elements, with the examples of batch `batch`, counted from 1. This
+  /// allocates no memory.
   public func fill(_ indices: inout [Int], batch: Int) {
     precondition(indices.count == batchSize, "\(indices.count) places for a batch of \(batchSize)")
     precondition(batch >= 1 && batch <= batchCount ?? .max, "there is no batch \(batch)")
@@ -66,7 +67,7 @@ public struct BatchSampler: Sendable {
     }
   }
 
-  /// The epochs' permutations make one stream of examples; batch j is its part from (j − 1) · `batchSize` on.
+  /// The permutations of all epochs form one stream of examples. Batch j is its part from (j − 1) · `batchSize` on.
   private func fillShuffled(_ indices: inout [Int], batch: Int) {
     var (epoch, position) = ((batch - 1) * batchSize).quotientAndRemainder(dividingBy: exampleCount)
     var permutation = KeyedPermutation(count: exampleCount, source: source, index: epoch)

@@ -1,29 +1,29 @@
 import Tensors
 
-/// Batches read from a text file: a line a batch, each the indices of its examples, counted from 0 and separated by
-/// blanks, tabs or commas; all lines of equal length. Line j is batch j.
+/// Batches read from a text file. Line j is batch j: the indices of its examples, counted from 0 and separated by
+/// blanks, tabs or commas. All lines have the same number of indices.
 public struct ImportedBatches: Sendable {
-  /// The file they came from.
+  /// The path of the file that the batches came from.
   public let path: String
 
-  /// How many batches there are.
+  /// The number of batches.
   public let count: Int
 
-  /// Examples in each batch.
+  /// The number of examples per batch.
   public let batchSize: Int
 
-  /// The digest of the batch size and all indices, not of the path.
+  /// The digest of the batch size and all indices, but not of the path.
   public let fingerprint: Digest
 
-  /// Batch after batch.
+  /// The indices of all batches, one batch after the other.
   private let indices: [UInt32]
 
-  /// The most examples in a batch.
+  /// The largest number of examples in a batch.
   public static let mostInBatch = 1 << 24
-  /// The most indices in all batches together.
+  /// The largest number of indices in all batches together.
   public static let mostIndices = 1 << 30
 
-  /// - Throws: `DatasetError.missing`; `.damaged` with the line where it is not as described.
+  /// - Throws: `DatasetError.missing`, or `.damaged`, naming the line that does not have the described form.
   public static func read(path: String) throws(DatasetError) -> ImportedBatches {
     var lines = try BatchLines(path: path)
     var indices: [UInt32] = []
@@ -50,11 +50,11 @@ public struct ImportedBatches: Sendable {
     return ImportedBatches(indices: indices, batchSize: batchSize, path: path)
   }
 
-  /// Batches read by other means.
+  /// Makes batches that were read in another way.
   /// - Parameters:
-  ///   - indices: batch after batch; a multiple of `batchSize`, which is at least 1.
-  ///   - batchSize: indices a batch.
-  ///   - path: where they came from, for messages.
+  ///   - indices: The indices, one batch after the other. Their number is a multiple of `batchSize`, which is at
+  ///     least 1.
+  ///   - path: The source of the batches, for messages.
   public init(indices: [UInt32], batchSize: Int, path: String) {
     precondition(batchSize > 0 && indices.count.isMultiple(of: batchSize), "the indices are not whole batches")
     fingerprint = Digest(ofBatches: indices, size: batchSize)
@@ -64,7 +64,7 @@ public struct ImportedBatches: Sendable {
     self.indices = indices
   }
 
-  /// Checks that the batches have this size and name only examples that are there.
+  /// Checks that the batches have this size and contain only existing examples.
   func check(exampleCount: Int, batchSize: Int) throws(DatasetError) {
     guard batchSize == self.batchSize else {
       throw .impossible("batches of \(batchSize) are asked for, but those of \(path) hold \(self.batchSize)")
@@ -77,27 +77,27 @@ public struct ImportedBatches: Sendable {
     }
   }
 
-  /// Overwrites `indices`, of length `batchSize`, with those of batch `batch`, counted from 1.
+  /// Overwrites `indices`, which has `batchSize` elements, with those of batch `batch`, counted from 1.
   func fill(_ indices: inout [Int], batch: Int) {
     let start = (batch - 1) * batchSize
     for row in 0..<batchSize { indices[row] = Int(self.indices[start + row]) }
   }
 }
 
-/// The lines of a file of batches, one after the other.
+/// Reads a file of batches line by line.
 private struct BatchLines: ~Copyable {
-  /// Of the line last read, from 1.
+  /// The number of the line read last, counted from 1.
   private(set) var number = 0
   private var bytes: ByteStream
   private var isAtEnd = false
 
-  /// No index takes more digits, and no message shows more of what is none.
+  /// The largest number of characters in a word. No index has more digits, and messages show no more.
   private static let longestWord = 20
 
   init(path: String) throws(DatasetError) { bytes = try ByteStream(path: path) }
 
   /// Appends the indices of the next line.
-  /// - Returns: How many there are; nil after the last line.
+  /// - Returns: The number of indices in the line; nil after the last line.
   mutating func read(into indices: inout [UInt32]) throws(DatasetError) -> Int? {
     if isAtEnd { return nil }
     number += 1

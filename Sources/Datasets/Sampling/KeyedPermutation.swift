@@ -1,31 +1,33 @@
 import Tensors
 
-/// A pseudo-random permutation of 0 ..< count whose every value is computed alone, in constant expected time and without
-/// a table.
+/// A pseudo-random permutation of 0 ..< count. Each value is computed on its own, in constant expected time and
+/// without a table.
 ///
-/// An index of w bits, enough for `count` and at least 8, is cut into a left part of ⌊w/2⌋ bits and a right part of the
-/// others. Ten rounds of a Feistel network replace one part after the other by its exclusive or with a keyed hash of the
-/// other, which permutes 0 ..< 2ʷ. A result that is not below `count` is put through again until one is ("cycle
-/// walking"), which permutes 0 ..< count; from 128 on, 2ʷ < 2 · count, so that less than two passes are expected.
+/// An index of w bits, enough for `count` and at least 8, is divided into a left part of ⌊w/2⌋ bits and a right part
+/// of the others. Ten rounds of a Feistel network replace one part after the other by its exclusive or with a keyed
+/// hash of the other, which permutes 0 ..< 2ʷ. A result that is not below `count` is permuted again until one is
+/// ("cycle walking"), which permutes 0 ..< count; from 128 on, 2ʷ < 2 · count, so that fewer than two passes are
+/// expected.
 ///
-/// The hash of a round with the keys a, b is bits 32 and up of a · x + b modulo 2⁶⁴, in which any two hashes are
-/// independent over random keys. Over two million keys, the values at two and at three places are uniform for each count
-/// tried, 2 to 100; narrower parts or fewer rounds are not. It is no cipher: it shuffles, and hides nothing.
+/// The hash of a round with the keys a, b is bits 32 and up of a · x + b modulo 2⁶⁴, for which any two hashes are
+/// independent over random keys. Over two million keys, the values at two and at three places are uniform for each
+/// count tried, 2 to 100; with narrower parts or fewer rounds they are not. This is not a cipher: it shuffles but
+/// hides nothing.
 ///
 /// - Black and Rogaway, "Ciphers with arbitrary finite domains", CT-RSA 2002, sections 3 and 4.
 /// - Dietzfelbinger, "Universal hashing and k-wise independent random variables via integer arithmetic without primes",
 ///   STACS 1996.
 public struct KeyedPermutation: Sendable {
-  /// How many integers are permuted.
+  /// The number of permuted integers.
   public let count: Int
 
   private let rightBits: UInt64
   private let leftMask: UInt64
   private let rightMask: UInt64
-  /// a and b of each round.
+  /// The keys a and b of each round.
   private let keys: InlineArray<20, UInt64>
 
-  /// The permutation number `index` of `source`.
+  /// Makes permutation number `index` of `source`.
   public init(count: Int, source: RandomSource, index: Int) {
     precondition(count > 0, "there is no permutation of \(count) integers")
     self.count = count
@@ -33,7 +35,8 @@ public struct KeyedPermutation: Sendable {
     rightBits = bits - bits / 2
     leftMask = 1 << (bits / 2) - 1
     rightMask = 1 << rightBits - 1
-    // SplitMix64 makes keys of one block of random words many times faster than more blocks would be.
+    // SplitMix64 derives the keys from one block of random words, which is many times faster than drawing more
+    // blocks.
     let words = source.words(batch: index)
     var state = UInt64(words.x) << 32 | UInt64(words.y)
     let step = UInt64(words.z) << 32 | UInt64(words.w) | 1
@@ -43,7 +46,7 @@ public struct KeyedPermutation: Sendable {
     }
   }
 
-  /// Where `index`, in 0 ..< `count`, is sent.
+  /// The image of `index`, which must be in 0 ..< `count`.
   public func callAsFunction(_ index: Int) -> Int {
     precondition(index >= 0 && index < count, "index outside the permutation")
     var value = UInt64(index)
@@ -51,7 +54,7 @@ public struct KeyedPermutation: Sendable {
     return Int(value)
   }
 
-  /// The Feistel network over 0 ..< 2ʷ.
+  /// The Feistel network, which permutes 0 ..< 2ʷ.
   private func permuteBits(_ value: UInt64) -> UInt64 {
     var left = value >> rightBits
     var right = value & rightMask
@@ -62,8 +65,8 @@ public struct KeyedPermutation: Sendable {
     return left << rightBits | right
   }
 
-  /// The finish of SplitMix64, variant 13 of D. Stafford's mixers (Steele, Lea, Flood, "Fast splittable pseudorandom
-  /// number generators", OOPSLA 2014).
+  /// The finishing function of SplitMix64, variant 13 of D. Stafford's mixers (Steele, Lea, Flood, "Fast splittable
+  /// pseudorandom number generators", OOPSLA 2014).
   private static func mix(_ word: UInt64) -> UInt64 {
     var z = word
     z = (z ^ z >> 30) &* 0xBF58_476D_1CE4_E5B9

@@ -1,38 +1,39 @@
 import Tensors
 
-/// The file `batches.zst` of a run folder: which examples each batch held, so that any batch can be had again after
-/// whatever chose it is gone. This reads it; `BatchJournalWriter` writes it.
+/// The file `batches.zst` of a run folder, which records the examples of each batch, so that any batch is available
+/// even if its original source is gone. This class reads it; `BatchJournalWriter` writes it.
 ///
 ///     let journal = try BatchJournal.open("run/batches.zst")
 ///     var indices = [Int](repeating: 0, count: journal.header.batchSize)
 ///     try journal.fill(&indices, batch: 777_777)
 ///
-/// The file is in zstd's seekable format (see `SeekTable`), so `zstd -d` reads it whole. Frame 0 is the header, a line
-/// of JSON; where batches are stored, those that follow hold 32 KiB of them each (see `BatchLayout`). A batch is read
-/// by decoding its frame alone. In memory a journal takes 32 bytes a frame, 157 kB for 10 million batches of 8 from
-/// 60,000 examples, and the 16 frames last decoded: 512 KiB, more where a single batch takes more than 32 KiB.
+/// The file is in zstd's seekable format (see `SeekTable`), so `zstd -d` decompresses it. Frame 0 is the header, one
+/// line of JSON; if batches are stored, each of the following frames holds 32 KiB of them (see `BatchLayout`). A
+/// batch is read by decoding only its frame. In memory a journal takes 32 bytes per frame (157 kB for 10 million
+/// batches of 8 from 60,000 examples) and the 16 frames decoded last: 512 KiB, or more if a single batch takes more
+/// than 32 KiB.
 ///
-/// Nothing is used unverified: each frame has a checksum of its own and in the seek table, tells the number of its
-/// first batch, and no index beyond the data set is given out.
+/// Nothing is used unverified: each frame has a checksum of its own and one in the seek table, and contains the
+/// number of its first batch, and no index beyond the data set is returned.
 public final class BatchJournal: Sendable {
   public let header: BatchJournalHeader
 
-  /// Why the journal had to be put together from its frames; nil where its seek table was sound. What was committed is
-  /// there; an append was interrupted, or the end of the file is damaged or cut off. The next append mends it.
+  /// The reason why the journal was recovered from its frames; nil if its seek table was intact. Everything committed
+  /// is there; an append was interrupted, or the end of the file is damaged or cut off. The next append repairs it.
   public let recovery: String?
 
   private let file: PositionedFile
   private let index: BatchJournalIndex
   private let frames: Lock<FrameCache>
 
-  /// Where the journal is.
+  /// The path of the journal.
   public var path: String { file.path }
 
-  /// How many batches are stored: none where they follow from seeds.
+  /// The number of stored batches; 0 if batches follow from seeds.
   public var batchCount: Int { index.batchCount }
 
-  /// - Throws: `StorageError.failed` when the file can't be read; `.damaged` when its header is, or a frame where there
-  ///   is no seek table that would tell where the next one is.
+  /// - Throws: `StorageError.failed` if the file can't be read, and `.damaged` if its header is damaged, or a
+  ///   committed frame without a seek table that locates the next one.
   public static func open(_ path: String) throws(StorageError) -> BatchJournal {
     try BatchJournal(try .open(path))
   }
@@ -45,10 +46,10 @@ public final class BatchJournal: Sendable {
     frames = Lock(FrameCache(decompressor: try ZstdDecompressor(for: file)))
   }
 
-  /// Overwrites `indices`, of length `batchSize`, with the examples of batch `batch`, counted from 1. Lanes can share
-  /// the journal: a few of the frames last used stay decoded, so that each lane finds its own again.
-  /// - Throws: `StorageError.damaged` when the batch is not there or its frame is not sound, which it names; `.failed`
-  ///   when the file can't be read, or batches follow from seeds. Then the indices are of no use.
+  /// Overwrites `indices`, which has `batchSize` elements, with the examples of batch `batch`, counted from 1. Lanes
+  /// can share the journal: several recently used frames stay decoded, so that each lane finds its own again.
+  /// - Throws: `StorageError.damaged` if the batch does not exist or its frame, which is named, is damaged; `.failed`
+  ///   if the file can't be read or batches follow from seeds. The indices are then meaningless.
   public func fill(_ indices: inout [Int], batch: Int) throws(StorageError) {
     precondition(indices.count == header.batchSize, "\(indices.count) places for a batch of \(header.batchSize)")
     guard let layout = index.layout, batch >= 1, batch <= batchCount else { throw missing(batch) }
@@ -64,11 +65,11 @@ public final class BatchJournal: Sendable {
     }
   }
 
-  /// Reads the whole file again and compares every checksum and every index.
-  /// - Throws: `StorageError.damaged` with the first frame that is not sound, or when the seek table or the end of the
-  ///   file is not.
+  /// Reads the whole file again and checks every checksum and every index.
+  /// - Throws: `StorageError.damaged`, naming the first damaged frame, or if the seek table or the end of the file is
+  ///   damaged.
   public func verify() throws(StorageError) {
-    // What open found may be older than the damage.
+    // The index read by `open` may be older than the damage.
     let index = try BatchJournalIndex(reading: file)
     let decompressor = try ZstdDecompressor(for: file)
     guard index.header == header else { throw .damaged(path: path, reason: "frame 0, the header, has changed") }
@@ -102,9 +103,9 @@ public final class BatchJournal: Sendable {
   }
 }
 
-/// The frames last used, the latest first.
+/// The decoded frames used last, the latest first.
 private struct FrameCache: ~Copyable {
-  /// More than lanes on most machines.
+  /// The number of kept frames, which exceeds the number of lanes on most machines.
   static let capacity = 16
 
   let decompressor: ZstdDecompressor

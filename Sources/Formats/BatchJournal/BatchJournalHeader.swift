@@ -1,10 +1,10 @@
 import Foundation
 import Tensors
 
-/// What a batch journal says of its batches: for which data they are, and where they come from.
+/// The description of the batches in a journal: the data they belong to and where they come from.
 public struct BatchJournalHeader: Hashable, Sendable {
   public enum Content: Hashable, Sendable {
-    /// The batches follow from a sampler's name and each of the seeds, so none is stored.
+    /// The batches follow from a sampler's name and the seeds, so none is stored.
     case seeded(sampler: String, seeds: Range<Int>)
     /// The batches came from elsewhere, and all are stored.
     case imported
@@ -12,13 +12,13 @@ public struct BatchJournalHeader: Hashable, Sendable {
 
   public let content: Content
 
-  /// The digest of the data set the indices belong to.
+  /// The digest of the data set that the indices refer to.
   public let dataFingerprint: Digest
 
-  /// Examples in the data set. Indices are below it.
+  /// The number of examples in the data set. All indices are below it.
   public let exampleCount: Int
 
-  /// Examples in a batch.
+  /// The number of examples per batch.
   public let batchSize: Int
 
   public init(content: Content, dataFingerprint: Digest, exampleCount: Int, batchSize: Int) {
@@ -30,7 +30,7 @@ public struct BatchJournalHeader: Hashable, Sendable {
 }
 
 extension BatchJournalHeader {
-  /// How the batches are packed; nil where none are stored.
+  /// The layout of the packed batches; nil if none are stored.
   var layout: BatchLayout? {
     content == .imported ? BatchLayout(exampleCount: exampleCount, batchSize: batchSize) : nil
   }
@@ -39,8 +39,8 @@ extension BatchJournalHeader {
 // MARK: - On disk
 
 extension BatchJournalHeader {
-  /// The content of the journal's first frame: one line of JSON, in UTF-8, with its keys in alphabetical order.
-  /// `indexBits` stands in journals of imported batches, `sampler`, `firstSeed` and `seedCount` in the others.
+  /// The content of the journal's first frame: one line of JSON in UTF-8, with its keys in alphabetical order.
+  /// Journals of imported batches have the key `indexBits`, the others `sampler`, `firstSeed` and `seedCount`.
   private struct Line: Codable {
     static let format = "backtrail batches"
     static let version = 1
@@ -56,16 +56,16 @@ extension BatchJournalHeader {
     var seedCount: Int?
   }
 
-  /// Only what every version has.
+  /// The keys that every version has.
   private struct Preamble: Codable {
     var format: String
     var version: Int
   }
 
-  /// The most bytes a header takes.
+  /// The largest size of a header in bytes.
   static let maximumSize = 4096
 
-  /// - Throws: `StorageError.cannotCreate` when no journal can have this header.
+  /// - Throws: `StorageError.cannotCreate` if no journal can have this header.
   func encoded(path: String) throws(StorageError) -> [UInt8] {
     var line = Line(
       format: Line.format, version: Line.version, dataFingerprint: dataFingerprint, exampleCount: exampleCount,
@@ -92,7 +92,7 @@ extension BatchJournalHeader {
     }
   }
 
-  /// - Throws: `StorageError.damaged`.
+  /// - Throws: `StorageError.damaged` if the bytes are not a valid header.
   init(decoding bytes: [UInt8], path: String) throws(StorageError) {
     let decoder = JSONDecoder()
     guard let preamble = try? decoder.decode(Preamble.self, from: Data(bytes)), preamble.format == Line.format else {

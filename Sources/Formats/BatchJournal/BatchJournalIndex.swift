@@ -1,29 +1,30 @@
-/// Which batches a journal holds, and in which frames: what both its reader and its writer begin with.
+/// The batches that a journal contains, by frame. Both its reader and its writer start from this index.
 ///
-/// **What survives.** A frame that has been synced is never written again. An append cuts the seek table off, writes
-/// frames in its place and a new table behind them. Until that table is there the file has none, and this index is
-/// built from the frames, each of which has a checksum and tells its own place: the table is a shortcut, not the only
-/// copy of anything. The alternative, to leave each table where it is and write the next behind new frames, needs no
-/// such recovery, but appending to a long journal in small steps then takes space with the square of their number, and
-/// a file cut off at an old table would pass for whole.
+/// **What survives.** A frame that has been synced is never written again. An append cuts off the seek table, writes
+/// frames in its place and a new table after them. Until that table exists, this index is built from the frames, each
+/// of which has a checksum and contains its own position: the table is a shortcut, not the only copy of anything. The
+/// alternative is to leave each table where it is and write the next one after new frames. It needs no such recovery,
+/// but appending to a long journal in small steps would then take space proportional to the square of their number,
+/// and a file cut off at an old table would pass for complete.
 ///
-/// A power cut can leave the frames of an interrupted append in any state, since the system writes pages in any order.
-/// So the first frame that can't be read ends the recovered journal, unless a later one shows that it was synced:
-/// each tells how many batches were when its append began. Then it is damage, and reported rather than cut off.
+/// A power cut can leave the frames of an interrupted append in any state, since the system writes pages in any
+/// order. So the first unreadable frame ends the recovered journal, unless a later frame shows that it was synced:
+/// each frame contains the number of batches that were committed when its append began. Then it is damage, which is
+/// reported rather than cut off.
 struct BatchJournalIndex: Sendable {
   let header: BatchJournalHeader
-  /// Nil where no batches are stored.
+  /// The layout of the packed batches; nil if none are stored.
   let layout: BatchLayout?
-  /// Frame 0 is the header.
+  /// The seek table; frame 0 is the header.
   private(set) var table: SeekTable
-  /// The first batch of each frame from frame 1 on, and last the one after all.
+  /// The first batch of each frame from frame 1 on, followed by the number after the last batch.
   private(set) var firstBatches = [1]
-  /// Why the seek table could not be used; nil where it could.
+  /// The reason why the seek table could not be used; nil if it could.
   private(set) var recovery: String?
 
   var batchCount: Int { firstBatches[firstBatches.count - 1] - 1 }
 
-  /// Of a journal without batches.
+  /// Makes the index of a journal without batches.
   init(header: BatchJournalHeader, headerFrame: [UInt8], headerSize: Int) {
     self.header = header
     layout = header.layout
@@ -31,7 +32,7 @@ struct BatchJournalIndex: Sendable {
     table.append(frame: headerFrame, contentSize: headerSize)
   }
 
-  /// - Throws: `StorageError.damaged`, with the frame; not for a seek table alone.
+  /// - Throws: `StorageError.damaged`, naming the frame. A damaged seek table alone is recovered.
   init(reading file: PositionedFile) throws(StorageError) {
     let decompressor = try ZstdDecompressor(for: file)
     guard
@@ -47,14 +48,14 @@ struct BatchJournalIndex: Sendable {
     }
   }
 
-  /// Notes a frame that follows the others.
+  /// Adds a frame that follows the others.
   mutating func append(frame: [UInt8], contentSize: Int, batchCount: Int) {
     table.append(frame: frame, contentSize: contentSize)
     firstBatches.append(firstBatches[firstBatches.count - 1] + batchCount)
   }
 
-  /// The frame that holds a batch, by halving.
-  /// - Precondition: the batch is one of those there.
+  /// The frame that contains a batch, found by bisection.
+  /// - Precondition: The journal contains the batch.
   func frame(ofBatch batch: Int) -> Int {
     var (low, high) = (0, firstBatches.count - 1)
     while high - low > 1 {
@@ -66,8 +67,8 @@ struct BatchJournalIndex: Sendable {
 
   func firstBatch(ofFrame frame: Int) -> Int { firstBatches[frame - 1] }
 
-  /// The batches of a frame, which must be those this index tells of.
-  /// - Throws: `StorageError.damaged`, which names the frame.
+  /// The batches of a frame, checked against this index.
+  /// - Throws: `StorageError.damaged`, naming the frame.
   func batches(
     ofFrame frame: Int, layout: BatchLayout, in file: PositionedFile, _ decompressor: borrowing ZstdDecompressor
   ) throws(StorageError) -> BatchFrame {
@@ -85,8 +86,8 @@ struct BatchJournalIndex: Sendable {
 // MARK: - With and without a seek table
 
 extension BatchJournalIndex {
-  /// - Throws: `StorageError.damaged` when there is no table or it doesn't tell of these frames. It is only assigned
-  ///   whole.
+  /// - Throws: `StorageError.damaged` if there is no table or it does not describe these frames. The index then stays
+  ///   unchanged.
   private mutating func useTable(
     of file: PositionedFile, _ decompressor: borrowing ZstdDecompressor
   ) throws(StorageError) {
@@ -102,8 +103,8 @@ extension BatchJournalIndex {
       }
       firsts.append(firsts[firsts.count - 1] + count)
     }
-    // The last frame knows its first batch, and so vouches for the sizes of all before it. Where it can't be read,
-    // it is the frame that is damaged, and found when it is needed.
+    // The last frame contains its first batch number, which confirms the sizes of all frames before it. If it can't
+    // be read, that frame is damaged, which is found when it is needed.
     let last = found.frames.count - 1
     if let layout, last > 0,
       let (_, content) = try file.wholeFrame(
@@ -117,8 +118,8 @@ extension BatchJournalIndex {
     firstBatches = firsts
   }
 
-  /// Goes from frame to frame, as long as they are sound.
-  /// - Throws: `StorageError.damaged` where a committed frame is not.
+  /// Goes from frame to frame as long as they are intact.
+  /// - Throws: `StorageError.damaged` if a committed frame is not intact.
   private mutating func recover(
     from file: PositionedFile, because reason: String, _ decompressor: borrowing ZstdDecompressor
   ) throws(StorageError) {
@@ -142,7 +143,7 @@ extension BatchJournalIndex {
 }
 
 extension PositionedFile {
-  /// The frame that begins at `offset` and its content; nil where there is no sound one.
+  /// The frame that begins at `offset` and its content; nil if there is no intact one.
   fileprivate func wholeFrame(
     at offset: Int, contentLimit: Int, _ decompressor: borrowing ZstdDecompressor
   ) throws(StorageError) -> (frame: [UInt8], content: [UInt8])? {
@@ -163,14 +164,14 @@ extension PositionedFile {
     return (frame, batches)
   }
 
-  /// Whether a sound frame begins somewhere behind `offset` whose append began after `batch` was committed.
+  /// Whether an intact frame begins anywhere after `offset` whose append began after `batch` was committed.
   fileprivate func hasFrame(
     after offset: Int, committing batch: Int, _ layout: BatchLayout, _ decompressor: borrowing ZstdDecompressor
   ) throws(StorageError) -> Bool {
     let chunk = 1 << 20
     var start = offset + 1
     while true {
-      // Chunks overlap by less than a magic number, for those that straddle two.
+      // Chunks overlap by one byte less than a magic number, so that those across a boundary are found.
       let bytes = try read(upTo: chunk + ZstdFrame.magic.count - 1, at: start)
       guard bytes.count >= ZstdFrame.magic.count else { return false }
       for place in 0...bytes.count - ZstdFrame.magic.count

@@ -1,36 +1,36 @@
-/// Writes a batch journal, of which see `BatchJournal`.
+/// Writes a batch journal. For its format see `BatchJournal`.
 ///
 ///     var journal = try BatchJournalWriter.create(at: "run/batches.zst", header)
 ///     for batch in batches { try journal.append(batch) }
 ///     try journal.commit()
 ///
-/// Batches are safe once `commit` has returned: an append that is interrupted later, by a power cut too, leaves them as
-/// they are. Those appended since are lost with the writer. One process at a time writes to a journal; others can
-/// read it meanwhile.
+/// Batches are safe once `commit` has returned: an append that is interrupted later, even by a power cut, leaves them
+/// intact. Batches appended since then are lost with the writer. One process at a time writes to a journal; others
+/// can read it meanwhile.
 ///
-/// Memory does not grow with the batches but by 32 bytes for each frame of 32 KiB. Each commit ends a frame and writes
-/// the seek table, 12 bytes a frame: commit every few thousand batches rather than every one.
+/// Memory grows only by 32 bytes for each frame of 32 KiB. Each commit ends a frame and writes the seek table, 12
+/// bytes per frame, so commit every few thousand batches rather than every one.
 public struct BatchJournalWriter: ~Copyable {
   public let header: BatchJournalHeader
 
-  /// How many batches are in it, with those not committed yet.
+  /// The number of batches, including those not committed yet.
   public var batchCount: Int { index.batchCount + (pending?.batchCount ?? 0) }
 
-  /// How many batches survive a power cut.
+  /// The number of batches that would survive a power cut.
   public private(set) var committedCount: Int
 
   private let file: PositionedFile
   private var index: BatchJournalIndex
   private let compressor: ZstdCompressor
-  /// The frame that is being filled; nil where no batches are stored.
+  /// The frame that is being filled; nil if no batches are stored.
   private var pending: BatchFrameBuilder?
-  /// The file ends with the frames and their seek table.
+  /// Whether the file ends with the frames and their seek table.
   private var isWhole: Bool
-  /// After a sync that failed, nobody knows what is on the disk.
+  /// The error of a failed sync, after which the contents of the disk are unknown.
   private var syncFailure: StorageError?
 
-  /// Makes a journal without batches, which is on the disk on return. Nothing needs to be added for batches that follow
-  /// from seeds. A journal whose making was interrupted can be removed: nothing was in it.
+  /// Makes a journal without batches, which is on disk when this returns. If batches follow from seeds, nothing needs
+  /// to be added. A journal whose creation was interrupted contains nothing and can be removed.
   /// - Throws: `StorageError.exists`, `.cannotCreate`, `.failed`.
   public static func create(
     at path: String, _ header: BatchJournalHeader
@@ -47,13 +47,13 @@ public struct BatchJournalWriter: ~Copyable {
     return writer
   }
 
-  /// Opens a journal to append to it. What an interrupted append left behind is written over.
-  /// - Throws: `StorageError.failed` when it can't be read or another process writes to it; `.damaged` as
-  ///   `BatchJournal.open`.
+  /// Opens a journal for appending. The remains of an interrupted append are overwritten.
+  /// - Throws: `StorageError.failed` if it can't be read or another process writes to it, and `.damaged` as
+  ///   `BatchJournal.open` does.
   public static func open(_ path: String) throws(StorageError) -> BatchJournalWriter {
     let file = try PositionedFile.openForWriting(path)
     let index = try BatchJournalIndex(reading: file)
-    // Frames found without a table may not be on the disk yet, and count as committed from now on.
+    // Frames found without a table may not be on disk yet, but count as committed from now on.
     if index.recovery != nil { try file.sync() }
     return BatchJournalWriter(file, index, try ZstdCompressor(for: file), isWhole: index.recovery == nil)
   }
@@ -70,8 +70,8 @@ public struct BatchJournalWriter: ~Copyable {
     committedCount = index.batchCount
   }
 
-  /// Takes the next batch. When it throws, it has not, and can be called again.
-  /// - Throws: `StorageError.failed` when the file can't be written, or the batch isn't one of this journal.
+  /// Appends the next batch. If this throws, the batch is not appended, and the call can be repeated.
+  /// - Throws: `StorageError.failed` if the file can't be written or the batch does not fit the journal.
   public mutating func append(_ batch: [Int]) throws(StorageError) {
     let exampleCount = header.exampleCount
     guard pending != nil else { throw failure("its batches follow from seeds, and none is stored") }
@@ -86,13 +86,13 @@ public struct BatchJournalWriter: ~Copyable {
     pending?.append(batch)
   }
 
-  /// Returns when all batches are on the disk. When it throws for want of space, it can be called again.
-  /// - Throws: `StorageError.failed`.
+  /// Returns once all batches are on disk. If this throws for lack of space, it can be called again.
+  /// - Throws: `StorageError.failed` if the file can't be written.
   public mutating func commit() throws(StorageError) {
     if let syncFailure { throw syncFailure }
     try writeFrame()
     if isWhole { return }
-    // Frames first: then where there is a table, so is what it tells of.
+    // Frames are synced first, so that a table never describes frames that are not there.
     try sync()
     try file.truncate(to: index.table.end)
     try file.write(index.table.encoded, at: index.table.end)
@@ -101,7 +101,7 @@ public struct BatchJournalWriter: ~Copyable {
     committedCount = index.batchCount
   }
 
-  /// Writes the pending batches, if any, behind the last frame.
+  /// Writes the pending batches, if any, after the last frame.
   private mutating func writeFrame() throws(StorageError) {
     guard let pending, pending.batchCount > 0 else { return }
     guard index.table.frames.count < SeekTable.maximumFrameCount else {
@@ -109,7 +109,7 @@ public struct BatchJournalWriter: ~Copyable {
     }
     let content = pending.content(firstBatch: index.batchCount + 1, committedCount: committedCount)
     let frame = try compressor.frame(of: content, in: file)
-    // What is there now is the old seek table, or what an interrupted append has left.
+    // This overwrites the old seek table or the remains of an interrupted append.
     let isFirst = index.batchCount == committedCount
     if isFirst {
       isWhole = false
@@ -118,7 +118,7 @@ public struct BatchJournalWriter: ~Copyable {
     try file.write(frame, at: index.table.end)
     index.append(frame: frame, contentSize: content.count, batchCount: pending.batchCount)
     self.pending?.reset()
-    // With the table gone, this frame is what shows how much was committed.
+    // Without the table, this frame shows how many batches were committed.
     if isFirst { try sync() }
   }
 
@@ -135,7 +135,7 @@ public struct BatchJournalWriter: ~Copyable {
 }
 
 extension ZstdCompressor {
-  /// Level 1: the indices that are worth storing are random, and no level compresses those.
+  /// Level 1 is used because the indices worth storing are random, and no level compresses those.
   fileprivate init(for file: PositionedFile) throws(StorageError) {
     do { self = try ZstdCompressor(level: 1, hasChecksum: true) } catch { throw error.storageError(path: file.path) }
   }

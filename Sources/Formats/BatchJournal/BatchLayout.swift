@@ -1,4 +1,4 @@
-/// How imported batches are packed into frames.
+/// The way imported batches are packed into frames.
 ///
 /// The content of a frame, before compression:
 ///
@@ -7,27 +7,28 @@
 ///     …         batch after batch, index after index, as a stream of bits that fills each byte from its lowest bit on:
 ///               `indexBits` for each index, lowest bit first; zeros up to a whole byte at the end
 ///
-/// Whole bits cost less than 1 bit an index over the entropy of uniform draws, log₂ `exampleCount`: 0.8 % for 60,000
-/// examples. Such indices do not compress; in others zstd finds what order there is.
+/// Whole bits cost less than 1 bit per index more than the entropy of uniform draws, log₂ `exampleCount`: 0.8 % for
+/// 60,000 examples. Such indices do not compress; in others zstd finds the regularities.
 package struct BatchLayout: Sendable, Equatable {
   let exampleCount: Int
   let batchSize: Int
 
-  /// ⌈log₂ `exampleCount`⌉; 0 where there is one example.
+  /// ⌈log₂ `exampleCount`⌉; 0 if there is one example.
   package let indexBits: Int
 
-  /// A batch takes 8 bits at least, so that the size of a frame's content tells how many batches it holds: less than 8
-  /// bits are padding.
+  /// The number of bits of a batch, at least 8, so that the size of a frame's content determines its number of
+  /// batches: padding is less than 8 bits.
   let batchBits: Int
 
-  /// Batches in a full frame: those that fit in 32 KiB, or one. Smaller frames are read faster, larger ones have less
-  /// overhead: 42 bytes a frame (content header 16, zstd 14, seek table 12) are 0.13 %.
+  /// The number of batches in a full frame: those that fit in 32 KiB, but at least one. Smaller frames are read
+  /// faster, larger ones have less overhead: 42 bytes per frame (content header 16, zstd 14, seek table 12) are 0.13
+  /// %.
   package let batchesPerFrame: Int
 
   static let headerSize = 16
   private static let frameSize = 32 << 10
 
-  /// Nil where there are no such batches, or none that can be stored: an index has at most 32 bits, a batch 2²⁴ of them.
+  /// Nil if such batches can't exist or can't be stored: an index has at most 32 bits, a batch at most 2²⁴ indices.
   package init?(exampleCount: Int, batchSize: Int) {
     guard exampleCount > 0, exampleCount <= 1 << 32, batchSize > 0, batchSize <= 1 << 24 else { return nil }
     self.exampleCount = exampleCount
@@ -42,7 +43,7 @@ package struct BatchLayout: Sendable, Equatable {
 
   var maximumContentSize: Int { contentSize(batchCount: batchesPerFrame) }
 
-  /// How many batches a frame's content of this size holds; nil where no frame has it.
+  /// The number of batches in a frame's content of this size; nil if no frame has this size.
   func batchCount(contentSize: Int) -> Int? {
     let count = 8 * (contentSize - Self.headerSize) / batchBits
     guard count > 0, count <= batchesPerFrame, self.contentSize(batchCount: count) == contentSize else { return nil }
@@ -50,12 +51,12 @@ package struct BatchLayout: Sendable, Equatable {
   }
 }
 
-/// The content of a frame of batches while it is filled.
+/// The content of a frame of batches while it is being filled.
 struct BatchFrameBuilder {
   let layout: BatchLayout
   private(set) var batchCount = 0
   private var bytes: [UInt8] = []
-  /// Bits that don't fill a byte yet, lowest first.
+  /// The bits that do not fill a byte yet, lowest first.
   private var bits: UInt64 = 0
   private var bitCount = 0
 
@@ -74,7 +75,7 @@ struct BatchFrameBuilder {
     for _ in 0..<BatchLayout.headerSize { bytes.append(0) }
   }
 
-  /// - Precondition: the indices are below the layout's `exampleCount`.
+  /// - Precondition: The indices are below the layout's `exampleCount`.
   mutating func append(_ batch: [Int]) {
     for index in batch { append(UInt64(index), width: layout.indexBits) }
     append(0, width: layout.batchBits - layout.batchSize * layout.indexBits)
@@ -82,7 +83,7 @@ struct BatchFrameBuilder {
   }
 
   private mutating func append(_ value: UInt64, width: Int) {
-    // At most 7 bits wait and at most 32 come.
+    // At most 7 bits are pending, and at most 32 are added.
     bits |= value << UInt64(bitCount)
     bitCount += width
     while bitCount >= 8 {
@@ -103,7 +104,7 @@ struct BatchFrameBuilder {
   }
 }
 
-/// A frame of batches, read back.
+/// The content of a frame of batches that was read.
 struct BatchFrame {
   let firstBatch: Int
   let committedCount: Int
@@ -111,7 +112,7 @@ struct BatchFrame {
   private let layout: BatchLayout
   private let content: [UInt8]
 
-  /// Nil where no frame has this content.
+  /// Nil if no frame has this content.
   init?(_ content: [UInt8], layout: BatchLayout) {
     guard let batchCount = layout.batchCount(contentSize: content.count) else { return nil }
     var header = ByteReader(content)
@@ -126,14 +127,14 @@ struct BatchFrame {
   }
 
   /// Overwrites `indices` with those of a batch.
-  /// - Parameter position: of the batch in the frame, from 0.
-  /// - Returns: whether all are below the layout's `exampleCount`.
+  /// - Parameter position: The index of the batch in the frame, from 0.
+  /// - Returns: Whether all indices are below the layout's `exampleCount`.
   func fill(_ indices: inout [Int], position: Int) -> Bool {
     var largest: UInt64 = 0
     let mask: UInt64 = (1 << UInt64(layout.indexBits)) - 1
     var bit = position * layout.batchBits
     for row in indices.indices {
-      // 32 bits from any bit of a byte on lie in 5 bytes.
+      // 32 bits from any bit position of a byte lie within 5 bytes.
       let byte = BatchLayout.headerSize + (bit >> 3)
       var word: UInt64 = 0
       for offset in 0..<(layout.indexBits + (bit & 7) + 7) >> 3 {

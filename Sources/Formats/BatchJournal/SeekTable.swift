@@ -1,10 +1,11 @@
 import Tensors
 
-/// Where the frames of a file in zstd's seekable format lie: its seek table, the skippable frame at its end.
+/// The positions of the frames in a file in zstd's seekable format: its seek table, which is the skippable frame at
+/// its end.
 ///
-/// The format (version 0.1.0; `contrib/seekable_format/zstd_seekable_compression_format.md` in zstd's sources) is that
-/// of any zstd file, frame after frame, so that `zstd -d` reads it. The table tells where each begins, so that one can
-/// be read without those before it. All numbers are little-endian:
+/// The format (version 0.1.0; `contrib/seekable_format/zstd_seekable_compression_format.md` in zstd's sources) is
+/// that of any zstd file, frame after frame, so `zstd -d` reads it. The table contains the position of each frame, so
+/// that one can be read without those before it. All numbers are little-endian:
 ///
 ///     4 bytes         magic of a skippable frame, 0x184D2A5E
 ///     4 bytes         bytes that follow: 12 · frames + 9
@@ -16,30 +17,30 @@ import Tensors
 ///     1 byte          descriptor: bit 7, the frames have checksums; bits 6 to 2, reserved, 0; bits 1 and 0, unused
 ///     4 bytes         magic, 0x8F92EAB1
 ///
-/// In memory a frame takes 24 bytes.
+/// In memory each frame takes 24 bytes.
 package struct SeekTable: Sendable {
   package struct Frame: Hashable, Sendable {
-    /// From the file's beginning, in bytes.
+    /// The offset from the beginning of the file, in bytes.
     package let offset: Int
     fileprivate let size32: UInt32
     fileprivate let contentSize32: UInt32
     let checksum: UInt32
 
-    /// Compressed, in bytes.
+    /// The compressed size in bytes.
     package var size: Int { Int(size32) }
 
-    /// Decompressed, in bytes.
+    /// The decompressed size in bytes.
     package var contentSize: Int { Int(contentSize32) }
   }
 
   package private(set) var frames: [Frame] = []
 
-  /// Where the last frame ends and the table itself begins.
+  /// The offset where the last frame ends and the table begins.
   package var end: Int { frames.last.map { $0.offset + $0.size } ?? 0 }
 
   init() {}
 
-  /// Notes a frame that follows the others.
+  /// Adds a frame that follows the others.
   mutating func append(frame: [UInt8], contentSize: Int) {
     append(size: UInt32(frame.count), contentSize: UInt32(contentSize), checksum: ZstdFrame.checksum(frame))
   }
@@ -48,8 +49,8 @@ package struct SeekTable: Sendable {
     frames.append(Frame(offset: end, size32: size, contentSize32: contentSize, checksum: checksum))
   }
 
-  /// The content of frame `index`, its checksums verified.
-  /// - Throws: `StorageError.damaged`, which names the frame.
+  /// The content of frame `index`, with verified checksums.
+  /// - Throws: `StorageError.damaged`, naming the frame.
   func content(
     ofFrame index: Int, in file: PositionedFile, with decompressor: borrowing ZstdDecompressor
   ) throws(StorageError) -> [UInt8] {
@@ -70,7 +71,7 @@ package struct SeekTable: Sendable {
 // MARK: - On disk
 
 extension SeekTable {
-  /// The most frames that zstd's own reader of the format takes.
+  /// The largest number of frames that zstd's own reader of the format accepts.
   static let maximumFrameCount = 0x800_0000
 
   private static let skippableMagic: UInt32 = 0x184D_2A5E
@@ -79,7 +80,7 @@ extension SeekTable {
   private static let entrySize = 12
   private static let hasChecksums: UInt8 = 0x80
 
-  /// The skippable frame.
+  /// The bytes of the skippable frame.
   var encoded: [UInt8] {
     var bytes: [UInt8] = []
     bytes.reserveCapacity(8 + Self.entrySize * frames.count + Self.footerSize)
@@ -97,8 +98,8 @@ extension SeekTable {
   }
 
   /// Reads the table at the end of `file`.
-  /// - Throws: `StorageError.damaged` when there is none there, or its frames don't reach from the beginning of the
-  ///   file to the table. That leaves errors in the content's sizes and in the checksums to find by reading frames.
+  /// - Throws: `StorageError.damaged` if there is no table, or if its frames do not extend from the beginning of the
+  ///   file to the table. Wrong content sizes and checksums are only found by reading the frames.
   init(atEndOf file: PositionedFile) throws(StorageError) {
     let path = file.path
     let fileSize = try file.size()
@@ -106,7 +107,7 @@ extension SeekTable {
     guard let (count, descriptor) = Self.contents(ofFooter: footer) else {
       throw .damaged(path: path, reason: "it does not end in a seek table")
     }
-    // Bits 1 and 0 say nothing.
+    // Bits 1 and 0 have no meaning.
     guard descriptor & ~0b11 == Self.hasChecksums else {
       throw .damaged(path: path, reason: "its seek table is of an unknown kind")
     }
@@ -128,7 +129,7 @@ extension SeekTable {
       throw .damaged(path: path, reason: "its seek table tells of \(end) bytes of frames, where \(fileSize - size) are")
     }
   }
-  /// How many frames a table tells of, and its descriptor; nil where the bytes are no footer.
+  /// The number of frames in a table, and its descriptor; nil if the bytes are not a footer.
   private static func contents(ofFooter footer: [UInt8]) -> (count: Int, descriptor: UInt8)? {
     guard footer.count == footerSize else { return nil }
     var reader = ByteReader(footer)

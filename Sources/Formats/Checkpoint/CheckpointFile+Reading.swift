@@ -14,8 +14,9 @@ extension CheckpointFile {
     return try CheckpointTable(file.read(count: size, at: 0), fileSize: fileSize, path: path)
   }
 
-  /// Reads all frames, several at once, and hands over those whose checksum is right.
-  /// - Parameter body: is called on several threads, with a decoder whose `input` begins with the frame's `size` bytes.
+  /// Reads all frames, several at once, and passes on those whose checksum is right.
+  /// - Parameter body: Called on several threads with a decoder whose `input` begins with the `size` bytes of the
+  ///   frame.
   static func forEachFrame(
     of table: CheckpointTable, in file: PositionedFile, threads: Int,
     body: @Sendable (

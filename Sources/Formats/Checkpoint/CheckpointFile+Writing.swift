@@ -1,11 +1,11 @@
 import Dispatch
 import Tensors
 
-/// One state on its way into a file.
+/// One state while it is written to a file.
 ///
-/// Sendable although it holds pointers: `CheckpointFile.write` makes it inside the scope that lends them, from states it borrows and
-/// so nobody changes meanwhile, and `write(to:)` returns before that scope ends. The threads of `encode` only read through them, and
-/// `concurrentPerform` returns when all have ended.
+/// It is `Sendable` although it holds pointers: `CheckpointFile.write` makes it inside the scope that lends the
+/// pointers, from borrowed states that nobody changes meanwhile, and `write(to:)` returns before that scope ends. The
+/// threads of `encode` only read through the pointers, and `concurrentPerform` returns when all of them have ended.
 struct CheckpointWriting: @unchecked Sendable {
   private let state: UnsafeBufferPointer<Float>
   private let updateCount: Int
@@ -31,7 +31,7 @@ struct CheckpointWriting: @unchecked Sendable {
   func write(to path: String) throws(StorageError) -> CheckpointHeader {
     try PositionedFile.replace(path, isSynced: options.isSynced) { file throws(StorageError) in
       var entries: [CheckpointTable.Entry] = []
-      // The table's size is known before its contents, so that it can stand first and be written last.
+      // The size of the table is known before its contents, so it can come first and be written last.
       var offset = CheckpointTable.size(sections: sections.count, frames: frames.count, label: options.label)
       var digest = DigestBuilder()
       try encode(path: path) { encoder throws(StorageError) in
@@ -52,7 +52,7 @@ struct CheckpointWriting: @unchecked Sendable {
     }
   }
 
-  /// Encodes frames in rounds, a frame a thread, and hands them over in order.
+  /// Encodes frames in rounds, one frame per thread, and passes them on in order.
   private func encode(
     path: String, body: (CheckpointFrameEncoder) throws(StorageError) -> Void
   ) throws(StorageError) {

@@ -1,17 +1,18 @@
 import Tensors
 
-/// How a checkpoint is written.
+/// Options for writing a checkpoint.
 public struct CheckpointOptions: Sendable {
-  /// zstd's level, 1 ... 19. What it compresses has no long repeats: higher levels gain a little and cost a lot.
+  /// The compression level of zstd, 1 ... 19. The data have no long repeats, so higher levels gain little and cost
+  /// much.
   public var level: Int
-  /// How the state's floats are stored, first to last; empty for all of them as float32.
+  /// The precisions in which the state's floats are stored, from first to last; empty to store all as float32.
   public var sections: [CheckpointSection]
-  /// How many frames are encoded at once. The file is the same for any number.
+  /// The number of frames encoded at once. It does not affect the file.
   public var threads: Int
-  /// Whether writing waits until the file is on the disk itself. What is of no use to a later process need not survive a
-  /// power cut.
+  /// Whether writing waits until the file is safe on disk. Files that are useless to a later process need not survive
+  /// a power cut.
   public var isSynced: Bool
-  /// What the state is, for whoever finds the file; at most 16 KiB of UTF-8.
+  /// A description of the state for whoever finds the file; at most 16 KiB of UTF-8.
   public var label: String
 
   public static let levels = 1...19
@@ -28,8 +29,8 @@ public struct CheckpointOptions: Sendable {
   }
 }
 
-/// Writes and reads training states as files of independently compressed, checksummed frames. `CheckpointTable` has the
-/// format.
+/// Writes and reads training states as files of independently compressed frames with checksums. The format is
+/// documented at `CheckpointTable`.
 ///
 ///     let header = try CheckpointFile.write(state, updateCount: 1000, to: path)
 ///     try CheckpointFile.write(later, updateCount: 1010, parent: state, parentDigest: header.digest, to: laterPath)
@@ -37,12 +38,12 @@ public struct CheckpointOptions: Sendable {
 ///     try CheckpointFile.read(path, into: &state)
 ///     try CheckpointFile.read(laterPath, into: &state)   // over its parent's floats
 ///
-/// A thread works in memory of its own: 3 MiB to read; 5 MiB to write, 7 with a lower precision; besides zstd's tables,
-/// which are small at low levels.
+/// Each thread uses memory of its own: 3 MiB to read; 5 MiB to write, 7 MiB with a lower precision; besides zstd's
+/// tables, which are small at low levels.
 public enum CheckpointFile {
-  /// Writes a state that is read back without any other.
+  /// Writes a self-contained state, which can be read without any other.
   ///
-  /// The file appears at `path` when it is complete and on disk; until then, what was there stays.
+  /// The file appears at `path` when it is complete and on disk. Until then, what was there stays.
   /// - Throws: `StorageError.failed`, with the system's reason.
   @discardableResult
   public static func write(
@@ -53,8 +54,8 @@ public enum CheckpointFile {
     }
   }
 
-  /// Writes a state as differences from `parent`, of the same length, whose digest is `parentDigest`. Frames that would
-  /// not gain from it are stored alone.
+  /// Writes a state as differences from `parent`, which has the same length and the digest `parentDigest`. Frames
+  /// that would not become smaller are stored without differences.
   @discardableResult
   public static func write(
     _ state: borrowing StateBuffer, updateCount: Int, parent: borrowing StateBuffer, parentDigest: Digest,
@@ -70,19 +71,16 @@ public enum CheckpointFile {
     }
   }
 
-  /// What a file says about itself, checked against its size and its header's checksum.
+  /// Reads the header of a file, checked against the file's size and the header's checksum.
   public static func readHeader(_ path: String) throws(StorageError) -> CheckpointHeader {
     try readTable(PositionedFile.open(path)).header
   }
 
   /// Reads a state.
-  /// - Parameters:
-  ///   - path: the file.
-  ///   - state: has the length that the header tells, and holds the parent's floats if the header names a
-  ///     parent. Its floats are of no use after an error.
-  ///   - threads: how many frames are decoded at once; the state does not depend on it.
-  /// - Throws: `StorageError.damaged` where a checksum fails, naming the frame; `.mismatch` where the state has another
-  ///   length or was not the parent; `.failed` with the system's reason.
+  /// - Parameter state: A buffer with the length in the header. It must hold the parent's floats if the header names
+  ///   a parent. After an error its floats are meaningless.
+  /// - Throws: `StorageError.damaged`, naming the frame, if a checksum is wrong; `.mismatch` if the buffer has
+  ///   another length or did not hold the parent; `.failed` with the system's reason.
   @discardableResult
   public static func read(
     _ path: String, into state: inout StateBuffer, threads: Int = 1
@@ -95,15 +93,15 @@ public enum CheckpointFile {
     }
     var floats = state.mutableSpan
     try floats.withUnsafeMutableBufferPointer { floats throws(StorageError) in
-      // The threads of `forEachFrame` write through this pointer: no two frames share a float, and all threads have ended when it
-      // returns, within the scope that lends the pointer.
+      // The threads of `forEachFrame` write through this pointer. No two frames share a float, and all threads have
+      // ended when it returns, within the scope that lends the pointer.
       nonisolated(unsafe) let floats = floats
       try forEachFrame(of: table, in: file, threads: threads) { decoder, frame, size throws(CodecError) in
         try decoder.decode(frame, size: size, over: floats)
       }
     }
     guard Digest(of: state, updateCount: header.updateCount) == header.digest else {
-      // All its bytes are as they were written: what they were applied to is not.
+      // All bytes are as they were written, so the state they were applied to is wrong.
       guard let parent = header.parentDigest else {
         throw .damaged(path: path, reason: "it decodes to a state of another digest than it records")
       }
@@ -112,8 +110,8 @@ public enum CheckpointFile {
     return header
   }
 
-  /// Checks every checksum of a file. It needs no parent and decodes nothing.
-  /// - Throws: as `read(_:into:threads:)` does.
+  /// Checks every checksum of a file, without its parent and without decoding it.
+  /// - Throws: The same errors as `read(_:into:threads:)`.
   @discardableResult
   public static func verify(_ path: String, threads: Int = 1) throws(StorageError) -> CheckpointHeader {
     let file = try PositionedFile.open(path)

@@ -1,17 +1,17 @@
 import Tensors
 
-/// A piece of a training state that is encoded and decoded by itself.
+/// A part of a training state that is encoded and decoded on its own.
 ///
-/// Encoded bytes, numbers least significant byte first:
+/// The encoded bytes, with numbers in little-endian order:
 ///
 ///     0       filter: 0 heads with two mantissa bits, 1 with none (`FloatSplit`), 2 difference (`FloatDifference`)
 ///     1 ... 2 with filter 0, the head whose symbol is 1; otherwise 0
 ///     3 ...   two zstd frames (RFC 8878), which together hold the filtered bytes: the symbols or buckets, and the rest
 struct CheckpointFrame {
-  /// Floats of a full frame, 1 MiB. The last frame of a section may be shorter.
+  /// The number of floats in a full frame, 1 MiB. The last frame of a section may be shorter.
   static let length = 1 << 18
 
-  /// Where its floats lie in the state.
+  /// The position of its floats in the state.
   let region: Region
   let precision: CheckpointPrecision
 
@@ -36,10 +36,10 @@ struct CheckpointFrame {
     + ZstdFrame.maximumSize(contentSize: filteredCapacity - length)
   static let filteredCapacity = FloatDifference.capacity(count: length)
 
-  /// The frame's floats of a state, as bit patterns: integers of the same size and alignment.
+  /// The frame's floats in a state as bit patterns, which are integers of the same size and alignment.
   func bits(of state: UnsafeBufferPointer<Float>) -> UnsafePointer<UInt32> {
     let floats = UnsafeRawBufferPointer(UnsafeBufferPointer(rebasing: state[region.offset..<region.end]))
-    // No frame is empty.
+    // No frame is empty, so there is a base address.
     return floats.baseAddress.unsafelyUnwrapped.assumingMemoryBound(to: UInt32.self)
   }
 
@@ -50,31 +50,33 @@ struct CheckpointFrame {
   }
 }
 
-/// Encodes frames, one after another, in memory that it keeps.
+/// Encodes frames one after another, reusing its memory.
 ///
-/// Sendable to be handed from thread to thread, where one at a time uses it: in a round of `CheckpointWriting.encode` each encoder
-/// belongs to the thread of its index, and what it encoded is read when `concurrentPerform` has returned and all threads have ended.
+/// It is `Sendable` so that it can be passed between threads, one of which uses it at a time: in a round of
+/// `CheckpointWriting.encode` each encoder belongs to the thread of its index, and its output is read when
+/// `concurrentPerform` has returned and all threads have ended.
 final class CheckpointFrameEncoder: @unchecked Sendable {
   private let compressor: ZstdCompressor
   private let filtered = UnsafeMutableRawBufferPointer.allocate(
     byteCount: CheckpointFrame.filteredCapacity, alignment: 64)
   private let scratch = UnsafeMutableRawBufferPointer.allocate(
     byteCount: CheckpointFrame.length + FloatDifference.scratchSize, alignment: 64)
-  /// The encoded frame, and a second attempt at it.
+  /// The encoded frame (`output`), and a second attempt to encode it.
   private var output = UnsafeMutableRawBufferPointer.allocate(byteCount: CheckpointFrame.capacity, alignment: 64)
   private var attempt = UnsafeMutableRawBufferPointer.allocate(byteCount: CheckpointFrame.capacity, alignment: 64)
-  /// Rounded floats of the frame and of its parent: allocated where a precision asks for it.
+  /// The rounded floats of the frame and of its parent, allocated if a precision requires it.
   private var rounded = UnsafeMutableBufferPointer<UInt32>(start: nil, count: 0)
   private var roundedParent = UnsafeMutableBufferPointer<UInt32>(start: nil, count: 0)
 
-  /// The frame's floats as they will be decoded. Valid until the next frame is encoded.
+  /// The frame's floats as they will be decoded. They are valid until the next frame is encoded.
   private(set) var values = UnsafeRawBufferPointer(start: nil, count: 0)
-  /// The encoded frame. Valid until the next is encoded.
+  /// The encoded frame. It is valid until the next frame is encoded.
   private(set) var encoded = UnsafeRawBufferPointer(start: nil, count: 0)
   private(set) var digest = Digest(high: 0, low: 0)
 
   init(level: Int) throws(CodecError) {
-    // Chance repeats of a few symbols cost more as matches than as entropy-coded literals: only long ones pay here.
+    // Accidental repeats of a few symbols cost more as matches than as entropy-coded literals, so only long matches
+    // pay.
     compressor = try ZstdCompressor(level: level, hasChecksum: false, leastMatch: 7)
   }
 
@@ -84,7 +86,7 @@ final class CheckpointFrameEncoder: @unchecked Sendable {
     roundedParent.deallocate()
   }
 
-  /// Encodes `frame` of the state at `state`, as a difference where there is a parent and that makes it smaller.
+  /// Encodes `frame` of the state at `state`, as a difference if there is a parent and the difference is smaller.
   func encode(
     _ frame: CheckpointFrame, of state: UnsafeBufferPointer<Float>, parent: UnsafeBufferPointer<Float>?
   ) throws(CodecError) {
@@ -97,7 +99,8 @@ final class CheckpointFrameEncoder: @unchecked Sendable {
       let origin = Self.round(frame.bits(of: parent), count: count, to: frame.precision, in: &roundedParent)
       size = try encodeDifference(bits, from: origin, frame)
     }
-    // A split is seldom smaller than three quarters of the floats' stored bits: no use to try it beside less.
+    // A split is seldom smaller than three quarters of the stored bits, so it is not tried if the difference is below
+    // that.
     if size > count * Int(32 - frame.precision.droppedBits) / 8 * 3 / 4 {
       swap(&output, &attempt)
       let alone = try encodeSplit(bits, frame)
@@ -126,8 +129,8 @@ final class CheckpointFrameEncoder: @unchecked Sendable {
       filter: split.isFine ? .fineSplit : .coarseSplit, base: split.isFine ? UInt16(split.base) : 0)
   }
 
-  /// Writes the frame with `size` filtered bytes. The symbols they begin with are compressed apart from the rest, lest
-  /// one of zstd's blocks, and so one code, hold both.
+  /// Writes the frame with `size` filtered bytes. The symbols at their beginning are compressed separately from the
+  /// rest, so that no zstd block, and so no single code, contains both.
   private func compress(
     _ size: Int, symbols: Int, filter: CheckpointFrame.Filter, base: UInt16
   ) throws(CodecError) -> Int {
@@ -156,12 +159,12 @@ final class CheckpointFrameEncoder: @unchecked Sendable {
   }
 }
 
-/// Decodes frames, one after another, in memory that it keeps.
+/// Decodes frames one after another, reusing its memory.
 final class CheckpointFrameDecoder {
   private let decompressor: ZstdDecompressor
   private let filtered = UnsafeMutableRawBufferPointer.allocate(
     byteCount: CheckpointFrame.filteredCapacity, alignment: 64)
-  /// Where an encoded frame is put to be decoded.
+  /// The buffer that holds an encoded frame for decoding.
   let input = UnsafeMutableRawBufferPointer.allocate(byteCount: CheckpointFrame.capacity, alignment: 64)
 
   init() throws(CodecError) { decompressor = try ZstdDecompressor() }
@@ -177,7 +180,7 @@ final class CheckpointFrameDecoder {
     }
   }
 
-  /// Decodes the first `size` bytes of `input` over the floats of `frame`, which hold the parent's.
+  /// Decodes the first `size` bytes of `input` over the floats of `frame`, which hold the parent's floats.
   func decode(_ frame: CheckpointFrame, size: Int, over state: UnsafeMutableBufferPointer<Float>) throws(CodecError) {
     guard size >= CheckpointFrame.headerSize, let filter = CheckpointFrame.Filter(rawValue: input[0]) else {
       throw .damaged("its filter is unknown")
@@ -210,7 +213,7 @@ final class CheckpointFrameDecoder {
 
 extension UnsafeMutableRawBufferPointer {
   fileprivate var bytePointer: UnsafeMutablePointer<UInt8> {
-    // Buffers of a codec are never empty.
+    // The buffers of a codec are never empty.
     baseAddress.unsafelyUnwrapped.assumingMemoryBound(to: UInt8.self)
   }
 

@@ -1,24 +1,24 @@
 import Tensors
 
-/// What a checkpoint file says about itself.
+/// The description of a state in a checkpoint file.
 public struct CheckpointHeader: Hashable, Sendable {
-  /// How many updates the state has had.
+  /// The number of updates the state has had.
   public let updateCount: Int
-  /// Length of the state, in floats.
+  /// The length of the state, in floats.
   public let stateCount: Int
-  /// `Digest(of: state, updateCount:)` of the state as it will be decoded.
+  /// `Digest(of:updateCount:)` of the state as it will be decoded.
   public let digest: Digest
-  /// The digest of the state that must be in the buffer when this one is read; nil where none is needed.
+  /// The digest of the state that must be in the buffer when this one is read; nil for a self-contained state.
   public let parentDigest: Digest?
-  /// They cover the state, first to last.
+  /// The sections that make up the state, from first to last.
   public let sections: [CheckpointSection]
-  /// What the writer calls the state; empty in files of version 1.
+  /// The writer's description of the state; empty in files of version 1.
   public let label: String
-  /// Size of the file.
+  /// The size of the file in bytes.
   public let byteCount: Int
 }
 
-/// The table of contents at a checkpoint file's beginning: the header, and where each frame is.
+/// The table of contents at the beginning of a checkpoint file: the header, and the size of each frame.
 ///
 ///     offset      size
 ///     0           8       "BTRLCKPT"
@@ -38,8 +38,9 @@ public struct CheckpointHeader: Hashable, Sendable {
 ///     H − 16      16      digest of all bytes before
 ///     H           ...     the frames (`CheckpointFrame`), one after another, to the end of the file
 ///
-/// Integers are unsigned, least significant byte first. A frame holds 262,144 floats of one section, the last one of a
-/// section what is left of it; so the sections tell the number of frames, and a file can be checked without decoding.
+/// Integers are unsigned and little-endian. Each frame holds 262,144 floats of one section, and the last frame of a
+/// section holds the rest. So the sections determine the number of frames, and a file can be checked without decoding
+/// it.
 struct CheckpointTable {
   struct Entry {
     let size: Int
@@ -48,9 +49,9 @@ struct CheckpointTable {
 
   static let magic = Array("BTRLCKPT".utf8)
   static let version: UInt32 = 2
-  /// Of a label, in bytes.
+  /// The largest size of a label in bytes.
   static let longestLabel = 1 << 14
-  /// The bytes before H is known.
+  /// The number of bytes to read before H is known.
   static let prefixSize = 16
   private static let fixedSize = 76
   private static let sectionSize = 12
@@ -60,10 +61,10 @@ struct CheckpointTable {
   let header: CheckpointHeader
   let frames: [CheckpointFrame]
   let entries: [Entry]
-  /// Of this table in the file, in bytes: where the frames begin.
+  /// The size of this table in the file in bytes, which is the offset of the first frame.
   let size: Int
 
-  /// The least size of a table, that of version 1.
+  /// The least size of a table, which is that of a table of version 1.
   private static func size(sections: Int, frames: Int) -> Int {
     fixedSize + sections * sectionSize + frames * entrySize + digestSize
   }
@@ -120,7 +121,7 @@ struct CheckpointTable {
     return size
   }
 
-  /// Reads a whole table, of the size that its prefix told.
+  /// Reads a whole table, with the size found in its prefix.
   init(_ bytes: [UInt8], fileSize: Int, path: String) throws(StorageError) {
     func damaged(_ reason: String) -> StorageError { .damaged(path: path, reason: reason) }
     let end = bytes.count - Self.digestSize
@@ -146,7 +147,7 @@ struct CheckpointTable {
     }
 
     var sections: [CheckpointSection] = []
-    // No frame is empty, so the frames that fit the table bound the floats.
+    // No frame is empty, so the number of frames that fit in the table bounds the number of floats.
     let capacity = UInt64(frameCount * CheckpointFrame.length)
     var sum: UInt64 = 0
     for index in 0..<sectionCount {

@@ -1,13 +1,13 @@
-/// How the floats of a checkpoint's section are stored. Raw values are part of the file format.
+/// The precision in which the floats of a checkpoint's section are stored. Raw values are part of the file format.
 public enum CheckpointPrecision: UInt32, Sendable, CaseIterable {
-  /// Every bit, NaN payloads included.
+  /// Stores every bit, including NaN payloads.
   case float32 = 0
-  /// The upper 16 bits: 8 of exponent, 7 of mantissa.
+  /// Stores the upper 16 bits: sign, 8 bits of exponent, 7 of mantissa.
   case bfloat16 = 1
-  /// IEEE 754 binary16: 5 bits of exponent, 10 of mantissa. Magnitudes from 65520 become infinite.
+  /// IEEE 754 binary16: sign, 5 bits of exponent, 10 of mantissa. Magnitudes from 65520 become infinite.
   case float16 = 2
 
-  /// How many low bits of a rounded float32 are always zero.
+  /// The number of low bits of a rounded float32 that are always zero.
   var droppedBits: UInt32 {
     switch self {
     case .float32: 0
@@ -16,8 +16,8 @@ public enum CheckpointPrecision: UInt32, Sendable, CaseIterable {
     }
   }
 
-  /// The nearest float of this precision, ties to even, as float32. Zeros keep their sign, infinities and NaN stay what
-  /// they are; rounding twice changes nothing.
+  /// The nearest float of this precision, with ties to even, as float32. Zeros keep their sign, infinities and NaN
+  /// stay what they are, and rounding twice changes nothing.
   public func rounded(_ value: Float) -> Float { Float(bitPattern: rounded(value.bitPattern)) }
 
   @inline(__always)
@@ -27,7 +27,7 @@ public enum CheckpointPrecision: UInt32, Sendable, CaseIterable {
     case .float32:
       return bits
     case .bfloat16:
-      // A NaN could round to infinity when its payload lies in the low bits: keep it a quiet NaN.
+      // A NaN whose payload lies in the low bits could round to infinity, so it is kept as a quiet NaN.
       if magnitude > 0x7f80_0000 { return bits & 0xffff_0000 | 0x0040_0000 }
       return (bits &+ 0x7fff &+ bits >> 16 & 1) & 0xffff_0000
     case .float16:
@@ -50,16 +50,16 @@ extension CheckpointPrecision: CustomStringConvertible {
     }
   }
 
-  /// - Returns: nil where no precision has this name.
+  /// - Returns: nil if no precision has this name.
   public init?(name: String) {
     guard let precision = Self.allCases.first(where: { $0.description == name }) else { return nil }
     self = precision
   }
 }
 
-/// Consecutive floats of a training state that are stored alike.
+/// Consecutive floats of a training state that are stored in the same precision.
 public struct CheckpointSection: Hashable, Sendable {
-  /// Length in floats.
+  /// The number of floats.
   public let count: Int
   public let precision: CheckpointPrecision
 

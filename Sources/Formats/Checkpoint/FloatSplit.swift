@@ -1,22 +1,23 @@
 import CKernels
 
-/// Parts the predictable bits of floats from the random ones.
+/// Separates the predictable bits of floats from the random ones.
 ///
-/// In trained states the exponent carries about 2.6 bits, the mantissa's leading bits are a little uneven, and all else
-/// is noise. A float's *head*, its exponent and as many leading mantissa bits as fit, becomes a byte of its own for the
-/// entropy coder; sign and further mantissa bits are laid out in planes that it finds incompressible and copies.
+/// In trained states the exponent carries about 2.6 bits of information, the leading bits of the mantissa are
+/// slightly uneven, and everything else is noise. The *head* of a float, its exponent and as many leading mantissa
+/// bits as fit, becomes a byte of its own for the entropy coder. The sign and further mantissa bits are laid out in
+/// planes that the coder finds incompressible and copies.
 ///
-/// With `h` mantissa bits in the head (2 where the range of the frame's exponents allows, or 0):
+/// With `h` mantissa bits in the head (2 if the range of the frame's exponents allows it, otherwise 0):
 ///
 ///     head    = bits 23−h ... 30 of the float
 ///     symbol  = 0 where head = 0, head − base + 1 elsewhere; base is the frame's least head besides 0
 ///     middle  = the sign, then bits 16 ... 22−h:  6 or 8 bits
 ///     low     = bits 0 ... 15 (float32), bits 13 ... 15 in a byte (float16), nothing (bfloat16)
 ///
-/// The planes follow one another: n symbols; the middles, as n bytes or, when they have 6 bits, four in three bytes;
-/// the lows. No loop branches on a float's value, so that the compiler vectorises it.
+/// The planes follow one another: n symbols; the middles, as n bytes or, if they have 6 bits, four in three bytes;
+/// the lows. No loop branches on a float's value, so that the compiler can vectorise it.
 struct FloatSplit {
-  /// Whether heads hold two mantissa bits.
+  /// Whether heads contain two mantissa bits.
   let isFine: Bool
   /// The head whose symbol is 1.
   let base: UInt32
@@ -28,13 +29,13 @@ struct FloatSplit {
     self.base = base
   }
 
-  /// The finest split whose symbols fit a byte.
+  /// The finest split whose symbols fit in a byte.
   init(of bits: UnsafePointer<UInt32>, count: Int) {
     var least = UInt32.max
     var most: UInt32 = 0
     for i in 0..<count {
       let head = (bits[i] << 1) >> 22
-      // 0 wraps around: it has a symbol of its own.
+      // A head of 0 wraps around, since it has a symbol of its own.
       least = min(least, head &- 1)
       most = max(most, head)
     }
@@ -46,7 +47,7 @@ struct FloatSplit {
     }
   }
 
-  /// Bytes of `count` filtered floats.
+  /// The size in bytes of `count` filtered floats.
   func size(count: Int, precision: CheckpointPrecision) -> Int {
     let low =
       switch precision {
@@ -57,11 +58,11 @@ struct FloatSplit {
     return count + (isFine ? 3 * Self.quarter(count) : count) + low
   }
 
-  /// Six-bit middles are packed in threes out of four quarters of a frame.
+  /// Six-bit middles from four quarters of a frame are packed into three bytes.
   private static func quarter(_ count: Int) -> Int { (count + 3) / 4 }
 
   /// Filters `count` floats into `size(count:precision:)` bytes.
-  /// - Parameter scratch: room for `count + 3` bytes.
+  /// - Parameter scratch: Memory for `count + 3` bytes.
   func encode(
     _ bits: UnsafePointer<UInt32>, count: Int, precision: CheckpointPrecision, into output: UnsafeMutablePointer<UInt8>,
     scratch: UnsafeMutablePointer<UInt8>
@@ -99,7 +100,7 @@ struct FloatSplit {
     }
   }
 
-  /// The inverse of `encode`. Any bytes give some floats.
+  /// The inverse of `encode`. Any bytes decode to some floats.
   func decode(
     _ input: UnsafePointer<UInt8>, count: Int, precision: CheckpointPrecision, into bits: UnsafeMutablePointer<UInt32>
   ) {

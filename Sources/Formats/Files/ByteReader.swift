@@ -1,11 +1,11 @@
 import Tensors
 
-/// Reads integers one after the other, least significant byte first. Its bytes must suffice for what is read.
+/// Reads integers one after the other in little-endian order. There must be enough bytes for everything that is read.
 struct ByteReader {
   private let source: [UInt8]
   private var next: Int
 
-  /// - Parameter offset: where the first byte to read is.
+  /// - Parameter offset: The offset of the first byte to read.
   init(_ bytes: [UInt8], at offset: Int = 0) {
     source = bytes
     next = offset
@@ -27,7 +27,7 @@ struct ByteReader {
   mutating func uint32() -> UInt32 { integer() }
   mutating func uint64() -> UInt64 { integer() }
 
-  /// A digest: its low word, then its high word.
+  /// Reads a digest: its low word, then its high word.
   mutating func digest() -> Digest {
     let low = uint64()
     return Digest(high: uint64(), low: low)
@@ -35,7 +35,7 @@ struct ByteReader {
 }
 
 extension [UInt8] {
-  /// Appends the first `size` bytes of a number, least significant first; all where no size is told.
+  /// Appends the first `size` bytes of a number in little-endian order; by default all of them.
   mutating func append<Number: FixedWidthInteger>(littleEndian number: Number, size: Int = Number.bitWidth / 8) {
     for byte in 0..<size { append(UInt8(truncatingIfNeeded: number >> (8 * byte))) }
   }

@@ -1,26 +1,27 @@
 import Foundation
 
-/// A folder that is in use for as long as this lives: one process at a time holds its lock. The system lets go of it when the
-/// process ends, however it ends.
+/// Marks a folder as in use as long as the lock lives. One process at a time holds the lock of a folder. The system
+/// releases it when the process ends, however it ends.
 ///
-/// A class, so that its descriptor is closed once, when the last reference goes, also where taking the lock fails half way.
+/// It is a class, so that its descriptor is closed exactly once, with the last reference, even if taking the lock
+/// fails halfway.
 package final class FolderLock: Sendable {
   package enum Failure: Error, Equatable {
     /// Another process holds the lock.
     case held
-    /// There is nothing to lock, or it has been removed in the meantime.
+    /// The file or folder to lock does not exist, or was removed meanwhile.
     case missing
-    /// What the system said.
+    /// A system call failed for this reason.
     case failed(reason: String)
   }
 
-  /// What to do where another process holds the lock.
+  /// What to do if another process holds the lock.
   package enum Patience: Sendable {
     case none
-    /// To try for a fifth of a second. A process that was just started by the one that held the lock holds it for a moment too,
-    /// until it runs its own program.
+    /// Try for a fifth of a second. A process that was just started by the holder of the lock also holds it for a
+    /// moment, until it runs its own program.
     case short
-    /// To wait until the other lets go.
+    /// Wait until the other process releases the lock.
     case endless
   }
 
@@ -30,8 +31,8 @@ package final class FolderLock: Sendable {
 
   deinit { close(descriptor) }
 
-  /// Locks a folder itself.
-  /// - Throws: `Failure.missing` also where another folder has come into its place.
+  /// Locks the folder itself.
+  /// - Throws: `Failure.missing` also if another folder has taken its place.
   package static func ofFolder(_ path: String, patience: Patience) throws(Failure) -> FolderLock {
     let lock = try open(path, O_RDONLY | O_DIRECTORY)
     try lock.take(patience)
@@ -41,9 +42,9 @@ package final class FolderLock: Sendable {
     return lock
   }
 
-  /// Locks a folder by a file in it, which is made where it is missing. A lock needs no writing: who can't write the file may
-  /// still see that another holds it.
-  /// - Throws: `Failure.missing` where there is no such file and the folder is one that can't be written.
+  /// Locks a folder by a file in it, which is made if it is missing. Locking needs no write access: a process that
+  /// can't write the file can still see that another holds the lock.
+  /// - Throws: `Failure.missing` if there is no such file and the folder is not writable.
   package static func byFile(_ path: String, patience: Patience) throws(Failure) -> FolderLock {
     let lock = try openOrMake(path)
     try lock.take(patience)
@@ -80,6 +81,6 @@ package final class FolderLock: Sendable {
 
   private static func systemFailure(_ code: Int32) -> Failure { .failed(reason: String(cString: strerror(code))) }
 
-  /// Does nothing: said at the end of what the lock guards, it keeps the lock until then.
+  /// Does nothing. A call at the end of the guarded code keeps the lock alive until then.
   package func hold() {}
 }

@@ -1,12 +1,13 @@
 import Foundation
 
-/// A regular file read and written at explicit offsets, so that threads can share it. Every error names it.
+/// A regular file that is read and written at explicit offsets, so that threads can share it. Every error names the
+/// file.
 package final class PositionedFile: Sendable {
   package let path: String
   private let descriptor: Int32
 
-  /// Opens a file for reading alone.
-  /// - Throws: `StorageError.damaged` where it is missing or something else is in its place; `.failed` where it is out of reach.
+  /// Opens a file for reading only.
+  /// - Throws: `StorageError.damaged` if it is missing or is not a regular file; `.failed` if it is inaccessible.
   package static func open(_ path: String) throws(StorageError) -> PositionedFile {
     do {
       return try PositionedFile(path, flags: O_RDONLY)
@@ -15,7 +16,7 @@ package final class PositionedFile: Sendable {
     }
   }
 
-  /// Opens a file for reading and writing. One process at a time can have it so.
+  /// Opens a file for reading and writing. Only one process at a time can do so.
   package static func openForWriting(_ path: String) throws(StorageError) -> PositionedFile {
     let file: PositionedFile
     do { file = try PositionedFile(path, flags: O_RDWR) } catch { throw error.storageError(path: path) }
@@ -24,7 +25,7 @@ package final class PositionedFile: Sendable {
   }
 
   /// Makes an empty file for writing.
-  /// - Throws: `StorageError.exists` if there is something at `path`, `.cannotCreate` if it can't be made.
+  /// - Throws: `StorageError.exists` if there is something at `path`, `.cannotCreate` if the file can't be made.
   package static func create(_ path: String) throws(StorageError) -> PositionedFile {
     let file: PositionedFile
     do {
@@ -36,11 +37,11 @@ package final class PositionedFile: Sendable {
     return file
   }
 
-  /// Opens a file that a user names, where a link leads too, for reading alone.
+  /// Opens a file named by a user for reading only, following links.
   convenience init(input path: String) throws(SystemFailure) { try self.init(path, flags: O_RDONLY, linkFlag: 0) }
 
-  /// What is there is opened only where it is a regular file and, unless told otherwise, no link: the other end of a pipe may
-  /// never come, and a link may lead out of the run's folder.
+  /// Opens only a regular file and, unless told otherwise, no link: the other end of a pipe may never appear, and a
+  /// link may lead out of the run's folder.
   private init(_ path: String, flags: Int32, linkFlag: Int32 = O_NOFOLLOW) throws(SystemFailure) {
     let descriptor = Foundation.open(path, flags | linkFlag | O_CLOEXEC | O_NONBLOCK, 0o666)
     guard descriptor >= 0 else { throw SystemFailure(code: errno) }
@@ -53,7 +54,7 @@ package final class PositionedFile: Sendable {
     self.descriptor = descriptor
   }
 
-  /// - Throws: `StorageError.failed` where `path` is there and not a regular file, or a link.
+  /// - Throws: `StorageError.failed` if `path` exists and is a link or not a regular file.
   package static func checkIsRegular(_ path: String) throws(StorageError) {
     var status = stat()
     guard lstat(path, &status) == 0, status.st_mode & S_IFMT != S_IFREG else { return }
@@ -62,14 +63,14 @@ package final class PositionedFile: Sendable {
 
   deinit { close(descriptor) }
 
-  /// In bytes.
+  /// The size in bytes.
   package func size() throws(StorageError) -> Int {
     var status = stat()
     guard fstat(descriptor, &status) == 0 else { throw failure() }
     return Int(status.st_size)
   }
 
-  /// The `count` bytes from `offset` on, or as many as the file has.
+  /// Reads `count` bytes from `offset` on, or as many as the file has.
   package func read(upTo count: Int, at offset: Int) throws(StorageError) -> [UInt8] {
     var bytes = [UInt8](repeating: 0, count: count)
     var filled = 0
@@ -85,8 +86,8 @@ package final class PositionedFile: Sendable {
     return bytes
   }
 
-  /// Fills `buffer` with what is at `offset`.
-  /// - Throws: `StorageError.damaged` where the file is shorter.
+  /// Fills `buffer` with the bytes from `offset` on.
+  /// - Throws: `StorageError.damaged` if the file is too short.
   package func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(StorageError) {
     var filled = 0
     while filled < buffer.count {
@@ -97,15 +98,15 @@ package final class PositionedFile: Sendable {
     }
   }
 
-  /// The `count` bytes from `offset` on.
-  /// - Throws: `StorageError.damaged` where the file is shorter.
+  /// Reads `count` bytes from `offset` on.
+  /// - Throws: `StorageError.damaged` if the file is too short.
   package func read(count: Int, at offset: Int) throws(StorageError) -> [UInt8] {
     let bytes = try read(upTo: count, at: offset)
     guard bytes.count == count else { throw .damaged(path: path, reason: "it ended while it was read") }
     return bytes
   }
 
-  /// Writes over what is at `offset`, and beyond the end where need be.
+  /// Writes bytes at `offset`, replacing what is there and extending the file if necessary.
   package func write(_ bytes: [UInt8], at offset: Int) throws(StorageError) {
     try bytes.withUnsafeBufferPointer { buffer throws(StorageError) in
       try write(UnsafeRawBufferPointer(buffer), at: offset)
@@ -121,11 +122,12 @@ package final class PositionedFile: Sendable {
     }
   }
 
-  /// Writes a file that is there whole or not at all, also after a power cut: `body` fills a new file in the same folder,
-  /// which is synced and renamed over `path`. What was at `path` stays there until then.
+  /// Writes a file that exists completely or not at all, even after a power cut: `body` fills a new file in the same
+  /// folder, which is synced and renamed to `path`. Until then, what was at `path` stays there.
   ///
-  /// A process killed in between leaves an `UnfinishedFile`, which nothing reads.
-  /// - Parameter isSynced: without it, the file is whole for this process and those beside it, but not after a power cut.
+  /// A process killed meanwhile leaves an `UnfinishedFile`, which nothing reads.
+  /// - Parameter isSynced: If false, the file is complete for this and other processes, but may not be after a power
+  ///   cut.
   package static func replace<Result>(
     _ path: String, isSynced: Bool = true, body: (PositionedFile) throws(StorageError) -> Result
   ) throws(StorageError) -> Result {
@@ -137,13 +139,13 @@ package final class PositionedFile: Sendable {
       try rename(temporary, to: path, isSynced: isSynced)
       return result
     } catch {
-      // It may never have come to be: what stopped the writing is the error to tell of.
+      // The temporary file may not exist, but the error that stopped the writing is the one to report.
       unlink(temporary)
       throw error
     }
   }
 
-  /// Gives a file its name, over what may be there, so that the name survives a power cut.
+  /// Renames a file, replacing an existing one, so that the new name survives a power cut.
   package static func rename(_ old: String, to path: String, isSynced: Bool = true) throws(StorageError) {
     guard Foundation.rename(old, path) == 0 else { throw SystemFailure(code: errno).storageError(path: path) }
     guard isSynced else { return }
@@ -156,7 +158,7 @@ package final class PositionedFile: Sendable {
     }
   }
 
-  /// Returns when all that was written is on the disk itself, and survives a power cut.
+  /// Returns once everything written is on the disk itself and survives a power cut.
   package func sync() throws(StorageError) {
     #if canImport(Darwin)
       // Darwin's fsync leaves the data in the drive's cache.
@@ -167,10 +169,10 @@ package final class PositionedFile: Sendable {
     guard status == 0 else { throw failure() }
   }
 
-  /// Returns when the file's name is on the disk: a new file needs this besides `sync`.
+  /// Returns once the file's name is on disk. A new file needs this besides `sync`.
   package func syncFolder() throws(StorageError) { try Self.syncFolder(of: path) }
 
-  /// Returns when the name of what is at `path` is on the disk.
+  /// Returns once the name of the file at `path` is on disk.
   package static func syncFolder(of path: String) throws(StorageError) {
     let folder = URL(fileURLWithPath: path).deletingLastPathComponent().path
     let descriptor = Foundation.open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)

@@ -6,18 +6,18 @@ package func reason(_ error: any Error) -> String {
   return (error.userInfo[NSUnderlyingErrorKey] as? NSError)?.localizedDescription ?? error.localizedDescription
 }
 
-/// What can go wrong with a file or a folder.
+/// An error of a file or a folder.
 public enum StorageError: Error, Equatable, CustomStringConvertible {
   case exists(path: String)
   case cannotCreate(path: String, reason: String)
   case damaged(path: String, reason: String)
-  /// Damaged, and nothing else has what it held.
+  /// The file is damaged and nothing else has its content.
   case lost(path: String, reason: String)
   case failed(path: String, reason: String)
-  /// The file is whole, but not the one that was meant.
+  /// The file is intact but not the one that was meant.
   case mismatch(path: String, reason: String)
 
-  /// Whether bytes are not what they were, rather than out of reach.
+  /// Whether the bytes have changed, rather than being inaccessible.
   public var isDamage: Bool {
     switch self {
     case .damaged, .lost, .mismatch: true
@@ -25,7 +25,7 @@ public enum StorageError: Error, Equatable, CustomStringConvertible {
     }
   }
 
-  /// What the system or the file said, without what to do.
+  /// The reason given by the system or the file, without advice.
   var reason: String {
     switch self {
     case .exists: "there is such a file already"
@@ -35,7 +35,7 @@ public enum StorageError: Error, Equatable, CustomStringConvertible {
     }
   }
 
-  /// The file or folder it is about.
+  /// The file or folder the error is about.
   public var path: String {
     switch self {
     case .exists(let path), .cannotCreate(let path, _), .damaged(let path, _), .lost(let path, _), .failed(let path, _),

@@ -1,6 +1,6 @@
 import Foundation
 
-/// A file that is being written beside the place it will have: `NAME.UUID.partial`.
+/// The name of a file while it is written, beside the place it will have: `NAME.UUID.partial`.
 package enum UnfinishedFile {
   private static let ending = ".partial"
   private static let uuidLength = 36
@@ -8,7 +8,7 @@ package enum UnfinishedFile {
   /// A name that no other file has.
   package static func name(for final: String) -> String { "\(final).\(UUID().uuidString)\(ending)" }
 
-  /// The name that a file of this name was to get; nil where it is no name of an unfinished file.
+  /// The final name for the name of an unfinished file; nil if it is not such a name.
   package static func finalName(of name: String) -> String? {
     guard name.hasSuffix(ending) else { return nil }
     let front = name.utf8.dropLast(ending.utf8.count)

@@ -1,10 +1,10 @@
 import Tensors
 
 extension Safetensors {
-  /// The tensors of a file in the order of their bytes, elements of type F32, F64, F16, BF16 or I64 as floats. Metadata is
-  /// passed over.
-  /// - Throws: `SafetensorsError.missing`; `.damaged` where the file breaks the format or holds another element type;
-  ///   `.tooLarge` where there is no memory for them.
+  /// The tensors of a file, in the order of their bytes. Elements of type F32, F64, F16, BF16 or I64 become floats.
+  /// Metadata is ignored.
+  /// - Throws: `SafetensorsError.missing`; `.damaged` if the file violates the format or has another element type;
+  ///   `.tooLarge` if there is not enough memory for the tensors.
   public static func read(path: String) throws(SafetensorsError) -> [NamedTensor] {
     var file = try SafetensorsInput(path: path)
     var prefix = ByteReader(try file.read(8, for: "the header's length"))
@@ -15,7 +15,7 @@ extension Safetensors {
         remedy: "Check that it is a safetensors file.")
     }
     let entries = try entries(header: file.read(Int(headerLength), for: "the header"), path: path)
-    // Before memory is taken for any: all must be there, and all must fit.
+    // Before memory is allocated for any tensor, all must be in the file and all must fit.
     try file.require(entries.last?.bytes.upperBound ?? 0, for: "the tensors")
     let (bytes, overflow) = entries.reduce(0) { $0 + $1.count * ($1.type == .int64 ? 2 : 1) }
       .multipliedReportingOverflow(by: MemoryLayout<Float>.stride)
@@ -42,7 +42,7 @@ extension Safetensors {
     let type: ElementType
     let shape: [Int]
     let count: Int
-    /// Its bytes, from the end of the header on.
+    /// The range of its bytes, counted from the end of the header.
     let bytes: Range<Int>
   }
 
@@ -56,7 +56,7 @@ extension Safetensors {
     }
     var entries: [Entry] = []
     for (name, fields) in fields.tensors { entries.append(try entry(name: name, fields, path: path)) }
-    // An empty tensor shares its offset with the one after it.
+    // An empty tensor has the same offset as the one after it.
     entries.sort {
       ($0.bytes.lowerBound, $0.bytes.upperBound, $0.name) < ($1.bytes.lowerBound, $1.bytes.upperBound, $1.name)
     }
@@ -93,6 +93,7 @@ extension Safetensors {
     return Entry(name: name, type: type, shape: fields.shape, count: count, bytes: offsets[0]..<offsets[1])
   }
 
+  /// Reads in pieces, so that a tensor's bytes and its floats are never in memory together.
   private static func readValues(of entry: Entry, from file: inout SafetensorsInput) throws(SafetensorsError) -> [Float] {
     let path = file.path
     var values: [Float] = []

@@ -1,9 +1,10 @@
 import Foundation
 
 extension Safetensors {
-  /// Writes tensors in the given order, as F32 or I64. The file appears under its name when it is complete and on disk, never
-  /// before; one that is there already stays.
-  /// - Throws: `SafetensorsError.cannotWrite` when two tensors share a name, `path` exists, or the disk fails.
+  /// Writes tensors in the given order, as F32 or I64. The file appears under its name only when it is complete and
+  /// on disk. An existing file is never replaced.
+  /// - Throws: `SafetensorsError.cannotWrite` if two tensors have the same name, if `path` exists, or if the disk
+  ///   fails.
   public static func write(
     _ tensors: [NamedTensor], metadata: [String: String], to path: String
   ) throws(SafetensorsError) {
@@ -22,7 +23,7 @@ extension Safetensors {
     }
   }
 
-  /// The header's length, then the header, padded with spaces so that the data starts at a multiple of 8 bytes.
+  /// The length of the header and the header, padded with spaces so that the data start at a multiple of 8 bytes.
   private static func header(
     _ tensors: [NamedTensor], metadata: [String: String], path: String
   ) throws(SafetensorsError) -> [UInt8] {

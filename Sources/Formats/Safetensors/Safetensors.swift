@@ -45,21 +45,22 @@ public struct NamedTensor: Sendable, Equatable {
   }
 }
 
-/// Reads and writes the format in which trained weights are passed on: the length of the header, 8 bytes little-endian;
-/// the header in JSON, `{name: {"dtype", "shape", "data_offsets": [begin, end]}, …}` with texts under `__metadata__`;
-/// then the tensors' bytes, row-major and little-endian, which the offsets cut up without holes or overlaps.
+/// Reads and writes the format in which trained weights are commonly distributed: the length of the header, 8 bytes
+/// little-endian; the header in JSON, `{name: {"dtype", "shape", "data_offsets": [begin, end]}, …}`, with texts under
+/// `__metadata__`; then the bytes of the tensors, row-major and little-endian, which the offsets cover without gaps
+/// or overlaps.
 ///
 /// https://huggingface.co/docs/safetensors
 public enum Safetensors {}
 
 extension Safetensors {
-  /// The key of the header that holds texts instead of a tensor.
+  /// The key of the header under which there are texts instead of a tensor.
   static let metadataKey = "__metadata__"
 
-  /// The longest header that the format's own implementation reads, in bytes.
+  /// The longest header, in bytes, that the format's own implementation reads.
   static let longestHeader = 100_000_000
 
-  /// The element types that can be read.
+  /// The element types that can be read as floats. Whole numbers beyond 2²⁴ are rounded.
   enum ElementType: String, CaseIterable {
     case float32 = "F32"
     case float64 = "F64"
@@ -75,7 +76,7 @@ extension Safetensors {
         }
     }
 
-    /// Bytes in an element.
+    /// The size of an element in bytes.
     var size: Int {
       switch self {
       case .float64, .int64: 8
@@ -84,8 +85,7 @@ extension Safetensors {
       }
     }
 
-    /// The float that an element's bits stand for, the first byte lowest. A double is rounded to the nearest float, a whole number
-    /// too.
+    /// The value of an element from its bits in little-endian order. A double is rounded to the nearest float.
     func value(bits: UInt64) -> Float {
       switch self {
       case .float32: Float(bitPattern: UInt32(truncatingIfNeeded: bits))

@@ -1,14 +1,14 @@
-/// Why a safetensors file can't be read or written. A description says what, where and what to do.
+/// An error in reading or writing a safetensors file. A description says what is wrong, where, and what to do.
 public enum SafetensorsError: Error, Equatable, CustomStringConvertible {
-  /// The file is not there, or can't be read.
+  /// The file does not exist or can't be read.
   case missing(path: String, reason: String, remedy: String)
-  /// The file breaks the format, or holds what floats can't be read from.
+  /// The file violates the format, or has elements that can't be read as floats.
   case damaged(path: String, place: Place, reason: String, remedy: String)
-  /// There is no memory for what the file holds.
+  /// There is not enough memory for the contents of the file.
   case tooLarge(path: String, reason: String)
   case cannotWrite(path: String, reason: String)
 
-  /// Where in a file.
+  /// A place in a file.
   public enum Place: Equatable, Sendable {
     /// An offset from the start of the file.
     case byte(Int)

@@ -1,13 +1,13 @@
 import Tensors
 
-/// Why a piece of a file could not be encoded or decoded. Whoever knows the file's name adds it.
+/// An error in encoding or decoding a part of a file. The caller that knows the file's name adds it.
 enum CodecError: Error {
   case damaged(String)
   case outOfMemory
-  /// The system's error, which names the file already.
+  /// A storage error, which names the file already.
   case file(StorageError)
 
-  /// - Parameter frame: which piece of the file it was.
+  /// - Parameter frame: The part of the file where the error occurred.
   func storageError(path: String, frame: String = "") -> StorageError {
     switch self {
     case .damaged(let reason): .damaged(path: path, reason: frame + reason)
@@ -17,11 +17,11 @@ enum CodecError: Error {
   }
 }
 
-/// The error of the first frame that failed, whichever thread came first.
+/// The error of the first frame that failed, in the order of frames, whichever thread reported first.
 final class FirstFailure: Sendable {
   private let first = Lock<(frame: Int, error: CodecError)?>(nil)
 
-  /// - Parameter frame: the frame that `body` is at.
+  /// - Parameter frame: The frame that `body` is processing.
   func record(frame: @autoclosure () -> Int, _ body: () throws(CodecError) -> Void) {
     do throws(CodecError) {
       try body()

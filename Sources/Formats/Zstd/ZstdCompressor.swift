@@ -1,13 +1,13 @@
 import CZstd
 
-/// Compresses one piece after another into zstd frames, all with the same settings.
+/// Compresses pieces of data one after another into zstd frames, all with the same settings.
 struct ZstdCompressor: ~Copyable {
   private let context: OpaquePointer
 
   /// - Parameters:
-  ///   - level: zstd's level, 1 ... 19.
-  ///   - hasChecksum: whether each frame ends with a checksum of its content.
-  ///   - leastMatch: the shortest repeat that is looked for, in bytes; nil for what suits the level.
+  ///   - level: The compression level of zstd, 1 ... 19.
+  ///   - hasChecksum: Whether each frame ends with a checksum of its content.
+  ///   - leastMatch: The shortest repeat that is searched for, in bytes; nil for the default of the level.
   /// - Throws: `CodecError.outOfMemory`.
   init(level: Int, hasChecksum: Bool, leastMatch: Int? = nil) throws(CodecError) {
     guard let context = ZSTD_createCCtx() else { throw .outOfMemory }
@@ -22,18 +22,18 @@ struct ZstdCompressor: ~Copyable {
 
   deinit { ZSTD_freeCCtx(context) }
 
-  /// Writes `input` as one frame.
-  /// - Parameter output: room for `ZstdFrame.maximumSize(contentSize: input.count)` bytes.
-  /// - Returns: The frame's size in bytes.
+  /// Compresses `input` to one frame.
+  /// - Parameter output: A buffer for `ZstdFrame.maximumSize(contentSize: input.count)` bytes.
+  /// - Returns: The size of the frame in bytes.
   /// - Throws: `CodecError.outOfMemory`.
   func compress(_ input: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer) throws(CodecError) -> Int {
     let size = ZSTD_compress2(context, output.baseAddress, output.count, input.baseAddress, input.count)
-    // The output has room, so memory is all that can lack.
+    // The output is large enough, so only memory can be lacking.
     guard ZSTD_isError(size) == 0 else { throw .outOfMemory }
     return size
   }
 
-  /// One frame that holds `content`.
+  /// Compresses `content` to one frame.
   /// - Throws: `CodecError.outOfMemory`.
   func frame(of content: [UInt8]) throws(CodecError) -> [UInt8] {
     var frame = [UInt8](repeating: 0, count: ZstdFrame.maximumSize(contentSize: content.count))
@@ -47,7 +47,7 @@ struct ZstdCompressor: ~Copyable {
   }
 }
 
-/// Decompresses one piece after another.
+/// Decompresses pieces of data one after another.
 struct ZstdDecompressor: ~Copyable {
   private let context: OpaquePointer
 
@@ -59,8 +59,8 @@ struct ZstdDecompressor: ~Copyable {
 
   deinit { ZSTD_freeDCtx(context) }
 
-  /// Reads the frames that fill `input`, one after another, and verifies the checksums they have.
-  /// - Returns: How many bytes of `output` they gave.
+  /// Decompresses the frames in `input`, one after another, and verifies their checksums, if any.
+  /// - Returns: The number of bytes written to `output`.
   /// - Throws: `CodecError.damaged`.
   func decompress(
     _ input: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer
@@ -70,8 +70,8 @@ struct ZstdDecompressor: ~Copyable {
     return size
   }
 
-  /// The content of exactly one frame, its checksum verified.
-  /// - Parameter count: the content's size in bytes. No more memory than this is taken, whatever the frame says.
+  /// The content of exactly one frame, with its checksum verified.
+  /// - Parameter count: The size of the content in bytes. No more memory is allocated, whatever the frame says.
   /// - Throws: `CodecError.damaged`.
   func content(of frame: [UInt8], count: Int) throws(CodecError) -> [UInt8] {
     guard let sizes = ZstdFrame.sizes(atStartOf: frame) else { throw .damaged("is no zstd frame") }

@@ -1,13 +1,14 @@
 import Foundation
 
-/// How the states 1, 2, … n of a path are weighted in their running average. Whatever the rule, the weights sum to 1.
+/// How the states 1, 2, … n of a path are weighted in their running average. Under every rule the weights sum to 1.
 public enum AverageRule: Hashable, Sendable {
-  /// ∝ β^(n−i): each state for about 1 / (1 − β) updates.
+  /// Weights ∝ β^(n−i): each state counts for about 1 / (1 − β) updates.
   case exponential(Double)
-  /// ∝ i^γ: the same part of the path at any n (polynomial-decay averaging; Shamir and Zhang 2013, section 4; the power
-  /// functions of Karras et al. 2024, arXiv 2312.02696, section 3.1).
+  /// Weights ∝ i^γ, so that the average covers the same fraction of the path at any n (polynomial-decay averaging:
+  /// Shamir and Zhang 2013, section 4; power functions: Karras et al. 2024, arXiv 2312.02696, section 3.1).
   case polynomial(Double)
-  /// The states after the m-th alike (m = 0: Polyak and Juditsky 1992). Up to the m-th, the state itself.
+  /// Equal weights for the states after the m-th (m = 0: Polyak and Juditsky 1992). Up to the m-th it is the state
+  /// itself.
   case uniform(after: Int)
 }
 
@@ -37,8 +38,8 @@ public struct AverageWeights: Hashable, Sendable {
   }
 }
 
-/// How far each state of a path moves its running average towards itself: the weight of the n-th among the first n.
-/// Pure functions of n, so that an average that is taken up again goes on to the same bits.
+/// The fraction by which each state moves the running average towards itself: the weight of the n-th state among the
+/// first n. It is a pure function of n, so an average that is resumed continues with the same bits.
 struct AverageSteps: Sendable {
   private let rule: AverageRule
   private var count = 0
@@ -51,10 +52,10 @@ struct AverageSteps: Sendable {
   mutating func weight(_ n: Int) -> Double {
     switch rule {
     case .exponential(let decay):
-      // No pull towards zero at the beginning: the correction of Kingma and Ba 2015, section 3.
+      // The correction of Kingma and Ba 2015, section 3, which removes the pull towards zero at the beginning.
       return (1 - decay) / (1 - pow(decay, Double(n)))
     case .polynomial(let exponent):
-      // 1 / Σ (i / n)^γ; the sum for n follows from that for n − 1 without a power that could overflow.
+      // 1 / Σ (i / n)^γ. The sum for n is computed from that for n − 1, without a power that could overflow.
       if n < count { (count, sum) = (0, 0) }
       while count < n {
         count += 1
@@ -68,7 +69,7 @@ struct AverageSteps: Sendable {
 }
 
 extension AverageRule: CustomStringConvertible {
-  /// All iterates alike.
+  /// Equal weights for all iterates.
   public static let uniform = AverageRule.uniform(after: 0)
 
   public var description: String {
@@ -80,10 +81,10 @@ extension AverageRule: CustomStringConvertible {
     }
   }
 
-  /// The forms `init(_:)` reads.
+  /// The forms that `init(_:)` reads.
   public static let forms = "exponential:β, polynomial:γ, uniform"
 
-  /// Reads a specification such as `exponential:0.99`. `polynomial:0` is `uniform`.
+  /// Reads a specification such as `exponential:0.99`. `polynomial:0` is the same as `uniform`.
   public init(_ specification: String) throws(AverageError) {
     let parts = specification.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
     let value = parts.count == 2 ? Double(parts[1]) : nil
@@ -106,13 +107,13 @@ extension AverageRule: CustomStringConvertible {
   }
 }
 
-/// An average as a user asks for it afterwards: what a running average can be, and also one of the last iterates alone.
+/// An average that is asked for after a run: any running average, or the mean of the last iterates alone.
 public enum AverageProfile: Hashable, Sendable {
   case rule(AverageRule)
   /// The mean of the last L iterates.
   case last(Int)
 
-  /// The rule that gives this average when the path ends at n.
+  /// The rule that gives this average on a path that ends at n.
   /// - Throws: `AverageError.tooLong` if there are fewer than L iterates.
   public func rule(endingAt n: Int) throws(AverageError) -> AverageRule {
     switch self {
@@ -151,7 +152,7 @@ extension AverageProfile: CustomStringConvertible {
   }
 }
 
-/// What can be wrong with an average as a user writes it.
+/// An invalid specification of an average.
 public enum AverageError: Error, Equatable, CustomStringConvertible {
   case unknown(String)
   case unknownProfile(String)

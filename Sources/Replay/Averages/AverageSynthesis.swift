@@ -1,21 +1,20 @@
-/// An average of a path made afterwards from others of the same path: the linear combination whose weights come nearest to
-/// those wanted, by least squares, among combinations whose weights sum to 1 (Karras et al. 2024, arXiv 2312.02696, section
-/// 3.2; there the sum is left free).
+/// An average over a path, computed afterwards from other averages over the same path. It is the linear combination
+/// whose weights are nearest to the wanted ones by least squares, among combinations whose weights sum to 1 (Karras
+/// et al. 2024, arXiv 2312.02696, section 3.2, where the sum is free).
 public struct AverageSynthesis: Sendable {
-  /// What each average of the basis is multiplied with. They sum to 1.
+  /// The factors of the averages in the basis. They sum to 1.
   public let coefficients: [Double]
-  /// ‖w − v‖ / ‖w‖ between the wanted weights w and those of the combination, v.
+  /// ‖w − v‖ / ‖w‖, where w are the wanted weights and v those of the combination.
   public let distance: Double
 
-  /// A coefficient c brings c times the rounding error of its average into the combination, so the least squares pay for
-  /// large ones: one of 1000 as much as a distance of 0.01.
+  /// A coefficient c brings c times the rounding error of its average into the combination, so large ones are
+  /// penalized: a coefficient of 1000 counts as much as a distance of 0.01.
   private static let penalty = 1e-10
-  /// An average whose weights are, but for so much of their square, a combination of those before it is left out.
+  /// An average is left out if its weights are a combination of earlier ones up to this fraction of their squared
+  /// norm.
   private static let dependence = 1e-12
 
-  /// - Parameters:
-  ///   - wanted: the weights that are to be come near to.
-  ///   - basis: not empty; of `wanted.n` states or fewer.
+  /// - Parameter basis: The available averages: at least one, each over `wanted.n` states or fewer.
   public init(_ wanted: AverageWeights, from basis: [AverageWeights]) {
     precondition(!basis.isEmpty && basis.allSatisfy { $0.n <= wanted.n }, "an average is made of averages of its states")
     if let place = basis.firstIndex(of: wanted) {
@@ -40,7 +39,7 @@ public struct AverageSynthesis: Sendable {
     distance = (squares / products.norm).squareRoot()
   }
 
-  /// Inner products of weights.
+  /// Inner products of the weights, from which the least squares follow.
   private struct Products {
     var gram: [Double]
     var targets: [Double]
@@ -50,7 +49,7 @@ public struct AverageSynthesis: Sendable {
       let count = basis.count
       gram = [Double](repeating: 0, count: count * count)
       targets = [Double](repeating: 0, count: count)
-      // A block of states at a time, so that memory does not go with the length of the path.
+      // States are processed in blocks, so that memory does not grow with the length of the path.
       for start in stride(from: 1, through: wanted.n, by: 1024) {
         let states = start...min(start + 1023, wanted.n)
         let goal = states.map { wanted[$0] }
@@ -71,13 +70,13 @@ public struct AverageSynthesis: Sendable {
   }
 }
 
-/// L with L Lᵀ = G + d I, the rows and columns left out that depend on those before.
+/// The factor L with L Lᵀ = G + d I, without the rows and columns that depend on earlier ones.
 private struct CholeskyFactor {
   private let count: Int
   private var rows: [[Double]]
   private var isKept: [Bool]
 
-  /// - Parameter gram: G's lower triangle, row by row.
+  /// - Parameter gram: The lower triangle of G, row by row.
   init(_ gram: [Double], count: Int, diagonal: Double, dependence: Double) {
     self.count = count
     rows = Array(repeating: [Double](repeating: 0, count: count), count: count)
@@ -94,7 +93,7 @@ private struct CholeskyFactor {
     }
   }
 
-  /// 0 where a row is left out.
+  /// Solves (G + d I) x = `right`; x is 0 in rows that are left out.
   func solve(_ right: [Double]) -> [Double] {
     var x = right
     for a in 0..<count {

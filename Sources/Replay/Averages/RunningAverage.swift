@@ -1,6 +1,6 @@
 import Tensors
 
-/// The average of the states along a path by a rule, as far as the path has been followed.
+/// The average by a rule of the states along a path, up to the last state that was added.
 final class RunningAverage: Sendable {
   let state: StoredState
   private let rule: AverageRule
@@ -12,8 +12,8 @@ final class RunningAverage: Sendable {
     steps = Lock(AverageSteps(rule))
   }
 
-  /// Takes in the next state of the path. The first begins the average anew.
-  /// - Throws: `ReplayError.averageOutOfStep` if it is not the one after those that have entered.
+  /// Adds the next state of the path. The first state starts the average anew.
+  /// - Throws: `ReplayError.averageOutOfStep` if the state does not follow the last one added.
   func add(_ state: borrowing TrainingState) throws(ReplayError) {
     let weight = steps.withLock { $0.weight(state.updateCount) }
     try self.state.write { (average) throws(ReplayError) in
@@ -27,7 +27,7 @@ final class RunningAverage: Sendable {
     }
   }
 
-  /// - Throws: `ReplayError.averageOutOfStep` unless exactly the first `n` states of the path have entered.
+  /// - Throws: `ReplayError.averageOutOfStep` unless exactly the first `n` states of the path have been added.
   func check(standsAt n: Int) throws(ReplayError) {
     let count = state.read { $0.updateCount }
     guard count == n else { throw outOfStep(count, expected: n) }

@@ -1,30 +1,30 @@
 import Tensors
 
-/// Applies runs of batches to training states, in one workspace: whatever moves a state along a path, in training, recall,
-/// rewinding or averaging, does it here.
+/// Applies runs of batches to training states, using one workspace. Training, recall, rewinding and averaging all
+/// move states along paths with it.
 public struct BatchRunExecutor<Map: UpdateMap>: ~Copyable {
-  /// Between runs it may serve observations too.
+  /// The workspace, which may also serve observations between runs of batches.
   public var workspace: Map.Workspace
-  /// Updates applied so far.
+  /// The number of updates applied so far.
   public private(set) var updates = 0
   private let progress: ReplayProgress?
 
   /// - Parameters:
-  ///   - map: makes the workspace, which any map of the same kind can use.
-  ///   - progress: is told of every update.
+  ///   - map: The map that makes the workspace. Other maps of the same problem can use it too.
+  ///   - progress: Counts every update.
   public init(for map: Map, progress: ReplayProgress? = nil) throws {
     workspace = try map.makeWorkspace()
     self.progress = progress
   }
 
-  /// Applies the run's batches to `state`, first to last.
-  /// - Throws: `CancellationError` between two updates if the surrounding task was cancelled; then the state is as far as its
-  ///   update count says.
+  /// Applies the batches of the run to `state`, from first to last.
+  /// - Throws: `CancellationError` between two updates if the surrounding task was cancelled. The state then has as
+  ///   many updates as its update count says.
   public mutating func apply(_ run: BatchRun, of map: Map, to state: inout TrainingState) throws {
     try apply(run, of: map, to: &state, averages: [])
   }
 
-  /// - Parameter averages: the state enters each of them after every update.
+  /// - Parameter averages: The running averages that the state is added to after every update.
   mutating func apply(
     _ run: BatchRun, of map: Map, to state: inout TrainingState, averages: [RunningAverage]
   ) throws {

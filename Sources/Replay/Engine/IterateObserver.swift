@@ -1,24 +1,24 @@
-/// Looks at iterates as the engine reaches them.
+/// Observes iterates when the engine reaches them.
 public protocol IterateObserver: Sendable {
-  /// That of the update map: an update leaves nothing in it, so its memory serves observations too.
+  /// The workspace of the update map. Updates do not depend on what is left in it, so its memory can serve
+  /// observations too.
   associatedtype Workspace: ~Copyable
 
   /// Called on the lane that reached the iterate. An error stops the replay.
   /// - Parameters:
-  ///   - iterates: the iterates this state is; orders that apply the same batches meet in one state.
-  ///   - replica: which of the plan's replicas it belongs to.
-  ///   - state: the iterate.
-  ///   - workspace: the lane's, in which an update leaves nothing.
+  ///   - iterates: The iterates that this state is. Orders that apply the same batches meet in one state.
+  ///   - replica: The plan's replica that the state belongs to.
   func observe(
     _ iterates: [Iterate], replica: Int, state: borrowing TrainingState, workspace: inout Workspace) throws
 
-  /// Called when a replica's running average by the rule `index` of the engine's stands at iterate n of the averaged order.
+  /// Called when a replica's running average by rule number `index` of the engine has reached iterate n of forward
+  /// order.
   func observeAverage(
     _ index: Int, n: Int, replica: Int, state: borrowing TrainingState, workspace: inout Workspace) throws
 }
 
 extension IterateObserver {
-  /// Averages are of no interest.
+  /// By default running averages are not observed.
   public func observeAverage(
     _ index: Int, n: Int, replica: Int, state: borrowing TrainingState, workspace: inout Workspace) throws {}
 }

@@ -1,10 +1,8 @@
-/// Slots in memory that hold states as they are.
+/// Slots in memory that hold states unchanged.
 public struct MemorySlots: SlotStorage {
   private let slots: [StoredState]
 
-  /// - Parameters:
-  ///   - count: how many states they hold.
-  ///   - stateCount: length of a state, in floats.
+  /// - Parameter stateCount: The length of a state, in floats.
   /// - Throws: `TensorError.outOfMemory`.
   public init(count: Int, stateCount: Int) throws {
     slots = try (0..<count).map { _ in try StoredState(count: stateCount) }

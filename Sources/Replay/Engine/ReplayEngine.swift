@@ -1,29 +1,23 @@
 import Tensors
 
-/// Follows plans, lane by lane.
+/// Executes plans on several lanes.
 ///
-/// Lanes share nothing but slots, and a slot is written when no lane reads it; so an iterate's bits do not depend on
-/// how many lanes there are or which segments they take.
+/// Lanes share nothing but slots, and no slot is written while a lane reads it. So the bits of an iterate depend
+/// neither on the number of lanes nor on which lane takes which segment.
 public struct ReplayEngine<Map: UpdateMap, Observer: IterateObserver>: Sendable where Observer.Workspace == Map.Workspace {
-  /// An update map a replica. They have equally long states, and any takes any other's workspace.
+  /// One update map per replica. Their states have the same length, and a workspace of one map serves all.
   let maps: [Map]
-  /// An initial state a replica.
+  /// One initial state per replica.
   let initialStates: [InitialState]
   let observer: Observer
-  /// Where states are stored and restored; nil for plans that do neither.
+  /// The store in which states are saved and from which they are restored; nil for plans that do neither.
   let checkpoints: (any CheckpointStore)?
-  /// Where states are kept that have no slot in memory; nil for plans that keep none.
+  /// The storage for states that have no slot in memory; nil for plans without disk slots.
   let diskSlots: (any SlotStorage)?
-  /// What running averages forward's iterates enter, as many as plans were made for.
+  /// The rules of the running averages of forward's iterates. Their number is that the plan was made for.
   let averages: [AverageRule]
 
-  /// - Parameters:
-  ///   - maps: one for each of the plan's replicas.
-  ///   - initialStates: one for each of `maps`, as long as their states.
-  ///   - observer: looks at iterates as they are reached.
-  ///   - averages: the running averages that the plan keeps of its averaged order.
-  ///   - checkpoints: where states are stored, and stored ones are read from; nil for neither.
-  ///   - diskSlots: where states wait that the plan puts on disk; needed where it does.
+  /// - Parameter initialStates: One initial state for each of `maps`, as long as their states.
   public init(
     maps: [Map], initialStates: [InitialState], observer: Observer, averages: [AverageRule] = [],
     checkpoints: (any CheckpointStore)? = nil, diskSlots: (any SlotStorage)? = nil
@@ -37,10 +31,10 @@ public struct ReplayEngine<Map: UpdateMap, Observer: IterateObserver>: Sendable 
     self.diskSlots = diskSlots
   }
 
-  /// Follows `plan`; when it returns, every planned iterate has been observed once.
-  /// - Throws: the first error of a map's workspace or an observation, when all lanes have stopped;
-  ///   `CancellationError` if the surrounding task was cancelled; then the lanes' states have been stored;
-  ///   `ReplayError` where a running average would come out wrong.
+  /// Executes `plan`. When it returns, every planned iterate has been observed once.
+  /// - Throws: The first error of making a workspace or of an observation, once all lanes have stopped;
+  ///   `CancellationError` if the surrounding task was cancelled, once the lanes' states have been stored;
+  ///   `ReplayError` if a running average would be wrong.
   public func run(
     _ plan: ReplayPlan, lanes: Int, progress: ReplayProgress = ReplayProgress()
   ) async throws -> ReplaySummary {
@@ -64,7 +58,7 @@ public struct ReplayEngine<Map: UpdateMap, Observer: IterateObserver>: Sendable 
       do {
         for try await lane in group { summary = summary + lane }
       } catch {
-        // Lanes that wait for a segment must not wait for the one that failed.
+        // Lanes that wait for a segment must not wait for the lane that failed.
         await board.stop()
         throw error
       }
@@ -86,8 +80,8 @@ public struct ReplayEngine<Map: UpdateMap, Observer: IterateObserver>: Sendable 
           try follow(instruction, on: &lane, shared: shared, progress: progress)
         }
       } catch let error as CancellationError {
-        // What this lane has done since its last checkpoint is not lost either. States it was only making again lie on a path
-        // whose checkpoints are there, some with averages that this lane does not have.
+        // What this lane has done since its last checkpoint is stored too. States that it only computed again are
+        // not: their path has its checkpoints already, some with averages that this lane does not have.
         if !lane.repeats.contains(lane.state.updateCount) { try checkpoint(&lane, shared: shared) }
         throw error
       }
@@ -120,7 +114,7 @@ public struct ReplayEngine<Map: UpdateMap, Observer: IterateObserver>: Sendable 
     case .save(let slot, .disk):
       try diskSlots?.save(lane.state, slot: slot)
     case .release:
-      // The board lets no segment write a slot before its readers are done.
+      // The board lets no segment write a slot before all readers of its last content are done.
       break
     case .checkpoint:
       try checkpoint(&lane, shared: shared)
@@ -156,26 +150,26 @@ public struct ReplayEngine<Map: UpdateMap, Observer: IterateObserver>: Sendable 
   }
 }
 
-/// What lanes have in common during a replay.
+/// The states that lanes share during a replay.
 private struct SharedStates: Sendable {
   let slots: [StoredState]
-  /// By replica, then by rule; empty where nothing is averaged.
+  /// The running averages of each replica, in the order of the rules; empty if nothing is averaged.
   let averages: [[RunningAverage]]
 }
 
-/// What one lane owns.
+/// The state and workspace that one lane owns.
 private struct Lane<Map: UpdateMap>: ~Copyable {
   var state: TrainingState
   var executor: BatchRunExecutor<Map>
   var summary = ReplaySummary()
-  /// What the segment at hand is about.
+  /// The replica of the current segment; `path` is an iterate on whose path the segment lies.
   var replica = 0
   var path = Iterate(order: 0, n: 0)
-  /// How many updates states have that the segment only makes again; empty where it makes none.
+  /// The update counts of states that the segment only computes again; empty if there are none.
   var repeats = 0..<0
-  /// Whether the running averages stand at the lane's state.
+  /// Whether the running averages belong to the lane's present state.
   var isAveraging = false
-  /// Whether the state was restored, or stored, as it is.
+  /// Whether the present state has just been restored or stored.
   var isStored = false
 
   init(state: consuming TrainingState, executor: consuming BatchRunExecutor<Map>) {
@@ -198,7 +192,8 @@ private struct Lane<Map: UpdateMap>: ~Copyable {
     progress.addObservation()
   }
 
-  /// - Parameter averages: the state enters each of them after every update; nil: the path is not averaged.
+  /// - Parameter averages: The running averages that the state is added to after every update; nil if the path is not
+  ///   averaged.
   mutating func apply(_ run: BatchRun, of map: Map, averages: [RunningAverage]? = nil) throws {
     isAveraging = averages != nil
     let begun = state.updateCount

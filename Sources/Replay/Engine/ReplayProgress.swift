@@ -1,6 +1,6 @@
 import Synchronization
 
-/// How far a replay or a rewind is. Read it from any thread.
+/// The progress of a replay or a rewind. It can be read from any thread.
 public final class ReplayProgress: Sendable {
   private let updates = Atomic<Int>(0)
   private let looks = Atomic<Int>(0)
@@ -9,17 +9,17 @@ public final class ReplayProgress: Sendable {
 
   public init() {}
 
-  /// Updates applied so far.
+  /// The number of updates applied so far.
   public var gradientEvaluations: Int { updates.load(ordering: .relaxed) }
 
-  /// States looked at so far, running averages among them.
+  /// The number of states observed so far, including running averages.
   public var observations: Int { looks.load(ordering: .relaxed) }
 
-  /// What is expected in all; 0 before there is a plan.
+  /// The expected total numbers of updates and of observations; 0 before there is a plan.
   public var plannedGradientEvaluations: Int { plannedUpdates.load(ordering: .relaxed) }
   public var plannedObservations: Int { plannedLooks.load(ordering: .relaxed) }
 
-  /// Notes what lies ahead, besides what has been noted before.
+  /// Adds to the expected totals.
   public func expect(updates: Int, observations: Int = 0) {
     plannedLooks.add(observations, ordering: .relaxed)
     plannedUpdates.add(updates, ordering: .relaxed)
@@ -30,14 +30,14 @@ public final class ReplayProgress: Sendable {
   func addObservation() { looks.add(1, ordering: .relaxed) }
 }
 
-/// What a finished replay took.
+/// The work that a finished replay has done.
 public struct ReplaySummary: Sendable {
   public internal(set) var gradientEvaluations = 0
-  /// States that were looked at, running averages among them.
+  /// The number of states observed, including running averages.
   public internal(set) var observations = 0
-  /// Seconds the lanes spent in updates, summed over lanes.
+  /// The time in seconds that lanes spent on updates, summed over lanes.
   public internal(set) var updateSeconds = 0.0
-  /// Seconds the lanes spent observing, summed over lanes.
+  /// The time in seconds that lanes spent on observations, summed over lanes.
   public internal(set) var observationSeconds = 0.0
 
   public init() {}

@@ -1,15 +1,15 @@
 import HeapModule
 
-/// Hands out a plan's segments to lanes: always the first in the list whose prerequisites are done.
+/// Hands out a plan's segments to lanes: always the first one in the list whose prerequisites are done.
 ///
-/// The first unfinished segment waits for nobody, so lanes never wait for each other in a circle; and one lane alone
-/// takes the segments in their order.
+/// The first unfinished segment waits for no other, so lanes never wait for each other in a circle. A single lane
+/// takes the segments in the order of the list.
 actor SegmentBoard {
   private var ready: Heap<Int>
   private var missing: [Int]
-  /// The segments that wait for a segment, by segment.
+  /// The segments that wait for each segment.
   private var followers: [Int: [Int]] = [:]
-  /// Zero as well when the replay has stopped.
+  /// The number of unfinished segments; 0 also when the replay has stopped.
   private var unfinished: Int
   private var idleLanes: [CheckedContinuation<Int?, Never>] = []
 
@@ -23,7 +23,7 @@ actor SegmentBoard {
     }
   }
 
-  /// The next segment to do, when there is one; nil when all are done or the replay has stopped.
+  /// Waits for the next segment to execute; nil if all are done or the replay has stopped.
   func next() async -> Int? {
     if unfinished == 0 { return nil }
     if let segment = ready.popMin() { return segment }
@@ -44,7 +44,7 @@ actor SegmentBoard {
     }
   }
 
-  /// No more segments are given out; lanes that wait get nil.
+  /// Stops handing out segments. Waiting lanes get nil.
   func stop() {
     unfinished = 0
     for lane in idleLanes { lane.resume(returning: nil) }

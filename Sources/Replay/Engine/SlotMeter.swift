@@ -1,11 +1,11 @@
 import Tensors
 
-/// Counts what goes through slots, and the bytes they hold at most at once.
+/// Counts the states saved to and loaded from slots, and the largest number of bytes held at once.
 public final class SlotMeter: SlotStorage {
   public struct Use: Equatable, Sendable {
     public var saves = 0
     public var loads = 0
-    /// Of the states held at once, at most.
+    /// The largest total size of the states held at once; `peakSlots` is their largest number.
     public var peakBytes = 0
     public var peakSlots = 0
     fileprivate var held: [Int: Int] = [:]
@@ -18,9 +18,7 @@ public final class SlotMeter: SlotStorage {
 
   public var use: Use { counted.withLock { $0 } }
 
-  /// - Parameters:
-  ///   - slots: where states are kept.
-  ///   - size: the bytes that a slot takes, asked when a state has been saved there.
+  /// - Parameter size: The size in bytes of a slot's content, called after a state has been saved there.
   public init(_ slots: any SlotStorage, size: @escaping @Sendable (_ slot: Int) throws -> Int) {
     self.slots = slots
     self.size = size

@@ -1,10 +1,10 @@
 import Tensors
 
-/// A training state that several lanes may read: an initial state or a slot.
+/// A training state that several lanes may read: an initial state or the content of a slot.
 public final class StoredState: Sendable {
   private let state: Lock<TrainingState>
 
-  /// A state of `count` zeros.
+  /// Makes a state of `count` zeros.
   public init(count: Int) throws {
     state = Lock(TrainingState(values: try StateBuffer(count: count)))
   }
@@ -24,13 +24,14 @@ public final class StoredState: Sendable {
   }
 }
 
-/// Where a replay starts.
+/// The state where a replay starts.
 public enum InitialState: Sendable {
-  /// In memory.
+  /// A state that stays in memory.
   case kept(StoredState)
-  /// In a slot that holds fewer bits than a state has: what it gives back is the start.
+  /// A state in a slot that may hold fewer bits than the state had. The replay starts from the slot's content.
   case slot(any SlotStorage, Int)
-  /// Made whenever it is wanted, where memory is scarce: the same values each time.
+  /// A state that is made anew whenever it is needed, to save memory. The closure must give the same values each
+  /// time.
   case made(@Sendable (inout StateBuffer) throws -> Void)
 
   func write(to state: inout TrainingState) throws {

@@ -15,6 +15,6 @@ public struct TrainingState: ~Copyable, Sendable {
     updateCount = source.updateCount
   }
 
-  /// Equal digests mean equal bits: of every float, and of the update count.
+  /// The digest of every float and of the update count. Equal digests mean equal bits.
   public var digest: Digest { Digest(of: values, updateCount: updateCount) }
 }

@@ -1,8 +1,8 @@
 import Tensors
 
-/// One training update. Pure: the same batch at the same position on the same bits gives the same bits.
+/// One training update. It must be pure: the same batch at the same position on the same bits gives the same bits.
 ///
-/// A map may be a network on a data set or one line of arithmetic; to the planner and the engine they are the same.
+/// A map may be a network on a data set or one line of arithmetic; the planner and the engine make no difference.
 ///
 ///     /// θ ↦ (1 − η) θ + η x_j, the mean of a stream of numbers by SGD.
 ///     struct Mean: UpdateMap {
@@ -13,21 +13,19 @@ import Tensors
 ///       }
 ///     }
 public protocol UpdateMap: Sendable {
-  /// What an update needs besides the state: activations, a gathered batch. One a lane, reused by every update, so
-  /// nothing in it may change what a later update gives.
+  /// What an update needs besides the state, such as activations and a gathered batch. Each lane has one and reuses
+  /// it for every update, so its contents must not influence later updates.
   associatedtype Workspace: ~Copyable
 
-  /// Length of the training state, in floats.
+  /// The length of the training state, in floats.
   var stateCount: Int { get }
 
   func makeWorkspace() throws -> Workspace
 
   /// Replaces `state` by T_batch(state).
   /// - Parameters:
-  ///   - batch: the batch's number, 1, 2, …
-  ///   - position: how many updates the state has had before this one (schedules, bias correction).
-  ///   - state: the state, which the update changes.
-  ///   - workspace: the lane's.
+  ///   - batch: The number of the batch, counted from 1.
+  ///   - position: The number of updates the state has had before this one, for schedules and bias correction.
   func apply(batch: Int, position: Int, to state: inout StateBuffer, workspace: inout Workspace)
 }
 

@@ -1,4 +1,4 @@
-/// Consecutive batches, upwards or downwards: `1-60` is 1, 2, … 60 and `120-61` is 120, 119, … 61.
+/// Consecutive batches, ascending or descending: `1-60` is 1, 2, … 60 and `120-61` is 120, 119, … 61.
 public struct BatchRun: Hashable, Sendable {
   public let first: Int
   public let last: Int
@@ -8,21 +8,22 @@ public struct BatchRun: Hashable, Sendable {
     self.last = last
   }
 
-  /// The largest number a batch may have. No iterate has a larger n either, so that no sum of batches in a sequence overflows.
+  /// The largest batch number. No iterate has a larger n either, so that sums of batch counts in a sequence do not
+  /// overflow.
   public static let largestBatch = 1_000_000_000
 
-  /// +1 or −1. A run of one batch counts as upwards.
+  /// +1 or −1. A run of one batch counts as ascending.
   public var step: Int { first <= last ? 1 : -1 }
 
   public var count: Int { (last - first) * step + 1 }
 
-  /// The batch at `index`, from 0.
+  /// The batch at `index`, counted from 0.
   public subscript(index: Int) -> Int { first + index * step }
 
-  /// The run without its first `index` batches; `index` is below `count`.
+  /// The run without its first `index` batches; `index` must be less than `count`.
   func suffix(from index: Int) -> BatchRun { BatchRun(self[index], last) }
 
-  /// The first `length` batches; `length` is at least 1.
+  /// The first `length` batches; `length` must be at least 1.
   func prefix(_ length: Int) -> BatchRun { BatchRun(first, self[length - 1]) }
 
   var reversed: BatchRun { BatchRun(last, first) }
@@ -32,8 +33,8 @@ extension BatchRun: CustomStringConvertible {
   public var description: String { first == last ? "\(first)" : "\(first)-\(last)" }
 }
 
-/// Runs whose ends move by constant steps, so that a sequence of a million windows takes no more room than one:
-/// run i is (first + i · firstShift) … (last + i · lastShift), for i = 0 ..< repetitions.
+/// Runs whose ends move by constant steps, so that a sequence of a million windows takes no more memory than one
+/// window: run i is (first + i · firstShift) … (last + i · lastShift), for i = 0 ..< repetitions.
 struct RunProgression: Hashable, Sendable {
   let start: BatchRun
   let firstShift: Int
@@ -42,10 +43,10 @@ struct RunProgression: Hashable, Sendable {
   /// Whether each run is followed by its reverse.
   let isMirrored: Bool
 
-  /// The ends may not cross: all runs with more than one batch go the same way.
+  /// Makes a progression whose ends do not cross: all runs with more than one batch have the same direction.
   init(_ start: BatchRun, firstShift: Int, lastShift: Int, repetitions: Int, isMirrored: Bool = false) {
     let movesByOne = start.count == 1 && firstShift == lastShift && abs(firstShift) == 1 && !isMirrored
-    // Single batches in a row are one run.
+    // Successive single batches are one run.
     self.start = movesByOne ? BatchRun(start.first, start.first + (repetitions - 1) * firstShift) : start
     self.firstShift = movesByOne ? 0 : firstShift
     self.lastShift = movesByOne ? 0 : lastShift
@@ -61,23 +62,24 @@ struct RunProgression: Hashable, Sendable {
 
   var runCount: Int { repetitions * runsPerRepetition }
 
-  /// The largest batch in any of its runs: ends that move by constant steps are largest in the first or the last repetition.
+  /// The largest batch in any of its runs. It is in the first or the last repetition, since the ends move by constant
+  /// steps.
   var largestBatch: Int {
     guard repetitions > 0 else { return 0 }
     let last = run((repetitions - 1) * runsPerRepetition)
     return max(start.first, start.last, last.first, last.last)
   }
 
-  /// Batches in all its runs.
+  /// The number of batches in all its runs.
   var count: Int { count(ofRepetitions: repetitions) }
 
-  /// Batches in the first `n` repetitions: an arithmetic series of run lengths.
+  /// The number of batches in the first `n` repetitions, the sum of an arithmetic series of run lengths.
   func count(ofRepetitions n: Int) -> Int {
     let growth = n > 1 ? run(runsPerRepetition).count - start.count : 0
     return runsPerRepetition * (n * start.count + growth * (n * (n - 1) / 2))
   }
 
-  /// Run `index` of `runCount`.
+  /// The run at `index`, which must be less than `runCount`.
   func run(_ index: Int) -> BatchRun {
     let i = index / runsPerRepetition
     let run = BatchRun(start.first + i * firstShift, start.last + i * lastShift)
@@ -91,13 +93,13 @@ struct RunProgression: Hashable, Sendable {
     return count % runsPerRepetition == 0 ? [whole] : [whole, RunProgression(run(count - 1))]
   }
 
-  /// Whether `other` repeats the same runs, if not as often.
+  /// Whether `other` repeats the same runs, though perhaps a different number of times.
   func repeatsLike(_ other: RunProgression) -> Bool {
     start == other.start && firstShift == other.firstShift && lastShift == other.lastShift
       && isMirrored == other.isMirrored
   }
 
-  /// The run in which batch `position` lies, and its place there.
+  /// The index of the run that contains batch `position`, and the offset of the batch in that run.
   func locate(_ position: Int) -> (run: Int, offset: Int) {
     var low = 0
     var high = repetitions - 1

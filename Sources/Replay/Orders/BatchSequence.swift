@@ -1,34 +1,35 @@
 import Foundation
 
-/// The batches applied, first to last, to get from the initial state to an iterate.
+/// The batches applied, from first to last, to get from the initial state to an iterate.
 ///
-/// Held as runs, and repeated runs as one entry: the millionth iterate of `sliding:16` takes two entries. Sequences
-/// compare by the batches they hold, however these are cut into runs.
+/// A sequence is stored as runs, and repeated runs as one entry: the millionth iterate of `sliding:16` takes two
+/// entries. Two sequences are equal if they apply the same batches, however these are divided into runs.
 public struct BatchSequence: Sendable {
   let progressions: [RunProgression]
-  /// How many batches it applies.
+  /// The number of batches in the sequence.
   public let count: Int
 
   public init(_ runs: [BatchRun]) {
     self.init(progressions: runs.map { RunProgression($0) })
   }
 
-  /// Progressions without repetitions are left out.
+  /// Makes a sequence of progressions. Those without repetitions are left out.
   init(progressions: [RunProgression]) {
     self.progressions = progressions.filter { $0.repetitions > 0 }
     count = self.progressions.reduce(0) { $0 + $1.count }
   }
 
-  /// The largest batch it applies; 0 of an empty one.
+  /// The largest batch in the sequence; 0 if the sequence is empty.
   public var largestBatch: Int { progressions.reduce(0) { max($0, $1.largestBatch) } }
 
-  /// The runs that hold the batches at positions `range` (from 0), cut to it. Nothing is stored a run.
+  /// The runs with the batches at positions `range` (counted from 0), trimmed to that range. They are computed one at
+  /// a time.
   public func runs(in range: Range<Int>) -> Runs {
     precondition(range.lowerBound >= 0 && range.upperBound <= count, "positions outside the sequence")
     return Runs(cursor: RunCursor(self, position: range.lowerBound), remaining: range.count)
   }
 
-  /// All runs, first to last.
+  /// All runs, from first to last.
   public var runs: Runs { runs(in: 0..<count) }
 
   public struct Runs: Sequence, IteratorProtocol {
@@ -44,7 +45,7 @@ public struct BatchSequence: Sendable {
     }
   }
 
-  /// The sequence's first `length` batches.
+  /// The first `length` batches of the sequence.
   public func prefix(_ length: Int) -> BatchSequence {
     precondition(length >= 0 && length <= count, "a prefix is no longer than its sequence")
     guard length < count else { return self }
@@ -64,7 +65,7 @@ public struct BatchSequence: Sendable {
     return BatchSequence(progressions: kept)
   }
 
-  /// How many batches, from the first on, both sequences share.
+  /// The number of batches at the beginning that both sequences have in common.
   public func commonPrefixCount(with other: BatchSequence) -> Int {
     var a = RunCursor(self, position: 0)
     var b = RunCursor(other, position: 0)
@@ -88,7 +89,7 @@ public struct BatchSequence: Sendable {
     length <= min(count, other.count) && commonPrefixCount(with: other) >= length
   }
 
-  /// The batch at `position`, from 0.
+  /// The batch at `position`, counted from 0.
   public subscript(position: Int) -> Int {
     precondition(position >= 0 && position < count, "position outside the sequence")
     return RunCursor(self, position: position).rest?.first ?? 0
@@ -96,7 +97,7 @@ public struct BatchSequence: Sendable {
 }
 
 extension BatchSequence: Comparable {
-  /// Lexicographic: by the first batch that differs; a sequence comes before those it begins.
+  /// Compares lexicographically, by the first batch that differs. A prefix comes before the sequences it begins.
   public static func < (a: BatchSequence, b: BatchSequence) -> Bool {
     let shared = a.commonPrefixCount(with: b)
     return if shared == b.count { false } else if shared == a.count { true } else { a[shared] < b[shared] }
@@ -108,12 +109,12 @@ extension BatchSequence: Comparable {
 }
 
 extension BatchSequence: CustomStringConvertible {
-  /// The runs, as a `file:` order writes them: `1-60,120-61`.
+  /// The runs in the form of `file:` orders: `1-60,120-61`.
   public var description: String { runs.map(\.description).joined(separator: ",") }
 
-  /// Reads runs such as `120-1` or `1-60,120-61`, spaces allowed.
-  /// - Throws: `OrderError.unreadableRun` for what is no run of batches 1 … `BatchRun.largestBatch`, `OrderError.tooLong` for a
-  ///   sequence that no plan may have.
+  /// Reads runs such as `120-1` or `1-60,120-61`. Spaces are allowed.
+  /// - Throws: `OrderError.unreadableRun` for text that is not a run of batches 1 … `BatchRun.largestBatch`, and
+  ///   `OrderError.tooLong` for a sequence too long for any plan.
   public init(parsing text: some StringProtocol) throws(OrderError) {
     var runs: [BatchRun] = []
     var length = 0
@@ -132,7 +133,7 @@ extension BatchSequence: CustomStringConvertible {
   }
 }
 
-/// A place in a sequence, moving forward run by run.
+/// A position in a sequence that moves forward run by run.
 struct RunCursor {
   private let progressions: [RunProgression]
   private var progression = 0
@@ -153,13 +154,13 @@ struct RunCursor {
     }
   }
 
-  /// What is left of the current run; nil at the end of the sequence.
+  /// The rest of the current run; nil at the end of the sequence.
   var rest: BatchRun? {
     guard progression < progressions.count else { return nil }
     return progressions[progression].run(run).suffix(from: offset)
   }
 
-  /// Moves on by `length` batches, no more than the current run has left.
+  /// Moves forward by `length` batches, which must not exceed the rest of the current run.
   mutating func advance(by length: Int) {
     offset += length
     guard offset == progressions[progression].run(run).count else { return }
@@ -170,7 +171,8 @@ struct RunCursor {
     progression += 1
   }
 
-  /// Where both stand before the same repeated runs, moves both behind those they share and tells their batches.
+  /// If both cursors are before the same repeated runs, moves both behind the repetitions they share.
+  /// - Returns: The number of batches skipped; nil if the cursors have not moved.
   static func skipSharedRepetitions(_ a: inout RunCursor, _ b: inout RunCursor) -> Int? {
     guard a.run == 0, a.offset == 0, b.run == 0, b.offset == 0 else { return nil }
     let x = a.progressions[a.progression]

@@ -2,29 +2,30 @@ import Tensors
 
 /// A rule that gives, for each n, the batch sequence of its n-th iterate.
 ///
-/// All orders start from the same initial state. `forward` and `backward` apply the same n batches, one oldest first,
-/// the other newest first.
+/// All orders start from the same initial state. `forward` and `backward` apply the same n batches: `forward` the
+/// oldest first, `backward` the newest first.
 public enum CompositionOrder: Hashable, Sendable {
   /// 1 … n: ordinary SGD.
   case forward
   /// n … 1: backward-SGD (Dherin et al., arXiv 2502.01557).
   case backward
-  /// τ+1 … n, then τ … 1: the first τ batches last and reversed. `backward` while n ≤ τ.
+  /// τ+1 … n, then τ … 1: the first τ batches come last and reversed. The same as `backward` while n ≤ τ.
   case tail(Int)
-  /// 1 … n−τ, then τ … 1: forward's iterate with the first τ batches reversed after it. `backward` while n ≤ τ. The head of every
-  /// τ is forward's own path, so beside `forward` an observation costs τ updates and nothing else.
+  /// 1 … n−τ, then τ … 1: forward's iterate followed by the first τ batches reversed. The same as `backward` while n
+  /// ≤ τ. For every τ the head is forward's own path, so if `forward` is replayed too, an observation costs just τ
+  /// updates.
   case splice(Int)
-  /// 1 … n−W, then n … n−W+1: the newest W reversed.
+  /// 1 … n−W, then n … n−W+1: the newest W batches are reversed.
   case window(Int)
   /// The previous sequence, then n … n−W+1 (not below 1): every step reuses the last W batches.
   case sliding(Int)
-  /// The previous sequence, then n−W+1 … n: the control that parts reuse from reversal.
+  /// The previous sequence, then n−W+1 … n: the control that separates reuse from reversal.
   case slidingForward(Int)
   /// The first n of 1 … E, E … 1, E+1 … 2E, 2E … E+1, … (FlipFlop; Rajput, Lee, Papailiopoulos 2021).
   case flipflop(Int)
-  /// Blocks of S batches, newest block first, forward inside a block.
+  /// Blocks of S batches, the newest block first, in forward order inside a block.
   case blocks(Int)
-  /// Sequences written down by the user, one an iterate.
+  /// Sequences written by the user, one per iterate.
   case listed(ListedOrder)
 
   /// The batch sequence of the n-th iterate; n = 0 is the initial state.
@@ -78,15 +79,15 @@ public enum CompositionOrder: Hashable, Sendable {
     }
   }
 
-  /// The last iterate it defines; nil where every n has one.
+  /// The last iterate that the order defines; nil if it defines one for every n.
   public var lastIterate: Int? {
     if case .listed(let order) = self { order.sequences.count } else { nil }
   }
 }
 
-/// Batch sequences one by one: iterate n is `sequences[n - 1]`.
+/// An order given by a list of batch sequences: iterate n is `sequences[n - 1]`.
 public struct ListedOrder: Hashable, Sendable {
-  /// What the user calls it, such as `file:orders.txt`.
+  /// The name of the order, such as `file:orders.txt`.
   public let name: String
   public let sequences: [BatchSequence]
 
@@ -95,7 +96,7 @@ public struct ListedOrder: Hashable, Sendable {
     self.sequences = sequences
   }
 
-  /// Reads a line an iterate.
+  /// Reads a text with one sequence per line, the n-th line for iterate n.
   public init(name: String, text: String) throws(OrderError) {
     self.name = name
     var sequences: [BatchSequence] = []
@@ -114,14 +115,14 @@ public struct ListedOrder: Hashable, Sendable {
     self.sequences = sequences
   }
 
-  // In a run a name stands for one file, as it was when the run was made.
+  // Within a run a name stands for one file, as it was when the run was made.
   public static func == (a: ListedOrder, b: ListedOrder) -> Bool { a.name == b.name }
 
   public func hash(into hasher: inout Hasher) { hasher.combine(name) }
 }
 
 extension CompositionOrder: CustomStringConvertible {
-  /// The specification that gives this order.
+  /// The specification of this order.
   public var description: String {
     switch self {
     case .forward: "forward"
@@ -137,7 +138,7 @@ extension CompositionOrder: CustomStringConvertible {
     }
   }
 
-  /// The forms `init(_:)` reads, and `file:PATH`, which needs a file.
+  /// The forms that `init(_:)` reads, and `file:PATH`, which needs the contents of a file.
   public static let forms =
     "forward, backward, tail:τ, splice:τ, window:W, sliding:W, sliding-forward:W, flipflop:E, blocks:S, file:PATH"
 
@@ -154,7 +155,7 @@ extension CompositionOrder: CustomStringConvertible {
     case ("backward", 1): self = .backward
     case (let name, let count):
       guard let make = sized[name] else { throw .unknown(specification) }
-      // Sizes stop where batch numbers do, so that none can overflow.
+      // Sizes have the same limit as batch numbers, so that sums do not overflow.
       guard count == 2, let size = Int(parts[1]), (1...BatchRun.largestBatch).contains(size) else {
         throw .sizeMissing(specification, name: name)
       }
@@ -163,13 +164,13 @@ extension CompositionOrder: CustomStringConvertible {
   }
 }
 
-/// What can be wrong with an order as a user writes it.
+/// An invalid specification of an order.
 public enum OrderError: Error, Equatable, CustomStringConvertible {
   case unknown(String)
   case sizeMissing(String, name: String)
   case unreadableRun(String)
   case unreadableLine(order: String, line: Int, text: String)
-  /// More updates than `ReplayPlan.mostUpdates`.
+  /// The sequence has more updates than `ReplayPlan.mostUpdates`.
   case tooLong
   case tooLongLine(order: String, line: Int)
   case empty(order: String)

@@ -1,4 +1,5 @@
-/// Finds iterates that are the same state, whatever orders they belong to: `splice:16` is `backward` up to n = 16.
+/// Finds iterates that are the same state, whatever orders they belong to: `splice:16` equals `backward` up to n =
+/// 16.
 public struct EqualIterates {
   private let orders: [CompositionOrder]
 
@@ -6,9 +7,9 @@ public struct EqualIterates {
     self.orders = orders
   }
 
-  /// Pairs each of `wanted` with one of `known` that applies the same batches, where there is one.
+  /// Pairs each of `wanted` with an iterate of `known` that applies the same batches, if there is one.
   ///
-  /// Sequences are compared only where their lengths and some of their batches agree, so that most take no more than a look.
+  /// Complete sequences are compared only if their lengths and some of their batches agree, which is rare.
   /// - Throws: `CancellationError` soon after the surrounding task is cancelled.
   public func pairs(of wanted: [Iterate], among known: [Iterate]) throws -> [(wanted: Iterate, known: Iterate)] {
     guard !wanted.isEmpty, !known.isEmpty else { return [] }
@@ -28,7 +29,7 @@ public struct EqualIterates {
     let sorted = try entries.sorted {
       try cancellation.check()
       guard $0.key == $1.key else { return $0.key < $1.key }
-      // Known ones come before those they are equal to.
+      // A known iterate comes before the wanted ones it equals.
       return $0.sequence == $1.sequence ? $0.isKnown && !$1.isKnown : $0.sequence < $1.sequence
     }
     var pairs: [(wanted: Iterate, known: Iterate)] = []
@@ -54,7 +55,7 @@ public struct EqualIterates {
     Entry(iterate: iterate, sequence: orders[iterate.order].sequence(iterate.n), key: key, isKnown: isKnown)
   }
 
-  /// The same for equal sequences, and seldom for others.
+  /// A hash that is the same for equal sequences and rarely for different ones.
   private func key(_ iterate: Iterate) -> Int {
     let sequence = orders[iterate.order].sequence(iterate.n)
     var hasher = Hasher()

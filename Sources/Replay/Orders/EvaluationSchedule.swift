@@ -2,19 +2,19 @@ import Foundation
 
 /// The n at which iterates are observed.
 public enum EvaluationSchedule: Hashable, Sendable {
-  /// K, 2K, … and the last.
+  /// The multiples K, 2K, … and the last n.
   case every(Int)
-  /// About K points evenly spaced in log n, from 1 to the last.
+  /// About K points, evenly spaced in log n, from 1 to the last n.
   case logarithmic(Int)
-  /// Just these.
+  /// The given n.
   case at([Int])
-  /// Where the curve bends, until it is known to this mean absolute error of the test loss.
+  /// The n where the curve bends most, until it is known to this mean absolute error of the loss.
   case automatic(error: Double)
 
-  /// Observations a schedule may ask for: more would take longer to look at than to train for.
+  /// The largest number of observations of a schedule. More would take longer to read than to train for.
   static let mostPoints = 20_000_000
 
-  /// The observed n of a run of `steps` batches, ascending; of an automatic schedule those it begins with.
+  /// The observed n of a run of `steps` batches, in ascending order. For an automatic schedule these are its first n.
   public func points(steps: Int) throws(ScheduleError) -> [Int] {
     switch self {
     case .every(let stride):
@@ -63,7 +63,7 @@ extension EvaluationSchedule: CustomStringConvertible {
     }
     switch (parts[0], numbers.count) {
     case ("every", 1): self = .every(first)
-    // A run is never longer than its points are many, so more would be waste.
+    // Points are rounded to whole n, so most of any further ones would coincide.
     case ("log", 1) where first <= 1_000_000: self = .logarithmic(first)
     case ("at", _): self = .at(numbers.compactMap { $0 })
     default: throw .unreadable(specification)
@@ -71,7 +71,7 @@ extension EvaluationSchedule: CustomStringConvertible {
   }
 }
 
-/// What can be wrong with an evaluation schedule as a user writes it.
+/// An invalid evaluation schedule.
 public enum ScheduleError: Error, Equatable, CustomStringConvertible {
   case unreadable(String)
   case outside(Int, steps: Int)

@@ -1,5 +1,5 @@
-/// Lets work that takes long be stopped: it checks now and then whether the surrounding task was cancelled, and so may be asked
-/// at every small step.
+/// Makes long work cancellable: it can be called at every small step and checks only now and then whether the
+/// surrounding task was cancelled.
 struct CancellationChecks {
   private var count = 0
 

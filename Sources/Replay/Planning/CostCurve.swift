@@ -1,28 +1,29 @@
-/// A least cost as a function of a distance x ≥ 0: the minimum of lines a + b x, one for each number b of times the distance
-/// is gone. Only lines that are the least somewhere are kept.
+/// A least cost as a function of a distance x ≥ 0: the minimum of lines a + b x, where b is the number of times that
+/// the distance is covered. Only lines that are the minimum somewhere are kept.
 struct CostCurve {
   struct Line {
-    /// How often the distance is gone.
+    /// The number of times that the distance is covered.
     var slope: Double
     var intercept: Double
 
     func callAsFunction(_ x: Double) -> Double { slope == 0 ? intercept : intercept + slope * x }
   }
 
-  /// By slope, ascending, and so by intercept, descending: the first is the least far away, the last at 0.
+  /// The lines in ascending order of slope and so in descending order of intercept. The first is the minimum at large
+  /// x, the last at 0.
   private(set) var lines: [Line]
 
-  /// The same at any distance.
+  /// Makes a cost that is the same at any distance.
   init(_ value: Double) {
     lines = [Line(slope: 0, intercept: value)]
   }
 
-  /// - Parameter lines: of another curve, ascending.
+  /// - Parameter lines: The lines of another curve, in ascending order of slope.
   init(stored lines: some Collection<Line>) {
     self.lines = Array(lines)
   }
 
-  /// The minimum of some lines, at least one.
+  /// Makes the minimum of some lines, at least one.
   init(least candidates: [Line]) {
     lines = []
     for line in candidates.sorted(by: { ($0.slope, $0.intercept) < ($1.slope, $1.intercept) }) {
@@ -32,7 +33,7 @@ struct CostCurve {
     }
   }
 
-  /// Whether `line` is nowhere below both a flatter and a steeper one.
+  /// Whether `line` is nowhere below both a flatter and a steeper line.
   private static func isNowhereLeast(_ line: Line, _ flatter: Line, _ steeper: Line) -> Bool {
     (line.intercept - steeper.intercept) * (line.slope - flatter.slope)
       >= (flatter.intercept - line.intercept) * (steeper.slope - line.slope)
@@ -43,14 +44,14 @@ struct CostCurve {
     var least = lines[lines.count - 1](x)
     for line in lines.dropLast().reversed() {
       let value = line(x)
-      // Curves like this have no second minimum.
+      // At a fixed x the values of the lines, in order of slope, have a single minimum.
       guard value <= least else { break }
       least = value
     }
     return least
   }
 
-  /// As a function of the distance to a place `length` nearer.
+  /// The cost as a function of the distance to a place that is nearer by `length`.
   func shifted(by length: Double) -> CostCurve {
     var curve = self
     for index in lines.indices { curve.lines[index].intercept += lines[index].slope * length }
@@ -60,7 +61,7 @@ struct CostCurve {
     return curve
   }
 
-  /// With the distance gone `times` more, and `cost` besides.
+  /// The cost if the distance is covered `times` more often and `cost` is added.
   func adding(_ cost: Double, times: Double = 0) -> CostCurve {
     var curve = self
     for index in lines.indices {
@@ -70,14 +71,14 @@ struct CostCurve {
     return curve
   }
 
-  /// For distances of at least `least`.
+  /// The curve for distances of at least `least`.
   func from(_ least: Double) -> CostCurve {
     var curve = self
     while curve.lines.count > 1, curve.end(of: curve.lines.count - 2) <= least { curve.lines.removeLast() }
     return curve
   }
 
-  /// With no more than `most` lines, at least 2, evenly chosen: nowhere below what it was.
+  /// The curve with at most `most` lines (at least 2), evenly chosen. It is nowhere below the original.
   func thinned(to most: Int) -> CostCurve {
     guard lines.count > most else { return self }
     return CostCurve(stored: (0..<most).map { lines[$0 * (lines.count - 1) / (most - 1)] })
@@ -98,7 +99,7 @@ struct CostCurve {
     return CostCurve(stored: sum)
   }
 
-  /// Down to which distance line `index` is the least; −∞ for the last.
+  /// The smallest distance at which line `index` is the minimum; −∞ for the last line.
   private func end(of index: Int) -> Double {
     guard index + 1 < lines.count else { return -.infinity }
     let (line, next) = (lines[index], lines[index + 1])

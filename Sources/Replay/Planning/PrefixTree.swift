@@ -1,8 +1,8 @@
 /// An iterate of one of a plan's orders.
 public struct Iterate: Hashable, Sendable {
-  /// Index into the plan's orders.
+  /// The index of the order in the plan's orders.
   public let order: Int
-  /// Which iterate of that order.
+  /// The number of the iterate in its order.
   public let n: Int
 
   public init(order: Int, n: Int) {
@@ -11,7 +11,7 @@ public struct Iterate: Hashable, Sendable {
   }
 }
 
-/// A state on the way to an iterate: the first `position` batches of the iterate's sequence applied.
+/// A state on the path to an iterate: the one after the first `position` batches of the iterate's sequence.
 public struct PathPoint: Hashable, Sendable {
   public let iterate: Iterate
   public let position: Int
@@ -22,25 +22,25 @@ public struct PathPoint: Hashable, Sendable {
   }
 }
 
-/// The batch sequences of all wanted iterates as a radix tree: an edge is a stretch of batches that all iterates
-/// below it share, a node a state that is wanted, stored already, or where sequences part. Walking every edge once
-/// yields every iterate, and no plan that applies the batches one by one can do with fewer updates.
+/// The batch sequences of all wanted iterates as a radix tree. An edge is a stretch of batches that all iterates
+/// below it share; a node is a state that is wanted or stored, or at which sequences part. Walking every edge once
+/// yields every iterate, and no plan that applies the batches one by one needs fewer updates.
 ///
-/// A stored state is there for nothing: what lies below it hangs from it, and the edge that leads to it is gone.
+/// A stored state costs no updates: what lies below it hangs from it, and the edge that leads to it is removed.
 ///
-/// Takes some 200 bytes a wanted iterate, whatever the length of the sequences.
+/// The tree takes some 200 bytes per wanted iterate, whatever the length of the sequences.
 struct PrefixTree {
   struct Node {
     var parent: Int
-    /// Batches from the initial state to here.
+    /// The number of batches from the initial state to this node.
     let depth: Int
-    /// Where the edge that leads here begins: the parent's depth, or its own for a stored state.
+    /// The depth at which the edge to this node begins: the parent's depth, or the node's own for a stored state.
     var edgeStart = 0
-    /// The iterates this state is: a range of `points`.
+    /// The wanted iterates that are this state, as a range of `points`.
     var wanted: Range<Int>
-    /// A point (index into `points`) whose sequence passes through here.
+    /// The index in `points` of an iterate or stored state whose sequence passes through this node.
     let example: Int
-    /// Which of the stored states it is.
+    /// The number of the stored state that this node is; nil if it is not stored.
     var stored: Int?
   }
 
@@ -49,15 +49,16 @@ struct PrefixTree {
   let orders: [CompositionOrder]
   /// The wanted iterates and the stored states, in lexicographic order of their sequences.
   let points: [PathPoint]
-  /// Node 0 is the root. A parent may come after its child.
+  /// The nodes; node 0 is the root. A parent may come after its child.
   private(set) var nodes: [Node]
-  /// Nodes that are wanted or lead to one that is.
+  /// For each node, whether it is wanted or leads to a wanted one.
   private(set) var isNeeded: [Bool]
 
   /// - Parameters:
-  ///   - wanted: any order, no repeats, each n ≥ 1 and defined by its order.
-  ///   - stored: states that need not be computed, each with the number that nodes name it by.
-  ///   - checkpoint: called all along, so that what takes long can be stopped.
+  ///   - wanted: The wanted iterates, in any order and without repetitions. Each has n ≥ 1 and is defined by its
+  ///     order.
+  ///   - stored: States that need not be computed, each with the number by which nodes refer to it.
+  ///   - checkpoint: Called at every step, so that long work can be cancelled.
   init(
     orders: [CompositionOrder], wanted: [Iterate], stored: [(number: Int, point: PathPoint)] = [],
     checkpoint: () throws -> Void
@@ -68,7 +69,7 @@ struct PrefixTree {
       try checkpoint()
       return orders[$0.iterate.order].sequence($0.iterate.n).prefix($0.position)
     }
-    // Of equal sequences the wanted come first, so that a node's wanted points are a range.
+    // Among equal sequences the wanted iterates come first, so that a node's wanted points are a range.
     let sorted = try all.indices.sorted {
       try checkpoint()
       return sequences[$0] < sequences[$1] || (sequences[$0] == sequences[$1] && $0 < $1)
@@ -77,7 +78,7 @@ struct PrefixTree {
     nodes = [Node(parent: Self.root, depth: 0, wanted: 0..<0, example: 0)]
     nodes.reserveCapacity(2 * sorted.count + 1)
 
-    // The path to the node added last; each new sequence leaves it where it parts from its predecessor.
+    // The path to the node added last. Each new sequence branches off where it parts from its predecessor.
     var path = [Self.root]
     for (index, item) in sorted.enumerated() {
       try checkpoint()
@@ -113,7 +114,7 @@ struct PrefixTree {
     for node in try nodesDeepestFirst(checkpoint) where isNeeded[node] { isNeeded[nodes[node].parent] = true }
   }
 
-  /// All nodes but the root, each before its parent.
+  /// All nodes except the root, each before its parent.
   func nodesDeepestFirst(_ checkpoint: () throws -> Void) rethrows -> [Int] {
     let depths = nodes.map(\.depth)
     return try (1..<nodes.count).sorted {
@@ -122,7 +123,7 @@ struct PrefixTree {
     }
   }
 
-  /// Updates on the edge that leads to `node`.
+  /// The number of updates on the edge that leads to `node`.
   func edgeLength(_ node: Int) -> Int { nodes[node].depth - nodes[node].edgeStart }
 
   /// The batches on the edge that leads to `node`.
@@ -139,31 +140,31 @@ struct PrefixTree {
     orders[example(node).order].sequence(example(node).n)
   }
 
-  /// The least number of updates that yields every wanted iterate: all needed edges together.
+  /// The least number of updates that yields every wanted iterate: the total length of the needed edges.
   var totalLength: Int {
     nodes.indices.dropFirst().reduce(0) { $0.addingClamped(isNeeded[$1] ? edgeLength($1) : 0) }
   }
 
-  /// Whether `node` lies on the path to the iterate `target`, or is it.
+  /// Whether the state of `node` lies on the path `target` or is its end.
   func isOnPath(_ node: Int, to target: BatchSequence) -> Bool {
     let depth = nodes[node].depth
     return depth <= target.count && sequence(through: node).commonPrefixCount(with: target) >= depth
   }
 }
 
-/// The needed children of every node, cheapest subtree first.
+/// The needed children of every node, in ascending order of the cost of their subtrees.
 struct SubtreeOrder {
-  /// Cost of a node's edge and all below it, in updates.
+  /// The cost of a node's edge and of everything below it, in updates.
   let costs: [Double]
   private let starts: [Int]
   private let sorted: [Int]
 
-  /// - Parameter observationCost: what one observation costs, in updates.
+  /// - Parameter observationCost: The cost of one observation, in updates.
   init(of tree: PrefixTree, observationCost: Double, checkpoint: () throws -> Void) rethrows {
     let count = tree.nodes.count
     var costs = [Double](repeating: 0, count: count)
     var childCounts = [Int](repeating: 0, count: count + 1)
-    // Every node is added to its parent after its own children were added to it.
+    // Nodes come deepest first, so the cost of a node is complete when it is added to its parent's.
     for node in try tree.nodesDeepestFirst(checkpoint) where tree.isNeeded[node] {
       costs[node] += Double(tree.edgeLength(node)) + (tree.nodes[node].wanted.isEmpty ? 0 : observationCost)
       costs[tree.nodes[node].parent] += costs[node]

@@ -1,8 +1,9 @@
-/// Why a replay is not planned, or not followed further.
+/// An error in planning or executing a replay.
 public enum ReplayError: Error, Equatable, CustomStringConvertible {
-  /// More updates than `ReplayPlan.mostUpdates` are asked for.
+  /// The plan would have more updates than `ReplayPlan.mostUpdates`.
   case tooManyUpdates
-  /// A running average does not hold the states of the path up to where it is used. It must never happen.
+  /// A running average does not cover exactly the states of the path up to where it is used. This is a programming
+  /// error.
   case averageOutOfStep(AverageRule, states: Int, expected: Int)
 
   public var description: String {

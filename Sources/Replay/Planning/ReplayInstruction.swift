@@ -1,25 +1,26 @@
-/// One step of a plan. Instructions carry no logic: whoever follows them ends with the planned iterates.
+/// One step of a plan. Instructions contain no logic: executing them in order produces the planned iterates.
 public enum ReplayInstruction: Hashable, Sendable {
-  /// The lane's state becomes the replica's initial state.
+  /// The lane's state becomes the initial state of the replica.
   case start(replica: Int)
-  /// The lane's state becomes the stored one. With `averages` the replica's running averages become those stored with it, and
-  /// go on from there: only a segment that goes on along the averaged path for the first time may take them.
+  /// The lane's state becomes the stored one. With `averages` the replica's running averages also become those stored
+  /// with it and continue from there; only a segment that continues along the averaged path for the first time may
+  /// restore them.
   case restore(replica: Int, stored: Int, averages: Bool)
-  /// The lane's state becomes a copy of the slot's.
+  /// The lane's state becomes a copy of the slot's content.
   case load(slot: Int, tier: SlotTier)
-  /// Applies the run's batches to the lane's state, first to last.
+  /// Applies the batches of the run to the lane's state, from first to last.
   case apply(BatchRun)
-  /// `apply`, and after every single update the state enters the replica's running averages.
+  /// The same as `apply`; in addition the state is added to the replica's running averages after every update.
   case applyAveraging(BatchRun)
-  /// The slot takes a copy of the lane's state. All readers of what it held have released it.
+  /// The slot receives a copy of the lane's state. All readers of its former content have released it.
   case save(slot: Int, tier: SlotTier)
-  /// This reader needs the slot no more.
+  /// This reader no longer needs the content of the slot.
   case release(slot: Int, tier: SlotTier)
-  /// The lane's state is stored, with the running averages if the path has them.
+  /// The lane's state is stored, together with the running averages if its path is averaged.
   case checkpoint
-  /// The lane's state is these iterates.
+  /// The lane's state is observed as these iterates.
   case observe([Iterate])
-  /// The replica's running averages stand at iterate n of the averaged order.
+  /// The replica's running averages are observed at iterate n of forward order.
   case observeAverages(n: Int)
 }
 

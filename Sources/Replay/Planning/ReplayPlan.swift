@@ -1,68 +1,70 @@
-/// How to produce every wanted iterate with the least number of gradient evaluations.
+/// Instructions that produce every wanted iterate with the least number of gradient evaluations.
 ///
-/// A plan is a list of segments, each a straight line of instructions for one lane. Followed one after the other they
-/// are a complete replay; a lane may also take any segment whose `prerequisites` are done. Instructions are made when
-/// asked for and never stored, so that a plan over a million batches takes room for its observations only.
+/// A plan is a list of segments, each a straight sequence of instructions for one lane. Executed in order, the
+/// segments are a complete replay; a lane may also take any segment whose `prerequisites` are done. Instructions are
+/// computed when they are needed and never stored, so a plan over a million batches takes memory for its observations
+/// only.
 public struct ReplayPlan: Sendable {
   /// A stretch of a prefix tree that ends at a leaf or at a branching state.
   struct Segment: Sendable {
     let replica: Int
-    /// The node it starts from: one that is kept in a slot, or the root.
+    /// The node where the segment starts: one whose state is in a slot, or the root.
     let origin: Int
-    /// The node below which it does what no segment did before; down to it, it makes states again.
+    /// The node below which the segment computes new states. Down to it, the segment computes states again.
     let begun: Int
-    /// The node it ends at.
+    /// The node where the segment ends.
     let last: Int
-    /// The slot with the state of `origin`; nil: the initial state, or a stored one if the first node below is that.
+    /// The slot with the state of `origin`. Nil for the initial state, or for a stored state if the first node below
+    /// is one.
     let source: Slot?
-    /// The slot its last state goes to; nil: none.
+    /// The slot that the segment's last state is saved to; nil if it is not kept.
     let target: Slot?
   }
 
-  /// What a plan holds for a replica: most often the same for all.
+  /// The part of a plan for a replica, which is usually the same for all replicas.
   struct ReplicaPlan: Sendable {
     let tree: PrefixTree
-    /// For every node whether its edge belongs to the averaged order's path; empty without one.
+    /// For every node, whether its edge belongs to the averaged path; empty if nothing is averaged.
     let averaged: [Bool]
-    /// The node at the end of that path, if it is reached.
+    /// The node at the end of the averaged path, if the plan reaches it.
     let averagedEnd: Int?
-    /// The averaged iterates that have been observed already.
+    /// The n at which running averages have been observed already.
     let averagesObserved: Set<Int>
   }
 
   public let orders: [CompositionOrder]
-  /// States the plan keeps in memory at once, besides those of the lanes.
+  /// The largest number of states kept in memory at once, besides those of the lanes.
   public let memorySlots: Int
-  /// States the plan keeps on disk at once.
+  /// The largest number of states kept on disk at once.
   public let diskSlots: Int
-  /// What the slots were given out by.
+  /// The costs by which slots were assigned.
   let slotCosts: SlotCosts
-  /// Every so many updates of a path its state is stored; nil: never.
+  /// The number of updates on a path from one checkpoint to the next; nil for no checkpoints.
   public let checkpointInterval: Int?
-  /// How many running averages forward's iterates enter.
+  /// The number of running averages of forward's iterates.
   let averageCount: Int
   let replicaPlans: [ReplicaPlan]
-  /// Which of `replicaPlans` is a replica's.
+  /// The index in `replicaPlans` of each replica's plan.
   let planOfReplica: [Int]
   let segments: [Segment]
-  /// Which segments must be done before a segment may begin: those of segment i are
+  /// The segments that must be done before a segment may begin: those of segment i are
   /// `prerequisiteList[prerequisiteStarts[i]..<prerequisiteStarts[i + 1]]`.
   let prerequisiteStarts: [Int]
   let prerequisiteList: [Int32]
 
-  /// How many times iterates are wanted, each with its own initial state and batches.
+  /// The number of replicas: iterates are produced once for each, with its own initial state and batches.
   public var replicas: Int { planOfReplica.count }
 
   public var segmentCount: Int { segments.count }
 
-  /// No plan has more updates than this: ten to the fifteenth, far beyond what can be waited for. All sums of updates fit into
-  /// an `Int` up to there, and into a `Double` exactly.
+  /// The largest number of updates of a plan: ten to the fifteenth, far more than anyone can wait for. Up to this
+  /// limit all sums of updates fit into an `Int`, and into a `Double` exactly.
   public static let mostUpdates = 1_000_000_000_000_000
 
-  /// Updates the replay applies, all replicas together.
+  /// The number of updates that the replay applies, for all replicas together.
   public var gradientEvaluations: Int { sum { $0.tree.totalLength }.addingClamped(repeatedUpdates) }
 
-  /// Of `gradientEvaluations`, those that make states again for which there was no slot.
+  /// The updates, included in `gradientEvaluations`, that compute states again for lack of slots.
   public var repeatedUpdates: Int { segments.reduce(0) { $0.addingClamped(repeatedUpdates($1)) } }
 
   private func repeatedUpdates(_ segment: Segment) -> Int {
@@ -70,21 +72,21 @@ public struct ReplayPlan: Sendable {
     return nodes[segment.begun].depth - nodes[segment.origin].depth
   }
 
-  /// States that are written to slots on disk.
+  /// The number of states written to slots on disk.
   public var diskWrites: Int { segments.count { $0.target?.tier == .disk } }
 
-  /// States that are read from slots on disk.
+  /// The number of states read from slots on disk.
   public var diskReads: Int { segments.count { $0.source?.tier == .disk } }
 
-  /// States that are observed, running averages not counted.
+  /// The number of states observed, not counting running averages.
   public var observationCount: Int { sum { $0.tree.nodes.count { !$0.wanted.isEmpty } } }
 
-  /// Observations of running averages.
+  /// The number of observations of running averages.
   public var averageObservationCount: Int {
     averageCount * sum { work in work.tree.nodes.indices.count { observesAverages($0, in: work) } }
   }
 
-  /// Running averages kept for each replica.
+  /// The number of running averages kept for each replica.
   public var averagesKept: Int { replicaPlans.contains { !$0.averaged.isEmpty } ? averageCount : 0 }
 
   private func sum(_ count: (ReplicaPlan) -> Int) -> Int {
@@ -92,17 +94,18 @@ public struct ReplayPlan: Sendable {
     return planOfReplica.reduce(0) { $0.addingClamped(counts[$1]) }
   }
 
-  /// Segments that must be done before segment `index` begins; all come earlier in the list.
+  /// The segments that must be done before segment `index` begins. All of them come earlier in the list.
   public func prerequisites(ofSegment index: Int) -> some Collection<Int> {
     prerequisiteList[prerequisiteStarts[index]..<prerequisiteStarts[index + 1]].lazy.map(Int.init)
   }
 
-  /// An iterate whose path segment `index` follows: every state of the segment is a point on it.
+  /// An iterate whose path contains every state of segment `index`.
   public func path(ofSegment index: Int) -> Iterate { work(of: segments[index]).tree.example(segments[index].last) }
 
   public func replica(ofSegment index: Int) -> Int { segments[index].replica }
 
-  /// How many updates states have that segment `index` only makes again, on the way from its origin to where it goes on.
+  /// The update counts of the states that segment `index` only computes again, on the way from its origin to where it
+  /// continues.
   func repeatedPositions(ofSegment index: Int) -> Range<Int> {
     let nodes = work(of: segments[index]).tree.nodes
     return nodes[segments[index].origin].depth..<nodes[segments[index].begun].depth
@@ -110,7 +113,7 @@ public struct ReplayPlan: Sendable {
 
   private func work(of segment: Segment) -> ReplicaPlan { replicaPlans[planOfReplica[segment.replica]] }
 
-  /// How many states are stored on the way, and how many running averages with them.
+  /// The number of states stored by checkpoints, and of running averages stored with them.
   public var checkpointCounts: (states: Int, averages: Int) {
     guard let interval = checkpointInterval else { return (0, 0) }
     func stored(_ index: Int, in work: ReplicaPlan) -> Int {
@@ -127,7 +130,7 @@ public struct ReplayPlan: Sendable {
     )
   }
 
-  /// The stored states that segments begin with.
+  /// The stored states that segments start from.
   public var restoredStates: [(replica: Int, stored: Int)] {
     segments.compactMap { segment in
       guard segment.source == nil, let first = nodes(of: segment).first else { return nil }
@@ -135,7 +138,7 @@ public struct ReplayPlan: Sendable {
     }
   }
 
-  /// Gives `body` the instructions of segment `index`, first to last.
+  /// Calls `body` with the instructions of segment `index`, from first to last.
   public func forEachInstruction(
     ofSegment index: Int, _ body: (ReplayInstruction) throws -> Void
   ) rethrows {
@@ -146,7 +149,7 @@ public struct ReplayPlan: Sendable {
       try body(.load(slot: source.number, tier: source.tier))
       try body(.release(slot: source.number, tier: source.tier))
     } else if let stored = nodes.first.flatMap({ work.tree.nodes[$0].stored }) {
-      // Elsewhere the averages belong to whichever segment is on the averaged path, which may be in the midst of it.
+      // Otherwise the averages belong to the segment that is on the averaged path, which may be in the middle of it.
       let continuesAverages = segment.begun == PrefixTree.root && isAveraged(nodes[0], in: work)
       try body(.restore(replica: segment.replica, stored: stored, averages: continuesAverages))
     } else {
@@ -162,7 +165,7 @@ public struct ReplayPlan: Sendable {
       for run in work.tree.edge(node) {
         var rest: BatchRun? = run
         while let run = rest {
-          // Paths are cut at multiples of the interval, so that a resumed plan stores the same states.
+          // Paths are divided at multiples of the interval, so that a resumed plan stores the same states.
           let untilCheckpoint = checkpointInterval.map { $0 - position % $0 } ?? .max
           let stretch = run.count > untilCheckpoint ? run.prefix(untilCheckpoint) : run
           try body(isAveraged ? .applyAveraging(stretch) : .apply(stretch))
@@ -189,7 +192,7 @@ public struct ReplayPlan: Sendable {
     }
   }
 
-  /// The nodes a segment reaches, in its order.
+  /// The nodes that a segment reaches, in order.
   private func nodes(of segment: Segment) -> [Int] {
     let tree = work(of: segment).tree
     var nodes: [Int] = []
@@ -201,11 +204,9 @@ public struct ReplayPlan: Sendable {
     return nodes.reversed()
   }
 
-  /// How long the replay takes, in updates: no less than the lanes' share of all work, nor than the longest chain of
-  /// segments that wait for each other.
-  /// - Parameters:
-  ///   - lanes: how many follow the plan at once.
-  ///   - observationCost: of one observation, in updates.
+  /// The duration of the replay, in updates. It is at least the lanes' share of all work, and at least the longest
+  /// chain of segments that wait for each other.
+  /// - Parameter observationCost: The cost of one observation, in updates.
   public func duration(lanes: Int, observationCost: Double) -> Double {
     var work = observationCost * Double(averageObservationCount)
     var longest = 0.0
@@ -234,7 +235,7 @@ public struct ReplayPlan: Sendable {
 }
 
 extension Int {
-  /// The sum of two numbers that are not negative, or `Int.max` where it is larger.
+  /// The sum of two numbers that are not negative, or `Int.max` if it overflows.
   func addingClamped(_ other: Int) -> Int {
     let (sum, isTooLarge) = addingReportingOverflow(other)
     return isTooLarge ? .max : sum

@@ -1,9 +1,9 @@
-/// What a replica has already.
+/// The part of a replica's work that is done already.
 public struct ReplicaProgress: Hashable, Sendable {
   /// A state that can be restored.
   public struct StoredPoint: Hashable, Sendable {
     public let point: PathPoint
-    /// Whether forward's running averages were stored with it.
+    /// Whether forward's running averages are stored with the state.
     public let hasAverages: Bool
 
     public init(_ point: PathPoint, hasAverages: Bool) {
@@ -13,40 +13,38 @@ public struct ReplicaProgress: Hashable, Sendable {
   }
 
   public var observed: Set<Iterate> = []
-  /// The n at which all its running averages were observed.
+  /// The n at which all running averages have been observed.
   public var averagesObserved: Set<Int> = []
-  /// An instruction names a state by its index here.
+  /// The states that can be restored. Instructions refer to a state by its index in this array.
   public var stored: [StoredPoint] = []
 
   public init() {}
 }
 
-/// Turns wanted iterates into a plan.
+/// Makes a plan for wanted iterates.
 public struct ReplayPlanner: Sendable {
   public var orders: [CompositionOrder]
-  /// The observed n of each order, which defines them.
+  /// The observed n of each order, all of which the order defines.
   public var points: [[Int]]
-  /// Which of `orders` are observed; the others are there for stored states on their paths.
+  /// The indices of the observed `orders`. The others are needed for stored states on their paths.
   public var observedOrders: Range<Int>
-  /// What is there already, a replica each: iterates are wanted for each, with its own initial state and batches.
+  /// The progress of each replica. Iterates are wanted for every replica, with its own initial state and batches.
   public var replicas = [ReplicaProgress()]
-  /// How many lanes the plan is for: more lanes get more slots, so that they seldom wait for one.
+  /// The number of lanes the plan is for. More lanes get more slots, so that they seldom wait for one.
   public var lanes = 1
-  /// What one observation costs, in updates. It decides which segments come first, never what they do.
+  /// The cost of one observation, in updates. It affects the order of segments, never what they do.
   public var observationCost = 0.0
-  /// How many running averages the iterates of `forward` enter, where it is among the orders.
+  /// The number of running averages over the iterates of `forward`, if that is among the orders.
   public var averageCount = 0
-  /// Every so many updates of a path its state is stored, and where there are averages also at the end of forward's path, so
-  /// that others can be made of them; nil: never.
+  /// The number of updates on a path from one checkpoint to the next; nil for no checkpoints. If there are averages,
+  /// the end of forward's path is stored too, so that other averages can be computed from them.
   public var checkpointInterval: Int?
-  /// How many branching states may be in memory at once; nil: as many as are of use. Others are kept on disk or replayed,
-  /// so that it takes least time by `slotCosts`.
+  /// The largest number of branching states in memory at once; nil for as many as are of use. Other branching states
+  /// are kept on disk or replayed, whichever takes least time by `slotCosts`.
   public var memorySlots: Int?
   public var slotCosts = SlotCosts(step: 1)
 
-  /// - Parameters:
-  ///   - orders: whose iterates are wanted, each once.
-  ///   - points: the observed n, by order.
+  /// - Parameter points: The observed n of each order.
   public init(orders: [CompositionOrder], points: [[Int]]) {
     precondition(points.count == orders.count, "the points of each order")
     self.orders = orders
@@ -54,23 +52,23 @@ public struct ReplayPlanner: Sendable {
     observedOrders = orders.indices
   }
 
-  /// Observes all orders at the same n.
+  /// Makes a planner that observes all orders at the same n.
   public init(orders: [CompositionOrder], points: [Int]) {
     self.init(orders: orders, points: Array(repeating: points, count: orders.count))
   }
 
-  /// Gradient evaluations of one replica of `order` alone at these points; `Int.max` where there are more.
+  /// The gradient evaluations for one replica of `order` alone at these points; `Int.max` if they overflow.
   public static func gradientEvaluations(of order: CompositionOrder, points: [Int]) -> Int {
     gradientEvaluations(of: [order], points: [points])
   }
 
-  /// Gradient evaluations of one replica of some orders together, each at its points.
+  /// The gradient evaluations for one replica of several orders together, each at its own points.
   public static func gradientEvaluations(of orders: [CompositionOrder], points: [[Int]]) -> Int {
     let wanted = zip(orders.indices, points).flatMap { order, points in points.map { Iterate(order: order, n: $0) } }
     return PrefixTree(orders: orders, wanted: wanted, checkpoint: {}).totalLength
   }
 
-  /// The plan for what is wanted and not there yet.
+  /// The plan for what is wanted and not done yet.
   /// - Throws: `ReplayError.tooManyUpdates`; `CancellationError` soon after the surrounding task is cancelled.
   public func plan() throws -> ReplayPlan {
     var cancellation = CancellationChecks()
@@ -82,14 +80,14 @@ public struct ReplayPlanner: Sendable {
     let subtrees = try works.map {
       try SubtreeOrder(of: $0.tree, observationCost: observationCost, checkpoint: checkpoint)
     }
-    // Longest first, so that what is left at the end is short and lanes finish together.
+    // The longest come first, so that the work left at the end is short and lanes finish together.
     let roots = replicas.indices.flatMap { replica in
       let subtrees = subtrees[workOfReplica[replica]]
       return subtrees.children(PrefixTree.root).map { (cost: subtrees.costs[$0], child: $0, replica: replica) }
     }.sorted { ($0.cost, $1.replica, $0.child) > ($1.cost, $0.replica, $1.child) }
 
     func plan(_ placements: [SlotPlacement]) throws -> ReplayPlan {
-      // Lanes can run ahead of each other where branching states rotate through more slots than one lane needs.
+      // Lanes can run ahead of each other if branching states rotate through more slots than one lane needs.
       let preferred = lanes == 1 ? 0 : lanes + 1
       var builder = SegmentBuilder(
         memorySlots: SlotRotation(.memory, preferredCount: min(preferred, memorySlots ?? preferred)),
@@ -126,7 +124,7 @@ public struct ReplayPlanner: Sendable {
     let missing = averageCount > 0
       ? wanted.filter { orders[$0.order] == .forward && !progress.averagesObserved.contains($0.n) }.map(\.n) : []
     let averaging = AveragedPath(missing: missing, stored: progress.stored, orders: orders)
-    // Averaging can't begin at a state whose averages are lost, nor pass through one without computing it.
+    // Averaging can't start at a state whose averages are lost, nor skip such a state on its path.
     let usable = progress.stored.enumerated().filter { _, stored in
       stored.hasAverages || averaging?.contains(stored.point, orders: orders) != true
     }
@@ -145,17 +143,17 @@ public struct ReplayPlanner: Sendable {
   }
 }
 
-/// The stretches of forward's path along which running averages are taken: to each n where they are missing, from the last
-/// state before it that was stored with its averages, or from the start.
+/// The stretches of forward's path along which running averages are computed: to each n where they are missing, from
+/// the last state before it that is stored with its averages, or from the start.
 private struct AveragedPath {
-  /// Forward's, to the last n where averages are missing.
+  /// Forward's path to the last n where averages are missing.
   let path: BatchSequence
-  /// Ascending.
+  /// The n where averages are missing, in ascending order.
   private let missing: [Int]
-  /// How many updates the states on the path have that were stored with averages, ascending.
+  /// The update counts of the states on the path that are stored with averages, in ascending order.
   private let beginnings: [Int]
 
-  /// Nil where no averages are missing.
+  /// Nil if no averages are missing.
   init?(missing: [Int], stored: [ReplicaProgress.StoredPoint], orders: [CompositionOrder]) {
     guard let last = missing.max() else { return nil }
     let path = CompositionOrder.forward.sequence(last)
@@ -164,7 +162,7 @@ private struct AveragedPath {
     beginnings = stored.filter { $0.hasAverages && Self.isOnPath($0.point, path, orders) }.map(\.point.position).sorted()
   }
 
-  /// Whether a state of the path with so many updates lies on one of the stretches, or begins one.
+  /// Whether the state of the path after `depth` updates lies on one of the stretches or begins one.
   func contains(depth: Int) -> Bool {
     guard depth > 0, let end = missing[missing.partitioningIndex { $0 >= depth }...].first else { return false }
     return depth >= beginnings[..<beginnings.partitioningIndex { $0 > end }].last ?? 0
@@ -180,7 +178,8 @@ private struct AveragedPath {
 }
 
 extension Array {
-  /// The first place from which on `isBehind` holds, in an array where it holds from some place on.
+  /// The first index from which on `isBehind` holds, found by bisection. If it holds for an element, it must hold for
+  /// all later ones.
   fileprivate func partitioningIndex(where isBehind: (Element) -> Bool) -> Int {
     var (low, high) = (0, count)
     while low < high {

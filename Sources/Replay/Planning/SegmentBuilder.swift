@@ -1,12 +1,12 @@
-/// Cuts trees into segments and gives slots to their branching states.
+/// Divides trees into segments and assigns slots to their branching states.
 struct SegmentBuilder {
   private(set) var memorySlots: SlotRotation
   private(set) var diskSlots: SlotRotation
   private(set) var segments: [ReplayPlan.Segment] = []
   private(set) var prerequisiteStarts = [0]
   private(set) var prerequisiteList: [Int32] = []
-  /// The last segment on the averaged path, by replica. There is one set of running averages a replica, so these segments follow
-  /// each other.
+  /// The last segment on each replica's averaged path. A replica has one set of running averages, so these segments
+  /// must follow each other.
   private var lastAveraging: [Int: Int] = [:]
 
   init(memorySlots: SlotRotation, diskSlots: SlotRotation) {
@@ -14,20 +14,20 @@ struct SegmentBuilder {
     self.diskSlots = diskSlots
   }
 
-  /// A branching state with the subtrees still to be begun from it.
+  /// A branching state with the subtrees that have not been started from it yet.
   private struct Branching {
     let node: Int
-    /// Children for which it is made again.
+    /// The children for which the state is computed again.
     var replayed: ArraySlice<Int>
-    /// Children that begin at the slot it is kept in.
+    /// The children that start from the slot the state is kept in.
     var kept: ArraySlice<Int>
     let tier: SlotTier?
     let isReleasedForLast: Bool
-    /// Where it is made from again: a place among the open branchings; nil for the replica's start.
+    /// The index in the open branchings of the one it is computed again from; nil for the replica's start.
     let source: Int?
-    /// The slot and the segment that writes it, once it is kept.
+    /// The slot and the segment that writes it, once the state is kept.
     var held: (slot: Slot, writer: Int)?
-    /// The segments that load it.
+    /// The segments that load the state.
     var readers: [Int] = []
 
     init(_ node: Int, _ decision: SlotPlacement.Decision, source: Int?) {
@@ -40,22 +40,24 @@ struct SegmentBuilder {
     }
   }
 
-  /// Adds the segments of one subtree of the root, depth first. Without a placement every branching state is in memory:
-  /// its cheapest child comes first and the dearest last, and when that is begun the state is needed no more, so that
-  /// one lane never keeps more than log₂ of the leaves.
+  /// Adds the segments of one subtree of the root, depth first. Without a placement every branching state is kept in
+  /// memory. Its cheapest child comes first and its most expensive child last. When that last child is started, the
+  /// state is no longer needed, so one lane never keeps more than log₂ of the number of leaves.
   mutating func addSegments(
     below first: Int, replica: Int, work: ReplayPlan.ReplicaPlan, subtrees: SubtreeOrder, placement: SlotPlacement?
   ) {
     func decision(_ node: Int) -> SlotPlacement.Decision {
       placement?.decisions[node] ?? SlotPlacement.Decision(tier: .memory, kept: Array(subtrees.children(node)))
     }
-    // Those in slots and those still to be visited, from the root down.
+    // The branchings that are kept in slots or still to be visited, from the root down.
     var open: [Branching] = []
 
-    /// Adds the segment that goes on from the node `begun` to its child, and from there to a leaf or to a state to keep.
+    /// Adds the segment that continues from the node `begun` to its child, and on to a leaf or to a state that is
+    /// kept.
     /// - Parameters:
-    ///   - origin: the kept state it begins at, `begun` itself or one above; nil: the replica's start.
-    ///   - source: where states below are made from again.
+    ///   - origin: The kept state where the segment starts: `begun` itself or one above it; nil for the replica's
+    ///     start.
+    ///   - source: The branching from which states below are computed again.
     func addSegment(from origin: Branching?, begun: Int, child: Int, source: Int?) {
       var last = child
       var target: (slot: Slot, readers: [Int])?
@@ -121,7 +123,7 @@ struct SegmentBuilder {
     let index = segments.count
     var earlier = earlier
     if averages, let previous = lastAveraging.updateValue(index, forKey: segment.replica) { earlier.insert(previous) }
-    // A segment may save into the slot it came from, but it does not wait for itself.
+    // A segment may save into the slot it has loaded from, but does not wait for itself.
     earlier.remove(index)
     prerequisiteList += earlier.sorted().map { Int32($0) }
     prerequisiteStarts.append(prerequisiteList.count)
@@ -144,10 +146,11 @@ struct SegmentBuilder {
   }
 }
 
-/// Slots of one tier, each with the segments that read what it held last. Freed slots are reused oldest first.
+/// The slots of one tier, each with the segments that read its last content. Free slots are reused in the order they
+/// were freed.
 struct SlotRotation {
   private let tier: SlotTier
-  /// New slots are made, rather than old ones reused, up to this count.
+  /// Up to this number, new slots are made rather than old ones reused.
   private let preferredCount: Int
   private(set) var count = 0
   private var freed: [(slot: Slot, readers: [Int])] = []

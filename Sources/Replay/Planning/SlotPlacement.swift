@@ -1,62 +1,65 @@
-/// Where branching states are kept, so that a depth-first walk of a prefix tree with M memory slots takes least time:
-/// in memory, on disk, or nowhere; what is not kept is replayed from the nearest state that is.
+/// Decides where branching states are kept, so that a depth-first walk of a prefix tree with M memory slots takes the
+/// least time: in memory, on disk, or nowhere. A state that is not kept is replayed from the nearest one that is.
 ///
-/// A lane that stands at a branching state v goes down to one child after the other. If s is the kept state above v from
-/// which v is made again soonest, let x be what that takes: the updates from s to v, and loading s. Nothing else of what
-/// lies above matters below v, so the least extra time F for all below v depends on x and on the number m of memory slots
-/// that are free. A child c, n_c updates below v, is visited from s or from v:
+/// A lane that has reached a branching state v goes down to one child after the other. Let s be the kept state above
+/// v from which v is computed again in the least time x, which is that of the updates from s to v and of loading s.
+/// Below v nothing else about the states above matters, so the least extra time F for everything below v depends on x
+/// and on the number m of free memory slots. A child c, n_c updates below v, is visited from s or from v:
 ///
 ///     F(v, x, m) = min over tiers and one child l of   f(l) + w + Σ_{c ≠ l} min(x + F(c, x + n_c, m), r + F(c, r + n_c, m')),
 ///
-/// where v in memory has w = r = 0, m' = m − 1, and v on disk w = write, r = read, m' = m. The child l costs no way back:
-/// it is the last, for which v's slot is given up (f(l) = r + F(l, x + n_l, m)) or kept (r + F(l, r + n_l, m')), or, where v
-/// is kept nowhere, the one the lane goes on to at once (F(l, x + n_l, m)). Tests compare with a search over all ways to use
-/// slots on small trees.
+/// where w = r = 0 and m' = m − 1 if v is kept in memory, and w = write, r = read and m' = m if it is kept on disk.
+/// The child l needs no way back. It is the last one, for which v's slot is given up (f(l) = r + F(l, x + n_l, m)) or
+/// kept (f(l) = r + F(l, r + n_l, m')), or, if v is not kept at all, the one the lane continues to at once (f(l) =
+/// F(l, x + n_l, m)). Tests compare this with a search over all uses of slots on small trees.
 ///
-/// As a function of x, F is a minimum of lines: so many ways back to s, and a rest that does not depend on where s is
-/// (`CostCurve`). That takes the place of a value for every s above: some √(2 write) lines are left, and as many as read has
-/// updates where s may be in memory. With as many free slots as v's subtree can use, F is 0: a path with teeth, the most
-/// common tree, can use 1. So only those m are looked at that matter to the tree's root.
+/// As a function of x, F is a minimum of lines (`CostCurve`): the slope is the number of ways back to s, and the
+/// intercept does not depend on where s is. This replaces a value for every s above: about √(2 write) lines remain,
+/// and as many as there are updates in a read if s may be in memory. If there are as many free slots as v's subtree
+/// can use, F is 0; the most common tree, a path with teeth, can use 1. So only those m are computed that matter for
+/// the tree's root.
 struct SlotPlacement {
-  /// What to do at a branching state.
+  /// The decision for a branching state.
   struct Decision {
-    /// The children visited with the state kept nowhere, first to last. The lane goes on to the first; for each other,
-    /// and for keeping the state afterwards, it is made again.
+    /// The children visited while the state is not kept, from first to last. The lane continues to the first one; for
+    /// each of the others, and for keeping the state afterwards, the state is computed again.
     var replayed: [Int] = []
-    /// Where it is kept for the others; nil: there are none.
+    /// The tier in which the state is kept for the other children; nil if there are none.
     var tier: SlotTier?
-    /// The children visited from the kept state, first to last.
+    /// The children visited from the kept state, from first to last.
     var kept: [Int] = []
-    /// Whether its slot is given up before the last of `kept` is walked.
+    /// Whether the state's slot is given up before the last of `kept` is visited.
     var isReleasedForLast = true
   }
 
-  /// By node; empty for those that don't branch.
+  /// The decision for each node; empty for nodes that do not branch.
   private(set) var decisions: [Decision]
 
   private let tree: PrefixTree
   private let subtrees: SubtreeOrder
   private let memorySlots: Int
-  /// In updates.
+  /// The costs of writing and reading a state, in updates.
   private let write: Double
   private let read: Double
-  /// The first branching node at or below a node; −1 for none.
+  /// The first branching node at or below each node; −1 if there is none.
   private var branchings: [Int32]
-  /// How many memory slots are of use at and below a node: some log₂ of the leaves.
+  /// The number of memory slots that are of use at and below each node: about log₂ of the leaves.
   private var usefulSlots: [UInt8]
-  /// By node: for which m its F matters and is not 0, a bit each.
+  /// For each node, the m for which its F matters and is not 0, one bit each.
   private var rows: [UInt64]
-  /// F's lines: of a branching node i and the k-th of its m, those of curve `curves[i] + k`, which begin at `starts` of that.
+  /// The lines of F. Those of branching node i for the k-th of its m are the lines of curve `curves[i] + k`, which
+  /// begin at `starts[curves[i] + k]`.
   private var lines: [CostCurve.Line] = []
   private var starts: [Int] = [0]
   private var curves: [Int32]
 
-  /// There is room for about so many lines, whatever the size of the tree: 16 MiB. Where there are more, those that matter least
-  /// are left out of all curves alike, so that plans of very large trees may take a little more than the least.
+  /// The approximate number of lines there is room for (16 MiB), whatever the size of the tree. If there are more,
+  /// the least important ones are left out of all curves, so plans of very large trees may take slightly more than
+  /// the least time.
   private static let mostLines = 1 << 20
   private static let fewestLines = 8
 
-  /// - Parameter checkpoint: called all along, so that what takes long can be stopped.
+  /// - Parameter checkpoint: Called at every step, so that long work can be cancelled.
   init(
     of tree: PrefixTree, subtrees: SubtreeOrder, memorySlots: Int, costs slotCosts: SlotCosts, checkpoint: () throws -> Void
   ) rethrows {
@@ -80,14 +83,14 @@ struct SlotPlacement {
         continue
       }
       branchings[node] = Int32(node)
-      // The child that can use most comes last, when the node's own slot is free again.
+      // The child that can use most slots comes last, when the node's own slot is free again.
       let useful = children.map { usefulSlots[$0] }.sorted()
       usefulSlots[node] = max(useful[useful.count - 1], useful[useful.count - 2] + 1)
     }
     let start = slotCosts.start / slotCosts.step
     try computeCurves(deepestFirst, start: start, checkpoint: checkpoint)
     for child in subtrees.children(PrefixTree.root) {
-      // What was stored before the replay is restored once.
+      // A state that was stored before the replay is restored only once.
       let isStored = tree.nodes[child].stored != nil
       try settle(child, distance: isStored ? .infinity : start + Double(tree.nodes[child].depth), checkpoint: checkpoint)
     }
@@ -96,7 +99,7 @@ struct SlotPlacement {
   private mutating func computeCurves(
     _ deepestFirst: [Int], start: Double, checkpoint: () throws -> Void
   ) rethrows {
-    /// The nearest branching node above each; the root for none.
+    /// The nearest branching node above each node; the root if there is none.
     var above = [Int32](repeating: Int32(PrefixTree.root), count: tree.nodes.count)
     for child in subtrees.children(PrefixTree.root) where memorySlots < usefulSlots[child] { rows[child] = 1 << memorySlots }
     var count = 0
@@ -117,7 +120,7 @@ struct SlotPlacement {
       let depth = Double(tree.nodes[node].depth)
       let ancestor = Int(above[node])
       for free in 0..<Int(usefulSlots[node]) where rows[node] & (1 << UInt64(free)) != 0 {
-        // The nearest place from which the state can be made again: with all slots free it is not in memory.
+        // The nearest place from which the state can be computed again. It is not in memory if all slots are free.
         let loading = free == memorySlots ? read : 0
         let nearest = ancestor == PrefixTree.root ? start + depth : depth - Double(tree.nodes[ancestor].depth) + loading
         let curve = curve(of: node, free: free).from(min(nearest, start + depth)).thinned(to: most)
@@ -135,13 +138,13 @@ struct SlotPlacement {
     return CostCurve(stored: lines[starts[index]..<starts[index + 1]])
   }
 
-  /// Updates from a node to the first that branches at or below its child.
+  /// The number of updates from a node to the first branching node at or below its child; 0 if there is none.
   private func length(from node: Int, to child: Int) -> Double {
     let branching = Int(branchings[child])
     return branching < 0 ? 0 : Double(tree.nodes[branching].depth - tree.nodes[node].depth)
   }
 
-  /// F of a branching node, from those of the nodes below.
+  /// F of a branching node, computed from those of the nodes below.
   private func curve(of node: Int, free: Int) -> CostCurve {
     let children = subtrees.children(node)
     let unkept = children.map { storedCurve(below: $0, free: free).shifted(by: length(from: node, to: $0)) }
@@ -152,13 +155,13 @@ struct SlotPlacement {
       let visits = zip(unkept, kept).map { unkept, kept in
         CostCurve(least: unkept.adding(0, times: 1).lines + CostCurve(kept).lines)
       }
-      // The sums of all before a child, and of all after it.
+      // The sums over all children before each child, and over all after it.
       var before = [CostCurve(write)]
       for visit in visits { before.append(before[before.count - 1] + visit) }
       var after = CostCurve(0)
       var isLeafDone = false
       for place in visits.indices.reversed() {
-        // One leaf is as good as another.
+        // All leaves are equivalent, so one is enough.
         let isLeaf = branchings[children[children.startIndex + place]] < 0
         if !isLeaf || !isLeafDone {
           let last = CostCurve(least: unkept[place].adding(read).lines + CostCurve(kept[place]).lines)
@@ -171,17 +174,18 @@ struct SlotPlacement {
     return CostCurve(least: least)
   }
 
-  /// F of all below `node`, from a source so far above it.
+  /// F for everything below `node`, from a source at the given distance above its parent.
   private func cost(below node: Int, from parent: Int, distance: Double, free: Int) -> Double {
     guard free < usefulSlots[node] else { return 0 }
     return storedCurve(below: node, free: free).value(at: distance + length(from: parent, to: node))
   }
 
-  /// What to do at a branching node.
+  /// The decision for a branching node.
   private func decide(_ node: Int, distance: Double, free: Int) -> Decision {
     let children = subtrees.children(node)
     guard free < usefulSlots[node] else {
-      // There is a slot for whatever needs one; what needs all of them comes last, otherwise what is dearest.
+      // There is a slot for every state that needs one. A child that needs all of them comes last, or else the most
+      // expensive one.
       let last = children.firstIndex { usefulSlots[$0] >= free } ?? children.index(before: children.endIndex)
       return Decision(tier: .memory, kept: children.indices.filter { $0 != last }.map { children[$0] } + [children[last]])
     }
@@ -195,12 +199,12 @@ struct SlotPlacement {
       let kept = children.map { read + cost(below: $0, from: node, distance: read, free: left) }
       let replayed = unkept.map { distance + $0 }
       let total = zip(kept, replayed).reduce(tier == .disk ? write : 0) { $0 + min($1.0, $1.1) }
-      // The dearest comes last where it makes no difference, so that lanes have much to do in the end.
+      // Among equally good choices the most expensive child comes last, so that lanes have much work at the end.
       for last in children.indices.reversed() {
         let place = last - children.startIndex
         let released = read + unkept[place]
         let sum = total - min(kept[place], replayed[place]) + min(kept[place], released)
-        // So little is what rounding leaves.
+        // Smaller differences are rounding errors.
         guard sum < best.cost - (best.cost.isFinite ? 1e-9 * max(1, best.cost) : 0) else { continue }
         var decision = Decision(tier: tier, isReleasedForLast: released <= kept[place])
         for other in children.indices where other != last {
@@ -214,7 +218,7 @@ struct SlotPlacement {
     return best.decision
   }
 
-  /// Takes the decisions of all below `first`.
+  /// Makes the decisions for everything below `first`.
   private mutating func settle(_ first: Int, distance: Double, checkpoint: () throws -> Void) rethrows {
     var pending = [(node: first, distance: distance, free: memorySlots)]
     while let (child, above, free) = pending.popLast() {

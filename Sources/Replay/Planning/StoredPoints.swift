@@ -1,20 +1,21 @@
-/// States that are stored, by the paths they lie on: finds the one a replay of a path would begin at without planning it.
+/// An index of stored states by the paths they lie on. It finds the state from which a replay of a path would start,
+/// without planning the replay.
 ///
 ///     let points = StoredPoints(records.map(\.point), orders: orders)
 ///     let nearest = points.nearest(on: order.sequence(n)) { !isDamaged[$0] }
 public struct StoredPoints: Sendable {
-  /// The stored states on the way to one iterate.
+  /// The stored states on the path to one iterate.
   private struct Path: Sendable {
     let sequence: BatchSequence
-    /// Their positions, ascending, and their places among all.
+    /// The positions of the states in ascending order, and their indices among all points.
     var states: [(position: Int, place: Int)]
   }
 
   private let paths: [Path]
 
   /// - Parameters:
-  ///   - points: places among them name the states.
-  ///   - orders: those that the points' iterates are of.
+  ///   - points: The stored states, which are referred to by index.
+  ///   - orders: The orders of the points' iterates.
   /// - Complexity: O(n log n)
   public init(_ points: [PathPoint], orders: [CompositionOrder]) {
     let byIterate = Dictionary(grouping: points.indices) { points[$0].iterate }
@@ -25,12 +26,10 @@ public struct StoredPoints: Sendable {
     }
   }
 
-  /// The state nearest to the end of `sequence` among those it passes through.
-  /// - Parameters:
-  ///   - sequence: the batches of a path.
-  ///   - isUsable: tells which may be used; it is asked of few.
-  /// - Returns: The state's place; nil where there is none, and the initial state is the nearest.
-  /// - Complexity: for each path with stored states a comparison of its sequence with this one, and a search by halving.
+  /// The stored state on `sequence` that is nearest to its end.
+  /// - Parameter isUsable: Whether a state may be used; it is called for few states.
+  /// - Returns: The index of the state; nil if there is none, so that the initial state is the nearest.
+  /// - Complexity: One comparison of sequences and one bisection for each path with stored states.
   public func nearest(on sequence: BatchSequence, isUsable: (_ place: Int) -> Bool = { _ in true }) -> Int? {
     var best: (position: Int, place: Int)?
     for path in paths {
@@ -41,7 +40,8 @@ public struct StoredPoints: Sendable {
         if path.states[middle].position <= shared { low = middle + 1 } else { high = middle }
       }
       for state in path.states[..<low].reversed() {
-        // Of states with as many updates the first is taken, so that the answer does not depend on the order of paths.
+        // Among states with equally many updates the first is taken, so the result does not depend on the order of
+        // paths.
         if let best, (best.position, -best.place) > (state.position, -state.place) { break }
         guard isUsable(state.place) else { continue }
         best = state

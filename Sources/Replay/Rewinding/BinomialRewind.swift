@@ -1,13 +1,14 @@
-/// Visiting l states, last first, from a root that is held in one of s slots and costs nothing to load.
+/// The optimal way to visit l states, last first, from a root that is held in one of s slots and can be loaded at no
+/// cost.
 ///
 /// From the root one advances by some j, saves there, visits the upper l − j states with the s − 1 slots that are
-/// left (the one just filled is their root), goes back to the root and visits the lower j with all s. The least
-/// number of updates T obeys
+/// left (the one just filled is their root), returns to the root and visits the lower j states with all s slots. The
+/// least number of updates T obeys
 ///
 ///     T(l, s) = min over 0 < j < l of  j + T(l − j, s − 1) + T(j, s),   T(1, s) = 0,
 ///
-/// and has a closed form. β(s, r) = C(s + r, s) states can be visited when no update is applied more than r times;
-/// with r the least such that β(s, r) ≥ l,
+/// and has a closed form. β(s, r) = C(s + r, s) states can be visited if no update is applied more than r times; with
+/// the least r such that β(s, r) ≥ l,
 ///
 ///     T(l, s) = r l − C(s + r, r − 1) = r l − β(s + 1, r − 1).
 ///
@@ -17,7 +18,7 @@
 enum BinomialRewind {
   /// T(l, s)
   /// - Complexity: O(r), about (s! l)^(1/s); O(1) for s = 1.
-  /// - Precondition: s > 0, unless there is one state only.
+  /// - Precondition: s > 0, unless there is only one state.
   static func updates(states l: Int, slots s: Int) -> Int {
     if l <= 1 { return 0 }
     if s == 1 { return l * (l - 1) / 2 }
@@ -29,8 +30,8 @@ enum BinomialRewind {
 
   /// The number l − j of upper states in an optimal split.
   ///
-  /// Every j is optimal that lets both parts do with what their slots reach, β(s, r − 2) ≤ j ≤ β(s, r − 1) and
-  /// β(s − 1, r − 1) ≤ l − j ≤ β(s − 1, r). Griewank and Walther's choice among them makes the fewest saves.
+  /// Every j is optimal for which both parts stay within what their slots reach, β(s, r − 2) ≤ j ≤ β(s, r − 1) and
+  /// β(s − 1, r − 1) ≤ l − j ≤ β(s − 1, r). Among these, the choice of Griewank and Walther makes the fewest saves.
   /// - Complexity: O(r)
   /// - Precondition: l > 1, s > 0
   static func upperStates(of l: Int, slots s: Int) -> Int {
@@ -50,8 +51,8 @@ enum BinomialRewind {
     return l - max(1, lower)
   }
 
-  /// β(s, r) = C(s + r, s): the states that s slots reach when no update is applied more than r times. None where
-  /// s or r is negative.
+  /// β(s, r) = C(s + r, s): the number of states that s slots reach if no update is applied more than r times; 0 if s
+  /// or r is negative.
   /// - Complexity: O(min(s, r))
   static func reach(slots s: Int, repetitions r: Int) -> Int {
     if s < 0 || r < 0 { return 0 }
@@ -76,7 +77,7 @@ enum BinomialRewind {
     mutating func repeatOnceMore() {
       repetitions += 1
       previousStates = states
-      // Exact: β(s, r) = β(s, r − 1) (s + r) / r.
+      // The division is exact: β(s, r) = β(s, r − 1) (s + r) / r.
       states = states * (slots + repetitions) / repetitions
     }
   }

@@ -1,4 +1,4 @@
-/// Why there is no rewind as it was asked for.
+/// An error in planning or executing a rewind.
 public enum RewindError: Error, Equatable, CustomStringConvertible {
   case noStates(Range<Int>)
   case tooManyStates(Int)

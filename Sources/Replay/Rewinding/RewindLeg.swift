@@ -1,11 +1,11 @@
-/// A state of a path that need not be computed from the start, because it was stored.
+/// A state of a path that can be read instead of computed, because it was stored.
 public struct GivenState: Hashable, Sendable {
-  /// How many updates it has had.
+  /// The number of updates the state has had.
   public let position: Int
-  /// What reading it takes, in the unit of the schedule's costs.
+  /// The cost of reading the state, in the unit of the schedule's costs.
   public let cost: Double
 
-  /// The initial state, which is given back for nothing.
+  /// The initial state, which can be read at no cost.
   static let start = GivenState(position: 0)
 
   public init(position: Int, cost: Double = 0) {
@@ -15,44 +15,46 @@ public struct GivenState: Hashable, Sendable {
   }
 }
 
-/// States of a path in a row that are visited from one given state at or below them.
+/// Successive states of a path that are visited starting from one given state at or below them.
 struct RewindLeg: Hashable, Sendable {
   let positions: Range<Int>
   let origin: GivenState
 
-  /// Updates from the origin to the lowest of the states.
+  /// The number of updates from the origin to the lowest of the states.
   var approach: Int { positions.lowerBound - origin.position }
 
-  /// Whether the origin is the lowest of the states, and going back to it costs nothing.
+  /// Whether the origin is the lowest of the states and returning to it costs nothing.
   var beginsAtOrigin: Bool { approach == 0 && origin.cost == 0 }
 
-  /// Whether a schedule for the other leg is one for this, shifted along the path.
+  /// Whether a schedule for the other leg, shifted along the path, is one for this leg.
   func hasShape(of other: RewindLeg) -> Bool {
     positions.count == other.positions.count && approach == other.approach && origin.cost == other.origin.cost
   }
 
-  /// How many slots are of use. The uppermost state is visited as it is reached, and the origin may need none.
+  /// The number of slots that are of use. The uppermost state is visited when it is reached, and the origin may need
+  /// no slot.
   var usefulSlots: Int { max(0, positions.count - (beginsAtOrigin ? 2 : 1)) }
 }
 
 extension RewindLeg {
-  /// Cuts `positions` at given states so that visiting the legs one after the other, the last first and each with all
-  /// slots, takes least time.
+  /// Divides `positions` at given states so that visiting the legs one after the other, the last first and each with
+  /// all slots, takes the least time.
   ///
-  /// Not every given state is of use: where it costs no less than computing it from the one before, it is of none; and
-  /// where slots hold what a pass goes by, one pass over two legs may take less than beginning each at its own. With
-  /// B(i) the least cost of all states below the i-th given state g_i, and F the cost of a leg,
+  /// Not every given state is of use. One that costs as much as computing it from the one before is not; and since
+  /// slots hold states that a pass goes by, one pass over two legs may take less time than starting each leg at its
+  /// own given state. With B(i) the least cost of all states below the i-th given state g_i, and F the cost of a leg,
   ///
   ///     B(i) = min over j < i of  B(j) + F(g_j ..< g_i).
   ///
-  /// F grows faster than its length, so that where a leg is better cut in two, longer ones with the same end are too, and
-  /// the search for j ends there; the longest leg is always tried. It reckons as if all slots were in memory.
+  /// F grows faster than the length of the leg, so if a leg is better divided in two, longer ones with the same end
+  /// are too, and the search for j stops there. The longest leg is always tried. The costs are computed as if all
+  /// slots were in memory.
   ///
-  /// - Parameter slots: of all tiers.
+  /// - Parameter slots: The number of slots of all tiers together.
   /// - Returns: The legs, lowest first.
   static func legs(of positions: Range<Int>, given: [GivenState], slots: Int, step: Double) -> [RewindLeg] {
     let (origin, inside) = useful(given, for: positions, step: step)
-    // Where the i-th leg may begin, and from which state; the lowest begins somewhat above its origin.
+    // The positions where legs may begin, and the states they start from. The lowest leg may begin above its origin.
     let begins = [positions.lowerBound] + inside.map(\.position) + [positions.upperBound]
     let origins = [origin] + inside
     func cost(_ first: Int, _ end: Int) -> Double {
@@ -67,7 +69,7 @@ extension RewindLeg {
       while begin >= 0 {
         let whole = cost(begin, end)
         if least[begin] + whole < best.cost { best = (least[begin] + whole, begin) }
-        // From here on down, all are better cut where the best is.
+        // All longer legs are better divided where the best one begins.
         let isBetterCut = best.begin > begin && cost(begin, best.begin) + cost(best.begin, end) <= whole
         begin = isBetterCut && begin > 0 ? 0 : begin - 1
       }
@@ -84,7 +86,8 @@ extension RewindLeg {
     return legs.reversed()
   }
 
-  /// The given state from which the lowest state is reached soonest, and those above it that cost less than computing them.
+  /// The given state from which the lowest state is reached in the least time, and those above that cost less than
+  /// computing them.
   private static func useful(
     _ given: [GivenState], for positions: Range<Int>, step: Double
   ) -> (origin: GivenState, inside: [GivenState]) {

@@ -1,25 +1,26 @@
-/// Makes the instructions of one leg of a rewind one by one.
+/// Computes the instructions of one leg of a rewind one at a time.
 ///
-/// A stack of roots, lowest first, each with the states above it that are still to be visited: those from its own
-/// position up to the next root's. The top root's uppermost states come first; they may get a root of their own.
-/// A root that has been visited is popped, and its slot is free. The stack is as high as there are slots.
+/// It keeps a stack of roots, the lowest first, each with the states above it that are still to be visited: those
+/// from its own position up to that of the next root. The uppermost states of the top root are visited first and may
+/// get a root of their own. A root that has been visited is popped, and its slot becomes free. The stack is as high
+/// as there are slots.
 ///
-/// - Complexity: O(1) room besides the stack. An instruction takes time O(r) in memory (see `BinomialRewind`), and
-///   up to O(l) where the next save may be on disk (see `TwoLevelRewind`).
+/// - Complexity: O(1) memory besides the stack. An instruction takes O(r) time in memory (see `BinomialRewind`), and
+///   up to O(l) if the next save may be on disk (see `TwoLevelRewind`).
 struct RewindLegInstructions: IteratorProtocol, Sendable {
   private let memorySlots: Int
-  /// How many slots, the first ones, are on disk with the method that makes no difference between tiers.
+  /// The number of slots, counted from the first, that are on disk if the method makes no difference between tiers.
   private let firstOnDisk: Int
   private let method: RewindLegSchedule.Method
   private let leg: RewindLeg
   private var roots: [Root]
   private var memoryUsed = 0
   private var diskUsed = 0
-  /// Passes begun at the origin.
+  /// The number of passes started at the origin.
   private var passes = 0
-  /// Where the working state stands; nil before the first instruction and when it is of no more use.
+  /// The position of the working state; nil before the first instruction and when the state is of no more use.
   private var position: Int?
-  /// Instructions that have been decided on, last first.
+  /// The next instructions, last first.
   private var pending: [RewindInstruction] = []
 
   init(_ leg: RewindLeg, memorySlots: Int, firstOnDisk: Int, method: RewindLegSchedule.Method) {
@@ -49,14 +50,14 @@ struct RewindLegInstructions: IteratorProtocol, Sendable {
     case slot(Int, SlotTier)
   }
 
-  /// Goes to the lowest of the root's uppermost states and visits it, or makes it the root of those above it.
+  /// Goes to the lowest of the root's uppermost states, and visits it or makes it the root of those above it.
   private mutating func visitUppermostStates(of root: Root, _ decided: inout [RewindInstruction]) {
     let upper = upperStates(of: root)
     let target = root.unvisited.upperBound - upper.states
     let rest = root.unvisited.lowerBound..<target
     go(to: target, from: root, &decided)
     if upper.states == 1 { decided.append(.visit(target)) }
-    // Released before anything else is saved: the slot may be needed for what it held itself.
+    // The slot is released before anything else is saved, because the new state may need the same slot.
     if rest.isEmpty { release(root.place, &decided) } else { roots.append(Root(place: root.place, unvisited: rest)) }
     if upper.states > 1 {
       let place = save(upper.tier, &decided)
@@ -66,7 +67,8 @@ struct RewindLegInstructions: IteratorProtocol, Sendable {
     }
   }
 
-  /// How many states are visited from the next save on, and where it is; one is visited without a save.
+  /// The number of states visited from the next save on, and the tier of that save. A single state is visited without
+  /// a save.
   private mutating func upperStates(of root: Root) -> (states: Int, tier: SlotTier) {
     let unvisited = root.unvisited.count
     switch (root.place, method) {
@@ -102,7 +104,7 @@ struct RewindLegInstructions: IteratorProtocol, Sendable {
   }
 
   private mutating func save(_ tier: SlotTier, _ decided: inout [RewindInstruction]) -> Place {
-    // Roots are saved and released like a stack, so that the used slots are always the first.
+    // Roots are saved and released like a stack, so the slots in use are always the first ones.
     let slot: Int
     switch tier {
     case .memory:
@@ -117,7 +119,7 @@ struct RewindLegInstructions: IteratorProtocol, Sendable {
     return .slot(slot, tier)
   }
 
-  /// Where a slot is. The first ones hold the lowest states, which are needed least often: those are on disk.
+  /// The place of a slot. The first slots hold the lowest states, which are needed least often; these are on disk.
   private func located(_ slot: Int, _ tier: SlotTier) -> Slot {
     guard tier == .memory else { return Slot(tier: tier, number: slot) }
     return slot < firstOnDisk

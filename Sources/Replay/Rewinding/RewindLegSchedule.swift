@@ -1,13 +1,13 @@
-/// How the states of one leg are visited, last first, from what few slots can hold.
+/// A schedule for visiting the states of one leg, last first, with few slots.
 struct RewindLegSchedule: Sendable {
   private(set) var leg: RewindLeg
-  /// States it keeps in memory and on disk at once, at most.
+  /// The largest numbers of states kept in memory and on disk at once.
   let memorySlots: Int
   let diskSlots: Int
   let updates: Int
   let diskWrites: Int
   let diskReads: Int
-  /// What it takes by the costs it was made for.
+  /// The duration by the costs the schedule was made for.
   let seconds: Double
   private let method: Method
 
@@ -16,8 +16,8 @@ struct RewindLegSchedule: Sendable {
     case twoLevels(TwoLevelRewind)
   }
 
-  /// The schedule that takes least time.
-  /// - Throws: `RewindError.memorySlotNeeded`.
+  /// Makes the schedule that takes the least time.
+  /// - Throws: `RewindError.memorySlotNeeded` if there are too many states to plan with disk slots alone.
   init(_ leg: RewindLeg, memorySlots: Int, diskSlots: Int, costs: SlotCosts) throws(RewindError) {
     let states = leg.positions.count
     let slots = min(memorySlots, leg.usefulSlots)
@@ -36,7 +36,7 @@ struct RewindLegSchedule: Sendable {
     self = onBothLevels.seconds < inMemory.seconds ? onBothLevels : inMemory
   }
 
-  /// The schedule with the fewest updates that all slots together allow; the states that wait longest are on disk.
+  /// The schedule with the fewest updates that all slots together allow. The states that wait longest are on disk.
   static func fewestUpdates(_ leg: RewindLeg, memorySlots: Int, diskSlots: Int) -> RewindLegSchedule {
     let all = RewindLegSchedule(leg, slots: min(memorySlots + diskSlots, leg.usefulSlots), step: 1)
     guard diskSlots > 0 else { return all }
@@ -45,7 +45,7 @@ struct RewindLegSchedule: Sendable {
       leg, memorySlots: inMemory, diskSlots: all.memorySlots - inMemory, method: all.method, costs: SlotCosts(step: 1))
   }
 
-  /// The schedule with the fewest updates in memory alone.
+  /// Makes the schedule with the fewest updates in memory alone.
   private init(_ leg: RewindLeg, slots: Int, step: Double) {
     let passes = RewindPasses(leg, slots: slots, step: step)
     self.leg = leg
@@ -58,7 +58,7 @@ struct RewindLegSchedule: Sendable {
     method = .memory(passes)
   }
 
-  /// Counts what the schedule does by going through it.
+  /// Counts the work of the schedule by running through its instructions.
   private init(_ leg: RewindLeg, memorySlots: Int, diskSlots: Int, method: Method, costs: SlotCosts) {
     var updates = 0
     var writes = 0

@@ -1,21 +1,23 @@
-/// Visiting the m states of a leg, last first, with memory slots.
+/// The optimal way to visit the m states of a leg, last first, with S memory slots.
 ///
-/// Each pass begins at the origin, goes to the lower end of the uppermost stretch of states not yet visited, saves there and
-/// visits the stretch. With k stretches m_1 … m_k, uppermost first, `approach` updates from the origin to the lowest state
-/// and the cost c of reading the origin, in updates, this takes
+/// Each pass begins at the origin, goes to the lower end of the uppermost stretch of states not yet visited, saves
+/// there and visits the stretch. With k stretches m_1 … m_k, the uppermost first, `approach` updates from the origin
+/// to the lowest state, and the cost c of reading the origin, in updates, this takes
 ///
 ///     k · (approach + c) + Σ_q [ (q − 1) m_q + T(m_q, S) ],
 ///
 /// since stretch q is crossed by the q − 1 passes before its own. T is convex, so for a given k the cheapest
-/// stretches are found greedily: all states whose marginal cost q − 1 + r is below some v, and as many as are missing
-/// of those that cost v. The sum is convex in k, because each further stretch offers what the one before offers, but
-/// dearer by one. With `approach` and c 0 the origin is just one more slot and the sum T(m, S + 1); see `BinomialRewind`.
+/// stretches are found greedily: they contain all states whose marginal cost q − 1 + r is below some v, and as many
+/// as are missing of those whose cost is v. The sum is convex in k, because each further stretch offers what the one
+/// before offers at a cost larger by one. If `approach` and c are 0, the origin is just one more slot and the sum is
+/// T(m, S + 1); see `BinomialRewind`.
 struct RewindPasses: Sendable {
-  /// How many updates it takes.
+  /// The number of updates.
   let updates: Int
-  /// What it takes, reading the origin for every pass included.
+  /// The total cost, including that of reading the origin for every pass.
   let cost: Double
-  /// States a pass visits, uppermost pass first. Empty without slots: every pass visits one state.
+  /// The number of states each pass visits, the uppermost pass first. Empty without slots, when every pass visits one
+  /// state.
   private let stretches: [Int]
 
   /// - Parameter step: the cost of an update.
@@ -49,7 +51,7 @@ struct RewindPasses: Sendable {
     func cost(_ stretches: [Int]) -> Double {
       Double(updates(stretches, approach: leg.approach, slots: slots)) * step + Double(stretches.count) * leg.origin.cost
     }
-    // As many passes as a free approach would have are the most that can pay.
+    // No more passes can pay than with an approach that costs nothing.
     var reach = BinomialRewind.Reach(slots: slots + 1)
     while reach.states < m { reach.repeatOnceMore() }
     var least = 1
@@ -63,10 +65,10 @@ struct RewindPasses: Sendable {
     return stretches(least, states: m, slots: slots)
   }
 
-  /// How many states pass `index`, from 0, visits.
+  /// The number of states that pass `index`, counted from 0, visits.
   func states(inPass index: Int) -> Int { stretches.isEmpty ? 1 : stretches[index] }
 
-  /// The stretches above the saves that the binomial schedule makes from its root, the start.
+  /// The stretches above the saves that the binomial schedule makes from its root, which is the start.
   private static func stretchesFromFreeStart(states m: Int, slots: Int) -> [Int] {
     var stretches: [Int] = []
     var left = m
@@ -78,9 +80,9 @@ struct RewindPasses: Sendable {
     return stretches
   }
 
-  /// The cheapest `count` stretches, or fewer where more are no use.
+  /// The cheapest `count` stretches, or fewer if more are of no use.
   private static func stretches(_ count: Int, states m: Int, slots: Int) -> [Int] {
-    // The dearest marginal cost v that is needed: β(s, v) − β(s, v − count) states have it.
+    // The largest marginal cost v that is needed. β(s, v) − β(s, v − count) states have it.
     var dearest = 0
     var states = 1
     var reach = BinomialRewind.Reach(slots: slots)

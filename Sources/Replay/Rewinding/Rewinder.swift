@@ -1,22 +1,22 @@
 import Tensors
 
-/// Visits the states of one path in reverse, as a schedule says.
+/// Visits the states of one path in reverse by executing a schedule.
 ///
 ///     var rewinder = try Rewinder(map, along: order.sequence(n), from: initialState, schedule: schedule)
 ///     while let position = try rewinder.next() {
 ///       print(position, rewinder.state.digest)
 ///     }
 ///
-/// All memory is taken at the beginning: the working state and the schedule's memory slots. States have the same bits
-/// as in a replay that runs through the sequence once, unless slots were given that round them: then a state is as the
-/// updates make it from the last rounded one on its way.
+/// All memory, for the working state and the schedule's memory slots, is allocated at the beginning. The visited
+/// states have the same bits as in a replay that runs through the sequence once, unless slots round: then a state is
+/// computed from the last rounded one on its way.
 public struct Rewinder<Map: UpdateMap>: ~Copyable {
-  /// Overwrites a state by the given one at a position of the path.
+  /// Overwrites a state with the given one at a position of the path.
   public typealias ReadGiven = (_ position: Int, _ state: inout TrainingState) throws -> Void
 
-  /// The working state; after `next()` has returned a position, the state there.
+  /// The working state. After `next()` has returned a position, it is the state at that position.
   public private(set) var state: TrainingState
-  /// Updates applied so far; in the end `schedule.updates`.
+  /// The number of updates applied so far, in the end `schedule.updates`.
   public private(set) var updates = 0
   /// The position visited last.
   private var visited: Int?
@@ -30,16 +30,13 @@ public struct Rewinder<Map: UpdateMap>: ~Copyable {
   private var instructions: RewindSchedule.Instructions
 
   /// - Parameters:
-  ///   - map: the update.
-  ///   - sequence: the batches of the path.
-  ///   - initialState: state 0, as long as the map's states.
-  ///   - schedule: which states are visited, and which are kept on the way.
-  ///   - storage: where states on disk are kept; needed when the schedule has disk slots.
-  ///   - memory: where states in memory are kept; nil for `MemorySlots`.
-  ///   - progress: is told of every update.
-  ///   - readGiven: reads a state that the schedule was told of; needed when it begins at any.
-  /// - Throws: `RewindError.sequenceTooShort`, `RewindError.storageMissing`, `TensorError.outOfMemory`, and what the
-  ///   map's workspace throws.
+  ///   - initialState: State 0, as long as the map's states.
+  ///   - storage: The storage for states on disk; required if the schedule has disk slots.
+  ///   - memory: The storage for states in memory; nil for `MemorySlots`.
+  ///   - progress: Counts every update.
+  ///   - readGiven: Reads a given state of the schedule; required if a leg of the schedule starts from one.
+  /// - Throws: `RewindError.sequenceTooShort`, `RewindError.storageMissing`, `TensorError.outOfMemory`, and errors in
+  ///   making the map's workspace.
   public init(
     _ map: Map, along sequence: BatchSequence, from initialState: StoredState, schedule: RewindSchedule,
     storage: (any SlotStorage)? = nil, memory: (any SlotStorage)? = nil, progress: ReplayProgress? = nil,
@@ -49,7 +46,7 @@ public struct Rewinder<Map: UpdateMap>: ~Copyable {
       throw RewindError.sequenceTooShort(updates: sequence.count, needed: schedule.positions.upperBound - 1)
     }
     guard schedule.diskSlots == 0 || storage != nil else { throw RewindError.storageMissing }
-    // What can fail comes first: a type that can't be copied is made whole or not at all.
+    // Everything that can throw comes first, since a noncopyable value must be initialized completely or not at all.
     let executor = try BatchRunExecutor(for: map, progress: progress)
     let values = try StateBuffer(count: map.stateCount)
     self.memory = try memory ?? MemorySlots(count: schedule.memorySlots, stateCount: map.stateCount)
@@ -63,9 +60,9 @@ public struct Rewinder<Map: UpdateMap>: ~Copyable {
     instructions = schedule.makeIterator()
   }
 
-  /// Goes to the next state, the one before in the sequence, and returns its position; nil after the last.
-  /// - Throws: what the storage and the reading of given states throw, and `CancellationError` if the surrounding task was cancelled. The rewinder
-  ///   is then of no more use.
+  /// Goes to the next state to visit, the one before in the sequence, and returns its position; nil after the last.
+  /// - Throws: Errors of the storage and of reading given states, and `CancellationError` if the surrounding task was
+  ///   cancelled. The rewinder must not be used any more after that.
   public mutating func next() throws -> Int? {
     try Task.checkCancellation()
     while let instruction = instructions.next() {
@@ -84,15 +81,15 @@ public struct Rewinder<Map: UpdateMap>: ~Copyable {
     return nil
   }
 
-  /// Visits all states that are left.
+  /// Visits all remaining states.
   public mutating func forEach(_ visit: (_ position: Int, _ state: borrowing TrainingState) throws -> Void) throws {
     while let position = try next() { try visit(position, state) }
   }
 
   /// Overwrites `other`, as long as the map's states, with the state one update after the one just visited.
   ///
-  /// After the first visit of the states l − 1 … 0 of a path of l updates, that is the iterate itself, for one update
-  /// more, which `updates` does not count.
+  /// After the first visit of a schedule for the states l − 1 … 0 of a path of l updates, this gives the iterate
+  /// itself, for one more update, which `updates` does not count.
   /// - Precondition: `next()` has returned a position, and the sequence has a batch there.
   /// - Throws: `CancellationError` if the surrounding task was cancelled.
   public mutating func writeSuccessor(to other: inout TrainingState) throws {

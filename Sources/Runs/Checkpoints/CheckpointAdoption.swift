@@ -3,16 +3,16 @@ import Foundation
 import Replay
 import Tensors
 
-/// What a checkpoint's file says it is, so that it can be found again where the database has lost its row.
+/// The label in a checkpoint's file, which identifies the checkpoint when the database has lost its row.
 struct CheckpointLabel: Equatable {
-  /// The run's.
+  /// The identity of the run.
   let identity: String
   let seed: Int
   let order: CompositionOrder
   let n: Int
-  /// The rule of a running average; nil for the state itself.
+  /// The rule of the running average that the file holds; nil if the file holds the state itself.
   let average: String?
-  /// How many running averages are stored with the state.
+  /// The number of running averages stored with the state.
   let averageCount: Int
 
   init(_ record: CheckpointRecord, average: String? = nil, identity: String) {
@@ -24,12 +24,12 @@ struct CheckpointLabel: Equatable {
     averageCount = record.averages.count
   }
 
-  /// A line a value.
+  /// The label as it is stored: one line for each value.
   var text: String {
     [identity, String(seed), order.description, String(n), average ?? "", String(averageCount)].joined(separator: "\n")
   }
 
-  /// Nil where the text is no label.
+  /// Reads a label; nil if the text is not one.
   init?(_ text: String) {
     let lines = text.components(separatedBy: "\n")
     guard lines.count == 6, let seed = Int(lines[1]), let n = Int(lines[3]), RowBounds.possibleSeeds.contains(seed),
@@ -43,10 +43,10 @@ struct CheckpointLabel: Equatable {
     self.averageCount = averageCount
   }
 
-  /// What the name of a file of the first version says, whose files have no labels.
+  /// Reads the label from a file name. Files of the first format version are identified by their names alone.
   /// - Parameters:
-  ///   - orders: the run's, one of which it is.
-  ///   - averages: the run's, one of which it may be.
+  ///   - orders: The orders of the run; the file belongs to one of them.
+  ///   - averages: The names of the run's averages; the file may hold one of them.
   init?(name: String, position: Int, orders: [CompositionOrder], averages: [String], identity: String) {
     guard let seed = name.split(separator: "-").first.flatMap({ Int($0) }) else { return nil }
     for candidate in orders {
@@ -69,13 +69,12 @@ struct CheckpointLabel: Equatable {
 }
 
 extension RunFolder {
-  /// Enters checkpoints that are whole and that no row names, as a power cut may leave them, and removes what is left of
-  /// unfinished ones. Files that Backtrail did not make stay untouched.
+  /// Adds rows for intact checkpoints that no row names, which a power cut may leave behind, and removes the remains
+  /// of unfinished ones. Files that Backtrail did not write stay untouched.
   /// - Parameters:
-  ///   - database: the run's, open for writing.
-  ///   - orders: the run's, as far as they are known.
-  ///   - averages: what forward's running averages are called, by rule.
-  ///   - stateCount: floats of a state.
+  ///   - orders: The orders of the run, as far as they are known.
+  ///   - averages: The names of forward's running averages, in the order of the averaging rules.
+  ///   - stateCount: The length of a training state, in floats.
   public func adoptOrphans(
     _ database: RunDatabase, orders: [CompositionOrder], averages: [String], stateCount: Int
   ) throws(StorageError) {
@@ -85,14 +84,14 @@ extension RunFolder {
     guard !orphans.isEmpty else { return }
     let identity = try database.record().identity
     var groups: [CheckpointPlace: OrphanGroup] = [:]
-    // Entered or not, these stay.
+    // Files that stay on disk, whether or not a row was added for them.
     var kept: Set<String> = []
     for file in orphans where UnfinishedFile.finalName(of: file) == nil {
       let header: CheckpointHeader
       do throws(StorageError) {
         header = try CheckpointFile.verify(checkpointPath(file))
       } catch {
-        // What is out of reach for now may be whole.
+        // A file that can't be read for now may be intact.
         if !error.isDamage { kept.insert(file) }
         continue
       }
@@ -103,7 +102,8 @@ extension RunFolder {
         : CheckpointLabel(header.label)
       guard let label, label.identity == identity, header.stateCount == stateCount, header.updateCount > 0 else { continue }
       guard database.hasIterate(label.n, seed: label.seed) else {
-        // Of an extension whose rows are lost: it can't be entered before the run is extended again.
+        // The file belongs to an extension of the run whose rows are lost. It gets its row when the run is extended
+        // again.
         kept.insert(file)
         continue
       }
@@ -114,7 +114,7 @@ extension RunFolder {
       groups[group.place] = group
     }
     var index = CheckpointIndex(records)
-    // Parents come before their differences.
+    // Parents come before the checkpoints that are stored as differences to them.
     for group in groups.values.sorted(by: { $0.position < $1.position }) where index.at(group.place) == nil {
       guard let record = group.record(averages: averages, among: index) else { continue }
       try database.insert(record)
@@ -125,22 +125,23 @@ extension RunFolder {
   }
 }
 
-/// Files of one place that no row names.
+/// The files of one place that no row names.
 private struct OrphanGroup {
   let seed: Int
   let order: CompositionOrder
   let n: Int
   let position: Int
-  /// By the rule of the average; the state's under the empty text.
+  /// Each file under the name of its average; the state's file under the empty name.
   var files: [String: (name: String, header: CheckpointHeader)] = [:]
-  /// How many averages were stored with the state.
+  /// The number of averages that were stored with the state.
   var averageCount = 0
 
   var place: CheckpointPlace {
     CheckpointPlace(path: .init(seed: seed, order: order, n: n), position: position)
   }
 
-  /// Nil where a file is missing: that of its state, of an average, or of what it is a difference to.
+  /// The record of the complete checkpoint; nil if the file of its state, of one of its averages, or its parent is
+  /// missing.
   func record(averages: [String], among index: CheckpointIndex) -> CheckpointRecord? {
     guard let state = files[""] else { return nil }
     let stored = averageCount == 0 ? [] : averages.compactMap { rule in

@@ -2,7 +2,7 @@ import Formats
 import Replay
 import Tensors
 
-/// Where a checkpoint's state lies. There is one checkpoint a place.
+/// The place of a checkpoint's state: a path and a position on it. A place has at most one checkpoint.
 struct CheckpointPlace: Hashable {
   let path: CheckpointIndex.Path
   let position: Int
@@ -11,13 +11,14 @@ struct CheckpointPlace: Hashable {
 extension CheckpointRecord {
   var place: CheckpointPlace { CheckpointPlace(path: CheckpointIndex.Path(self), position: position) }
 
-  /// Whether another checkpoint is a difference to this one.
+  /// Whether `other` is stored as the difference to this checkpoint.
   public func isParent(of other: CheckpointRecord) -> Bool {
     place.path == other.place.path && other.parent == position
   }
 }
 
-/// Checkpoints by the path they lie on, to follow differences to what they are differences to.
+/// The checkpoints of a run, grouped by path, so that a difference can be followed back to the checkpoints it builds
+/// on.
 public struct CheckpointIndex: Sendable {
   struct Path: Hashable {
     let seed: Int
@@ -35,7 +36,7 @@ public struct CheckpointIndex: Sendable {
     }
   }
 
-  /// By path, in the order of positions.
+  /// The checkpoints of each path, in ascending order of position.
   private(set) var paths: [Path: [CheckpointRecord]] = [:]
 
   public init(_ records: [CheckpointRecord]) {
@@ -60,7 +61,8 @@ public struct CheckpointIndex: Sendable {
     return place < records.count && records[place].position == position ? records[place] : nil
   }
 
-  /// The first place whose record does not come before `position`, by halving: a path may have thousands.
+  /// The first index whose record does not come before `position`. It is found by bisection, since a path may have
+  /// thousands.
   private static func place(of position: Int, in records: [CheckpointRecord]) -> Int {
     var (low, high) = (0, records.count)
     while low < high {
@@ -70,8 +72,8 @@ public struct CheckpointIndex: Sendable {
     return low
   }
 
-  /// The checkpoints to read one after the other for this one's state: one that stands alone, then differences. Nil where
-  /// one is missing.
+  /// The checkpoints to read one after the other to restore this one: a self-contained one first, then the
+  /// differences up to `record`. Nil if one of them is missing.
   public func chain(to record: CheckpointRecord) -> [CheckpointRecord]? {
     var chain = [record]
     while let parent = chain[0].parent {
@@ -81,14 +83,14 @@ public struct CheckpointIndex: Sendable {
     return chain
   }
 
-  /// The chain to the last checkpoint before `record` on its path, if a difference to it makes no more than
-  /// `longest` differences in a row.
+  /// The chain to the last checkpoint before `record` on its path. Nil if storing `record` as the difference to it
+  /// would make more than `longest` differences in a row.
   func parentChain(of record: CheckpointRecord, longest: Int) -> [CheckpointRecord]? {
     let before = paths[Path(record)]?.last { $0.position < record.position }
     return before.flatMap { chain(to: $0) }.flatMap { $0.count <= longest ? $0 : nil }
   }
 
-  /// A checkpoint and all that are differences to it, in the order of positions.
+  /// A checkpoint and all checkpoints that build on it as differences, in ascending order of position.
   func descendants(of record: CheckpointRecord) -> [CheckpointRecord] {
     var found = [record]
     for next in paths[Path(record)] ?? [] {
@@ -97,7 +99,7 @@ public struct CheckpointIndex: Sendable {
     return found
   }
 
-  /// Whether another checkpoint is a difference to this one.
+  /// Whether another checkpoint is stored as the difference to this one.
   func hasChild(_ record: CheckpointRecord) -> Bool {
     paths[Path(record)]?.contains { $0.parent == record.position } ?? false
   }

@@ -4,34 +4,34 @@ import GRDB
 import Replay
 import Tensors
 
-/// A checkpoint as the run database knows it.
+/// A checkpoint as the run database describes it.
 public struct CheckpointRecord: Hashable, Sendable {
   public var seed: Int
   /// The composition order and iterate on whose path the state lies.
   public var order: CompositionOrder
   public var n: Int
-  /// Updates the state has had: the first so many batches of the iterate's sequence.
+  /// The number of updates the state has had. They applied the first `position` batches of the iterate's sequence.
   public var position: Int
-  /// Its file in `checkpoints/`.
+  /// The name of its file in `checkpoints/`.
   public var file: String
-  /// Forward's running averages at this state, by rule; empty without any.
+  /// Forward's running averages at this state, in the order of the averaging rules; empty if none are stored.
   public var averages: [StoredAverage]
-  /// The checkpoint of the same path, by its position, that the state is stored as the difference to; nil for one that
-  /// stands alone.
+  /// The position of the parent: the checkpoint on the same path that this state is stored as the difference to. Nil
+  /// for a self-contained checkpoint.
   public var parent: Int?
   /// Total size of its files in bytes.
   public var bytes: Int
-  /// Of the training state and its update count.
+  /// Digest of the training state with its update count.
   public var digest: Digest
 
   var files: [String] { [file] + averages.map(\.file) }
 }
 
-/// A running average that was stored with a state.
+/// A running average that is stored with a state.
 public struct StoredAverage: Codable, Hashable, Sendable {
-  /// Its file in `checkpoints/`.
+  /// The name of its file in `checkpoints/`.
   public var file: String
-  /// Of its floats and its update count.
+  /// Digest of the average's floats with the update count.
   public var digest: Digest
 }
 
@@ -71,15 +71,15 @@ extension CheckpointRecord: StoredRow {
     }
   }
 
-  /// Where the state lies, for a planner.
-  /// - Parameter order: the place of the record's order among the planner's.
+  /// The point of the replay where the state lies, as a planner names it.
+  /// - Parameter order: The index of the record's order among the planner's orders.
   public func point(order: Int) -> ReplicaProgress.StoredPoint {
     .init(PathPoint(Iterate(order: order, n: n), position: position), hasAverages: !averages.isEmpty)
   }
 }
 
-/// How the files in `checkpoints/` are called: `SEED-SERIES-N-POSITION.ckpt`, and `SEED-SERIES-N-POSITION-RULE.ckpt` for a
-/// running average.
+/// The names of the files in `checkpoints/`: `SEED-SERIES-N-POSITION.ckpt`, and `SEED-SERIES-N-POSITION-RULE.ckpt`
+/// for a running average.
 package enum CheckpointName {
   /// The name of a state's file, without its extension.
   static func stem(seed: Int, order: CompositionOrder, n: Int, position: Int) -> String {
@@ -90,7 +90,7 @@ package enum CheckpointName {
     stem + (rule.map { "-\(slug($0))" } ?? "") + ".ckpt"
   }
 
-  /// An order or an average as part of a file's name; orders from files are told apart by a hash of their path.
+  /// An order or an average as part of a file name. Orders read from files are told apart by a hash of their path.
   private static func slug(_ name: String) -> String {
     guard OrderFile.path(in: name) == nil else {
       return "file-" + Digest(of: Array(name.utf8).span.bytes).description.prefix(12)
@@ -98,16 +98,18 @@ package enum CheckpointName {
     return name.replacingOccurrences(of: ":", with: "_")
   }
 
-  /// Whether Backtrail gives such names, to whole files or to those it has not finished. Only these are ever opened or removed.
+  /// Whether Backtrail gives files such names, whether they are finished or not. Only such files are ever opened or
+  /// removed.
   ///
-  /// Every row that is read asks, so this looks at bytes: `Regex` is read anew each time it is used.
+  /// This is called for every row that is read, so it compares bytes: a `Regex` would be compiled anew each time.
   package static func isOwn(_ name: String) -> Bool {
     guard name.utf8.count <= 255 else { return false }
     let file = UnfinishedFile.finalName(of: name) ?? name
     guard file.hasSuffix(".ckpt") else { return false }
     let parts = file.utf8.dropLast(".ckpt".utf8.count).split(separator: UInt8(ascii: "-"), omittingEmptySubsequences: false)
     guard parts.count >= 4, isNumber(parts[0]) else { return false }
-    // A series may hold dashes and numbers itself: n and the position stand wherever what is left is a series and a rule.
+    // A series may itself contain dashes and numbers, so n and the position are wherever the rest is a series and a
+    // rule.
     return (2..<parts.count - 1).contains { place in
       isNumber(parts[place]) && isNumber(parts[place + 1]) && isWord(parts[1..<place], capitals: true)
         && (place + 2 == parts.count || isWord(parts[(place + 2)...], capitals: false))
@@ -118,7 +120,7 @@ package enum CheckpointName {
     !part.isEmpty && part.allSatisfy { UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 }
   }
 
-  /// Whether parts, with the dashes between them, are a small letter and then letters, digits or any of `_.+-`.
+  /// Whether the parts, joined by dashes, are a lower-case letter followed by letters, digits or any of `_.+-`.
   private static func isWord(_ parts: ArraySlice<Substring.UTF8View>, capitals: Bool) -> Bool {
     guard let first = parts.first?.first, UInt8(ascii: "a")...UInt8(ascii: "z") ~= first else { return false }
     return parts.allSatisfy { part in

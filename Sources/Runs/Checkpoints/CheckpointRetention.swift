@@ -2,21 +2,21 @@ import Formats
 import Replay
 import Tensors
 
-/// Which checkpoints to keep within a budget.
+/// Decides which checkpoints to keep within a disk budget.
 ///
-/// For every path the checkpoints stay dense near its end and grow sparser towards its start: the one goes whose removal
-/// opens the smallest gap in proportion to the distance from the gap to the path's end. So gaps grow geometrically
-/// towards the start, k checkpoints reach back over a length exponential in k, and from any point of the path the way
-/// back to a checkpoint is at most a fixed fraction of the way to the path's end. The last checkpoint of a path goes
-/// when all other paths have no more than one either.
+/// On every path the checkpoints stay dense near its end and become sparser towards its start. The next one to go is
+/// the one whose removal opens the smallest gap relative to the distance from the gap to the path's end. So gaps grow
+/// geometrically towards the start, k checkpoints cover a length exponential in k, and from any point of the path the
+/// distance back to a checkpoint is at most a fixed fraction of the distance to the path's end. The last checkpoint
+/// of a path goes only when no other path has more than one.
 ///
-/// A checkpoint that others are differences to stays while they do.
+/// A checkpoint stays as long as others are stored as differences to it.
 struct CheckpointRetention: Sendable {
   private(set) var index: CheckpointIndex
   private var bytes: Int
   /// Places whose checkpoints lanes are about to write.
   private var reserved: Set<CheckpointPlace> = []
-  /// Checkpoints that will be restored, or that a difference to is being written, and how often.
+  /// How often each checkpoint is pinned: it will be restored, or a difference to it is being written.
   private var pinned: [CheckpointRecord: Int] = [:]
 
   init(_ records: [CheckpointRecord]) {
@@ -24,13 +24,13 @@ struct CheckpointRetention: Sendable {
     bytes = records.reduce(0) { $0 + $1.bytes }
   }
 
-  /// What a lane that has the state at a place is to do.
+  /// What a lane should do with the state it has at a place.
   enum Claim {
-    /// Nobody stores it: the caller does, and says so with `add` or `giveUp`.
+    /// Nobody stores the state: the caller does, and then calls `add` or `giveUp`.
     case reserved
-    /// Another lane is about to store it.
+    /// Another lane is about to store the state.
     case taken
-    /// It is stored.
+    /// The state is stored already.
     case stored(CheckpointRecord)
   }
 
@@ -39,17 +39,18 @@ struct CheckpointRetention: Sendable {
     return reserved.insert(place).inserted ? .reserved : .taken
   }
 
-  /// The place is free for other lanes again.
+  /// Frees the place for other lanes.
   mutating func giveUp(_ place: CheckpointPlace) { reserved.remove(place) }
 
-  /// The chain to what `record` may be stored as the difference to, whose last stays until it is unpinned.
+  /// The chain to the checkpoint that `record` may be stored as the difference to. Its last checkpoint stays pinned
+  /// until the caller unpins it.
   mutating func pinParent(of record: CheckpointRecord, longest: Int) -> [CheckpointRecord]? {
     let chain = index.parentChain(of: record, longest: longest)
     if let last = chain?.last { pin(last) }
     return chain
   }
 
-  /// Keeps a checkpoint until it is unpinned as often as pinned.
+  /// Keeps a checkpoint until it has been unpinned as often as pinned.
   mutating func pin(_ record: CheckpointRecord) { pinned[record, default: 0] += 1 }
 
   mutating func unpin(_ record: CheckpointRecord?) {
@@ -57,7 +58,8 @@ struct CheckpointRetention: Sendable {
     pinned[record] = count > 1 ? count - 1 : nil
   }
 
-  /// Takes in a record and gives up those that the budget has no room for, never the new one.
+  /// Adds a record and removes those that the budget has no room for, but never the new one.
+  /// - Returns: The removed records.
   mutating func add(_ record: CheckpointRecord, budget: Int?) -> [CheckpointRecord] {
     reserved.remove(record.place)
     index.insert(record)
@@ -71,7 +73,7 @@ struct CheckpointRetention: Sendable {
     return superfluous
   }
 
-  /// The same checkpoint, with more said of it.
+  /// Replaces a record by a more complete record of the same checkpoint.
   mutating func replace(_ record: CheckpointRecord, by completed: CheckpointRecord) {
     index.remove(record)
     index.insert(completed)
@@ -79,7 +81,8 @@ struct CheckpointRetention: Sendable {
     if let count = pinned.removeValue(forKey: record) { pinned[completed] = count }
   }
 
-  /// Takes out a record that can't be read, with those that are differences to it.
+  /// Removes the record of an unreadable checkpoint and all records that build on it as differences.
+  /// - Returns: All of them.
   mutating func drop(_ record: CheckpointRecord) -> [CheckpointRecord] {
     let dropped = index.descendants(of: record)
     for record in dropped where index.at(record.place) != nil {
@@ -98,7 +101,7 @@ struct CheckpointRetention: Sendable {
         let isLast = place == records.count - 1
         let after = isLast ? record.position : records[place + 1].position
         let end = records[records.count - 1].position
-        // The last of a path is what an interrupted lane goes on from.
+        // An interrupted lane continues from the last checkpoint of its path.
         let score = isLast ? .greatestFiniteMagnitude : Double(after - before) / Double(end - before)
         if score < best?.score ?? .infinity { best = (score, record) }
       }

@@ -3,11 +3,11 @@ import Formats
 import Replay
 import Tensors
 
-/// Slots in memory that round the first floats of a state, parameters and buffers, to 16 bits, and keep the others,
-/// optimizer slots, as they are.
+/// Slots in memory that round the first floats of a state (parameters and buffers) to 16 bits and keep the rest
+/// (optimizer slots) in 32 bits.
 public struct PackedSlots: SlotStorage {
   private struct Contents: ~Copyable {
-    /// Two rounded floats in the room of one, then the others.
+    /// The rounded floats, two in each float's place, followed by the others.
     var values: FloatBuffer
     var updateCount = 0
   }
@@ -22,24 +22,23 @@ public struct PackedSlots: SlotStorage {
   private let stateCount: Int
   private let roundedCount: Int
   private let precision: CheckpointPrecision
-  /// Floats of room that the rounded ones take.
+  /// The number of floats whose space the rounded ones take.
   private var packedCount: Int { Self.packedCount(roundedCount) }
 
   private static func packedCount(_ roundedCount: Int) -> Int { (roundedCount + 1) / 2 }
 
-  /// Floats that a slot takes.
+  /// The number of floats that a slot takes.
   private static func room(stateCount: Int, roundedCount: Int) -> Int { packedCount(roundedCount) + stateCount - roundedCount }
 
-  /// Of a state in a slot.
+  /// The size of a slot in bytes.
   public static func bytesPerSlot(stateCount: Int, roundedCount: Int) -> Int {
     room(stateCount: stateCount, roundedCount: roundedCount) * MemoryLayout<Float>.stride
   }
 
   /// - Parameters:
-  ///   - count: how many states they hold.
-  ///   - stateCount: length of a state, in floats.
-  ///   - roundedCount: how many of its floats, the first ones, are rounded.
-  ///   - precision: one of 16 bits.
+  ///   - stateCount: The length of a state, in floats.
+  ///   - roundedCount: The number of its leading floats that are rounded.
+  ///   - precision: One of the 16-bit precisions.
   /// - Throws: `TensorError.outOfMemory`.
   public init(count: Int, stateCount: Int, roundedCount: Int, precision: CheckpointPrecision) throws {
     precondition((0...stateCount).contains(roundedCount), "the rounded floats are some of the state's")
@@ -52,8 +51,8 @@ public struct PackedSlots: SlotStorage {
   }
 
   public func save(_ state: borrowing TrainingState, slot: Int) {
-    // `withLock` runs its body on this thread before it returns, so no other thread sees the pointers, and nothing outlives them; the
-    // state is borrowed until then, so nobody changes what is read.
+    // `withLock` runs its body on this thread before it returns, so no other thread sees the pointers and none
+    // outlives them. The state is borrowed until then, so nobody changes what is read.
     state.values.span.withUnsafeBufferPointer { floats in
       nonisolated(unsafe) let floats = floats
       let updateCount = state.updateCount
@@ -75,7 +74,8 @@ public struct PackedSlots: SlotStorage {
   }
 
   public func load(slot: Int, into state: inout TrainingState) {
-    // As in `save`: the pointers stay on this thread, and end with the lock; `inout` keeps everybody else from the state.
+    // As in `save`, the pointers stay on this thread and end with the lock; `inout` gives this call exclusive access
+    // to the state.
     var floats = state.values.mutableSpan
     state.updateCount = floats.withUnsafeMutableBufferPointer { floats in
       nonisolated(unsafe) let floats = floats

@@ -2,37 +2,33 @@ import Formats
 import Replay
 import Tensors
 
-/// The checkpoints of a run: files that are on disk before the database names them, and thinned out where a budget says
-/// so.
+/// The checkpoints of a run. Their files are on disk before the database names them, and they are thinned out when a
+/// budget requires it.
 public final class RunCheckpoints: CheckpointStore {
   private let folder: RunFolder
   private let database: RunDatabase
   private let seeds: [Int]
   private let orders: [CompositionOrder]
   private let averages: [String]
-  /// By replica, as the plan was told of them.
+  /// The stored checkpoints of each replica, in the order given to the planner.
   private let stored: [[CheckpointRecord]]
   private let indices: [CheckpointIndex]
   private let policy: CheckpointPolicy
-  /// Bytes all checkpoints may take; nil for any number.
+  /// The size in bytes that all checkpoints together may take; nil for no limit.
   private let budget: Int?
   private let options: CheckpointOptions
-  /// What the files' labels call the run.
+  /// The run's identity in the labels of its files.
   private let identity: String
-  /// Held while files come and go, so that the budget is kept whatever the number of lanes.
+  /// The lock is held while files are added and removed, so that the budget holds for any number of lanes.
   private let retention: Lock<CheckpointRetention>
 
   /// - Parameters:
-  ///   - folder: the run's, whose lock is held.
-  ///   - database: the run's, open for writing.
-  ///   - seeds: by replica.
-  ///   - orders: those that plans name by their places.
-  ///   - averages: what forward's running averages are called, by rule.
-  ///   - stored: what the plan may restore, by replica.
-  ///   - needed: which of `stored` will be restored, each as often as it is listed. They stay until then, even beyond the
-  ///     budget.
-  ///   - policy: when states are stored, and how.
-  ///   - budget: bytes that all checkpoints may take; nil for any number.
+  ///   - seeds: The seed of each replica.
+  ///   - orders: The orders that plans refer to by index.
+  ///   - averages: The names of forward's running averages, in the order of the averaging rules.
+  ///   - stored: The checkpoints of each replica that the plan may restore.
+  ///   - needed: The checkpoints of `stored` that will be restored, each listed as often as it will be. They are kept
+  ///     until then, even beyond the budget.
   public init(
     _ folder: RunFolder, _ database: RunDatabase, seeds: [Int], orders: [CompositionOrder], averages: [String],
     stored: [[CheckpointRecord]], needed: [CheckpointRecord], policy: CheckpointPolicy,
@@ -84,11 +80,13 @@ public final class RunCheckpoints: CheckpointStore {
         throw error
       }
     }
-    // What the codec took lies between records, which stay: an allocator would go on behind them.
+    // The codec's freed memory lies between records that stay, and the allocator would otherwise keep growing behind
+    // them.
     FloatBuffer.returnFreedMemory()
   }
 
-  /// A state that is there already has the same bits. One without its averages gets them; one with them keeps them.
+  /// Completes a checkpoint that exists already: the state has the same bits, and running averages are added if it
+  /// has none.
   private func complete(
     _ there: CheckpointRecord, as record: CheckpointRecord, _ averages: [StoredState]
   ) throws {
@@ -108,7 +106,7 @@ public final class RunCheckpoints: CheckpointStore {
     }
   }
 
-  /// Writes the state's file, as a difference where one may be, and notes its size and its parent.
+  /// Writes the state's file, as a difference where possible, and sets the record's size and parent.
   private func write(_ state: borrowing TrainingState, _ record: inout CheckpointRecord) throws {
     var options = options
     options.label = CheckpointLabel(record, identity: identity).text
@@ -131,15 +129,15 @@ public final class RunCheckpoints: CheckpointStore {
     ).byteCount
   }
 
-  /// - Returns: false where one of the chain is damaged. It is then given up, with those that are differences to it: nothing is
-  ///   ever stored as the difference to what can't be read.
+  /// - Returns: false if a checkpoint of the chain is damaged. It is then removed together with those that build on
+  ///   it, since nothing may be stored as the difference to an unreadable checkpoint.
   private func read(_ chain: [CheckpointRecord], into state: inout TrainingState) throws(StorageError) -> Bool {
     for record in chain {
       do throws(StorageError) {
         try folder.restore(following: record, into: &state)
       } catch {
         guard error.isDamage else { throw error }
-        // Under the lock: another lane could store the same state meanwhile, and lose it.
+        // The lock is held because another lane could otherwise store the same state meanwhile and lose it.
         try retention.withLock { retention throws(StorageError) in
           for record in retention.drop(record) { try remove(record) }
         }
@@ -149,7 +147,7 @@ public final class RunCheckpoints: CheckpointStore {
     return true
   }
 
-  /// - Returns: the sizes of the files, together.
+  /// - Returns: The total size of the files in bytes.
   private func write(_ averages: [StoredState], of record: CheckpointRecord) throws -> Int {
     var bytes = 0
     for ((average, stored), rule) in zip(zip(averages, record.averages), self.averages) {
@@ -171,22 +169,23 @@ public final class RunCheckpoints: CheckpointStore {
     retention.withLock { $0.unpin(record) }
   }
 
-  /// The row goes first: a file without a row is cleaned up at the next opening, a row without a file would be a lie.
+  /// The row goes first: a file without a row is cleaned up when the run is next opened, but a row without a file
+  /// would be false.
   private func remove(_ record: CheckpointRecord) throws(StorageError) {
     try database.delete(record)
     try folder.removeFiles(of: record)
   }
 }
 
-/// Brings back stored states and stores none.
+/// Restores stored states and stores none.
 struct StoredStateReader: CheckpointStore {
   private let folder: RunFolder
   private let records: [CheckpointRecord]
   private let index: CheckpointIndex
 
   /// - Parameters:
-  ///   - records: those that plans name by their places.
-  ///   - index: where the states are found that they are differences to.
+  ///   - records: The checkpoints that plans refer to by index.
+  ///   - index: Contains the checkpoints that these are stored as differences to.
   init(folder: RunFolder, records: [CheckpointRecord], among index: CheckpointIndex) {
     self.folder = folder
     self.records = records

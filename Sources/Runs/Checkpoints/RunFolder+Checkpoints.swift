@@ -3,12 +3,9 @@ import Replay
 import Tensors
 
 extension RunFolder {
-  /// Writes a checkpoint's state, or one of its averages, anew over what is there, and notes that it stands alone.
-  /// - Parameters:
-  ///   - state: what is written.
-  ///   - record: the checkpoint's row.
-  ///   - average: the place of the average among the record's, and its rule; nil for the state.
-  ///   - database: the run's, open for writing.
+  /// Overwrites the file of a checkpoint's state, or of one of its averages. A rewritten state is self-contained, and
+  /// its record says so.
+  /// - Parameter average: The index of the average in the record, and its rule; nil for the state.
   public func rewrite(
     _ state: borrowing TrainingState, of record: CheckpointRecord, average: (place: Int, rule: String)?, in database: RunDatabase
   ) throws(StorageError) {
@@ -24,12 +21,10 @@ extension RunFolder {
     try database.replace(rewritten)
   }
 
-  /// Reads a checkpoint, with those it is a difference to, and checks that it is the one the record tells of.
+  /// Restores a checkpoint, reading those it builds on first, and checks that it is the one the record describes.
   /// - Parameters:
-  ///   - record: the checkpoint's row.
-  ///   - index: where its parents are found.
-  ///   - state: takes the state; as long as the one stored.
-  ///   - averages: take its running averages, by rule; empty where none are wanted.
+  ///   - index: Contains the parents of the record.
+  ///   - averages: Receive the running averages, in the order of the rules; empty if none are wanted.
   public func restore(
     _ record: CheckpointRecord, among index: CheckpointIndex, into state: inout TrainingState,
     averages: [StoredState] = []
@@ -45,14 +40,14 @@ extension RunFolder {
     }
   }
 
-  /// Reads one of a checkpoint's running averages, and checks that it is the one the record tells of.
+  /// Reads one of a checkpoint's running averages and checks that it is the one the record describes.
   public func restore(
     _ average: StoredAverage, of record: CheckpointRecord, into state: inout TrainingState
   ) throws(StorageError) {
     try restore(average.file, position: record.position, digest: average.digest, into: &state)
   }
 
-  /// Reads a chain of checkpoints, each over the one before.
+  /// Reads a chain of checkpoints, applying each difference to the state before it.
   func restore(_ chain: [CheckpointRecord], into state: inout TrainingState) throws(StorageError) {
     for record in chain { try restore(record.file, position: record.position, digest: record.digest, into: &state) }
   }
@@ -67,8 +62,8 @@ extension RunFolder {
     try check(header, of: path, position: position, digest)
   }
 
-  /// Removes checkpoints that can't be read, and those that are differences to them: rows first, so that no row is without its
-  /// file.
+  /// Removes unreadable checkpoints and those that build on them. Rows are removed first, so that no row is without
+  /// its file.
   public func giveUp(_ records: [CheckpointRecord], in database: RunDatabase) throws(StorageError) {
     let index = CheckpointIndex(try database.checkpoints())
     for record in Set(records.flatMap(index.descendants)) {
@@ -77,16 +72,14 @@ extension RunFolder {
     }
   }
 
-  /// Reads a checkpoint over the state of the one it is a difference to, where that is at hand.
+  /// Reads a checkpoint into `state`, which must hold its parent's state if the checkpoint is stored as a difference.
   public func restore(following record: CheckpointRecord, into state: inout TrainingState) throws(StorageError) {
     try restore([record], into: &state)
   }
 
-  /// What is wrong with a checkpoint's own files, without decoding them: each is checked against its checksums and against
-  /// what the row says.
-  /// - Parameters:
-  ///   - record: the checkpoint's row.
-  ///   - index: where its parent is found.
+  /// The damages of a checkpoint's own files. Each file is checked against its checksums and its row, without
+  /// decoding it.
+  /// - Parameter index: Contains the parent of the record.
   public func damages(of record: CheckpointRecord, among index: CheckpointIndex) -> [StorageError] {
     let parent = record.parent.flatMap { index.at($0, on: .init(record)) }
     var damages: [StorageError] = []
@@ -106,7 +99,7 @@ extension RunFolder {
     return damages
   }
 
-  /// What is wrong with each of the checkpoint files that are there, by its own checksums; nil for nothing.
+  /// Checks each checkpoint file in the folder against its own checksums; nil for an intact one.
   public func damagesOfCheckpointFiles() throws(StorageError) -> [StorageError?] {
     try checkpointFiles().filter { UnfinishedFile.finalName(of: $0) == nil }.map { file in
       do throws(StorageError) {
@@ -118,7 +111,7 @@ extension RunFolder {
     }
   }
 
-  /// - Throws: `StorageError.damaged` where a file is whole, but not the one a row tells of.
+  /// - Throws: `StorageError.damaged` if an intact file is not the one that the row describes.
   private func check(
     _ header: CheckpointHeader, of path: String, position: Int, _ digest: Digest
   ) throws(StorageError) {

@@ -3,20 +3,21 @@ import Foundation
 import Replay
 import Tensors
 
-/// The disk slots of a replay or a rewind: checkpoint files in a folder of their own, which goes when it ends.
+/// The disk slots of a replay or a rewind: checkpoint files in a folder of their own, which is removed at the end.
 ///
-/// They are of use to one process only, so that writing them does not wait for the disk.
+/// Only the process that wrote them reads them, so writing does not wait until they are safe on disk.
 public struct SlotFiles: SlotStorage {
   private let path: String
-  /// Floats of a state that are rounded, the first ones, and to what.
+  /// The number of leading floats of a state that are rounded, and their precision; nil if none are.
   private let rounded: CheckpointSection?
-  /// Held by a reader, so that others see that its folder is in use.
+  /// A lock held by a reader, so that other processes see that its folder is in use.
   private let claim: FolderLock?
 
   private static let trainingName = "slots"
   private static let readerPrefix = "slots-"
 
-  /// Slots of the run's training, of which there is one at a time: what an interrupted one left goes.
+  /// Makes the slots of the run's training, of which there is one at a time, and removes those an interrupted
+  /// training left.
   /// - Throws: `StorageError.cannotCreate`.
   public static func ofTraining(_ folder: RunFolder) throws(StorageError) -> SlotFiles {
     let slots = SlotFiles(path: "\(folder.path)/\(trainingName)", rounded: nil, claim: nil)
@@ -25,10 +26,9 @@ public struct SlotFiles: SlotStorage {
     return slots
   }
 
-  /// Slots of a reader of the run, of whom there may be several. What readers left that were killed goes.
-  /// - Parameters:
-  ///   - folder: the run's.
-  ///   - rounded: how many floats of a state, the first ones, are rounded, and to what.
+  /// Makes the slots of a reader of the run, of which there may be several, and removes those that killed readers
+  /// left.
+  /// - Parameter rounded: The number of leading floats of a state that are rounded, and their precision.
   /// - Throws: `RunFolderError.noSlotFiles`.
   public static func ofReader(
     _ folder: RunFolder, rounded: CheckpointSection? = nil
@@ -38,7 +38,7 @@ public struct SlotFiles: SlotStorage {
     while true {
       let path = "\(folder.path)/\(readerPrefix)\(UUID().uuidString)"
       if let failure = make(path) { throw .noSlotFiles(path: path, reason: failure) }
-      // Nil where a process that cleans up came between: it takes a folder without a claim for an abandoned one.
+      // Nil if another process, cleaning up, took the folder without a claim for an abandoned one and removed it.
       if let claim = try? FolderLock.ofFolder(path, patience: .endless) {
         return SlotFiles(path: path, rounded: rounded, claim: claim)
       }
@@ -50,11 +50,9 @@ public struct SlotFiles: SlotStorage {
     }
   }
 
-  /// Removes what readers of the run left that no longer live.
-  /// - Parameters:
-  ///   - folder: the run's.
-  ///   - isAlone: whether no training of the run can be under way, as for whoever holds its lock: what one left goes
-  ///     too.
+  /// Removes what readers of the run that no longer live have left.
+  /// - Parameter isAlone: Whether no training of the run can be under way, as for the holder of its lock. The slots
+  ///   that an interrupted training left are then removed too.
   public static func removeAbandoned(in folder: RunFolder, isAlone: Bool = false) {
     for name in (try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? [] {
       let path = "\(folder.path)/\(name)"
@@ -67,7 +65,8 @@ public struct SlotFiles: SlotStorage {
     }
   }
 
-  /// Removes a folder of slots. What is not a slot's file stays, and the folder with it; a link is left alone.
+  /// Removes a folder of slots. Files that are not slots stay, and so does the folder then; a symbolic link is left
+  /// alone.
   private static func remove(_ path: String) {
     var status = stat()
     guard lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else { return }
@@ -82,8 +81,8 @@ public struct SlotFiles: SlotStorage {
     self.claim = claim
   }
 
-  /// Makes a folder. What a user put into one of this name stays there.
-  /// - Returns: why it can't be made; nil where it is there.
+  /// Makes a folder. An existing one is used as it is, with everything in it.
+  /// - Returns: Why the folder can't be made; nil if it exists now.
   private static func make(_ path: String) -> String? {
     mkdir(path, 0o777) == 0 || errno == EEXIST ? nil : String(cString: strerror(errno))
   }
@@ -106,7 +105,7 @@ public struct SlotFiles: SlotStorage {
     unlink(file(slot))
   }
 
-  /// Size of the slot's file.
+  /// The size of the slot's file in bytes.
   public func bytes(slot: Int) throws(StorageError) -> Int { try PositionedFile.open(file(slot)).size() }
 
   public func removeAll() { Self.remove(path) }

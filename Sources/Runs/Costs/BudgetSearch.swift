@@ -2,11 +2,11 @@ import Formats
 import Replay
 import Tensors
 
-/// Looks for the lanes, slots and activations that take least time within a memory budget.
+/// Searches for the lanes, slots and memory level that take the least time within a memory budget.
 ///
-/// A plan is made once for each question that differs, and given up at once for what is asked of it: a plan may be large. Most
-/// need not be made, since no plan is shorter than the one with a slot for every branching state, and none smaller than it
-/// with its slots taken away.
+/// Plans may be large, so each distinct plan is made once and only its figures are kept. Most plans need not be made
+/// at all: no plan is shorter than the one with a slot for every branching state, and none needs less memory than
+/// that plan without its slots.
 struct BudgetSearch<Problem: TrainingProblem> {
   struct Choice {
     var seconds: Double
@@ -15,21 +15,21 @@ struct BudgetSearch<Problem: TrainingProblem> {
     let plan: PlanFootprint
   }
 
-  /// What the search keeps of a plan.
+  /// The figures of a plan that the search keeps.
   private struct Figures {
     var footprint: PlanFootprint
-    /// In updates.
+    /// The duration in updates.
     let duration: Double
   }
 
   private let specification: RunSpecification<Problem>
-  /// From most memory and fastest to least and slowest.
+  /// The memory levels, from most memory and fastest to least and slowest.
   private let levels: [MemoryLevel<Problem>]
   private let budget: Int
   private let isOpen: Bool
   private let progress: [ReplicaProgress]
   private let disk: DiskTimes
-  /// Before anything was planned.
+  /// The memory of the process before anything was planned.
   private let process = ResidentMemory.Sizes()
 
   init(
@@ -44,15 +44,15 @@ struct BudgetSearch<Problem: TrainingProblem> {
     self.progress = progress
   }
 
-  /// The choice with the least time; of those that take equally long, the one with fewest lanes, then with most in memory. Nil
-  /// where nothing fits.
+  /// The choice that takes the least time. Among equally fast ones it has the fewest lanes, then keeps the most in
+  /// memory. Nil if nothing fits.
   func best() throws -> Choice? {
     guard let fastest = levels.first else { return nil }
     let most = specification.resources.lanes
     let trial = trial(lanes: most, keepsInitialStates: true, slots: nil)
     let plan = try trial.plan(progress)
     let lanes = min(most, max(1, plan.segmentCount))
-    // With fewer lanes there are fewer slots too, so that lanes wait more for each other, never less.
+    // With fewer lanes there are fewer slots too, so lanes wait for each other at least as much.
     let bounds = (1...lanes).map { plan.duration(lanes: $0, observationCost: specification.problem.observationCost) * fastest.secondsPerUpdate }
     let whole = PlanFootprint(plan)
     var best: Choice?
@@ -66,9 +66,9 @@ struct BudgetSearch<Problem: TrainingProblem> {
   }
 
   /// - Parameters:
-  ///   - whole: with a slot for every branching state.
-  ///   - bound: what takes at least so long with these lanes.
-  ///   - limit: a choice that takes longer is of no use.
+  ///   - whole: The footprint of the plan with a slot for every branching state.
+  ///   - bound: A lower bound of the time with this many lanes, in seconds.
+  ///   - limit: The time in seconds above which a choice is of no use.
   private func best(lanes: Int, whole: PlanFootprint, bound: Double, below limit: Double) throws -> Choice? {
     var best: Choice?
     for keepsInitialStates in [true, false] {
@@ -78,13 +78,13 @@ struct BudgetSearch<Problem: TrainingProblem> {
       while slots >= 0 {
         trial.resources.memorySlots = slots
         let figures = try figures(trial)
-        // With fewer slots there is only more to do.
+        // Fewer slots can only mean more updates.
         guard let fastest = levels.first, figures.duration * fastest.secondsPerUpdate < best?.seconds ?? limit.nextUp else { break }
         let level = levels.first { peak(figures.footprint, trial, lanes: lanes, workspaceBytes: $0.workspaceBytes) <= budget }
         if let level, figures.duration * level.secondsPerUpdate < best?.seconds ?? limit.nextUp {
           best = Choice(
             seconds: figures.duration * level.secondsPerUpdate, level: level, specification: trial, plan: figures.footprint)
-          // Nor can an update take less.
+          // No level makes an update faster.
           if level.workspaceBytes == fastest.workspaceBytes { break }
         }
         slots = min(slots, figures.footprint.memorySlots) - 1
@@ -93,7 +93,7 @@ struct BudgetSearch<Problem: TrainingProblem> {
     return best
   }
 
-  /// The most slots that there can be room for; nil where there is none for anything.
+  /// An upper bound of the number of memory slots; nil if the budget has not even room for a plan without slots.
   private func mostSlots(_ trial: RunSpecification<Problem>, whole: PlanFootprint, lanes: Int) -> Int? {
     var smallest = whole
     (smallest.memorySlots, smallest.diskSlots) = (0, 0)
@@ -102,9 +102,10 @@ struct BudgetSearch<Problem: TrainingProblem> {
     return min(whole.memorySlots, left / max(1, specification.stateBytes))
   }
 
-  /// The least a run can do with: on one lane, with nothing kept that can be computed again.
+  /// The least memory the run needs: on one lane, computing again whatever need not be kept.
   ///
-  /// What planning takes is part of it, and with more memory the plan for all lanes is made too.
+  /// The estimate includes the memory that planning takes. With more memory the plan for all lanes is made too, so it
+  /// is made here as well.
   func least() throws -> MemoryEstimate {
     _ = try figures(trial(lanes: specification.resources.lanes, keepsInitialStates: true, slots: nil))
     var trial = trial(lanes: 1, keepsInitialStates: false, slots: 0)
@@ -114,7 +115,7 @@ struct BudgetSearch<Problem: TrainingProblem> {
       let estimate = trial.memoryEstimate(
         footprint, lanes: 1, workspaceBytes: levels.last?.workspaceBytes ?? 0, isOpen: isOpen, process: process.withPresentPeak)
       if estimate.peakBytes < least?.peakBytes ?? .max { least = estimate }
-      // More slots are worth their room only where they spare the disk's codec.
+      // More memory slots are worth their space only if they make the codec of the disk slots unnecessary.
       let slots = trial.resources.memorySlots ?? 0
       guard footprint.diskSlots > 0, slots * specification.stateBytes <= 8 << 20, slots <= footprint.memorySlots else { break }
       trial.resources.memorySlots = slots + 1

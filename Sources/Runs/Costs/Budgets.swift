@@ -3,25 +3,22 @@ import Foundation
 import Replay
 import Tensors
 
-/// What a run may use. None of it changes a bit.
+/// The limits on what a run may use. None of them changes a bit of its results.
 public struct Budgets: Hashable, Sendable {
-  /// Workers, at most.
+  /// The largest number of lanes.
   public var lanes: Int
-  /// Bytes the process may have resident; nil for any number.
+  /// The largest resident size of the process in bytes; nil for no limit.
   public var memory: Int?
-  /// Bytes all checkpoints may take; nil for any number.
+  /// The largest total size of all checkpoints in bytes; nil for no limit.
   public var disk: Int?
   /// When states are stored, and how.
   public var checkpoints: CheckpointPolicy
 
-  /// The most lanes of a run.
+  /// The largest number of lanes a run can be given.
   public static let mostLanes = 1024
 
   /// - Parameters:
-  ///   - lanes: nil for the processor's cores.
-  ///   - memory: what the process may have resident; nil for any number of bytes.
-  ///   - disk: what all checkpoints may take; nil for any number of bytes.
-  ///   - checkpoints: when states are stored, and how.
+  ///   - lanes: The largest number of lanes; nil for the number of the processor's cores.
   public init(
     lanes: Int? = nil, memory: ByteCount? = nil, disk: ByteCount? = nil, checkpoints: CheckpointPolicy = CheckpointPolicy()
   ) {
@@ -50,11 +47,11 @@ public struct Budgets: Hashable, Sendable {
 
 /// When states are stored, and how.
 public struct CheckpointPolicy: Hashable, Sendable {
-  /// Every so many updates of a path; nil for never.
+  /// The number of updates on a path from one checkpoint to the next; nil for no checkpoints.
   public var interval: Int?
-  /// How many checkpoints of a path may be differences to the one before, in a row.
+  /// The largest number of successive checkpoints of a path that are stored as differences to the one before.
   public var chainLength: Int
-  /// zstd's level.
+  /// The compression level of zstd.
   public var level: Int
 
   public init(every interval: Int? = 1000, chainLength: Int = 0, level: Int = 1) {
@@ -116,7 +113,7 @@ public struct ByteCount: Hashable, Sendable {
 }
 
 extension ByteCount: CustomStringConvertible {
-  /// What `init(_:)` reads, without loss.
+  /// The size in the form that `init(_:)` reads, without loss.
   public var description: String {
     for (unit, shift) in [("GiB", 30), ("MiB", 20), ("KiB", 10)] where bytes > 0 && bytes % (1 << shift) == 0 {
       return "\(bytes >> shift)\(unit)"

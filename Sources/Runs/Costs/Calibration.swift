@@ -4,31 +4,32 @@ import Replay
 import Synchronization
 import Tensors
 
-/// Measured times of what a run does, on this machine and with these numerics. Takes a few seconds.
+/// The times that the parts of a run take on this machine with these numerics. Measuring them takes a few seconds.
 public struct Calibration: Codable, Sendable {
-  /// Of each lane, while so many are at work.
+  /// The speed of each lane while `lanes` of them are at work.
   public struct Rate: Codable, Sendable {
     public let lanes: Int
     public let secondsPerUpdate: Double
     public let secondsPerObservation: Double
   }
 
-  /// An update with less memory for activations, on one lane.
+  /// The cost of an update that uses less memory for activations, on one lane.
   public struct RecomputationLevel: Codable, Sendable {
     public let workspaceBytes: Int
-    /// Forward passes of stages that run more than once.
+    /// The number of forward passes of stages that an update runs more than once.
     public let repeatedPasses: Int
     public let secondsPerUpdate: Double
   }
 
-  /// What storing a training state takes, on one lane.
+  /// What storing a training state costs, on one lane.
   public struct StateStorage: Codable, Sendable {
     public let encodeSeconds: Double
     public let decodeSeconds: Double
-    /// To where it is safe from a power cut.
+    /// The time to write an encoded state until it is safe from a power cut.
     public let writeSeconds: Double
     public let readSeconds: Double
-    /// Of a checkpoint after some updates, and of one stored as the difference to the state an update before.
+    /// The size of a checkpoint taken after some updates; `differenceBytes` is that of one stored as the difference
+    /// to the state one update before.
     public let bytes: Int
     public let differenceBytes: Int
 
@@ -36,16 +37,14 @@ public struct Calibration: Codable, Sendable {
   }
 
   public let fingerprint: String
-  /// By lanes, from 1 up.
+  /// The rates in ascending order of lanes, from 1 up.
   public let rates: [Rate]
-  /// From most memory to least; one where less memory is not to be had.
+  /// The levels from most memory to least; a single one if the problem can't do with less.
   public let recomputation: [RecomputationLevel]
   public let storage: StateStorage
 
-  /// Runs trial updates of a run, of which nothing is kept.
-  /// - Parameters:
-  ///   - specification: the run, of which nothing is trained yet.
-  ///   - folder: where a state is written and read for a moment: what a disk takes is measured there.
+  /// Measures trial updates of the specified run, of which nothing is kept.
+  /// - Parameter folder: The folder whose disk is measured by writing and reading a temporary state file.
   public init<Problem>(_ specification: RunSpecification<Problem>, in folder: String) throws {
     fingerprint = NumericsFingerprint.current()
     rates = try Self.rates(specification, lanes: ProcessInfo.processInfo.activeProcessorCount)
@@ -53,14 +52,14 @@ public struct Calibration: Codable, Sendable {
     storage = try Self.storage(specification, in: folder)
   }
 
-  /// Measures 1, 2, 4, … lanes at work at once, `lanes` at most and no more than there are cores.
+  /// Measures 1, 2, 4, … lanes working at once, up to `lanes` but no more than there are cores.
   static func rates<Problem>(_ specification: RunSpecification<Problem>, lanes: Int) throws -> [Rate] {
     let most = min(lanes, ProcessInfo.processInfo.activeProcessorCount)
     let counts = Set([1, min(specification.resources.lanes, most)] + sequence(first: 2) { 2 * $0 }.prefix { $0 <= most })
     return try counts.sorted().map { try rate(specification, lanes: $0) }
   }
 
-  /// A lane's rate where `busy` are at work on average, between those measured.
+  /// The rate of a lane while `busy` lanes are at work on average, interpolated between the measured ones.
   public func rate(busy: Double) -> (secondsPerUpdate: Double, secondsPerObservation: Double) {
     Self.rate(busy: busy, among: rates)
   }
@@ -76,7 +75,7 @@ public struct Calibration: Codable, Sendable {
     )
   }
 
-  /// Medians over windows keep a noisy machine out.
+  /// Medians over several windows reduce the influence of other work on the machine.
   private static func rate<Problem>(_ specification: RunSpecification<Problem>, lanes: Int) throws -> Rate {
     let measured = Lock<[(update: Double, observation: Double)]>([])
     let failure = Lock<(any Error)?>(nil)
@@ -89,7 +88,7 @@ public struct Calibration: Codable, Sendable {
         do {
           let times = try time(specification) {
             ready.add(1, ordering: .relaxed)
-            // All lanes at once, or they would not slow each other down as they do in a run.
+            // All lanes start at once, since they slow each other down in a run too.
             while ready.load(ordering: .relaxed) < lanes { usleep(100) }
           }
           measured.withLock { $0.append(times) }
@@ -107,7 +106,7 @@ public struct Calibration: Codable, Sendable {
       lanes: lanes, secondsPerUpdate: mean(all.map(\.update)), secondsPerObservation: mean(all.map(\.observation)))
   }
 
-  /// One lane's times. Its memory is free again when it returns.
+  /// The times of one lane. All its memory is free again when this returns.
   @inline(never)
   private static func time<Problem>(
     _ specification: RunSpecification<Problem>, whenReady wait: () -> Void
@@ -146,7 +145,7 @@ public struct Calibration: Codable, Sendable {
       trial.state.values, updateCount: 1, parent: parent, parentDigest: Digest(of: parent, updateCount: 0), options: options, to: path
     ).byteCount
     var bytes = 0
-    // The first file also paid for the codec's memory.
+    // The first file also paid for allocating the codec's memory.
     let save = try secondsTaken { bytes = try CheckpointFile.write(trial.state.values, updateCount: 1, options: options, to: path).byteCount }
     let load = try secondsTaken { try CheckpointFile.read(path, into: &parent) }
     var raw = Data()
@@ -163,7 +162,7 @@ public struct Calibration: Codable, Sendable {
   }
 }
 
-/// A lane of trial updates.
+/// A lane that applies trial updates.
 struct TrialLane<Problem: TrainingProblem>: ~Copyable {
   private let specification: RunSpecification<Problem>
   private(set) var state: TrainingState
@@ -171,7 +170,7 @@ struct TrialLane<Problem: TrainingProblem>: ~Copyable {
   private let lastBatch: Int
 
   init(_ specification: RunSpecification<Problem>) throws {
-    // What can fail comes first: a type that can't be copied is made whole or not at all.
+    // Everything that can throw comes first, since a noncopyable value must be initialized completely or not at all.
     let workspace = try specification.maps[0].makeWorkspace()
     let state = try specification.initialState(replica: 0)
     self.specification = specification
@@ -186,7 +185,7 @@ struct TrialLane<Problem: TrainingProblem>: ~Copyable {
     state.updateCount += 1
   }
 
-  /// The mean over updates for so long, two at least.
+  /// The mean time of an update, measured over at least `seconds` seconds and at least two updates.
   mutating func secondsPerUpdate(for seconds: Double) -> Double {
     let begin = ContinuousClock.now
     let before = state.updateCount

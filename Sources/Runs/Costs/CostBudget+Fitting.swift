@@ -3,8 +3,9 @@ import Replay
 import Tensors
 
 extension RunSpecification {
-  /// The specification with its cost budget in updates, and with the lanes that do most of them in a given time.
-  /// - Throws: `RunError.impossible` where not even the last iterates fit.
+  /// The specification with its cost budget converted to updates, and with the number of lanes that does most updates
+  /// in a given time.
+  /// - Throws: `RunError.impossible` if not even observing the last iterates fits the budget.
   func withinCostBudget() throws -> RunSpecification {
     guard let budget = workload.costBudget else { return self }
     guard workload.orders.contains(where: workload.isAdaptive) else {
@@ -12,7 +13,7 @@ extension RunSpecification {
     }
     var within = self
     if budget.updates == nil {
-      // No more lanes than the run may have: its memory budget has room for those.
+      // The memory budget has room for no more lanes than the run was given.
       let rates = try Calibration.rates(self, lanes: resources.lanes)
       if memoryChoice == nil, let best = rates.max(by: { $0.throughput < $1.throughput }) { within.resources.lanes = best.lanes }
       within = within.with(budget.calibrated(rates, lanes: within.resources.lanes))
@@ -30,6 +31,6 @@ extension RunSpecification {
 }
 
 extension Calibration.Rate {
-  /// Updates a second, of all lanes together.
+  /// Updates per second of all lanes together.
   fileprivate var throughput: Double { Double(lanes) / secondsPerUpdate }
 }

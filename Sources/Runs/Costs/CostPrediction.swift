@@ -3,11 +3,11 @@ import Foundation
 import Replay
 import Tensors
 
-/// What a run will cost, before it is paid: the document `plan --json` prints, with the keys of a run's result.
+/// The predicted cost of a run: the document that `plan --json` prints, with the same keys as a run's result.
 public struct CostPrediction: Codable, Sendable {
   public struct Order: Codable, Sendable {
     public let order: String
-    /// Alone, for one seed.
+    /// The gradient evaluations of this order alone, for one seed.
     public let gradientEvaluations: Int
     public let iterates: Int
   }
@@ -16,29 +16,29 @@ public struct CostPrediction: Codable, Sendable {
   public let predictedGradientEvaluations: Int
   public let predictedWallSeconds: Double
   public let predictedPeakBytes: Int
-  /// Where they go.
+  /// The parts of `predictedPeakBytes`.
   public let memory: [MemoryEstimate.Term]
-  /// What other amounts of memory would buy.
+  /// The predicted cost with other amounts of memory.
   public let memoryChoice: MemoryChoice
   public let stateBytes: Int
-  /// Branching states kept in memory at once, besides those of the lanes, and on disk.
+  /// The most branching states kept at once: in memory, besides the states of the lanes (`slots`), and on disk
+  /// (`diskSlots`).
   public let slots: Int
   public let diskSlots: Int
-  /// Of `predictedGradientEvaluations`, those that make states again for which there was no slot.
+  /// The gradient evaluations, included in `predictedGradientEvaluations`, that compute states again for lack of
+  /// slots.
   public let repeatedUpdates: Int
   public let lanes: Int
   public let fingerprint: String
-  /// Of the run's folder: checkpoints and database.
+  /// The size of the run's folder: checkpoints and database.
   public let predictedDiskBytes: Int
-  /// What runs would cost that differ in one thing.
+  /// The costs of runs that differ from this one in a single setting.
   public var neighbours: [CostNeighbour]
-  /// The times all this is predicted from.
+  /// The measured times that the prediction is based on.
   public let calibration: Calibration
 
-  /// Plans the run, and measures its times with trial updates for a few seconds.
-  /// - Parameters:
-  ///   - specification: the run, of which nothing is trained yet.
-  ///   - folder: where a state is written for a moment.
+  /// Plans the run and measures trial updates for a few seconds.
+  /// - Parameter folder: A folder where a state can be written temporarily.
   public init<Problem>(_ specification: RunSpecification<Problem>, in folder: String) throws {
     let specification = try specification.fitted(in: folder).withinCostBudget().withOrdersToCome
     let plan = try specification.plan()

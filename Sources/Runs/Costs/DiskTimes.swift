@@ -41,7 +41,7 @@ package struct DiskTimes {
   }
 }
 
-/// How long `body` takes.
+/// The time in seconds that `body` takes.
 package func secondsTaken(_ body: () throws -> Void) rethrows -> Double {
   let begin = ContinuousClock.now
   try body()

@@ -2,33 +2,33 @@ import Formats
 import Replay
 import Tensors
 
-/// What memory buys for a run, and what was chosen for its budget.
+/// The speed a run can have with different amounts of memory, and what was chosen for its budget.
 public struct MemoryChoice: Codable, Sendable {
   public struct Point: Codable, Sendable {
-    /// The predicted peak of the process.
+    /// The predicted peak resident size of the process.
     public let peakBytes: Int
-    /// Of one lane.
+    /// The time of an update on one lane.
     public let secondsPerUpdate: Double
-    /// Forward passes of stages that an update runs more than once.
+    /// The number of forward passes of stages that an update runs more than once.
     public let repeatedPasses: Int
   }
 
   public let lanes: Int
-  /// Layers, or groups of them, whose activations are kept or computed again as one.
+  /// The number of stages: layers, or groups of layers, whose activations are kept or recomputed together.
   public let stages: Int
   public let chosen: Point
-  /// For as many lanes, from most memory to least.
+  /// The choices with as many lanes, from most memory to least.
   public let curve: [Point]
 }
 
 extension RunSpecification {
-  /// The specification with the lanes, slots and memory level that take least time within the memory budget; itself without one.
-  /// None of them changes a bit.
+  /// The specification with the lanes, slots and memory level that take the least time within the memory budget;
+  /// unchanged if there is no memory budget. None of them changes a bit of the results.
   /// - Parameters:
-  ///   - folder: where disk slots will lie, whose file system is measured where some are needed.
-  ///   - isOpen: whether the run's folder and database are open already.
-  ///   - progress: what is there already, by seed; empty for nothing.
-  /// - Throws: `RunError.impossible` with the least budget and the largest terms where nothing fits.
+  ///   - folder: The folder for disk slots. The speed of its file system is measured if any are needed.
+  ///   - isOpen: Whether the run's folder and database are open already.
+  ///   - progress: What each seed has stored and observed already; empty for a new run.
+  /// - Throws: `RunError.impossible`, naming the least sufficient budget and the largest parts, if nothing fits.
   public func fitted(in folder: String, isOpen: Bool = false, progress: [ReplicaProgress] = []) throws -> RunSpecification {
     FloatBuffer.returnFreedMemory()
     guard let given = budgets.memory, memoryChoice == nil else { return self }
@@ -36,7 +36,7 @@ extension RunSpecification {
     return try whole.fitted(to: given - Self.margin(given), in: folder, isOpen: isOpen, progress: progress).with(selection)
   }
 
-  /// Fits the run anew to what is left of it, where the lanes and slots chosen before have no room for its plan.
+  /// Fits the rest of the run again if its plan does not fit the lanes and slots chosen before.
   func refitted(in folder: String, progress: [ReplicaProgress]) throws -> RunSpecification {
     try with(budgets).fitted(in: folder, isOpen: true, progress: progress)
   }
@@ -51,11 +51,11 @@ extension RunSpecification {
     let levels = try problem.memoryLevels(isMeasured: true)
     FloatBuffer.returnFreedMemory()
     var best = try search(levels, guessed).best()
-    // Where nothing has to leave memory, it does not matter what leaving it takes.
+    // If all states stay in memory, the speed of the disk does not matter.
     if let choice = best, choice.specification.resources.memorySlots ?? .max < .max || !choice.specification.resources.keepsInitialStates {
       best = try search(levels, try DiskTimes(measuring: self, in: folder)).best()
     }
-    // Planning itself takes memory, and has taken it by now.
+    // Planning itself takes memory and has taken it by now.
     FloatBuffer.returnFreedMemory()
     guard let best, ResidentMemory.peakBytes <= budget else { throw doesNotFit(try search(levels, guessed).least()) }
     var fitted = try best.specification.with(best.level.problem())
@@ -63,10 +63,11 @@ extension RunSpecification {
     return fitted
   }
 
-  /// What is left free of a budget, for what no estimate knows: the largest error seen in measurements.
+  /// The part of a budget in bytes that is left free for errors of the estimate, of the largest size seen in
+  /// measurements.
   private static func margin(_ budget: Int) -> Int { budget / 100 + (2 << 20) }
 
-  /// What memory buys with the lanes and the memory level the run has.
+  /// The memory choices with the lanes of this specification, among which its own memory level is the chosen one.
   func memoryChoice(_ levels: [MemoryLevel<Problem>], plan: PlanFootprint, isOpen: Bool = false) -> MemoryChoice {
     let process = ResidentMemory.Sizes()
     let points = levels.map { level in
@@ -79,9 +80,9 @@ extension RunSpecification {
     return MemoryChoice(lanes: resources.lanes, stages: problem.stageCount, chosen: points[index], curve: points)
   }
 
-  /// - Parameter estimate: of the least the run can do with.
+  /// - Parameter estimate: The least memory the run needs.
   func doesNotFit(_ estimate: MemoryEstimate) -> RunError {
-    // From one start of the process to the next its size differs by a MiB or two.
+    // The size of the process differs by a MiB or two from one start to the next.
     let least = estimate.peakBytes + Self.margin(estimate.peakBytes * 102 / 100) + (3 << 20)
     let terms = estimate.terms.sorted { $0.bytes > $1.bytes }.prefix(3)
       .map { "\($0.name) \(mebibytes($0.bytes))" }.joined(separator: ", ")

@@ -3,21 +3,21 @@ import Foundation
 import Replay
 import Tensors
 
-/// Where a run's memory goes, before it is taken.
+/// A prediction of how much memory a run will take, and for what.
 public struct MemoryEstimate: Codable, Sendable {
   public struct Term: Codable, Sendable {
     public let name: String
     public let bytes: Int
   }
 
-  /// Together `peakBytes`.
+  /// The parts of `peakBytes`.
   public let terms: [Term]
 
-  /// The largest resident size of the process.
+  /// The predicted peak resident size of the process.
   public var peakBytes: Int { terms.reduce(0) { $0 + $1.bytes } }
 }
 
-/// What the memory of a run depends on of its plan. The plan itself need not be kept for it.
+/// The figures of a plan that determine a run's memory. The plan itself need not be kept.
 struct PlanFootprint {
   let segmentCount: Int
   var memorySlots: Int
@@ -25,7 +25,7 @@ struct PlanFootprint {
   let averagesKept: Int
   let checkpoints: (states: Int, averages: Int)
   let observations: Int
-  /// Of the plan, and of what following it takes besides.
+  /// The size of the plan in bytes; `boardBytes` is what executing the plan takes besides.
   let bytes: Int
   let boardBytes: Int
 
@@ -42,11 +42,9 @@ struct PlanFootprint {
 }
 
 extension RunSpecification {
-  /// The memory of a run of `plan`. Call it when the data is read and nothing but the plan is allocated besides: it begins with
-  /// what the process has taken so far.
-  /// - Parameters:
-  ///   - plan: what is followed.
-  ///   - isOpen: whether the run's folder and database are open already.
+  /// The memory of a run of `plan`. Call it once the data is read and while nothing but the plan is allocated
+  /// besides, since it starts from what the process has taken so far.
+  /// - Parameter isOpen: Whether the run's folder and database are open already.
   public func memoryEstimate(_ plan: ReplayPlan, isOpen: Bool = false) -> MemoryEstimate {
     FloatBuffer.returnFreedMemory()
     return memoryEstimate(
@@ -55,13 +53,13 @@ extension RunSpecification {
   }
 
   /// - Parameters:
-  ///   - workspaceBytes: of one lane.
-  ///   - process: what the process had taken when nothing but the data was allocated.
+  ///   - workspaceBytes: The size of one lane's workspace.
+  ///   - process: The memory of the process while nothing but the data was allocated.
   func memoryEstimate(
     _ plan: PlanFootprint, lanes: Int, workspaceBytes: Int, isOpen: Bool, process: ResidentMemory.Sizes
   ) -> MemoryEstimate {
     let lanes = min(lanes, max(1, plan.segmentCount))
-    // So many are at work at one time.
+    // The number of lanes that are at work at the same time.
     let threads = min(lanes, ProcessInfo.processInfo.activeProcessorCount)
     let data = problem.residentBytes
     let kept = plan.memorySlots + plan.averagesKept * maps.count
@@ -80,7 +78,7 @@ extension RunSpecification {
     ]
     if plan.checkpoints.states > 0 || plan.diskSlots > 0 {
       var bytes = min(Overhead.codec, 4 * stateBytes + (1 << 17))
-      // A difference needs its parent.
+      // Writing a difference needs its parent in memory.
       if budgets.checkpoints.chainLength > 0 { bytes += stateBytes }
       let writers = plan.diskSlots > 0 ? threads : min(threads, plan.checkpoints.states)
       terms.append(MemoryEstimate.Term(name: "checkpoint codec", bytes: writers * bytes))
@@ -88,7 +86,7 @@ extension RunSpecification {
     if plan.checkpoints.states > 0 {
       terms.append(MemoryEstimate.Term(name: "records of checkpoints", bytes: recordBytes(plan.checkpoints)))
     }
-    // What reading the data and planning took for a moment is free again, but was taken.
+    // The memory that reading the data and planning took is free again, but counts towards the peak.
     let total = terms.reduce(0) { $0 + $1.bytes }
     if process.peak > total {
       terms.append(MemoryEstimate.Term(name: "reading the data set and planning", bytes: process.peak - total))
@@ -96,15 +94,16 @@ extension RunSpecification {
     return MemoryEstimate(terms: terms)
   }
 
-  /// Of the checkpoints that the disk budget has room for at most.
+  /// The memory for the records of the checkpoints, of which there are at most as many as the disk budget has room
+  /// for.
   private func recordBytes(_ count: (states: Int, averages: Int)) -> Int {
-    // Encoded, a state takes a third of its bytes at least.
+    // Encoding shrinks a state to no less than a third of its size.
     let room = (budgets.disk ?? .max) / max(1, stateBytes / 3)
     return min(count.states, room) * Overhead.bytesPerRecord + min(count.averages, room) * Overhead.bytesPerStoredAverage
   }
 
-  /// Of observations on their way to the database and back, and of the pages that SQLite keeps of it. Where orders or schedules
-  /// are automatic, their curves are in memory besides.
+  /// The memory for observations on their way to and from the database, and for the pages that SQLite caches. If
+  /// orders or schedules are automatic, their curves are kept in memory besides.
   private func observationBytes(_ count: Int) -> Int {
     let underway = min(count, ObservationWriter.capacity) * Overhead.bytesPerObservationUnderway
     let pages = min(Overhead.databaseCache, count * Overhead.bytesPerRow)
@@ -112,10 +111,10 @@ extension RunSpecification {
   }
 }
 
-/// Sizes that were measured.
+/// Measured sizes in bytes.
 private enum Overhead {
-  /// What products arrange on a thread, with its stack, what encoding a checkpoint takes, what a run takes besides, and
-  /// what opening its database takes: measured.
+  /// Memory for products on a thread with its stack (`thread`), for encoding a checkpoint (`codec`), for a run
+  /// besides (`run`), and for opening its database (`database`).
   static let thread = 3 << 18
   static let codec = 15 << 18
   static let run = 1 << 19
@@ -124,7 +123,7 @@ private enum Overhead {
   static let bytesPerStoredAverage = 256
   static let bytesPerObservationUnderway = 512
   static let bytesPerObservationKept = 256
-  /// SQLite's default cache, and a row with its seal.
+  /// The size of SQLite's default cache; `bytesPerRow` is that of a row with its seal.
   static let databaseCache = 2 << 20
   static let bytesPerRow = 320
 }

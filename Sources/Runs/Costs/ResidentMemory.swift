@@ -8,7 +8,7 @@ public enum ResidentMemory {
   /// The largest resident size of the process so far, in bytes.
   public static var peakBytes: Int {
     #if os(Linux)
-      // getrusage's figure would include what the parent process had when it started this one.
+      // The figure of getrusage would include what the parent process had when it started this one.
       status("VmHWM")
     #else
       var usage = rusage()
@@ -17,7 +17,7 @@ public enum ResidentMemory {
     #endif
   }
 
-  /// The resident size of the process now, in bytes; where the system does not tell, the largest so far.
+  /// The present resident size of the process in bytes; the peak so far on systems that do not report it.
   public static var currentBytes: Int {
     #if os(Linux)
       status("VmRSS")
@@ -26,19 +26,19 @@ public enum ResidentMemory {
     #endif
   }
 
-  /// Both at one time.
+  /// The present and the peak resident size at one moment, in bytes.
   struct Sizes: Sendable {
     private(set) var current = currentBytes
     private(set) var peak = peakBytes
 
-    /// Had something of so many bytes not been allocated.
+    /// The sizes as if `bytes` of what is allocated now had not been.
     func without(_ bytes: Int) -> Sizes {
       var rest = self
       rest.current = max(0, current - bytes)
       return rest
     }
 
-    /// Had what was allocated since then been freed again: the peak stays.
+    /// The sizes with the peak that the process has reached by now.
     var withPresentPeak: Sizes {
       var present = self
       present.peak = peakBytes

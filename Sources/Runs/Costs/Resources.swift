@@ -5,14 +5,14 @@ import Tensors
 /// What a run uses: lanes, and where branching states and initial states are kept. None of it changes a bit.
 public struct Resources: Sendable {
   public var lanes: Int
-  /// Branching states that stay in memory; nil: all.
+  /// The number of branching states that stay in memory; nil for all of them.
   public var memorySlots: Int?
-  /// Whether initial states stay in memory; otherwise they are made anew for every replay.
+  /// Whether initial states stay in memory. Otherwise each replay makes them anew.
   public var keepsInitialStates: Bool
-  /// What keeping states elsewhere takes, beside an update.
+  /// The costs of keeping states outside memory, compared with an update.
   public var slotCosts: SlotCosts
 
-  /// Everything in memory, on as many lanes as there may be.
+  /// Keeps everything in memory, on the given number of lanes.
   public init(lanes: Int) {
     self.lanes = lanes
     memorySlots = nil

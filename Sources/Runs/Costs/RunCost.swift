@@ -3,18 +3,18 @@ import Foundation
 import Replay
 import Tensors
 
-/// What a run costs, before it is paid.
+/// The predicted cost of a run.
 public struct RunCost: Codable, Sendable {
   public let gradientEvaluations: Int
-  /// From the first update to the last row of the database.
+  /// The time from the first update to the last row written to the database.
   public let seconds: Double
   public let peakBytes: Int
-  /// Of the run's folder: checkpoints and database.
+  /// The size of the run's folder: checkpoints and database.
   public let diskBytes: Int
 }
 
 extension RunSpecification {
-  /// What following `plan` will cost by measured times.
+  /// The predicted cost of executing `plan`, from measured times.
   func cost(of plan: ReplayPlan, _ calibration: Calibration) -> RunCost {
     let storage = calibration.storage
     let checkpoints = plan.checkpointCounts
@@ -25,8 +25,8 @@ extension RunSpecification {
       diskBytes: diskBytes(of: plan, stateBytes: storedBytes(checkpoints, storage)))
   }
 
-  /// What one seed's part of a run would cost alone, at rates that were measured.
-  /// - Parameter bytesPerState: of a checkpoint.
+  /// The predicted cost of one seed's part of a run alone, from measured rates.
+  /// - Parameter bytesPerState: The size of a checkpoint.
   package func cost(
     ofAlone selection: IterateSelection, secondsPerUpdate: Double, secondsPerObservation: Double, bytesPerState: Int
   ) throws -> RunCost {
@@ -41,15 +41,15 @@ extension RunSpecification {
       diskBytes: alone.diskBytes(of: plan, stateBytes: (checkpoints.states + checkpoints.averages) * bytesPerState))
   }
 
-  /// Of a process that has read the data and does nothing else.
+  /// The predicted peak of a process that has read the data and does nothing but this run.
   func peakBytes(of plan: ReplayPlan) -> Int {
     memoryEstimate(
       PlanFootprint(plan), lanes: resources.lanes, workspaceBytes: problem.workspaceBytes, isOpen: false, process: processBefore
     ).peakBytes
   }
 
-  /// Of a run's folder.
-  /// - Parameter stateBytes: of all its checkpoints, were there no budget for them.
+  /// The predicted size of the run's folder in bytes.
+  /// - Parameter stateBytes: The total size of all its checkpoints if there were no disk budget.
   func diskBytes(of plan: ReplayPlan, stateBytes: Int) -> Int {
     min(stateBytes, budgets.disk ?? .max)
       + databaseBytes(observations: plan.observationCount + plan.averageObservationCount)
@@ -61,27 +61,27 @@ extension RunSpecification {
       rate.secondsPerUpdate
         * plan.duration(lanes: lanes, observationCost: rate.secondsPerObservation / rate.secondsPerUpdate)
     }
-    // Lanes that wait for each other leave the others more of the machine.
+    // While some lanes wait, the others run faster.
     let full = calibration.rate(busy: Double(workers))
     let busy = duration(lanes: 1, at: full) / max(duration(lanes: workers, at: full), .leastNonzeroMagnitude)
     return duration(lanes: workers, at: calibration.rate(busy: busy))
       + Double(storedStates) * calibration.storage.saveSeconds / max(1, busy)
   }
 
-  /// Of so many checkpoints, differences where chains are asked for.
+  /// The predicted total size of the checkpoints in bytes, some of which are differences if chains are allowed.
   private func storedBytes(_ count: (states: Int, averages: Int), _ storage: Calibration.StateStorage) -> Int {
     let chain = budgets.checkpoints.chainLength
     let differences = Double(count.states) * Double(chain) / Double(chain + 1)
     let bytes = (Double(count.states + count.averages) - differences) * Double(storage.bytes) + differences * Double(storage.differenceBytes)
-    // Of the longest plans it is more than an Int holds.
+    // For the longest plans the number would overflow an `Int`.
     return Int(min(bytes, 1e18))
   }
 }
 
-/// Measured: SQLite's pages of an empty run, and of an observation with its seal.
+/// The size of the database in bytes: measured pages of an empty run and for each observation with its seal.
 private func databaseBytes(observations: Int) -> Int { 45 << 10 + 320 * observations }
 
-/// A configuration one step away from the one that was asked about.
+/// A configuration that differs in one setting from the one asked about, with its cost.
 public struct CostNeighbour: Codable, Sendable {
   /// The setting in backquotes and its value, such as lanes in backquotes and then 1.
   public var change: String
@@ -89,15 +89,15 @@ public struct CostNeighbour: Codable, Sendable {
 }
 
 extension RunSpecification {
-  /// What runs cost that differ in one thing: one order alone, a τ or W halved or doubled, observations half or twice as
-  /// often, other lanes, another checkpoint interval.
+  /// The costs of runs that differ in a single setting: one order alone, half or twice the τ or W, observations half
+  /// or twice as often, other numbers of lanes, another checkpoint interval.
   func neighbours(_ calibration: Calibration) throws -> [CostNeighbour] {
     var found: [CostNeighbour] = []
     func add(_ change: String, _ varied: RunSpecification) throws {
       do {
         found.append(CostNeighbour(change: change, cost: varied.cost(of: try varied.plan(), calibration)))
       } catch ReplayError.tooManyUpdates {
-        // What can't be run is nobody's choice.
+        // A run that can't be planned is no alternative.
       }
     }
     let (orders, steps) = (selection.orders, workload.steps)
@@ -115,7 +115,7 @@ extension RunSpecification {
     for other in workload.schedule.neighbours {
       guard let points = try? other.points(steps: steps) else { continue }
       let following = workload.orders.filter { workload.schedule(of: $0) == workload.schedule }.map(\.order)
-      // Which order an automatic one comes to is not known.
+      // The order that an automatic one will choose is not known.
       guard !following.isEmpty, !following.contains(nil) else { continue }
       var varied = selection
       for index in varied.orders.indices where following.contains(varied.orders[index]) { varied.points[index] = points }
@@ -139,7 +139,7 @@ extension RunSpecification {
 }
 
 extension CompositionOrder {
-  /// The same rule with half and twice its size; none for orders without one.
+  /// The same rule with half and with twice its size; empty for orders without a size.
   fileprivate var resized: [CompositionOrder] {
     func both(_ size: Int, _ make: (Int) -> CompositionOrder) -> [CompositionOrder] {
       Set([max(1, size / 2), size * 2]).subtracting([size]).sorted().map(make)
@@ -158,7 +158,7 @@ extension CompositionOrder {
 }
 
 extension EvaluationSchedule {
-  /// Half and twice as many points.
+  /// The schedules with half and twice as many points.
   fileprivate var neighbours: [EvaluationSchedule] {
     switch self {
     case .every(let stride): Set([max(1, stride / 2), 2 * min(stride, Int.max / 2)]).subtracting([stride]).sorted().map(EvaluationSchedule.every)

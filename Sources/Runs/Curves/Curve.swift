@@ -3,9 +3,10 @@ import Foundation
 import Replay
 import Tensors
 
-/// A quantity by n, observed at some n and joined between them by lines in log n: curves of training are straighter there.
+/// A quantity observed at some n and interpolated linearly in log n between them, where training curves are
+/// straighter than in n.
 package struct Curve: Sendable {
-  /// Ascending.
+  /// The observed points, in ascending order of n.
   package private(set) var points: [(n: Int, value: Double)]
 
   package init(_ points: [(n: Int, value: Double)]) {
@@ -14,10 +15,10 @@ package struct Curve: Sendable {
 
   var values: [Double] { points.map(\.value) }
 
-  /// Observed at these n only.
+  /// The curve as if it had been observed only at these n.
   package func restricted(to n: Set<Int>) -> Curve { Curve(points.filter { n.contains($0.n) }) }
 
-  /// The value at n ≥ 1; before the first and after the last point theirs.
+  /// The interpolated value at n ≥ 1. Before the first point and after the last one it is the value of that point.
   package func value(at n: Int) -> Double {
     guard let first = points.first, let last = points.last else { return .nan }
     if n <= first.n { return first.value }
@@ -31,17 +32,17 @@ package struct Curve: Sendable {
     return a.value + (b.value - a.value) * Self.share(of: n, from: a.n, to: b.n)
   }
 
-  /// How far along in log n between `a` and `b` n lies.
+  /// The relative position of n between `a` and `b` in log n: 0 at `a` and 1 at `b`.
   static func share(of n: Int, from a: Int, to b: Int) -> Double {
     log(Double(n) / Double(a)) / log(Double(b) / Double(a))
   }
 
-  /// |self − reference| at each of the reference's n in `range`.
+  /// The absolute differences |self − reference| at each of the reference's n in `range`.
   package func errors(against reference: Curve, in range: ClosedRange<Int>) -> [Double] {
     reference.points.filter { range.contains($0.n) }.map { abs(value(at: $0.n) - $0.value) }
   }
 
-  /// The exponential average of what was observed up to each n: each point keeps `decay` of the average before it.
+  /// The exponential average of the values observed up to each n: each point keeps `decay` of the average before it.
   package func smoothed(decay: Double) -> Curve {
     var average: Double?
     return Curve(
@@ -52,7 +53,7 @@ package struct Curve: Sendable {
       })
   }
 
-  /// The line in log n through the points in `range`, by least squares.
+  /// The least-squares line in log n through the points in `range`.
   package func logarithmicLine(in range: ClosedRange<Int>) -> Curve {
     let chosen = points.filter { range.contains($0.n) && $0.n > 0 }
     let x = chosen.map { log(Double($0.n)) }
@@ -62,8 +63,8 @@ package struct Curve: Sendable {
     return Curve(zip(x, chosen).map { ($1.n, centerY + slope * ($0 - centerX)) })
   }
 
-  /// The standard deviation of the change from one point in `range` to the next; nil with fewer than three, or where they are
-  /// not at even distances (the last one may be nearer).
+  /// The standard deviation of the change from one point in `range` to the next. Nil if there are fewer than three
+  /// points, or if they are not evenly spaced (the last one may be closer).
   package func neighbourNoise(in range: ClosedRange<Int>) -> Double? {
     var noise = StreamedNoise(range)
     for point in points { noise.add(point.n, point.value) }

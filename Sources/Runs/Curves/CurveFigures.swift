@@ -2,38 +2,39 @@ import Formats
 import Replay
 import Tensors
 
-/// What a summary says of one seed's curve, from its observations one after the other: none of them is kept.
+/// The summary figures of one seed's curve, computed while its observations pass by, without keeping them.
 package struct CurveFigures {
   private var means: [StreamedMean]
   private var noise: StreamedNoise
   private(set) var count = 0
 
   /// - Parameters:
-  ///   - last: the last n, of any seed.
-  ///   - metricCount: how many values each observation has.
+  ///   - last: The last n of any seed.
+  ///   - metricCount: The number of values of each observation.
   package init(last: Int, metricCount: Int) {
     let quarter = min(last, last - last / 4 + 1)...last
     means = Array(repeating: StreamedMean(quarter), count: metricCount)
     noise = StreamedNoise(last / 2...last)
   }
 
-  /// Takes the next observation, ascending in n.
+  /// Adds the next observation. Observations come in ascending order of n.
   package mutating func add(_ iterate: RunResult.Iterate) {
     count += 1
     for (place, value) in iterate.measurements.values.enumerated() { means[place].add(iterate.n, value) }
     noise.add(iterate.n, iterate.measurements.loss)
   }
 
-  /// Of each metric, over the last quarter.
+  /// The mean of each metric over the last quarter of the curve.
   var values: [Double] { means.map(\.mean) }
-  /// Of the loss, over the last half; nil with fewer than three observations there, or at uneven distances.
+  /// The neighbour noise of the loss over the last half; nil with fewer than three observations there, or if they are
+  /// not evenly spaced.
   var neighbourNoise: Double? { noise.deviation }
 }
 
-/// The mean over all n of a range, or some ten thousand of them evenly spaced, of a curve whose points are joined by lines in
-/// log n.
+/// The mean of a curve, interpolated linearly in log n, over all n of a range, or over about ten thousand evenly
+/// spaced ones if the range is longer.
 package struct StreamedMean {
-  /// The next n to be looked at, up to `last`.
+  /// The next n to be evaluated, up to `last`.
   private var next: Int
   private let last: Int
   private let step: Int
@@ -47,7 +48,7 @@ package struct StreamedMean {
     next = range.lowerBound + (range.upperBound - range.lowerBound) % step
   }
 
-  /// Takes the next point, ascending in n.
+  /// Adds the next point. Points come in ascending order of n.
   package mutating func add(_ n: Int, _ value: Double) {
     while next <= min(n, last) {
       if let before, next < n {
@@ -61,7 +62,7 @@ package struct StreamedMean {
     before = (n, value)
   }
 
-  /// Beyond the last point the curve keeps its value.
+  /// The mean. Beyond its last point the curve keeps that point's value.
   package var mean: Double {
     guard let before else { return .nan }
     let left = next <= last ? (last - next) / step + 1 : 0
@@ -74,7 +75,8 @@ struct StreamedNoise {
   private let range: ClosedRange<Int>
   private var before: (n: Int, value: Double)?
   private var gap: Int?
-  /// The last point may be nearer than the others.
+  /// Whether a step differed from the first one; `wasUneven` leaves out the newest point, which may be closer than
+  /// the others.
   private var isUneven = false
   private var wasUneven = false
   // Welford's recurrence.
@@ -84,7 +86,7 @@ struct StreamedNoise {
 
   init(_ range: ClosedRange<Int>) { self.range = range }
 
-  /// Takes the next point, ascending in n.
+  /// Adds the next point. Points come in ascending order of n.
   mutating func add(_ n: Int, _ value: Double) {
     guard range.contains(n) else { return }
     defer { before = (n, value) }
@@ -99,6 +101,7 @@ struct StreamedNoise {
     squares += difference * (change - center)
   }
 
-  /// Nil with fewer than three points, or where they are not at even distances (the last one may be nearer).
+  /// The standard deviation. Nil with fewer than three points, or if they are not evenly spaced (the last one may be
+  /// closer).
   var deviation: Double? { count > 1 && !wasUneven ? (squares / Double(count - 1)).squareRoot() : nil }
 }

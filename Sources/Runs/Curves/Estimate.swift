@@ -5,7 +5,7 @@ import Tensors
 /// A mean over seeds, with the half-width of its 95 % confidence interval (Student's t).
 public struct Estimate: Codable, Sendable, Equatable {
   public let mean: Double
-  /// Nil for one seed, which says nothing about others.
+  /// The half-width of the interval; nil for one seed, which says nothing about others.
   public let halfWidth: Double?
 
   public init(_ values: [Double]) {
@@ -15,10 +15,10 @@ public struct Estimate: Codable, Sendable, Equatable {
     }
   }
 
-  /// Its interval; the mean alone for one seed.
+  /// The confidence interval; the mean alone for one seed.
   public var interval: ClosedRange<Double> { mean - (halfWidth ?? 0)...mean + (halfWidth ?? 0) }
 
-  /// t with P(|T| ≤ t) = 0.95 for T of Student's distribution, to three decimals.
+  /// The t with P(|T| ≤ t) = 0.95 for T of Student's distribution, to three decimals.
   private static func studentQuantile(freedom: Int) -> Double {
     let table = [
       12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110,

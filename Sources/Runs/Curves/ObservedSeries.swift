@@ -2,11 +2,11 @@ import Formats
 import Replay
 import Tensors
 
-/// What was observed of one order, or of an average, with all seeds: what charts show.
+/// The observations of one series for all seeds, as charts show them.
 public struct ObservedSeries: Sendable {
-  /// A series' name, or a baseline's.
+  /// The name of the series or of a baseline.
   public let name: String
-  /// By seed, ascending in n; a run that is not finished may have seen less of some.
+  /// The observations of each seed, in ascending order of n. In an unfinished run some seeds may have fewer.
   public let seeds: [[RunResult.Iterate]]
 
   public init(name: String, seeds: [[RunResult.Iterate]]) {
@@ -14,22 +14,22 @@ public struct ObservedSeries: Sendable {
     self.seeds = seeds
   }
 
-  /// A metric by n, over the seeds that were observed there.
-  /// - Parameter metric: its place among the run's.
+  /// The values of a metric by n, estimated over the seeds that were observed there.
+  /// - Parameter metric: The index of the metric in the run's metrics.
   public func curve(_ metric: Int = 0) -> [(n: Int, estimate: Estimate)] {
     Dictionary(grouping: seeds.flatMap { $0 }, by: \.n).sorted { $0.key < $1.key }.map { n, iterates in
       (n, Estimate(iterates.map { $0.measurements.values[metric] }))
     }
   }
 
-  /// The neighbour noise along the curve: by n, the standard deviation of `changeCount` changes of the loss in a row, from
-  /// one observed iterate to the next, around the middle one; over several seeds the root of their mean variance. Empty where
-  /// there are fewer changes, or observations are not at even distances.
+  /// The neighbour noise along the curve. It is the standard deviation of `changeCount` successive changes of the
+  /// loss from one observed iterate to the next, at the n in their middle; over several seeds, the root of the mean
+  /// variance. Empty if there are fewer changes, or if observations are not evenly spaced.
   public func noise() -> [(n: Int, noise: Double)] {
     let windows = seeds.flatMap { iterates -> [(n: Int, deviation: Double)] in
       let pairs = Array(zip(iterates, iterates.dropFirst()))
       let step = pairs.first.map { $1.n - $0.n }
-      // The last one may be nearer, and is left out then.
+      // The last point may be closer, and is left out then.
       let even = pairs.prefix { $1.n - $0.n == step }
       guard even.count >= Self.changeCount, even.count >= pairs.count - 1 else { return [] }
       let changes = even.map { $1.measurements.loss - $0.measurements.loss }

@@ -2,15 +2,15 @@ import Formats
 import Replay
 import Tensors
 
-/// Digests of what a run was made from, so that a replay from changed files is noticed.
+/// Digests of the inputs a run was made from, so that a replay from changed files is noticed.
 public struct InputDigests: Codable, Equatable, Sendable {
-  /// Of the data it trains and measures on; nil for a problem without.
+  /// Digest of the data the run trains and measures on; nil for a problem without data.
   public var data: Digest?
-  /// Of the initial state's tensors; nil where the seed makes it.
+  /// Digest of the initial state's tensors; nil if the initial state follows from the seed.
   public var initial: Digest?
-  /// Of imported batches; nil where batches follow from seeds.
+  /// Digest of imported batches; nil if batches follow from seeds.
   public var batches: Digest?
-  /// Of other files, by path: those of orders among them.
+  /// Digests of other files by path, including those of orders.
   public var files: [String: Digest]
 
   public init(data: Digest? = nil, initial: Digest? = nil, batches: Digest? = nil, files: [String: Digest] = [:]) {
@@ -20,14 +20,14 @@ public struct InputDigests: Codable, Equatable, Sendable {
     self.files = files
   }
 
-  /// With those of the files that a workload's orders were read from.
+  /// These digests with those of the files that a workload's orders were read from.
   func adding(_ orderFiles: [String: Digest]) -> InputDigests {
     var all = self
     all.files.merge(orderFiles) { first, _ in first }
     return all
   }
 
-  /// - Throws: `RunError.damaged` naming what is not as it was.
+  /// - Throws: `RunError.damaged`, naming the input that has changed.
   func check(against current: InputDigests, run: RunFolder) throws(RunError) {
     var changed = files.keys.sorted().first { current.files[$0] != files[$0] }
     if current.initial != initial { changed = "the initial state, \(run.initialStatePath)," }
@@ -38,7 +38,7 @@ public struct InputDigests: Codable, Equatable, Sendable {
     try checkBatches(current.batches, run: run)
   }
 
-  /// - Throws: `RunError.damaged` where the journal's batches are not those the run was made with.
+  /// - Throws: `RunError.damaged` if the journal's batches are not those the run was made with.
   package func checkBatches(_ found: Digest?, run: RunFolder) throws(RunError) {
     guard found != batches else { return }
     throw .damaged(

@@ -50,7 +50,7 @@ extension JSONValue: Codable {
 }
 
 extension JSONValue: CustomStringConvertible {
-  /// As a table shows it.
+  /// The value as a table shows it.
   public var description: String {
     switch self {
     case .null: "none"
@@ -75,7 +75,7 @@ extension JSONValue: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, Ex
 }
 
 extension JSONValue {
-  /// What a value is as JSON.
+  /// Encodes a value as JSON and reads it back as a tree of values.
   package init(encoding value: some Encodable) throws {
     self = try JSONDecoder().decode(JSONValue.self, from: JSONEncoder().encode(value))
   }

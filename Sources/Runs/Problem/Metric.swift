@@ -4,14 +4,15 @@ import Tensors
 
 /// A number that is observed of every iterate, such as a test loss.
 public struct Metric: Codable, Hashable, Sendable {
-  /// Its key in documents and in the run database's columns: letters and digits that begin with a letter, such as
+  /// The key in documents and in the run database's columns: letters and digits that begin with a letter, such as
   /// `testLoss`.
   public let name: String
-  /// Such as `nats`; nil for a number without one.
+  /// The unit, such as `nats`; nil for a number without one.
   public let unit: String?
   /// Whether a smaller value is better.
   public let isLessBetter: Bool
-  /// The smallest and the largest value it can have. A stored value outside is damage.
+  /// The smallest value (`least`) and the largest one (`greatest`) that are possible. A stored value outside them is
+  /// damage.
   public let least: Double
   public let greatest: Double
 
@@ -32,14 +33,14 @@ public struct Metric: Codable, Hashable, Sendable {
 
   public var range: ClosedRange<Double> { least...greatest }
 
-  /// Its name in words: `test loss` for `testLoss`.
+  /// The name in words: `test loss` for `testLoss`.
   public var title: String {
     name.reduce(into: "") { title, letter in
       if letter.isUppercase, title.last?.isUppercase == false { title += " " + letter.lowercased() } else { title.append(letter) }
     }
   }
 
-  /// What its values are on an axis: `test loss, nats`.
+  /// The title of an axis with its values: `test loss, nats`.
   public var axisTitle: String { unit.map { "\(title), \($0)" } ?? title }
 }
 
@@ -83,12 +84,12 @@ extension Metric {
   }
 }
 
-/// The values of a problem's metrics, in their order.
+/// The values of a problem's metrics, in the order of the metrics.
 public struct Measurements: Hashable, Sendable {
   public let metrics: [Metric]
   public let values: [Double]
 
-  /// - Precondition: a value for each metric.
+  /// - Precondition: There is one value for each metric.
   public init(_ values: [Double], of metrics: [Metric]) {
     precondition(values.count == metrics.count, "\(values.count) values of \(metrics.count) metrics")
     self.metrics = metrics
@@ -102,14 +103,14 @@ public struct Measurements: Hashable, Sendable {
     metrics.firstIndex { $0.name == name }.map { values[$0] }
   }
 
-  // Metrics are the same throughout a run, and there may be millions of values.
+  // Metrics are the same throughout a run and there may be millions of values, so only the values are compared.
   public static func == (a: Measurements, b: Measurements) -> Bool { a.values == b.values }
 
   public func hash(into hasher: inout Hasher) { hasher.combine(values) }
 }
 
 extension Measurements: CustomStringConvertible {
-  /// Such as `testLoss 0.25, testAccuracy 0.91`.
+  /// The values with their names, such as `testLoss 0.25, testAccuracy 0.91`.
   public var description: String { zip(metrics, values).map { "\($0.name) \($1)" }.joined(separator: ", ") }
 }
 
@@ -125,12 +126,12 @@ package struct DocumentKey: CodingKey, ExpressibleByStringLiteral {
 }
 
 extension CodingUserInfoKey {
-  /// The metrics whose values a document that is read has, `[Metric]`.
+  /// The metrics of the documents that a decoder reads, as a `[Metric]`.
   static let metrics = CodingUserInfoKey(rawValue: "metrics")
 }
 
 extension Decoder {
-  /// The metrics of the run whose document is read.
+  /// The metrics of the run whose document is being read.
   var metrics: [Metric] { CodingUserInfoKey.metrics.flatMap { userInfo[$0] as? [Metric] } ?? [] }
 }
 

@@ -2,19 +2,19 @@ import Formats
 import Replay
 import Tensors
 
-/// What can be wrong with a run as a whole. Messages name settings in backquotes.
+/// An error that concerns a run as a whole. Messages name settings in backquotes.
 public enum RunError: Error, Equatable, CustomStringConvertible {
-  /// A setting that can't be understood.
+  /// A setting is not valid.
   case usage(String)
-  /// Settings that are fine one by one but can't be met.
+  /// The settings are valid one by one but can't be satisfied together.
   case impossible(String)
-  /// A file that was given is not there.
+  /// A given file does not exist.
   case missing(String)
-  /// A file is there but is not what it was, or not what it should be.
+  /// A file exists but has changed, or is not what it should be.
   case damaged(String)
-  /// Stopped by a cancelled task, with all lanes' states stored.
+  /// A cancelled task stopped the run. The states of all lanes are stored.
   case interrupted(run: String)
-  /// A metric that is no number.
+  /// A metric is not finite.
   case diverged(metric: Metric, series: Series, seed: Int, n: Int)
 
   public var description: String {

@@ -2,31 +2,33 @@ import Formats
 import Replay
 import Tensors
 
-/// What a run is before anything of it is stored: a problem, its workload, and what it may use. A what-if is another value.
+/// A run before anything of it is stored: a problem, its workload, and what it may use. A variation of a run is
+/// another value.
 public struct RunSpecification<Problem: TrainingProblem>: Sendable {
   public let problem: Problem
   public let workload: Workload
   /// What the run may use.
   public let budgets: Budgets
-  /// What it uses; everything in memory before `fitted()`.
+  /// What the run uses. Before `fitted()` it keeps everything in memory.
   public internal(set) var resources: Resources
-  /// What is observed, as far as it is known by now where an order or a schedule is automatic.
+  /// The iterates to observe, as far as they are known while an order or a schedule is automatic.
   public internal(set) var selection: IterateSelection
-  /// What the memory budget led to; nil without one, and before `fitted()`.
+  /// The choice made for the memory budget; nil without a memory budget, and before `fitted()`.
   public internal(set) var memoryChoice: MemoryChoice?
-  /// An update map a seed.
+  /// One update map per seed.
   package let maps: [Problem.Map]
-  /// What the process had taken when the problem was made.
+  /// The memory of the process when the problem had been made.
   let processBefore: ResidentMemory.Sizes
 
-  /// Length of the training state, in floats.
+  /// The length of the training state, in floats.
   public var stateCount: Int { maps[0].stateCount }
   public var stateBytes: Int { stateCount * MemoryLayout<Float>.stride }
-  /// Floats of the layout's tensors, the first ones of a state; what lies behind them, such as optimizer slots, has no name.
+  /// The number of leading floats of a state that belong to the layout's tensors. Those behind them, such as
+  /// optimizer slots, have no name.
   var namedCount: Int { min(problem.layout.count, stateCount) }
 
-  /// - Throws: `RunError.usage` where the problem's metrics or the budgets can't be, `RunError.impossible` where an order asks for
-  ///   batches that are not there, and what the problem throws.
+  /// - Throws: `RunError.usage` if the problem's metrics or the budgets are not valid, `RunError.impossible` if an
+  ///   order asks for batches that do not exist, and whatever the problem throws.
   public init(_ problem: Problem, _ workload: Workload, budgets: Budgets = Budgets()) throws {
     try Metric.check(problem.metrics)
     try budgets.check()
@@ -47,7 +49,7 @@ public struct RunSpecification<Problem: TrainingProblem>: Sendable {
     guard maps.allSatisfy({ $0.stateCount == stateCount }) else {
       throw RunError.impossible("the maps of \(problem.name) have states of different lengths; make them alike for all seeds")
     }
-    // Before any of it is planned; an automatic schedule may come to any n.
+    // Orders with a last iterate are checked before anything is planned. An automatic schedule may ask for any n.
     for (observed, points) in zip(workload.orders, workload.points) {
       guard let order = observed.order, let last = order.lastIterate else { continue }
       for n in workload.isAdaptive(observed) ? Array(1...min(workload.steps, last + 1)) : points { _ = try sequence(of: order, n) }
@@ -58,7 +60,7 @@ public struct RunSpecification<Problem: TrainingProblem>: Sendable {
     }
   }
 
-  /// The same with parts of it replaced.
+  /// Copies a specification with parts of it replaced.
   private init(
     _ other: RunSpecification, problem: Problem, maps: [Problem.Map], workload: Workload, budgets: Budgets, resources: Resources,
     selection: IterateSelection
@@ -73,7 +75,7 @@ public struct RunSpecification<Problem: TrainingProblem>: Sendable {
     processBefore = other.processBefore
   }
 
-  /// With another problem that gives the same bits.
+  /// The specification with another problem that gives the same bits.
   func with(_ problem: Problem) throws -> RunSpecification {
     RunSpecification(
       self, problem: problem, maps: try workload.seeds.map { try problem.map(seed: $0) }, workload: workload, budgets: budgets,
@@ -85,7 +87,7 @@ public struct RunSpecification<Problem: TrainingProblem>: Sendable {
       self, problem: problem, maps: maps, workload: workload, budgets: budgets, resources: resources, selection: selection)
   }
 
-  /// With other budgets, and resources that are not fitted to them.
+  /// The specification with other budgets, and with resources that are not fitted to them.
   func with(_ budgets: Budgets) -> RunSpecification {
     var changed = RunSpecification(
       self, problem: problem, maps: maps, workload: workload, budgets: budgets, resources: Resources(lanes: budgets.lanes),
@@ -99,7 +101,7 @@ public struct RunSpecification<Problem: TrainingProblem>: Sendable {
       self, problem: problem, maps: maps, workload: workload, budgets: budgets, resources: resources, selection: selection)
   }
 
-  /// With its cost budget as it was measured, or corrected.
+  /// The specification with a measured or corrected cost budget.
   func with(_ costBudget: CostBudget) -> RunSpecification {
     var workload = workload
     workload.costBudget = costBudget
@@ -107,7 +109,7 @@ public struct RunSpecification<Problem: TrainingProblem>: Sendable {
       self, problem: problem, maps: maps, workload: workload, budgets: budgets, resources: resources, selection: selection)
   }
 
-  /// One seed's part, observed at a selection.
+  /// The part of one seed, observed at a selection.
   func alone(_ selection: IterateSelection) -> RunSpecification {
     RunSpecification(
       self, problem: problem, maps: Array(maps.prefix(1)), workload: workload, budgets: budgets, resources: resources,
@@ -116,11 +118,12 @@ public struct RunSpecification<Problem: TrainingProblem>: Sendable {
 }
 
 extension RunSpecification {
-  /// What the run is made from: the problem's files and those of orders.
+  /// Digests of the inputs of the run: those of the problem and the files of orders.
   package var inputs: InputDigests { problem.inputs.adding(workload.fileDigests) }
 
-  /// With what automatic orders and schedules ask for, as far as `observations` decide it.
-  /// - Returns: also what was found so far, and whether nothing more will be asked for once this is observed.
+  /// Adds the iterates that automatic orders and schedules ask for, as far as `observations` determine them.
+  /// - Returns: The specification, what was found so far, and whether nothing more will be asked for once this is
+  ///   observed.
   func adapted(
     to observations: [Observation]
   ) -> (specification: RunSpecification, findings: [AdaptiveFinding], isComplete: Bool) {
@@ -128,10 +131,11 @@ extension RunSpecification {
     return (with(selection), findings, isComplete)
   }
 
-  /// With the orders that are observed where others turn out to be.
+  /// The specification with orders that may still be observed because automatic ones may choose them.
   var withOrdersToCome: RunSpecification { with(workload.withOrdersToCome(selection)) }
 
-  /// The batch sequence of an iterate, checked against what the order and the problem define.
+  /// The batch sequence of an iterate.
+  /// - Throws: `RunError.impossible` if the order or the problem does not define it.
   package func sequence(of order: CompositionOrder, _ n: Int) throws(RunError) -> BatchSequence {
     if let last = order.lastIterate, n > last {
       throw .impossible(
@@ -152,8 +156,8 @@ extension RunSpecification {
   }
 
   /// The plan for all orders, points and seeds.
-  /// - Parameter progress: what is there already, by seed; empty for nothing.
-  /// - Throws: what `ReplayPlanner.plan()` throws.
+  /// - Parameter progress: What each seed has stored and observed already; empty for a new run.
+  /// - Throws: The errors of `ReplayPlanner.plan()`.
   public func plan(_ progress: [ReplicaProgress] = []) throws -> ReplayPlan {
     var planner = ReplayPlanner(orders: selection.orders, points: selection.points)
     planner.replicas = progress.isEmpty ? Array(repeating: ReplicaProgress(), count: maps.count) : progress
@@ -166,8 +170,8 @@ extension RunSpecification {
     return try planner.plan()
   }
 
-  /// - Throws: `RunError.impossible` when the budget has no room for what an interrupted run goes on from: a state a
-  ///   lane, and forward's running averages.
+  /// - Throws: `RunError.impossible` if the disk budget has no room for what resuming an interrupted run needs: one
+  ///   state per lane, and forward's running averages.
   func checkDiskBudget() throws(RunError) {
     let (lanes, averages) = (resources.lanes, workload.averages.count)
     let least = (lanes + averages) * (stateBytes + (1 << 16))
@@ -181,7 +185,7 @@ extension RunSpecification {
 
   // MARK: Initial states
 
-  /// The initial state of the seed at `index` of the workload's.
+  /// The initial state of the seed at `index` in the workload's seeds.
   package func initialState(replica index: Int) throws -> TrainingState {
     var values = try StateBuffer(count: stateCount)
     try writeInitialState(replica: index, to: &values)
@@ -197,7 +201,7 @@ extension RunSpecification {
     }
   }
 
-  /// Where replays of all seeds start: from states in memory, or from ones made anew where the budget has no room.
+  /// The states where replays of all seeds start: kept in memory, or made anew if the budget has no room for them.
   func replayStarts() throws -> [InitialState] {
     guard resources.keepsInitialStates else {
       return maps.indices.map { replica in .made { try writeInitialState(replica: replica, to: &$0) } }
@@ -215,7 +219,7 @@ extension RunSpecification {
     return maps.indices.map { .slot(slots, $0) }
   }
 
-  /// Bytes of the initial states that replays start from.
+  /// The size in bytes of the initial states that stay in memory.
   var keptStartBytes: Int {
     guard resources.keepsInitialStates else { return 0 }
     let isRounded = problem.startPrecision != .float32

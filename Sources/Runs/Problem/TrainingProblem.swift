@@ -2,7 +2,7 @@ import Formats
 import Replay
 import Tensors
 
-/// What a run trains: an update map a seed, and what makes its iterates storable, comparable and findable again.
+/// What a run trains: one update map per seed, and what makes its iterates storable, comparable and findable again.
 ///
 /// A problem without a network, complete:
 ///
@@ -19,94 +19,93 @@ import Tensors
 ///       }
 ///     }
 ///
-/// Everything must be a pure function of what it is given: the same seed, batch, position and bits give the same bits, on
-/// every lane and in every process.
+/// Every requirement must be a pure function of its arguments: the same seed, batch, position and bits give the same
+/// bits, on every lane and in every process.
 public protocol TrainingProblem: MemoryElastic {
   associatedtype Map: UpdateMap
 
-  /// What it is called where runs are listed, such as `mlp:128 on digits`.
+  /// The name of the problem in lists of runs, such as `mlp:128 on digits`.
   var name: String { get }
 
-  /// What else a reader of its runs should know, by name; shown and stored, never interpreted. Empty by default.
+  /// Further settings that a reader of its runs should know, by name. They are shown and stored, never interpreted.
+  /// Empty by default.
   var settings: [String: JSONValue] { get }
 
-  /// Names, shapes and roles of the tensors in the training state, for exports and distances. By default one parameter
-  /// called `state`.
+  /// The names, shapes and roles of the tensors in the training state, for exports and distances. By default the
+  /// whole state is one parameter called `state`.
   var layout: StateLayout { get }
 
-  /// What is observed of every iterate; at least one. The first is the loss: it tells whether updates diverge, and curves
-  /// are compared by it.
+  /// The metrics observed of every iterate; at least one. The first is the loss: it shows whether updates diverge,
+  /// and curves are compared by it.
   var metrics: [Metric] { get }
 
-  /// Digests of what it was made from, so that a replay from other data is noticed. Empty by default.
+  /// Digests of the inputs the problem was made from, so that a replay from other data is noticed. Empty by default.
   var inputs: InputDigests { get }
 
-  /// How many batches there are; nil, the default, where they do not end.
+  /// The number of batches; nil, the default, if there is no end of them.
   var batchCount: Int? { get }
 
-  /// Which examples its batches hold, for the batch journal; nil, the default, where batches are not made of examples.
+  /// The examples in each batch, for the batch journal; nil, the default, if batches are not made of examples.
   var batches: BatchSource? { get }
 
-  /// What the floats of initial states are rounded to, so that they can be kept in so many bits. `float32` by default.
+  /// The precision that the floats of initial states are rounded to, so that 16 bits per float suffice to keep them.
+  /// `float32`, the default, rounds nothing.
   var startPrecision: CheckpointPrecision { get }
 
-  /// The updates of one seed. All seeds' maps have equally long states, and each takes any other's workspace.
+  /// The update map of one seed. The states of all seeds have the same length, and a workspace of one seed's map
+  /// serves all.
   func map(seed: Int) throws -> Map
 
-  /// Overwrites `state`, all zeros, with the initial state of a seed.
+  /// Overwrites `state`, which is all zeros, with the initial state of a seed.
   func writeInitialState(seed: Int, to state: inout StateBuffer) throws
 
-  /// The values of `metrics` of an iterate.
-  /// - Parameters:
-  ///   - state: the iterate, or a running average of iterates.
-  ///   - seed: one of the run's.
-  ///   - workspace: that of the map, in which an update leaves nothing.
+  /// Measures an iterate.
+  /// - Returns: The values of `metrics`, in their order.
+  /// - Parameter workspace: The workspace of the update map. Updates must not depend on what is left in it.
   func measure(_ state: borrowing TrainingState, seed: Int, workspace: inout Map.Workspace) throws -> [Double]
 
-  /// The mean loss of the examples of one batch, as an update with it sees them; nil, the default, where there is none.
-  /// - Parameters:
-  ///   - batch: its number, from 1.
-  ///   - seed: one of the run's.
-  ///   - state: it may be changed.
-  ///   - workspace: that of the map, in which an update leaves nothing.
+  /// The mean loss over the examples of one batch, computed as an update with this batch would; nil, the default, if
+  /// there is none.
+  /// - Parameter state: The state, which may be changed.
   func trainingLoss(batch: Int, seed: Int, of state: inout StateBuffer, workspace: inout Map.Workspace) -> Double?
 
-  /// The time that `measure` takes, in seconds, told from a part of it where all of it would take longer than `seconds`.
-  /// By default all of it is timed.
+  /// The time in seconds that `measure` takes. It may be extrapolated from a part of the work if all of it would take
+  /// longer than `seconds`. The default times the whole.
   func measurementSeconds(
     _ state: borrowing TrainingState, seed: Int, workspace: inout Map.Workspace, atMost seconds: Double) throws -> Double
 
-  /// Puts files into the folder of a new run that it needs to be made again from there. By default none.
+  /// Writes the files that the problem needs for being made again from the folder of a new run. By default there are
+  /// none.
   func writeFiles(into folder: RunFolder) throws
 }
 
-/// What a problem takes in memory, and with how much less it can do. Every requirement has a default, for problems whose
-/// memory is nothing beside the program's.
+/// The memory that a problem takes, and how it can do with less. Every requirement has a default, for problems whose
+/// memory is negligible.
 public protocol MemoryElastic: Sendable {
-  /// Bytes that stay resident whatever is trained, such as a data set.
+  /// The size in bytes of what stays resident whatever is trained, such as a data set.
   var residentBytes: Int { get }
 
-  /// Bytes of one lane's workspace.
+  /// The size in bytes of one lane's workspace.
   var workspaceBytes: Int { get }
 
-  /// About what measuring an iterate costs, in updates.
+  /// The approximate cost of measuring an iterate, in updates.
   var observationCost: Double { get }
 
-  /// Stages of an update whose intermediate results are kept or computed again as one.
+  /// The number of stages of an update, each of whose intermediate results are kept or recomputed together.
   var stageCount: Int { get }
 
-  /// The amounts of memory an update can do with, from most and fastest to least and slowest; at least one.
-  /// - Parameter isMeasured: whether times are measured, in a few seconds; otherwise they are guessed.
+  /// The amounts of memory an update can work with, from most and fastest to least and slowest; at least one.
+  /// - Parameter isMeasured: Whether times are measured, which takes a few seconds; otherwise they are guessed.
   func memoryLevels(isMeasured: Bool) throws -> [MemoryLevel<Self>]
 }
 
-/// An amount of memory that an update can do with.
+/// An amount of memory that an update can work with.
 public struct MemoryLevel<Problem>: Sendable {
   public let workspaceBytes: Int
   public let secondsPerUpdate: Double
-  /// Passes of stages that an update runs more than once.
+  /// The number of passes of stages that an update runs more than once.
   public let repeatedPasses: Int
-  /// The problem whose updates take so much. It gives the same bits.
+  /// The problem whose updates use this amount. It gives the same bits.
   public let problem: @Sendable () throws -> Problem
 
   public init(
@@ -162,29 +161,25 @@ extension TrainingProblem where Self: UpdateMap, Map == Self {
   }
 }
 
-/// Where the batches of a problem come from, as the batch journal keeps it.
+/// The source of a problem's batches, as the batch journal records it.
 public struct BatchSource: Sendable {
   public enum Method: Sendable {
-    /// They follow from the seed, by the sampler of this name.
+    /// Batches follow from the seed, by the sampler of this name.
     case seeded(sampler: String)
-    /// They came from elsewhere, the same for every seed, and are stored: how many there are.
+    /// Batches come from elsewhere, are the same for every seed, and are stored; `count` is their number.
     case stored(count: Int)
   }
 
   public let method: Method
-  /// Of the data whose examples they hold.
+  /// Digest of the data whose examples the batches hold.
   public let data: Digest
   public let exampleCount: Int
-  /// Examples a batch.
+  /// The number of examples per batch.
   public let batchSize: Int
   private let fill: @Sendable (_ indices: inout [Int], _ batch: Int, _ seed: Int) throws -> Void
 
-  /// - Parameters:
-  ///   - method: whether batches follow from seeds or are stored.
-  ///   - data: the digest of the data whose examples they hold.
-  ///   - exampleCount: how many examples there are; indices are below it.
-  ///   - batchSize: examples a batch.
-  ///   - fill: overwrites indices, `batchSize` long, with the examples of a batch, counted from 1, of a seed.
+  /// - Parameter fill: Overwrites `indices`, which has `batchSize` elements, with the examples of a seed's batch;
+  ///   batches count from 1.
   public init(
     method: Method, data: Digest, exampleCount: Int, batchSize: Int,
     fill: @escaping @Sendable (_ indices: inout [Int], _ batch: Int, _ seed: Int) throws -> Void
@@ -196,7 +191,7 @@ public struct BatchSource: Sendable {
     self.fill = fill
   }
 
-  /// The example indices of a batch, counted from 1.
+  /// The example indices of a batch. Batches count from 1.
   public func indices(batch: Int, seed: Int) throws -> [Int] {
     var indices = [Int](repeating: 0, count: batchSize)
     try fill(&indices, batch, seed)

@@ -3,24 +3,26 @@ import Foundation
 import Replay
 import Tensors
 
-/// What a schedule with disk slots spares. In memory alone the fewest updates take the least time.
+/// The cost that a rewind schedule with disk slots minimizes. With memory slots alone, the fewest updates also take
+/// the least time.
 public enum RewindGoal: String, CaseIterable, Codable, Sendable {
-  /// The least time, by the measured times of an update, a write and a read.
+  /// The least time, computed from the measured times of an update, a write and a read.
   case time
-  /// The fewest updates, whatever writing and reading take.
+  /// The fewest updates, however long writing and reading take.
   case updates
 }
 
-/// The slots a rewind may use.
+/// The slots that a rewind may use.
 public struct RewindSlots: Sendable {
-  /// States held in memory besides the start and the one at hand. More than there are states count as so many.
+  /// The number of states held in memory besides the start and the current state. More slots than there are states
+  /// are not used.
   public var memory: Int
-  /// States held in files.
+  /// The number of states held in files.
   public var disk: Int
-  /// How parameters and buffers are kept in slots of both tiers; optimizer slots stay float32. 16 bits round them, and what
-  /// is computed from them is approximate.
+  /// The precision of parameters and buffers in slots of both tiers; optimizer slots stay float32. A 16-bit precision
+  /// rounds them, so that what is computed from them is approximate.
   public var precision: CheckpointPrecision
-  /// What disk slots are used for.
+  /// The cost that the use of disk slots minimizes.
   public var least: RewindGoal
 
   public init(memory: Int, disk: Int = 0, precision: CheckpointPrecision = .float32, least: RewindGoal = .time) {
@@ -31,13 +33,13 @@ public struct RewindSlots: Sendable {
   }
 }
 
-/// The slots of one rewind in both tiers, each with a meter. Memory is taken when they are made.
+/// The slots of one rewind in both tiers, each with a meter. Their memory is allocated when they are made.
 struct RewindStores {
   let memory: SlotMeter
   let disk: SlotMeter?
 
-  /// - Parameter files: where states on disk are kept; nil for none.
-  /// - Throws: `RunError.impossible` where the system has not the memory, and `TensorError.outOfMemory`.
+  /// - Parameter files: The files that hold the states on disk; nil if there are no disk slots.
+  /// - Throws: `RunError.impossible` if the system lacks the memory, and `TensorError.outOfMemory`.
   init<Problem>(_ specification: RunSpecification<Problem>, slots: Int, precision: CheckpointPrecision, files: SlotFiles?) throws {
     let bytes = Self.bytes(specification, precision)
     try Self.checkMemory(slots: slots, bytes: bytes)
@@ -50,14 +52,14 @@ struct RewindStores {
     disk = files.map { files in SlotMeter(files) { try files.bytes(slot: $0) } }
   }
 
-  /// Of a state in memory; about what one takes at most on disk.
+  /// The size in bytes of a state in memory, which is about the most that one takes on disk.
   static func bytes<Problem>(_ specification: RunSpecification<Problem>, _ precision: CheckpointPrecision) -> Int {
     precision == .float32
       ? specification.stateBytes
       : PackedSlots.bytesPerSlot(stateCount: specification.stateCount, roundedCount: specification.namedCount)
   }
 
-  /// Slots are filled one after the other, so that it would otherwise show late that they don't fit.
+  /// Slots are filled one after the other, so without this check a lack of memory would show up late.
   static func checkMemory(slots: Int, bytes: Int) throws(RunError) {
     guard let available = SystemMemory.availableBytes, slots > available / bytes else { return }
     throw .impossible(
@@ -69,7 +71,7 @@ struct RewindStores {
 }
 
 extension SlotFiles {
-  /// The disk slots of a rewind.
+  /// Makes the disk slots of a rewind.
   static func ofRewind<Problem>(
     _ folder: RunFolder, _ specification: RunSpecification<Problem>, _ precision: CheckpointPrecision
   ) throws -> SlotFiles {

@@ -3,56 +3,57 @@ import Foundation
 import Replay
 import Tensors
 
-/// What rewinding with different slots stores, recomputes and takes: the document `rewind --sweep --json` prints.
+/// The memory, updates and time of rewinds with different slots: the document that `rewind --sweep --json` prints.
 public struct RewindSweep: Codable, Sendable {
   public let run: String
   public let order: String
   public let seed: Int
-  /// Each walk visits the states from − 1 … to.
+  /// Each rewind visits the states from − 1 … to.
   public let from: Int
   public let to: Int
-  /// Bytes of a state as it is.
+  /// The size in bytes of an unrounded state.
   public let stateBytes: Int
-  /// Updates on the way to the first state visited: no schedule applies fewer.
+  /// The updates needed to reach the first state visited: no schedule applies fewer.
   public let firstPassUpdates: Int
-  /// What the schedules on disk spare: `updates` or `time`.
+  /// The cost that schedules with disk slots minimize: `updates` or `time`.
   public let least: RewindGoal
   public let points: [Point]
 
-  /// One rewind, measured.
+  /// The measurements of one rewind.
   public struct Point: Codable, Sendable {
-    /// `memory` or `disk`.
+    /// Where states were kept: `memory` or `disk`.
     public let tier: String
-    /// How parameters and buffers were kept in slots.
+    /// The precision of parameters and buffers in slots.
     public let precision: String
-    /// States kept at once, at most.
+    /// The largest number of states kept at once.
     public let slots: Int
-    /// Bytes of the states kept at once, at most: in memory, or of all files there.
+    /// The largest total size of the states kept at once, in memory or in files.
     public let storedBytes: Int
     public let updates: Int
     public let predictedUpdates: Int
-    /// Updates applied again: those beyond the first pass.
+    /// The updates applied more than once: those beyond the first pass.
     public let recomputedUpdates: Int
-    /// Of taking memory, updates, writing and reading, without what looking at the states took.
-    /// Of several rounds the least.
+    /// The time for allocating memory, updates, writing and reading, without the time for inspecting the states. The
+    /// least of several rounds.
     public internal(set) var seconds: Double
-    /// By the measured times of an update, a write and a read; nil where they decided nothing.
+    /// The duration predicted from the measured times of an update, a write and a read; nil if they did not determine
+    /// the schedule.
     public let predictedSeconds: Double?
     public let diskWrites: Int
     public let diskReads: Int
-    /// States visited with the bits that a replay without rewinding gives, of all.
+    /// The number of visited states, out of `states`, with the same bits as in a replay without rewinding.
     public let identicalStates: Int
     public let states: Int
-    /// Nil where slots round nothing.
+    /// The errors of the visited states; nil if slots round nothing.
     public let error: SlotError?
   }
 
-  /// How far visited states are from the exact ones.
+  /// The distances of the visited states from the exact ones.
   public struct SlotError: Codable, Sendable {
-    /// ‖θ − θ_exact‖ / ‖θ_exact − θ_0‖ of parameters and buffers, over all visited states.
+    /// The mean over all visited states of ‖θ − θ_exact‖ / ‖θ_exact − θ_0‖, over parameters and buffers.
     public internal(set) var meanDistance = 0.0
     public internal(set) var worstDistance = 0.0
-    /// |difference of the training loss| on the batch that was applied next, nats.
+    /// The mean absolute difference of the training loss on the batch that was applied next, in nats.
     public internal(set) var meanLossDifference = 0.0
     public internal(set) var worstLossDifference = 0.0
 
@@ -64,22 +65,17 @@ public struct RewindSweep: Codable, Sendable {
     }
   }
 
-  /// What is measured: every combination.
+  /// The rewinds to measure: every combination of tiers, precisions and slots.
   public struct Request: Sendable {
-    /// Numbers of slots; `Int.max` for as many as are of use.
+    /// The numbers of slots; `Int.max` for as many as are of use.
     public var slots: [Int]
     public var tiers: [SlotTier]
     public var precisions: [CheckpointPrecision]
     public var least: RewindGoal
-    /// How often each rewind is measured, in turns: on a busy machine the least time says most.
+    /// How often each rewind is measured, in turns. On a busy machine the least time is the most meaningful.
     public var rounds: Int
 
-    /// - Parameters:
-    ///   - slots: nil for 1, 2, 3, 5, 8, 16, 32, …, all.
-    ///   - tiers: where slots are.
-    ///   - precisions: what states in slots are rounded to, each in turn.
-    ///   - least: what schedules with disk slots spare.
-    ///   - rounds: how often each is measured, for the least time.
+    /// - Parameter slots: The numbers of slots; nil for 1, 2, 3, 5, 8, 16, 32, … up to all that are of use.
     public init(
       slots: [Int]? = nil, tiers: [SlotTier] = [.memory, .disk], precisions: [CheckpointPrecision] = CheckpointPrecision.allCases,
       least: RewindGoal = .updates, rounds: Int = 1

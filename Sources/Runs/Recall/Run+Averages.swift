@@ -2,25 +2,25 @@ import Formats
 import Replay
 import Tensors
 
-/// Averages of forward's iterates at one n, as they were asked for afterwards: the document `average --json` prints.
+/// Averages of forward's iterates at one n that are made after the run: the document that `average --json` prints.
 public struct ForwardAverages: Encodable, Sendable {
   public struct Average: Sendable {
-    /// As asked for; `forward` is the iterate itself.
+    /// The name of the average as it was asked for; `forward` is the iterate itself.
     public let average: String
     public let seed: Int
-    /// ‖w − v‖ / ‖w‖ between the weights w asked for and the weights v it has; 0 where they are the same.
+    /// ‖w − v‖ / ‖w‖, where w are the requested weights and v those of this average; 0 if they are the same.
     public let weightDistance: Double
     public let measurements: Measurements
     public let digest: Digest
   }
 
-  /// An average over seeds. A spread is the standard deviation between them, nil for one seed.
+  /// An average over seeds.
   public struct Summary: Sendable {
     public let average: String
-    /// The largest of any seed.
+    /// The largest weight distance of any seed.
     public let weightDistance: Double
     public let measurements: Measurements
-    /// By metric.
+    /// The standard deviation of each metric between seeds; nil for one seed.
     public let spreads: [Double]?
 
     fileprivate init(_ name: String, _ seeds: [Average], metrics: [Metric]) {
@@ -36,9 +36,9 @@ public struct ForwardAverages: Encodable, Sendable {
 
   public let run: String
   public let iterate: Int
-  /// For all seeds.
+  /// The gradient evaluations for all seeds together.
   public let gradientEvaluations: Int
-  /// The iterate, then what was asked for, each by seed.
+  /// The iterate, then the requested averages, each for all seeds.
   public let averages: [Average]
   public let summary: [Summary]
 }
@@ -70,20 +70,17 @@ extension Run {
   /// The last n at which forward is observed, where its running averages end; nil if the run has no forward order.
   public var lastAveragedIterate: Int? { specification.selection.points(of: .forward)?.last }
 
-  /// Averages of forward's iterates 1 … n with any weights, made of the running averages and iterates that checkpoints hold:
-  /// those at n and, for weights that they don't give, those before.
+  /// Averages of forward's iterates 1 … n with any weights, combined from the running averages and iterates in
+  /// checkpoints: those at n and, for weights they can't represent, those before.
   /// - Parameters:
-  ///   - profiles: the weights that are wanted.
-  ///   - n: the last iterate that is averaged.
-  ///   - seeds: of the run's.
-  ///   - isExact: whether forward's path is replayed instead, once a seed for all of `profiles`.
-  ///   - progress: told of the updates of an exact replay.
-  /// - Throws: `RunError.impossible` where nothing is stored at n.
+  ///   - seeds: Seeds of the run.
+  ///   - isExact: Whether forward's path is replayed instead, once per seed for all of `profiles`.
+  /// - Throws: `RunError.impossible` if no running averages are stored at n.
   public func averages(
     _ profiles: [AverageProfile], n: Int, seeds: [Int], isExact: Bool, progress: ReplayProgress = ReplayProgress()
   ) async throws -> ForwardAverages {
     let rules = try profiles.map { profile throws(AverageError) in try profile.rule(endingAt: n) }
-    // The iterate is the average that nothing else enters.
+    // The iterate is an average over itself alone.
     let wanted = [AverageRule.uniform(after: n - 1)] + rules
     var evaluations = 0
     var found: [[MeasuredAverage]] = []
@@ -106,12 +103,12 @@ extension Run {
     for (index, name) in names.enumerated() {
       for (seed, found) in zip(seeds, found.map { $0[index] }) {
         guard found.measurements.loss.isFinite else {
-          // The iterate itself comes first: where it is finite, so are those that its averages are made of.
+          // The iterate itself comes first: if it is finite, so are the iterates that its averages are made of.
           let reason = isExact || index == 0 ? "the updates diverge" : "some of its weights are negative; `exact` makes it from forward's path"
           throw RunError.impossible(
             "the \(problem.metrics[0].title) of \(name) at iterate \(n) (seed \(seed)) is not finite: \(reason)")
         }
-        // What the run observed has the same bits, whichever way it is brought back.
+        // An iterate or average that the run observed has the same bits however it is brought back.
         if found.weightDistance == 0, index == 0 || workload.averages.contains(wanted[index]) {
           try check(found.digest, observedAs: index == 0 ? .forward : .average(wanted[index]), n: n, seed: seed)
         }
@@ -126,12 +123,12 @@ extension Run {
       summary: zip(names, averages).map { ForwardAverages.Summary($0, $1, metrics: problem.metrics) })
   }
 
-  /// Replays forward's path to iterate n and shows `visit` running averages there, by the place of their rule, and the
-  /// iterate, by nil.
+  /// Replays forward's path to iterate n. `visit` is called there with each running average and the index of its
+  /// rule, and with the iterate and nil.
   /// - Parameters:
-  ///   - stored: states it may begin at, whose averages are by these rules; nil for none.
-  ///   - isUsable: which of them may be used.
-  /// - Returns: the updates it took.
+  ///   - stored: The states that the replay may start from, with averages by these rules; nil for none.
+  ///   - isUsable: Whether a stored state may be used.
+  /// - Returns: The number of updates applied.
   func replayForward(
     to n: Int, replica: Int, averages rules: [AverageRule], from stored: StoredStates? = nil,
     isUsable: (CheckpointRecord) -> Bool = { _ in true }, progress: ReplayProgress = ReplayProgress(),
@@ -149,15 +146,15 @@ extension Run {
     return try await engine.run(plan, lanes: 1, progress: progress).gradientEvaluations
   }
 
-  /// Something that checkpoints hold of forward's path.
+  /// A state or average of forward's path that a checkpoint holds.
   private struct Stored {
     let record: CheckpointRecord
-    /// The rule's place; nil for the iterate.
+    /// The index of the average's rule; nil for the iterate.
     let average: Int?
     let weights: AverageWeights
   }
 
-  /// Averages as linear combinations of what is stored.
+  /// Computes averages as linear combinations of stored states and averages.
   private func combined(_ wanted: [AverageRule], n: Int, replica: Int) throws -> [MeasuredAverage] {
     let records = try storedStates()[replica]
     let stored = try checkpointsWithAverages(among: records, n: n, wanted).flatMap { record in
@@ -193,8 +190,8 @@ extension Run {
     }
   }
 
-  /// The checkpoints that averages at n are made of: the one at n, some before it at distances that grow geometrically, and
-  /// those where the last L iterates begin.
+  /// The checkpoints that averages at n are combined from: the one at n, some before it at geometrically growing
+  /// distances, and those where the averages over the last L iterates begin.
   private func checkpointsWithAverages(
     among records: [CheckpointRecord], n: Int, _ wanted: [AverageRule]
   ) throws(RunError) -> [CheckpointRecord] {
@@ -237,7 +234,7 @@ private struct MeasuredAverage: Sendable {
   let digest: Digest
 }
 
-/// What a replay of forward's path came to, by the place of what was asked for.
+/// The results of a replay of forward's path, by the index of the requested average.
 private final class MeasuredAverages: Sendable {
   private let found = Lock<[Int: MeasuredAverage]>([:])
 
@@ -246,9 +243,9 @@ private final class MeasuredAverages: Sendable {
   var inOrder: [MeasuredAverage] { found.withLock { found in found.sorted { $0.key < $1.key }.map(\.value) } }
 }
 
-/// Shows the one iterate of forward that a plan observes, and the running averages there.
+/// Passes the one iterate of forward that a plan observes, and the running averages there, to a closure.
 struct ForwardVisitor<Workspace: ~Copyable>: IterateObserver {
-  /// Called with the place of an average's rule; nil for the iterate.
+  /// Called with the index of an average's rule, or with nil for the iterate.
   typealias Visit =
     @Sendable (_ average: Int?, _ state: borrowing TrainingState, _ workspace: inout Workspace) throws -> Void
 

@@ -2,28 +2,27 @@ import Formats
 import Replay
 import Tensors
 
-/// An iterate brought back.
+/// An iterate that was recalled.
 public struct ReplayedIterate: Sendable {
-  /// Under the layout's names, in the order of the training state.
+  /// The tensors under the layout's names, in the order of the training state.
   public let tensors: [NamedTensor]
   public let digest: Digest
   public let measurements: Measurements
-  /// Updates the replay applied.
+  /// The number of updates the replay applied.
   public let gradientEvaluations: Int
-  /// The checkpoint it began at; nil for the initial state.
+  /// The checkpoint the replay started from; nil for the initial state.
   public let checkpoint: CheckpointRecord?
-  /// Whether the run had observed it, so that its bits were compared.
+  /// Whether the run had observed the iterate, so that its bits were compared.
   public let wasObserved: Bool
 }
 
 extension Run {
-  /// Loads or replays one iterate of any order, observed by the run or not, from the nearest stored state on its path.
+  /// Loads or replays one iterate of any order, whether or not the run observed it, from the nearest stored state on
+  /// its path.
   /// - Parameters:
-  ///   - order: whose iterate it is; any, whether the run observes it or not.
-  ///   - n: 0 is the initial state.
-  ///   - seed: one of the run's; nil for its first.
-  ///   - progress: told of the updates of the replay.
-  /// - Throws: `RunError.damaged` if the run observed the iterate and had other bits.
+  ///   - n: The iterate; 0 is the initial state.
+  ///   - seed: A seed of the run; nil for its first.
+  /// - Throws: `RunError.damaged` if the run observed the iterate with other bits.
   public func iterate(
     _ order: CompositionOrder, _ n: Int, seed: Int? = nil, progress: ReplayProgress = ReplayProgress()
   ) async throws -> ReplayedIterate {
@@ -40,7 +39,7 @@ extension Run {
   }
 
   /// The state of an iterate, compared with what the run observed.
-  /// - Throws: `RunError.damaged` if the run observed it and had other bits.
+  /// - Throws: `RunError.damaged` if the run observed the iterate with other bits.
   package func recalledState(
     _ order: CompositionOrder, _ n: Int, seed: Int, progress: ReplayProgress = ReplayProgress()
   ) async throws -> RecalledState {
@@ -50,7 +49,7 @@ extension Run {
     return recalled
   }
 
-  /// - Throws: `RunError.damaged` if the run observed an iterate of a series with another digest than it has now.
+  /// - Throws: `RunError.damaged` if the run observed the iterate of the series with a digest other than `digest`.
   func check(_ digest: Digest, observedAs series: Series, n: Int, seed: Int) throws {
     let observed = try database.observation(seed: seed, series: series, n: n)
     if let observed, observed.digest != digest, hasSameNumerics {
@@ -63,11 +62,8 @@ extension Run {
     }
   }
 
-  /// The updates that bringing an iterate back takes, from the nearest stored state on its path.
-  /// - Parameters:
-  ///   - order: whose iterate it is; any, whether the run observes it or not.
-  ///   - n: 0 is the initial state.
-  ///   - seed: one of the run's; nil for its first.
+  /// The number of updates that recalling an iterate takes, from the nearest stored state on its path.
+  /// - Parameter seed: A seed of the run; nil for its first.
   public func recallCost(of order: CompositionOrder, n: Int, seed: Int? = nil) throws -> Int {
     let stored = try StoredStates(ofSeed: seed ?? workload.seeds.lowerBound, in: self)
     return try recallCost(of: order, n, from: stored)
@@ -78,8 +74,8 @@ extension Run {
     return sequence.count - (stored.nearest(on: sequence)?.position ?? 0)
   }
 
-  /// The state of an iterate, from the nearest of the initial state and the stored ones.
-  /// - Parameter isUsable: which of them may be used.
+  /// The state of an iterate, replayed from the nearest of the initial state and the stored states.
+  /// - Parameter isUsable: Whether a stored state may be used.
   func recall(
     _ order: CompositionOrder, _ n: Int, replica: Int, from stored: StoredStates,
     isUsable: (CheckpointRecord) -> Bool = { _ in true }, progress: ReplayProgress = ReplayProgress()
@@ -97,8 +93,8 @@ extension Run {
     return RecalledState(state: keeper.kept, gradientEvaluations: evaluations, checkpoint: nearest)
   }
 
-  /// How one iterate is brought back from a stored state on its path; nil for the initial state.
-  /// - Parameter averageCount: how many running averages come with it, of forward order.
+  /// The plan that replays one iterate from a stored state on its path, or from the initial state if `record` is nil.
+  /// - Parameter averageCount: The number of running averages computed along the way; the order must be forward then.
   func recallPlan(
     _ order: CompositionOrder, _ n: Int, from record: CheckpointRecord?, averageCount: Int = 0
   ) throws -> ReplayPlan {
@@ -116,11 +112,11 @@ extension Run {
   }
 }
 
-/// A state that was brought back.
+/// A state that was recalled.
 package struct RecalledState: Sendable {
   package let state: StoredState
-  /// Updates the replay applied.
+  /// The number of updates the replay applied.
   package let gradientEvaluations: Int
-  /// The checkpoint it began at; nil for the initial state.
+  /// The checkpoint the replay started from; nil for the initial state.
   package let checkpoint: CheckpointRecord?
 }

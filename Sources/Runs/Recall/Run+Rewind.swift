@@ -5,58 +5,56 @@ import Tensors
 
 /// A state visited on the way back along an iterate's path.
 public struct RewoundState: Codable, Sendable {
-  /// Updates it has had; 0 is the initial state.
+  /// The number of updates the state has had; 0 is the initial state.
   public let n: Int
-  /// The batch that was applied to it.
+  /// The batch that was applied to the state next.
   public let batch: Int
-  /// The mean loss of that batch's examples before it was applied; nil where the problem tells none.
+  /// The mean loss over that batch's examples before the batch was applied; nil if the problem computes none.
   public let trainingLoss: Double?
-  /// The Euclidean distance of its parameters and buffers to those of the iterate the walk began at.
+  /// The Euclidean distance of its parameters and buffers to those of the iterate the rewind began at.
   public let distance: Double
   public let digest: Digest
 }
 
-/// What a rewind took: with the states the document `rewind --json` prints.
+/// The costs of a rewind. With the states it is the document that `rewind --json` prints.
 public struct RewindResult: Codable, Sendable {
   public let order: String
   public let seed: Int
-  /// The walk visits the states from − 1 … to.
+  /// The rewind visits the states from − 1 … to.
   public let from: Int
   public let to: Int
   public let slots: Int
   public let diskSlots: Int
-  /// How parameters and buffers were kept in slots: `float32`, `bfloat16` or `float16`.
+  /// The precision of parameters and buffers in slots: `float32`, `bfloat16` or `float16`.
   public let slotPrecision: String
-  /// Whether states may differ from the iterates of the run, because slots rounded them.
+  /// Whether states may differ from the iterates of the run because slots rounded them.
   public let isApproximate: Bool
-  /// Updates applied to visit the states. The iterate that distances are to takes one more.
+  /// The number of updates applied to visit the states. The iterate that distances refer to takes one more.
   public let updates: Int
-  /// How often a stored state of the path was read in place of computing it.
+  /// The number of times a stored state of the path was read instead of computed.
   public let checkpointReads: Int
   public let diskWrites: Int
   public let diskReads: Int
-  /// Of the states in memory slots at once, at most.
+  /// The largest total size in bytes of the states in memory slots at one time.
   public let memoryBytes: Int
-  /// Of the files of disk slots at once, at most.
+  /// The largest total size in bytes of the files of disk slots at one time.
   public let diskBytes: Int
-  /// By the measured times of an update, a write and a read; nil where they decided nothing.
+  /// The duration predicted from the measured times of an update, a write and a read; nil if they did not determine
+  /// the schedule.
   public let predictedSeconds: Double?
   public let seconds: Double
-  /// Where the caller kept them.
+  /// The visited states that the caller chose to keep.
   public let states: [RewoundState]
 }
 
 extension Run {
   /// Visits the states on an iterate's path, from the one before its last update back to `to`.
   /// - Parameters:
-  ///   - order: whose iterate it is; any, whether the run observes it or not.
-  ///   - n: the iterate; its path has as many updates as its batch sequence has batches.
-  ///   - to: the last state visited, in updates from the start; 0 is the initial state.
-  ///   - seed: one of the run's.
-  ///   - slots: where states are held besides the start and the one at hand.
-  ///   - progress: told of every update, for whoever shows how far it is.
-  ///   - willRewind: told how many updates are ahead; what it throws ends the rewind before the first.
-  ///   - visit: called for every state; those it returns true for are in the result.
+  ///   - n: The iterate; its path has as many updates as its batch sequence has batches.
+  ///   - to: The last state visited, in updates from the start; 0 is the initial state.
+  ///   - slots: The slots that hold states besides the start and the current state.
+  ///   - willRewind: Called with the number of updates before the first; an error that it throws prevents the rewind.
+  ///   - visit: Called for every state; those for which it returns true are in the result.
   public func rewind(
     order: CompositionOrder, n: Int, to: Int = 0, seed: Int, slots: RewindSlots, progress: ReplayProgress = ReplayProgress(),
     willRewind: (_ updates: Int) throws -> Void = { _ in }, visit: (RewoundState) throws -> Bool
@@ -86,7 +84,7 @@ extension Run {
     var copy = try StateBuffer(count: map.stateCount)
     var iterate = TrainingState(values: try StateBuffer(count: map.stateCount))
     var states: [RewoundState] = []
-    // What slots rounded has other bits.
+    // States that slots rounded have other bits.
     let observed = slots.precision == .float32 ? try observedStates(on: sequence, of: order, seed: seed) : [:]
     while let position = try rewinder.next() {
       if position == sequence.count - 1 {
@@ -113,7 +111,7 @@ extension Run {
       seconds: (.now - begin) / .seconds(1), states: states)
   }
 
-  /// The observed iterates of an order that lie on one path: their n, by how many updates they have had.
+  /// The observed iterates of an order that lie on one path: n by the number of updates they have had.
   private func observedStates(on path: BatchSequence, of order: CompositionOrder, seed: Int) throws -> [Int: Int] {
     var observed: [Int: Int] = [:]
     try database.forEachObservation(seed: seed, series: .order(order)) { observation in
@@ -124,7 +122,8 @@ extension Run {
     return observed
   }
 
-  /// The batches of an iterate whose states are visited back to `to`.
+  /// The batch sequence of an iterate.
+  /// - Throws: `RunError.usage` if `to` is not before the iterate.
   func path(of order: CompositionOrder, _ n: Int, to: Int) throws(RunError) -> BatchSequence {
     let sequence = try specification.sequence(of: order, n)
     guard to < sequence.count else {
@@ -134,8 +133,8 @@ extension Run {
     return sequence
   }
 
-  /// The schedule for what slots and stored states allow.
-  /// - Parameter files: where writing and reading is measured.
+  /// The schedule for the given slots and stored states.
+  /// - Parameter files: The files with which writing and reading are measured.
   private func schedule(
     visiting positions: Range<Int>, _ slots: RewindSlots, stored: StatesOnPath, initial: StoredState, files: SlotFiles?
   ) throws -> RewindSchedule {
@@ -143,14 +142,14 @@ extension Run {
       return try .fewestUpdates(
         visiting: positions, given: stored.given(read: 0), memorySlots: slots.memory, diskSlots: slots.disk)
     }
-    // Nothing is measured for memory alone: reading a checkpoint takes about as long as an update.
+    // For memory alone nothing is measured: a checkpoint is assumed to be read in the time of an update.
     let costs = try files.map { try self.costs(initial: initial, files: $0) } ?? SlotCosts(step: 1, read: 1)
     return try RewindSchedule(
       visiting: positions, given: stored.given(read: costs.read), memorySlots: slots.memory, diskSlots: slots.disk, costs: costs)
   }
 
-  /// Measures an update, and a write and a read of a state: the fastest of several, since first ones take new memory and a
-  /// busy machine disturbs others.
+  /// Measures an update, and a write and a read of a state. Each is the fastest of several, since the first ones pay
+  /// for new memory and other work on the machine slows some down.
   func costs(initial: StoredState, files: SlotFiles) throws -> SlotCosts {
     let step = try Calibration.rates(specification, lanes: 1)[0].secondsPerUpdate
     var state = TrainingState(values: try StateBuffer(count: specification.stateCount))
@@ -174,7 +173,7 @@ extension Run {
 private struct StatesOnPath {
   private var records: [Int: CheckpointRecord] = [:]
   private let index: CheckpointIndex
-  /// How many files are read for a state, by position.
+  /// The number of files read to restore the state at each position.
   private var fileCounts: [Int: Int] = [:]
 
   init(of sequence: BatchSequence, among stored: [CheckpointRecord]) {
@@ -188,7 +187,7 @@ private struct StatesOnPath {
     }
   }
 
-  /// - Parameter read: the cost of reading a file.
+  /// - Parameter read: The cost of reading one file.
   func given(read: Double) -> [GivenState] {
     fileCounts.map { GivenState(position: $0, cost: Double($1) * read) }
   }

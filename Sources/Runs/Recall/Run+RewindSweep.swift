@@ -4,20 +4,17 @@ import Replay
 import Tensors
 
 extension Run {
-  /// Rewinds an iterate's path with different slots, one after the other, and measures each.
+  /// Rewinds an iterate's path with different slots, one after the other, and measures each rewind.
   ///
-  /// Every state visited is compared with that of a replay that runs through the sequence once: where slots round nothing,
-  /// it must have the same bits.
+  /// Every state visited is compared with the same state of a replay that runs through the sequence once. If slots
+  /// round nothing, it must have the same bits.
   /// - Parameters:
-  ///   - order: as for `rewind`.
-  ///   - n: as for `rewind`.
-  ///   - to: as for `rewind`.
-  ///   - seed: as for `rewind`.
-  ///   - request: which slots, tiers and precisions are measured.
-  ///   - progress: told of every update, for whoever shows how far it is.
-  ///   - willMeasure: told how many rewinds are ahead, and the updates of all; what it throws ends the sweep before the first.
-  ///   - didMeasure: told of each.
-  /// - Throws: `RunError.impossible` before anything is measured where memory or disk have no room for the largest.
+  ///   - n, to, seed: The same as for `rewind`.
+  ///   - willMeasure: Called with the number of rewinds and of all their updates; an error that it throws prevents
+  ///     the sweep.
+  ///   - didMeasure: Called after each rewind.
+  /// - Throws: `RunError.impossible`, before anything is measured, if memory or disk has no room for the largest
+  ///   rewind.
   public func sweepRewinds(
     order: CompositionOrder, n: Int, to: Int = 0, seed: Int, request: RewindSweep.Request,
     progress: ReplayProgress = ReplayProgress(), willMeasure: (_ rewinds: Int, _ updates: Int) throws -> Void = { _, _ in },
@@ -47,7 +44,8 @@ extension Run {
   }
 }
 
-/// Slots for the exact states that rounded ones are compared with: enough to apply an update seldom more than three times.
+/// The number of slots for the exact states that rounded ones are compared with. An update is then seldom applied
+/// more than three times.
 private let referenceSlots = 32
 
 /// The rewinds of one path.
@@ -66,18 +64,18 @@ private struct Sweep<Problem: TrainingProblem> {
     let tier: SlotTier
     let precision: CheckpointPrecision
     let schedule: RewindSchedule
-    /// Whether the measured times decided the schedule.
+    /// Whether measured times determined the schedule.
     let isTimed: Bool
   }
 
-  /// The states of the path as they are, from `positions.lowerBound` on.
+  /// The exact states of the path, from `positions.lowerBound` on.
   struct ExactPath {
     var digests: [Digest] = []
-    /// Nil where the problem tells none.
+    /// The training loss at each state; nil if the problem computes none.
     var trainingLosses: [Double?] = []
   }
 
-  /// Those of a request, each once: more slots than are of use are as many as are.
+  /// The rewinds of a request, each once: numbers of slots beyond the largest useful one are equivalent.
   func walks(_ request: RewindSweep.Request) throws -> [Walk] {
     var walks: [Walk] = []
     for tier in request.tiers {
@@ -123,7 +121,7 @@ private struct Sweep<Problem: TrainingProblem> {
     }
   }
 
-  /// Runs through the sequence once.
+  /// Runs through the sequence once and records the digest and training loss of each state.
   func exactPath() throws -> ExactPath {
     var path = ExactPath()
     var executor = try BatchRunExecutor(for: map, progress: progress)
@@ -147,12 +145,12 @@ private struct Sweep<Problem: TrainingProblem> {
     return path
   }
 
-  /// - Parameter comparesRounded: whether rounded states are compared with exact ones, as they need be once.
+  /// - Parameter comparesRounded: Whether rounded states are compared with exact ones, which is needed only once.
   func measure(_ walk: Walk, against exact: ExactPath, comparesRounded: Bool) throws -> RewindSweep.Point {
     let schedule = walk.schedule
     let files = schedule.diskSlots > 0 ? try SlotFiles.ofRewind(run.folder, specification, walk.precision) : nil
     defer { files?.removeAll() }
-    // What the rewind before this one held is not to be there already.
+    // The memory of the previous rewind must not be available already.
     FloatBuffer.returnFreedMemory()
     let begin = ContinuousClock.now
     let stores = try RewindStores(specification, slots: schedule.memorySlots, precision: walk.precision, files: files)
@@ -188,7 +186,7 @@ private struct Sweep<Problem: TrainingProblem> {
       identicalStates: identical, states: positions.count, error: comparison?.error)
   }
 
-  /// Compares approximate states with exact ones, which a second rewinder visits at the same time.
+  /// Compares approximate states with the exact ones, which a second rewinder visits at the same time.
   struct Comparison: ~Copyable {
     private(set) var error = RewindSweep.SlotError()
     private let sweep: Sweep<Problem>

@@ -1,12 +1,12 @@
 import Replay
 
-/// The stored states of one seed, by the paths they lie on: made once, and asked for many replays.
+/// The stored states of one seed, indexed by the paths they lie on: made once and used for many replays.
 package struct StoredStates: Sendable {
   let records: [CheckpointRecord]
   let index: CheckpointIndex
   private let points: StoredPoints
 
-  /// - Parameter records: of one seed.
+  /// - Parameter records: The checkpoints of one seed.
   /// - Throws: `RunError.damaged` for a state of an order that the run does not have.
   package init<Problem>(_ records: [CheckpointRecord], in run: Run<Problem>) throws {
     let orders = Array(Set(records.map(\.order)))
@@ -18,12 +18,12 @@ package struct StoredStates: Sendable {
       orders: try orders.map(run.known))
   }
 
-  /// All stored states of a seed.
+  /// Collects all stored states of a seed.
   init<Problem>(ofSeed seed: Int, in run: Run<Problem>) throws {
     try self.init(try run.storedStates()[try run.replica(ofSeed: seed)], in: run)
   }
 
-  /// The state nearest to the end of a path among those the path passes through; nil where the initial state is the nearest.
+  /// The stored state on a path that is nearest to its end; nil if the initial state is nearer than all of them.
   package func nearest(on path: BatchSequence, isUsable: (CheckpointRecord) -> Bool = { _ in true }) -> CheckpointRecord? {
     points.nearest(on: path) { isUsable(records[$0]) }.map { records[$0] }
   }

@@ -3,29 +3,31 @@ import Foundation
 import Replay
 import Tensors
 
-/// Observes a curve where that tells most about it for what it costs, until its error is below a bound or a budget is spent.
+/// Observes a curve where an observation tells most about it for its cost, until its error is below a bound or a
+/// budget is spent.
 ///
-/// What it does next follows from what was observed and from the budget alone, so an interrupted run goes on where it was.
+/// The next step follows from the observations and the budget alone, so an interrupted run continues where it
+/// stopped.
 package struct AdaptiveObservation {
   /// The last n.
   let steps: Int
-  /// The mean absolute error of the loss that is wanted, over all n.
+  /// The wanted mean absolute error of the loss over all n.
   let error: Double
-  /// What may be spent for one seed; nil for as much as it takes.
+  /// The cost that may be spent for one seed, in updates; nil for no limit.
   let budget: Double?
-  /// Of observing one n of one seed.
+  /// The cost of observing one n for one seed, in updates.
   let cost: (Int) -> Double
-  /// What each round costs besides: the head that a tail order's iterates share is walked again.
+  /// The additional cost of each round, in updates: the head that a tail order's iterates share is replayed again.
   let roundCost: Double
 
   package struct Outcome {
-    /// All n that are wanted so far, ascending.
+    /// All n that are wanted so far, in ascending order.
     package var points: [Int]
     /// Whether nothing more is wanted.
     package var isComplete = false
-    /// As the observed points tell it; infinite where they are too few.
+    /// The error estimated from the observed points; infinite if they are too few.
     package var estimatedError = Double.infinity
-    /// As new n showed it that were chosen before they were looked at; nil where none were.
+    /// The error measured at new n that were chosen before they were observed; nil if there were none.
     package var checkedError: Double?
   }
 
@@ -37,10 +39,10 @@ package struct AdaptiveObservation {
     self.cost = cost
   }
 
-  /// How many n a check looks at.
+  /// The number of n that a check observes.
   private static let checkCount = 6
 
-  /// - Parameter losses: what was observed, by n, of each seed.
+  /// - Parameter losses: The observed losses by n, one dictionary per seed.
   package func outcome(losses: [[Int: Double]]) -> Outcome {
     func isObserved(_ points: [Int]) -> Bool { points.allSatisfy { n in losses.allSatisfy { $0[n] != nil } } }
     func curves(_ points: [Int]) -> [Curve] {
@@ -48,7 +50,7 @@ package struct AdaptiveObservation {
     }
     var outcome = Outcome(points: beginning())
     var rounds = 1
-    // What checks found the estimate to be short of.
+    // The factor by which checks found the estimate to be too small.
     var shortfall = 1.0
     var checks = 0
     while true {
@@ -57,16 +59,17 @@ package struct AdaptiveObservation {
       let refiner = ObservationRefiner(curves: known)
       outcome.estimatedError = shortfall * refiner.error
       let isKnown = outcome.estimatedError <= error
-      // A budget may be spent before the error is reached: half-way through, its estimate is checked.
+      // A budget may be spent before the error is reached, so the estimate is checked once half of the budget is
+      // spent.
       let checked = checkPoints(round: checks, besides: outcome.points)
       let isHalfSpent = budget.map { spent(on: outcome.points, rounds: rounds) > $0 / 2 } ?? false
       let isChecked = isKnown || checks == 0 && isHalfSpent && !checked.isEmpty
-      // Where rounds cost something there should be few.
+      // If rounds have a cost of their own, there should be few of them.
       let share = roundCost > 0 ? outcome.points.count : max(2, outcome.points.count / 4)
       let wanted = isChecked ? checked : Array(refiner.next(cost: cost).prefix(share))
       rounds += 1
       let affordable = affordable(wanted, besides: outcome.points, rounds: rounds)
-      // Rounds of a few points leave lanes idle: what little is left of a budget is not worth them.
+      // Rounds of a few points leave lanes idle, so a small rest of the budget is not spent.
       let isAllButSpent = budget.map { $0 - spent(on: outcome.points, rounds: rounds - 1) < 0.03 * $0 } ?? false
       guard !affordable.isEmpty, !isAllButSpent else {
         outcome.isComplete = true
@@ -83,20 +86,22 @@ package struct AdaptiveObservation {
           outcome.isComplete = true
           return outcome
         }
-        // Held against what was expected just there: cheap n are checked first, and curves bend most where n is small.
+        // The error is compared with the one expected at just these n: cheap n are checked first, and curves bend
+        // most where n is small.
         let expected = shortfall * mean(affordable.map(refiner.error(at:)))
         if expected > 0, expected.isFinite { shortfall *= max(1, found / expected) }
       }
     }
   }
 
-  /// Powers of two and the last n, as far as the budget allows: the last first, then the cheapest.
+  /// The first points: powers of two and the last n, as far as the budget allows; the last n first, then the
+  /// cheapest.
   private func beginning() -> [Int] {
     let powers = sequence(first: 1) { 2 * $0 }.prefix { $0 < steps }
     return ([steps] + affordable(Array(powers), besides: [steps], rounds: 1)).sorted()
   }
 
-  /// n all along the curve, others each time, in the middle of their stretches at first.
+  /// Points spread over the whole curve, different ones in each round, and at first in the middle of equal stretches.
   private func checkPoints(round: Int, besides observed: [Int]) -> [Int] {
     let shift = (0.5 + Double(round) * 0.618_033_988_749_894_9).truncatingRemainder(dividingBy: 1)
     let taken = Set(observed)

@@ -2,17 +2,17 @@ import Formats
 import Replay
 import Tensors
 
-/// What a run may cost: a time, or a number of gradient evaluations.
+/// The most that a run may cost: a time, or a number of gradient evaluations.
 public struct CostBudget: Codable, Equatable, Sendable, CustomStringConvertible {
   public let description: String
-  /// Nil for a number of gradient evaluations.
+  /// The time in seconds; nil for a number of gradient evaluations.
   public let seconds: Double?
-  /// In updates, for all seeds. Of a time: measured when the run was made; nil before.
+  /// The budget in updates, for all seeds. A time is converted when the run is made; nil before.
   public internal(set) var updates: Double?
-  /// What an observation is charged, in updates: nothing where gradient evaluations are counted.
+  /// The cost of an observation in updates; 0 if the budget is a number of gradient evaluations.
   public internal(set) var observationCharge: Double
 
-  /// Reads `90s`, `5m`, `2h` or `20000`.
+  /// Reads a budget such as `90s`, `5m`, `2h` or `20000`.
   public init(_ text: String) throws(RunError) {
     description = text
     observationCharge = 0
@@ -26,7 +26,7 @@ public struct CostBudget: Codable, Equatable, Sendable, CustomStringConvertible 
     updates = unit == nil ? number : nil
   }
 
-  /// Reads a stored budget, with what it came to when the run was made.
+  /// Reads a stored budget, with the updates it was converted to when the run was made.
   public init(from decoder: any Decoder) throws {
     let stored = try decoder.container(keyedBy: CodingKeys.self)
     try self.init(try stored.decode(String.self, forKey: .description))
@@ -37,7 +37,7 @@ public struct CostBudget: Codable, Equatable, Sendable, CustomStringConvertible 
     }
   }
 
-  /// With a time turned into updates on `lanes` lanes.
+  /// The budget with its time converted to updates on `lanes` lanes.
   func calibrated(_ rates: [Calibration.Rate], lanes: Int) -> CostBudget {
     guard let seconds, updates == nil else { return self }
     var calibrated = self
@@ -47,8 +47,8 @@ public struct CostBudget: Codable, Equatable, Sendable, CustomStringConvertible 
     return calibrated
   }
 
-  /// A time turned into updates by what a replay did with the part of it that is gone: rates that were measured before may have
-  /// met a quieter machine, or a busier one.
+  /// The budget with its time converted to updates by the speed of a replay so far: the machine may have been busier
+  /// or quieter when rates were measured.
   func corrected(by replay: ReplaySummary, elapsed: Double) -> CostBudget {
     guard let seconds, elapsed > seconds / 20, replay.gradientEvaluations > 0, replay.observations > 0 else { return self }
     var corrected = self

@@ -3,24 +3,25 @@ import Foundation
 import Replay
 import Tensors
 
-/// Tells how well a curve is known that is observed at few n and joined by lines in log n between them, and where it should
-/// be observed next.
+/// Estimates how well a curve is known that is observed at few n and interpolated linearly in log n, and where it
+/// should be observed next.
 ///
-/// How far the curve is from its lines is told by the points themselves: each interior one has a distance r to the line
-/// between its neighbours. Over an interval of length h in log n that distance grows as h^α, with α = 2 where the curve is
-/// smooth and 0 where it is rough; α is measured by leaving every second point out.
+/// The observed points themselves show how far the curve is from the interpolation: each interior point has a
+/// distance r to the line between its neighbours. Over an interval of length h in log n that distance grows as h^α,
+/// with α = 2 for a smooth curve and α = 0 for a rough one. The exponent α is measured by leaving out every second
+/// point.
 struct ObservationRefiner {
   private let points: [Int]
-  /// By point: the mean over seeds of its distance to the line between its neighbours; 0 at both ends.
+  /// For each point, the mean over seeds of its distance to the line between its neighbours; 0 at both ends.
   private let residuals: [Double]
   private let exponent: Double
 
-  /// - Parameter curves: of each seed, at least one, all observed at the same n.
+  /// - Parameter curves: The curves of the seeds, at least one, all observed at the same n.
   init(curves: [Curve]) {
     let points = curves[0].points.map(\.n)
     self.points = points
 
-    /// The mean over seeds of |value − line between the points `reach` before and after|.
+    /// The mean over seeds of the distance of a value to the line between the points `reach` before and after it.
     func residual(_ index: Int, reach: Int) -> Double? {
       guard index >= reach, index + reach < points.count else { return nil }
       let share = Curve.share(of: points[index], from: points[index - reach], to: points[index + reach])
@@ -31,7 +32,7 @@ struct ObservationRefiner {
         })
     }
     residuals = points.indices.map { residual($0, reach: 1) ?? 0 }
-    // What leaving every second point out does to the residuals, and to the lengths they span.
+    // Compares the residuals with those after leaving out every second point, and the lengths that they span.
     var (near, far, growth) = (0.0, 0.0, 0.0)
     for index in points.indices {
       guard let wide = residual(index, reach: 2) else { continue }
@@ -46,7 +47,7 @@ struct ObservationRefiner {
 
   private static func length(_ a: Int, _ b: Int) -> Double { log(Double(b) / Double(a)) }
 
-  /// How many n between point `index` and the next are not observed.
+  /// The number of n between point `index` and the next that are not observed.
   private func gap(after index: Int) -> Int { points[index + 1] - points[index] - 1 }
 
   /// The mean absolute error of the line between point `index` and the next.
@@ -55,12 +56,13 @@ struct ObservationRefiner {
     let neighbours = [index, index + 1].filter { $0 > 0 && $0 < points.count - 1 }
     guard !neighbours.isEmpty else { return .infinity }
     let length = Self.length(points[index], points[index + 1])
-    // The mean over an interval is two thirds of the largest distance of a parabola, and all of a rough curve's.
+    // The mean over an interval is two thirds of the largest distance for a parabola, and all of it for a rough
+    // curve.
     return (1 - exponent / 6)
       * mean(neighbours.map { residuals[$0] * pow(length / Self.length(points[$0 - 1], points[$0 + 1]), exponent) })
   }
 
-  /// The mean absolute error over all n up to the last; infinite where too few are observed to tell.
+  /// The mean absolute error over all n up to the last; infinite if too few are observed to estimate it.
   var error: Double {
     guard points.count > 2, let last = points.last else { return .infinity }
     return points.indices.dropLast().reduce(0) { $0 + error(after: $1) * Double(gap(after: $1)) } / Double(last)
@@ -72,8 +74,8 @@ struct ObservationRefiner {
     return error(after: above - 1)
   }
 
-  /// One n in each gap, first those that lower the error most for what they cost.
-  /// - Parameter cost: of observing an n.
+  /// One n in each gap, in descending order of how much observing it lowers the error for its cost.
+  /// - Parameter cost: The cost of observing an n.
   func next(cost: (Int) -> Double) -> [Int] {
     points.indices.dropLast().filter { gap(after: $0) > 0 }.map { index in
       let (a, b) = (points[index], points[index + 1])

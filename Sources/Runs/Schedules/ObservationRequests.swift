@@ -2,22 +2,22 @@ import Formats
 import Replay
 import Tensors
 
-/// Collects what automatic orders and schedules ask for.
+/// Collects the iterates that automatic orders and schedules ask for.
 struct ObservationRequests {
   private let workload: Workload
   private let lanes: Int
   private let steps: Int
-  /// By order, then by seed: losses by n.
+  /// The observed losses by n, for each order and each seed.
   private let losses: [CompositionOrder: [[Int: Double]]]
   private var points: [CompositionOrder: Set<Int>] = [:]
-  /// In the order they were asked for.
+  /// The orders in the sequence in which they were asked for.
   private var orders: [CompositionOrder] = []
   private(set) var findings: [AdaptiveFinding] = []
   private(set) var isComplete = true
-  /// The n that automatic schedules chose.
+  /// The n that automatic schedules have chosen.
   private(set) var chosenPoints: [Int] = []
 
-  /// - Parameter lanes: how many a time that is a cost budget is spent on.
+  /// - Parameter lanes: The number of lanes that a cost budget given as a time is spent on.
   init(_ workload: Workload, _ observations: [Observation], lanes: Int) {
     self.workload = workload
     self.lanes = lanes
@@ -32,13 +32,14 @@ struct ObservationRequests {
     self.losses = losses
   }
 
-  /// Whether each of the order's iterates lies on the way to the next.
+  /// Whether all iterates of the order lie on one path, each on the way to the next.
   func isOnePath(_ order: CompositionOrder) -> Bool {
     let (half, whole) = (max(1, steps / 2), ReplayPlanner.gradientEvaluations(of: order, points: [steps]))
     return ReplayPlanner.gradientEvaluations(of: order, points: [half, steps]) == whole
   }
 
-  /// Whether an order's schedule is automatic and follows no other: orders on one path are observed where others are.
+  /// Whether an order's schedule is automatic and chooses its own n. Orders on one path are observed where the others
+  /// are, unless there are no others.
   func choosesPoints(_ order: ObservedOrder) -> Bool {
     guard workload.isAdaptive(order) else { return false }
     return !followsOthers(order) || !workload.orders.contains { workload.isAdaptive($0) && !followsOthers($0) }
@@ -56,8 +57,8 @@ struct ObservationRequests {
     points[order, default: []].formUnion(n)
   }
 
-  /// Adds what an order asks for by now.
-  /// - Parameter points: the observed n of a schedule that is not automatic.
+  /// Adds what an order asks for so far.
+  /// - Parameter points: The observed n of a schedule that is not automatic.
   mutating func add(_ observed: ObservedOrder, _ points: [Int]) {
     switch observed.choice {
     case .fixed(let order):
@@ -82,8 +83,8 @@ struct ObservationRequests {
     }
   }
 
-  /// Adds the points of one order, chosen or given.
-  /// - Parameter spent: what looking for it has taken of its budget.
+  /// Adds the points of one order, whether they are chosen or given.
+  /// - Parameter spent: The part of its budget, in updates, that the search for the order has taken.
   private mutating func observe(
     _ order: CompositionOrder, _ observed: ObservedOrder, _ points: [Int], spent: Double = 0, finding: AdaptiveFinding
   ) {
@@ -106,7 +107,8 @@ struct ObservationRequests {
     let charge = workload.costBudget?.observationCharge ?? 0
     let observation: AdaptiveObservation
     if isOnePath(order) {
-      // Every round walks the path again, and looks at averages too. An n that cost nothing would be worth any error.
+      // Every round replays the whole path, and measures averages too. An n at no cost would be worth observing for
+      // any error, so there is a least cost.
       let looks = order == .forward ? 1 + workload.averages.count : 1
       let cost = max(charge * Double(looks) * pathWeight, 1e-3)
       observation = AdaptiveObservation(
@@ -129,15 +131,15 @@ struct ObservationRequests {
     findings.append(finding)
   }
 
-  /// What stands for exact backward where the budget has no room for its iterates at N and at powers of two below, some 2N updates:
-  /// a splice with the longest τ it allows, at the same n. From 2N on, exact iterates at few n err less than splices or tails at
-  /// many do (Docs/TradeOffs.md).
+  /// The order and points that stand for exact backward if the budget has no room for its iterates at N and the
+  /// powers of two below, some 2N updates: a splice with the longest τ the budget allows, at the same n. From 2N on,
+  /// exact iterates at few n have a smaller error than splices or tails at many (Docs/TradeOffs.md).
   private func substitute(_ budget: Double?) -> (CompositionOrder, [Int])? {
     guard let budget, let points = try? EvaluationSchedule.automatic(error: 0).points(steps: steps) else { return nil }
     let charge = (workload.costBudget?.observationCharge ?? 0) * (1 + sharedObservations)
     guard budget < Double(points.reduce(0, +)) + charge * Double(points.count) else { return nil }
     let left = budget - charge * Double(points.count)
-    // Its head is forward's own path, and there already where forward is asked for.
+    // The head of a splice is forward's own path, which is replayed anyway if forward is asked for.
     let isForwardWanted = workload.orders.contains { $0.order == .forward }
     let orders: [CompositionOrder] = isForwardWanted ? [.forward] : []
     func cost(_ size: Int) -> Double {
@@ -153,12 +155,13 @@ struct ObservationRequests {
     return (.splice(fits), points)
   }
 
-  /// One lane walks a path, so where time counts what it does weighs as much as so many lanes' work.
+  /// One lane alone replays a path, so for a budget given as a time an update on it counts as much as one on each
+  /// lane.
   private var pathWeight: Double {
     workload.costBudget?.seconds == nil ? 1 : Double(lanes)
   }
 
-  /// How many observations orders on one path add to each n that an automatic schedule chooses, for its share of them.
+  /// The observations that orders on one path add to each n that an automatic schedule chooses: its share of them.
   private var sharedObservations: Double {
     var paths = 0.0
     var sharing = 0.0
@@ -172,7 +175,7 @@ struct ObservationRequests {
     return sharing > 0 ? paths / sharing * pathWeight : 0
   }
 
-  /// What one automatic schedule may cost one seed; nil for any.
+  /// The cost in updates that one automatic schedule may have for one seed; nil for no limit.
   private func budget() -> Double? {
     guard let budget = workload.costBudget?.updates else { return nil }
     let charge = workload.costBudget?.observationCharge ?? 0
@@ -190,7 +193,7 @@ struct ObservationRequests {
     return (budget / Double(workload.seeds.count) - fixed) / sharing
   }
 
-  /// What is wanted so far: orders as they were asked for, those that a search added last.
+  /// The selection so far: first the orders as they were asked for, then those that a search added.
   var selection: IterateSelection {
     let asked = workload.askedOrders
     let sorted = asked.filter { points[$0] != nil } + orders.filter { !asked.contains($0) }
@@ -199,7 +202,7 @@ struct ObservationRequests {
 }
 
 extension CompositionOrder {
-  /// How many of the n-th iterate's updates no other iterate shares.
+  /// The number of the n-th iterate's updates that no other iterate shares.
   fileprivate func ownLength(_ n: Int) -> Int {
     switch self {
     case .tail(let size), .splice(let size), .window(let size): min(n, size)

@@ -6,12 +6,12 @@ import Tensors
 public struct ObservedOrder: Hashable, Sendable {
   public enum Choice: Hashable, Sendable {
     case fixed(CompositionOrder)
-    /// `tail:auto` or `splice:auto`, which find a τ.
+    /// `tail:auto` or `splice:auto`, whose τ the run determines.
     case automatic(TailFamily)
   }
 
   public let choice: Choice
-  /// Nil for the workload's.
+  /// The order's own schedule; nil if it follows the workload's.
   public let ownSchedule: EvaluationSchedule?
 
   public init(_ order: CompositionOrder, observing schedule: EvaluationSchedule? = nil) {
@@ -19,16 +19,14 @@ public struct ObservedOrder: Hashable, Sendable {
     ownSchedule = schedule
   }
 
-  /// An order of a family whose τ is looked for.
+  /// An order of a family whose τ the run determines.
   public init(_ family: TailFamily, observing schedule: EvaluationSchedule? = nil) {
     choice = .automatic(family)
     ownSchedule = schedule
   }
 
   /// Reads a specification.
-  /// - Parameters:
-  ///   - specification: such as `tail:50@every:20`.
-  ///   - texts: what files of orders `file:PATH` hold, by path.
+  /// - Parameter texts: The contents of order files `file:PATH`, by path.
   public init(_ specification: String, texts: [String: String] = [:]) throws {
     let (order, schedule) = Self.parts(of: specification)
     ownSchedule = try schedule.map { try EvaluationSchedule($0) }
@@ -39,10 +37,10 @@ public struct ObservedOrder: Hashable, Sendable {
     }
   }
 
-  /// The specification of the order, and of its own schedule where it has one.
+  /// The specification of the order, and that of its own schedule if there is one.
   package static func parts(of specification: String) -> (order: String, schedule: String?) {
     if OrderFile.path(in: specification) != nil {
-      // What follows an @ in a file's name need not be a schedule.
+      // The part after an @ in a file name need not be a schedule.
       guard let at = specification.lastIndex(of: "@") else { return (specification, nil) }
       let end = String(specification[specification.index(after: at)...])
       let isSchedule = (try? EvaluationSchedule(end)) != nil
@@ -52,7 +50,7 @@ public struct ObservedOrder: Hashable, Sendable {
     return (parts[0], parts.count > 1 ? parts[1] : nil)
   }
 
-  /// The order; nil where its τ is looked for.
+  /// The order; nil if its τ is still to be determined.
   public var order: CompositionOrder? {
     if case .fixed(let order) = choice { order } else { nil }
   }
@@ -67,32 +65,34 @@ public struct ObservedOrder: Hashable, Sendable {
 }
 
 extension ObservedOrder: CustomStringConvertible {
-  /// The specification that gives it.
+  /// The specification that this order is read from.
   public var description: String { orderName + (ownSchedule.map { "@\($0)" } ?? "") }
 }
 
-/// What an automatic order or schedule came to.
+/// The result of an automatic order or schedule.
 public struct AdaptiveFinding: Codable, Sendable {
-  /// As it was asked for, such as `tail:auto` or `backward`.
+  /// The order as it was asked for, such as `tail:auto` or `backward`.
   public let order: String
-  /// How many n its curve is observed at.
+  /// The number of n at which its curve is observed.
   public internal(set) var observed = 0
-  /// The order that was observed instead of backward, where a cost budget has no room for that.
+  /// The order observed instead of backward, if the cost budget had no room for backward.
   public var approximation: String?
-  /// The mean absolute error of its loss over all n, its observations joined by lines in log n, as they tell it; nil where
-  /// they are too few, or the schedule is fixed.
+  /// The mean absolute error of the loss over all n when the curve is interpolated linearly in log n, estimated from
+  /// the observations. Nil if they are too few, or if the schedule is fixed.
   public var estimatedError: Double?
-  /// The same, as n showed it that were chosen before they were looked at.
+  /// The same error, measured at new n that were chosen before they were observed.
   public var checkedError: Double?
   /// Whether it stopped because the cost budget was spent.
   public var isBudgetSpent = false
-  /// Of `tail:auto` and `splice:auto`: the τ it settled on; N or more means exact backward.
+  /// The τ that `tail:auto` or `splice:auto` settled on; N or more means exact backward.
   public var tail: Int?
   /// Whether the cost budget ended the search for τ.
   public var isSearchCutShort = false
-  /// How much doubling that τ (or half of it, where the search was cut short) changed the loss, over the compared n and seeds.
+  /// The change of the loss when that τ (or half of it, if the search was cut short) is doubled, over the compared n
+  /// and seeds.
   public var tailChange: Estimate?
-  /// |loss − exact backward's| at those n where that was affordable, which `exactPoints` names.
+  /// The absolute difference of the loss from exact backward's, at the n in `exactPoints`, where backward was
+  /// affordable.
   public var tailError: Estimate?
   public var exactPoints: [Int]?
 

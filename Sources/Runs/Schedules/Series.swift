@@ -20,7 +20,7 @@ public enum Series: Hashable, Sendable {
     if case .average(let rule) = self { rule } else { nil }
   }
 
-  /// Reads what `description` gives. Of an order `file:PATH` only the name is known then.
+  /// Reads a description. Of an order `file:PATH` it knows only the name.
   public init?(_ description: String) {
     if description.hasPrefix(Self.averagePrefix) {
       guard let rule = try? AverageRule(String(description.dropFirst(Self.averagePrefix.count))) else { return nil }
@@ -37,7 +37,7 @@ public enum Series: Hashable, Sendable {
 }
 
 extension Series: CustomStringConvertible {
-  /// As databases and documents name it: `tail:50`, or `forward average exponential:0.99`.
+  /// The name in databases and documents: `tail:50`, or `forward average exponential:0.99`.
   public var description: String {
     switch self {
     case .order(let order): order.description
@@ -45,7 +45,7 @@ extension Series: CustomStringConvertible {
     }
   }
 
-  /// Where there is little room: averages are all of forward.
+  /// A short name for narrow places, without `forward`, since all averages are of forward's iterates.
   public var shortName: String {
     switch self {
     case .order(let order): order.description

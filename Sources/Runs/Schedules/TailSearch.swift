@@ -2,12 +2,12 @@ import Formats
 import Replay
 import Tensors
 
-/// Orders that end with the first τ batches reversed, for any τ.
+/// Families of orders that end with the first τ batches reversed, for any τ.
 public enum TailFamily: String, CaseIterable, Sendable {
   case tail
   case splice
 
-  /// The specification that leaves τ open.
+  /// The specification that leaves τ to the run.
   var automaticOrder: String { "\(rawValue):auto" }
 
   func order(_ size: Int) -> CompositionOrder {
@@ -18,29 +18,29 @@ public enum TailFamily: String, CaseIterable, Sendable {
   }
 }
 
-/// Finds the τ of a tail order: doubles it until doubling changes the loss by less than a tolerance, as Propp and Wilson
-/// (1996, "Exact sampling with coupled Markov chains") double how far back they begin.
+/// Determines the τ of a tail order: it doubles τ until doubling changes the loss by less than a tolerance, as Propp
+/// and Wilson (1996, "Exact sampling with coupled Markov chains") double how far back they begin.
 ///
-/// τ and 2τ are compared at a few n all along the run. What they tell is a change, not an error: the error is measured
+/// τ and 2τ are compared at a few n spread over the run. This yields a change, not an error: the error is measured
 /// against exact backward at those of the n that together cost no more than the search.
 struct TailSearch {
   let family: TailFamily
   let steps: Int
   let tolerance: Double
-  /// What may be spent on it and on the tail's observations; no error is measured that it has no room for.
+  /// The updates that the search and the tail's observations may take; no error is measured beyond it.
   let budget: Double
 
   struct Outcome {
-    /// What is wanted so far.
+    /// The iterates that are wanted so far.
     var requests: [(CompositionOrder, [Int])] = []
-    /// The τ settled on, N where no smaller one will do; nil while it is not known.
+    /// The τ settled on, or N if no smaller τ suffices; nil while it is not known.
     var tail: Int?
     var change: Estimate?
     var error: Estimate?
     var exactPoints: [Int]?
-    /// Whether the budget ended the search before doubling changed little.
+    /// Whether the budget ended the search before doubling τ changed little.
     var isCutShort = false
-    /// On all of it, in updates.
+    /// The updates spent on the whole search.
     var spent = 0.0
     var isComplete = false
   }
@@ -52,18 +52,18 @@ struct TailSearch {
     Set((1...Self.pilotCount).map { max(1, steps * $0 / Self.pilotCount) }).sorted()
   }
 
-  /// - Parameter losses: of an order, by seed: losses by n.
+  /// - Parameter losses: The losses of an order by n, one dictionary per seed.
   func outcome(losses: (CompositionOrder) -> [[Int: Double]]) -> Outcome {
     var outcome = Outcome()
     var spent = 0
     var tail = Self.first
     var before: CompositionOrder?
     while tail < steps {
-      // Up to n = τ a tail order is backward order itself.
+      // Up to n = τ a tail order is the backward order itself.
       let order = family.order(tail)
       let compared = pilots.filter { $0 > tail }
       let cost = ReplayPlanner.gradientEvaluations(of: order, points: compared)
-      // What is settled on needs its head and its last iterate besides.
+      // The order settled on needs its head and its last iterate besides.
       if before != nil, Double(spent + cost + steps + tail / 2) > budget {
         outcome.tail = tail / 2
         outcome.spent = Double(spent)
@@ -96,7 +96,7 @@ struct TailSearch {
     return outcome
   }
 
-  /// Against exact backward, at n that together cost no more than what was spent.
+  /// Measures the error against exact backward, at n that together cost no more than was spent on the search.
   private func measureError(
     of order: CompositionOrder, size: Int, spent: Int, losses: (CompositionOrder) -> [[Int: Double]], _ outcome: inout Outcome
   ) {

@@ -3,12 +3,14 @@ import Replay
 import Tensors
 
 extension Workload {
-  /// The orders and points that automatic orders and schedules ask for, as far as `observations` decide them.
-  /// - Returns: also what was found so far, and whether nothing more will be asked for once this is observed.
+  /// The orders and points that automatic orders and schedules ask for, as far as `observations` determine them.
+  /// - Returns: The selection, what was found so far, and whether nothing more will be asked for once this is
+  ///   observed.
   package func selection(
     after observations: [Observation], lanes: Int
   ) -> (selection: IterateSelection, findings: [AdaptiveFinding], isComplete: Bool) {
-    // Where nothing depends on what is found, the points, which may be millions, are those of the schedules.
+    // Without automatic orders and schedules the points, of which there may be millions, are simply those of the
+    // schedules.
     if !isAdaptive { return (IterateSelection(askedOrders, points), [], true) }
     var requests = ObservationRequests(self, observations, lanes: lanes)
     for (order, points) in zip(orders, points) {
@@ -18,15 +20,16 @@ extension Workload {
       default: requests.add(order, points)
       }
     }
-    // Orders whose iterates all lie on one path are observed where the others are, and so not before that is known: walking
-    // the path again for every new n would cost its length each time.
+    // Orders whose iterates all lie on one path are observed at the same n as the others, and only once these are
+    // known: replaying the path for every new n would cost its whole length each time.
     for order in orders where requests.isComplete && isAdaptive(order) && !requests.choosesPoints(order) {
       if let fixed = order.order { requests.add(fixed, requests.chosenPoints) }
     }
     return (requests.selection, requests.findings, requests.isComplete)
   }
 
-  /// A selection with the orders that are observed where others turn out to be, the last n at least, and so are not in it yet.
+  /// A selection extended by the orders that are observed at the n other orders choose, and so are not in it yet.
+  /// They get at least the last n.
   package func withOrdersToCome(_ selection: IterateSelection) -> IterateSelection {
     var whole = selection
     for (place, observed) in orders.enumerated() {

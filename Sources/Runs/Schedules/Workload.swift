@@ -2,24 +2,24 @@ import Formats
 import Replay
 import Tensors
 
-/// Which iterates of which orders are observed, for which seeds.
+/// The iterates that are observed: of which orders, at which n, for which seeds.
 public struct Workload: Sendable {
-  /// In the order they were asked for.
+  /// The orders in the sequence in which they were asked for.
   public let orders: [ObservedOrder]
-  /// N: iterates 1 to N can be observed.
+  /// N, the last n: the iterates 1 to N can be observed.
   public let steps: Int
-  /// When iterates of orders without a schedule of their own are observed.
+  /// The schedule of orders without one of their own.
   public let schedule: EvaluationSchedule
   public let seeds: Range<Int>
-  /// The running averages of forward's iterates, observed with them.
+  /// The running averages of forward's iterates, observed together with them.
   public let averages: [AverageRule]
-  /// How much doubling the τ of `tail:auto` or `splice:auto` may still change the loss.
+  /// The change of the loss below which doubling the τ of `tail:auto` or `splice:auto` ends the search.
   public let tolerance: Double
-  /// What the run may cost; nil for any.
+  /// The most the run may cost; nil for no limit.
   public internal(set) var costBudget: CostBudget?
-  /// What the files of orders hold, by path.
+  /// The contents of order files, by path.
   package let orderTexts: [String: String]
-  /// The observed n of each order whose schedule is not automatic; those an automatic one begins with.
+  /// The observed n of each order whose schedule is not automatic, and the first n of automatic ones.
   let points: [[Int]]
 
   /// - Throws: `RunError.usage` where orders are missing or named twice, or a number is out of range; `ScheduleError` where a
@@ -50,7 +50,7 @@ public struct Workload: Sendable {
     points = try orders.map { try ($0.ownSchedule ?? schedule).points(steps: steps) }
   }
 
-  /// The same of another number of steps.
+  /// The same workload with another number of steps.
   package func with(steps: Int) throws -> Workload {
     try Workload(
       orders: orders, steps: steps, observing: schedule, seeds: seeds, averages: averages, tolerance: tolerance,
@@ -59,28 +59,28 @@ public struct Workload: Sendable {
 
   func schedule(of order: ObservedOrder) -> EvaluationSchedule { order.ownSchedule ?? schedule }
 
-  /// Whether when an order is observed depends on what is found.
+  /// Whether the n at which an order is observed depend on earlier observations.
   func isAdaptive(_ order: ObservedOrder) -> Bool {
     if case .automatic = schedule(of: order) { true } else { false }
   }
 
-  /// Whether what is observed depends on what is found.
+  /// Whether the iterates to observe depend on earlier observations.
   public var isAdaptive: Bool { orders.contains { $0.order == nil || isAdaptive($0) } }
 
-  /// Orders as they were asked for, those left out whose τ is looked for.
+  /// The orders as they were asked for, without those whose τ is still to be determined.
   package var askedOrders: [CompositionOrder] { orders.compactMap(\.order) }
 
-  /// The series of the running averages, by rule.
+  /// The series of the running averages, in the order of the rules.
   public var averageSeries: [Series] { averages.map(Series.average) }
 
   /// Digests of the files that orders were read from, by path.
   var fileDigests: [String: Digest] { orderTexts.mapValues { Digest(of: Array($0.utf8).span.bytes) } }
 }
 
-/// Which iterates of which orders are observed, as far as that is known by now.
+/// The iterates that are observed, as far as they are known: of which orders, at which n.
 public struct IterateSelection: Equatable, Sendable {
   public var orders: [CompositionOrder]
-  /// The observed n of each order, ascending.
+  /// The observed n of each order, in ascending order.
   public var points: [[Int]]
 
   public init(_ orders: [CompositionOrder] = [], _ points: [[Int]] = []) {
@@ -88,9 +88,9 @@ public struct IterateSelection: Equatable, Sendable {
     self.points = points
   }
 
-  /// The observed n of an order; nil where it is not among them.
+  /// The observed n of an order; nil if it is not in the selection.
   public func points(of order: CompositionOrder) -> [Int]? { orders.firstIndex(of: order).map { points[$0] } }
 
-  /// What is observed of each order alone.
+  /// The orders, each with its observed n.
   package var curves: [(order: CompositionOrder, points: [Int])] { zip(orders, points).map { ($0, $1) } }
 }

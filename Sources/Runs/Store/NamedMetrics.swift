@@ -4,11 +4,12 @@ import GRDB
 import Replay
 import Tensors
 
-/// Runs of earlier releases were of networks that classify: observations had a column for the test loss and one for the test
-/// accuracy, and the run's row held one flat list of settings. This step gives observations a list of values, and parts the
-/// settings into those of the problem, of the workload and of the budgets.
+/// Converts databases of earlier releases, whose runs were all of classifying networks: observations had one column
+/// for the test loss and one for the test accuracy, and the run's row held one flat list of settings. This migration
+/// gives observations a list of values and divides the settings into those of the problem, the workload and the
+/// budgets.
 ///
-/// A row whose seal does not fit its values stays one that does not fit.
+/// A row whose seal does not match its values keeps a seal that does not match.
 enum NamedMetrics {
   static func replaceObservations(in database: Database) throws {
     try database.rename(table: "observation", to: "earlier")
@@ -26,7 +27,7 @@ enum NamedMetrics {
     while let row = try rows.next() {
       var values = row.valuesByName
       let seal = values.removeValue(forKey: "seal") ?? .null
-      // The table's name was another when the seal was made.
+      // The seal was made under the table's earlier name.
       let isSound = RowSeal.digest(table: "observation", values).description == String.fromDatabaseValue(seal)
       let numbers = ["testLoss", "testAccuracy"].map { Double.fromDatabaseValue(values.removeValue(forKey: $0) ?? .null) ?? .nan }
       values["measurements"] = Observation.text(numbers).databaseValue
@@ -52,7 +53,7 @@ enum NamedMetrics {
       arguments: [parted, RowSeal.digest(table: "run", values).description])
   }
 
-  /// A description with its settings parted; nil for what is none.
+  /// A description with its settings divided; nil if the text is not a description.
   private static func parted(_ text: String) throws -> String? {
     guard case .object(let earlier)? = try? JSONDecoder().decode(JSONValue.self, from: Data(text.utf8)),
       case .object(var settings)? = earlier["configuration"]

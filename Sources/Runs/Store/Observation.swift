@@ -4,13 +4,13 @@ import GRDB
 import Replay
 import Tensors
 
-/// What was seen of one iterate.
+/// The measured values and the digest of one iterate.
 public struct Observation: Hashable, Sendable {
   public var seed: Int
   public var series: Series
   public var n: Int
   public var measurements: Measurements
-  /// Of the training state and its update count.
+  /// Digest of the training state with its update count.
   public var digest: Digest
 
   public init(seed: Int, series: Series, n: Int, measurements: Measurements, digest: Digest) {
@@ -56,10 +56,11 @@ extension Observation: StoredRow {
     ]
   }
 
-  /// Values as the database holds them: a JSON list, which SQLite's `json_extract(measurements, '$[0]')` reads.
+  /// The values as the database stores them: a JSON list, which SQLite's `json_extract(measurements, '$[0]')` can
+  /// read.
   static func text(_ values: [Double]) -> String { "[" + values.map { "\($0)" }.joined(separator: ",") + "]" }
 
-  /// What `text(_:)` gives; nil for anything else.
+  /// Reads the form that `text(_:)` writes; nil for anything else.
   static func values(_ text: String) -> [Double]? {
     guard text.utf8.first == UInt8(ascii: "["), text.utf8.last == UInt8(ascii: "]"), text.utf8.count <= 1 << 16 else { return nil }
     let values = text.dropFirst().dropLast().split(separator: ",", omittingEmptySubsequences: false).map { Double($0) }
@@ -68,13 +69,13 @@ extension Observation: StoredRow {
   }
 }
 
-/// What rows of a run can say: its seeds, its iterates and its metrics.
+/// What the rows of a run can contain: its seeds, its iterates and its metrics.
 struct RowBounds: Sendable {
   let seeds: Range<Int>
   let lastIterate: Int
   let metrics: [Metric]
 
-  /// Of any run.
+  /// The seeds (`possibleSeeds`) and iterates (`possibleIterates`) that some run can have.
   static let possibleSeeds = 0...Int.max - 1_000_000
   static let possibleIterates = 1...BatchRun.largestBatch
 

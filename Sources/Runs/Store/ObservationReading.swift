@@ -3,21 +3,21 @@ import GRDB
 import Replay
 import Tensors
 
-/// Observations read a page at a time, so that reading them takes the same memory however many there are.
+/// Observations are read a page at a time, so that reading takes the same memory however many there are.
 extension RunDatabase {
-  /// How many rows are read at once.
+  /// The number of rows read at a time.
   private static let pageSize = 512
 
   public func observationCount() throws(StorageError) -> Int {
     try reading { try Sealed<Observation>.fetchCount($0) }
   }
 
-  /// The names of all observed series, in no order.
+  /// All observed series, in no particular order.
   public func observedSeries() throws(StorageError) -> [Series] {
     try reading { try String.fetchAll($0, sql: "SELECT DISTINCT series FROM \(Observation.table)") }.compactMap(Series.init)
   }
 
-  /// The last n at which a series of one seed was observed; nil where it was not.
+  /// The last n at which a series of one seed was observed; nil if there is none.
   public func lastObserved(seed: Int, series: Series) throws(StorageError) -> Int? {
     try reading {
       let rows = Sealed<Observation>.filter(Column("seed") == seed && Column("series") == series.description)
@@ -25,7 +25,8 @@ extension RunDatabase {
     }
   }
 
-  /// Gives `body` the observations of one series of one seed, ascending in n. It may take its time: no lock is held meanwhile.
+  /// Calls `body` with each observation of one series and seed, in ascending order of n. `body` may take long: no
+  /// lock is held meanwhile.
   public func forEachObservation(seed: Int, series: Series, _ body: (Observation) throws -> Void) throws {
     var last: Int?
     while true {
@@ -40,7 +41,7 @@ extension RunDatabase {
     }
   }
 
-  /// Gives `body` all observations, by seed, series and n.
+  /// Calls `body` with all observations, ordered by seed, series and n.
   public func forEachObservation(_ body: (Observation) throws -> Void) throws {
     var last: Observation?
     while true {

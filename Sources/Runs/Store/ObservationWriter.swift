@@ -3,8 +3,9 @@ import GRDB
 import Replay
 import Tensors
 
-/// Commits observations as lanes make them, off the lanes' threads: those that arrive while one commit is under way
-/// go into the next one together. Where lanes are faster than the disk, they wait for it, so that few are ever held.
+/// Commits the observations that lanes make, off the lanes' threads. Those that arrive during one commit go into the
+/// next one together. If lanes are faster than the disk, they wait for it, so that few observations are held in
+/// memory.
 public final class ObservationWriter: Sendable {
   private struct State {
     var pending: [Observation] = []
@@ -12,23 +13,21 @@ public final class ObservationWriter: Sendable {
     var failure: StorageError?
   }
 
-  /// How many observations wait for the disk before a lane does.
+  /// The number of observations waiting for the disk at which lanes begin to wait too.
   public static let capacity = 1024
 
   private let database: RunDatabase
   private let state = Lock(State())
   private let didCommit: @Sendable ([Observation]) -> Void
 
-  /// - Parameters:
-  ///   - database: the run's, open for writing.
-  ///   - didCommit: told of observations once they are on disk.
+  /// - Parameter didCommit: Called with observations once they are on disk.
   public init(_ database: RunDatabase, didCommit: @escaping @Sendable ([Observation]) -> Void = { _ in }) {
     self.database = database
     self.didCommit = didCommit
   }
 
-  /// Takes observations, and returns at once unless too many wait to be written.
-  /// - Throws: why an earlier commit failed.
+  /// Adds observations. Returns at once unless too many are waiting to be written.
+  /// - Throws: The error of an earlier commit that failed.
   public func add(_ observations: [Observation]) throws(StorageError) {
     let (starts, isFull, failure) = state.withLock { state in
       state.pending += observations
@@ -40,7 +39,7 @@ public final class ObservationWriter: Sendable {
     if isFull { try wait() }
   }
 
-  /// Returns when what was added is on disk: the queue is serial.
+  /// Returns once everything added is on disk: the queue is serial.
   private func wait() throws(StorageError) {
     do {
       didCommit(try database.queue.write { try drain($0) })
@@ -62,11 +61,11 @@ public final class ObservationWriter: Sendable {
     }
   }
 
-  /// Returns when all that was added is on disk, also in a task that is cancelled: what a stopped replay has seen is kept.
-  /// - Throws: why a commit failed.
+  /// Returns once everything added is on disk, even in a cancelled task: what a stopped replay has observed is kept.
+  /// - Throws: The error of a commit that failed.
   public func finish() async throws(StorageError) {
     do {
-      // The queue is serial: commits begun before are done when this one begins.
+      // The queue is serial, so earlier commits are done when this one begins.
       let committed = try await withCheckedThrowingContinuation { continuation in
         database.queue.asyncWrite { [self] in try drain($0) } completion: { continuation.resume(with: $1) }
       }

@@ -5,8 +5,8 @@ import Replay
 import Tensors
 
 extension RunDatabase {
-  /// How a run's tables came to be what they are, a step a change. A step, once released, is never changed: it says what old
-  /// runs are.
+  /// The history of a run's tables, with one migration for each change. A released migration is never changed, since
+  /// it defines how older runs are read.
   static var migrator: DatabaseMigrator {
     var migrator = DatabaseMigrator()
     migrator.registerMigration("runs and observations") { database in
@@ -58,9 +58,10 @@ extension RunDatabase {
     return migrator
   }
 
-  /// Checks that the tables are those of a run, as one of the steps left them, before anything reads them.
-  /// - Throws: `StorageError.lost` where they are not; `.failed` for a run of a newer version.
-  /// - Returns: whether they are those of the last step.
+  /// Checks, before anything else reads the database, that its tables are those of a run as one of the migrations
+  /// left them.
+  /// - Throws: `StorageError.lost` if they are not, and `.failed` for a run of a newer version.
+  /// - Returns: Whether they are the tables of the last migration.
   static func checkSchema(_ database: Database, path: String) throws -> Bool {
     let found = try Schema(database)
     if found.hasMigrations {
@@ -80,14 +81,14 @@ extension RunDatabase {
   }
 }
 
-/// What a database consists of.
+/// The objects that a database consists of.
 private struct Schema: Equatable {
-  /// By name: whether it is a table, an index, a view or a trigger, and what columns it has.
+  /// The kind of each object by name (table, index, view or trigger), and the columns of tables.
   private let objects: [String: [String]]
 
   init(_ database: Database) throws {
     var objects: [String: [String]] = [:]
-    // The schema table is SQLite's own: reading it runs no view.
+    // The schema table is SQLite's own, so reading it runs no view.
     let rows = try Row.fetchAll(
       database, sql: "SELECT type, name, tbl_name FROM sqlite_master WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\' LIMIT 1000")
     for row in rows {
@@ -105,7 +106,7 @@ private struct Schema: Equatable {
 
   var hasMigrations: Bool { objects["grdb_migrations"]?.first == "table" }
 
-  /// After each step; computed once.
+  /// The schema after each migration; computed once.
   static let known: [Schema] = {
     let migrator = RunDatabase.migrator
     return migrator.migrations.compactMap { step in
@@ -115,8 +116,8 @@ private struct Schema: Equatable {
   }()
 }
 
-/// The first version's seals: digests of rows as JSON with sorted keys. They are replaced by digests of the values, row by
-/// row; a seal that does not fit stays one that does not fit.
+/// The seals of the first format version, which were digests of rows as JSON with sorted keys. They are replaced row
+/// by row by digests of the values; a seal that does not match its row keeps not matching.
 private enum JSONSeals {
   private struct Run: Codable, FetchableRecord {
     var id: Int
@@ -167,7 +168,7 @@ private enum JSONSeals {
     encoder.outputFormatting = .sortedKeys
     var place: [DatabaseValue] = []
     let keys = key.joined(separator: ", ")
-    // A row at a time, in the order of keys: a run may have millions.
+    // Rows are read in pages in the order of their keys, since a run may have millions.
     while true {
       let after = place.isEmpty ? "" : "WHERE (\(keys)) > (\(key.map { _ in "?" }.joined(separator: ", ")))"
       let rows = try Row.fetchAll(

@@ -4,31 +4,32 @@ import GRDB
 import Replay
 import Tensors
 
-/// `run.sqlite`: SQLite in WAL mode, synced at every commit, so that what a commit returned from survives a power cut.
+/// The database `run.sqlite`: SQLite in WAL mode, synced at every commit, so that a commit survives a power cut once
+/// it has returned.
 public final class RunDatabase: Sendable {
-  /// What a run's database is opened for.
+  /// The purpose a run's database is opened for.
   public enum Access: Sendable {
-    /// Changes nothing of the run, whose folder may be read-only and of an older version. SQLite may leave an empty log beside
-    /// the database where it can.
+    /// Changes nothing of the run, whose folder may be read-only and of an older version. SQLite may leave an empty
+    /// log beside the database if the folder is writable.
     case reading
-    /// Brings the tables up to this version first.
+    /// First migrates the tables to this version.
     case writing
   }
 
   private struct Connection {
     var queue: DatabaseQueue
     var access: Access
-    /// Of the file that was opened.
+    /// The inode number of the file that was opened.
     var fileNumber: UInt64?
   }
 
   let path: String
   private let connection: Lock<Connection>
-  /// Nil until the run's configuration, which says them, has been read.
+  /// The values that rows can have; nil until the run's configuration has been read.
   private let bounds = Lock<RowBounds?>(nil)
 
-  /// Makes the database of a new run. It appears under its name when all of it is on disk: a run killed before was
-  /// never made.
+  /// Makes the database of a new run. It gets its name only when it is completely on disk: a run whose creation is
+  /// interrupted before that does not exist.
   public static func create(in folder: RunFolder, record: RunRecord) throws(StorageError) -> RunDatabase {
     let partial = folder.databasePath + ".partial"
     do {
@@ -44,10 +45,10 @@ public final class RunDatabase: Sendable {
     return try open(folder, for: .writing)
   }
 
-  /// Opens the database of an existing run, when its tables are what they should be.
+  /// Opens the database of an existing run after checking its tables.
   public static func open(_ folder: RunFolder, for access: Access = .reading) throws(StorageError) -> RunDatabase {
     let path = folder.databasePath
-    // SQLite would wait for ever for the other end of a pipe.
+    // SQLite would wait forever for the other end of a pipe.
     for file in ["", "-wal", "-shm", "-journal"].map({ path + $0 }) { try PositionedFile.checkIsRegular(file) }
     do {
       return RunDatabase(path, try access == .writing ? queueForWriting(path) : queueForReading(path), access)
@@ -63,7 +64,8 @@ public final class RunDatabase: Sendable {
 
   var queue: DatabaseQueue { connection.withLock { $0.queue } }
 
-  /// Opens a database that was opened for reading for changes too. What was read of a copy is read of the file from then on.
+  /// Opens a database that was opened for reading for writing too. From then on the file is read, even if a copy was
+  /// read before.
   public func beginWriting() throws(StorageError) {
     try attempt {
       try connection.withLock { connection in
@@ -83,7 +85,7 @@ public final class RunDatabase: Sendable {
     return queue
   }
 
-  /// Every commit waits for the disk. GRDB sets another mode when it turns WAL on, so this comes after that.
+  /// Makes every commit wait for the disk. GRDB sets another mode when it turns on WAL, so this must come after that.
   private static func synchronize(_ queue: DatabaseQueue) throws {
     try queue.inDatabase { database in
       try database.execute(sql: "PRAGMA synchronous = FULL")
@@ -93,7 +95,7 @@ public final class RunDatabase: Sendable {
     }
   }
 
-  /// A database from strangers runs nothing.
+  /// A configuration in which a database from a stranger can run no code.
   private static var hardened: Configuration {
     var configuration = Configuration()
     configuration.busyMode = .timeout(10)
@@ -109,7 +111,8 @@ public final class RunDatabase: Sendable {
       if try queue.read({ try checkSchema($0, path: path) }) { return queue }
       return try migratedCopy(of: queue)
     } catch let error as DatabaseError where [.SQLITE_CANTOPEN, .SQLITE_READONLY].contains(error.resultCode) {
-      // In a folder that can't be written, SQLite has no place for the memory that readers of a log share.
+      // In a folder that is not writable, SQLite has no place for the shared memory of a log's readers, so it reads a
+      // copy.
       let folder = FileManager.default.temporaryDirectory.appendingPathComponent("backtrail-\(UUID().uuidString)")
       try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
       defer { try? FileManager.default.removeItem(at: folder) }
@@ -123,7 +126,7 @@ public final class RunDatabase: Sendable {
     }
   }
 
-  /// A copy in memory, with the tables of this version.
+  /// A copy in memory, migrated to the tables of this version.
   private static func migratedCopy(of queue: DatabaseQueue) throws -> DatabaseQueue {
     let copy = try DatabaseQueue()
     try queue.backup(to: copy)
@@ -132,14 +135,14 @@ public final class RunDatabase: Sendable {
     return copy
   }
 
-  /// Says which seeds, iterates and metrics the run has; rows of others are damage from then on.
+  /// Sets the seeds, iterates and metrics that the run has. From then on rows of others count as damage.
   func expect(_ bounds: RowBounds) {
     self.bounds.withLock { $0 = bounds }
   }
 
   // MARK: Reading
 
-  /// The content of a row, checked.
+  /// The checked content of a row.
   func content<Content: StoredRow>(_ row: Row, of type: Content.Type = Content.self) throws -> Content {
     let content = try Sealed<Content>(row: row, metrics: bounds.withLock { $0?.metrics }).content
     guard let place = content as? any PlacedRow else { return content }
@@ -149,7 +152,7 @@ public final class RunDatabase: Sendable {
     return content
   }
 
-  /// - Parameter leavesOutBroken: whether rows that can't be the run's are passed over.
+  /// - Parameter leavesOutBroken: Whether to skip rows that the run can't have written.
   private func contents<Content: StoredRow>(
     _ request: SQLRequest<Row>, leavesOutBroken: Bool = false
   ) throws(StorageError) -> [Content] {
@@ -176,8 +179,8 @@ public final class RunDatabase: Sendable {
     return record
   }
 
-  /// All observations, by seed, series and n.
-  /// - Parameter leavesOutBroken: whether rows that can't be the run's are passed over.
+  /// All observations, ordered by seed, series and n.
+  /// - Parameter leavesOutBroken: Whether to skip rows that the run can't have written.
   public func observations(leavesOutBroken: Bool = false) throws(StorageError) -> [Observation] {
     try contents("SELECT * FROM observation ORDER BY seed, series, n", leavesOutBroken: leavesOutBroken)
   }
@@ -191,8 +194,8 @@ public final class RunDatabase: Sendable {
       .fetchOne(database).map { try content($0) }
   }
 
-  /// All checkpoints, by seed, series, n and position.
-  /// - Parameter leavesOutBroken: whether rows that can't be the run's are passed over.
+  /// All checkpoints, ordered by seed, series, n and position.
+  /// - Parameter leavesOutBroken: Whether to skip rows that the run can't have written.
   public func checkpoints(leavesOutBroken: Bool = false) throws(StorageError) -> [CheckpointRecord] {
     try contents("SELECT * FROM checkpoint ORDER BY seed, series, n, position", leavesOutBroken: leavesOutBroken)
   }
@@ -228,8 +231,8 @@ public final class RunDatabase: Sendable {
     try attempt { try queue.write { try Sealed(observation).update($0) } }
   }
 
-  /// Inserts an observation. One that is there already must say the same: the same iterate has the same bits.
-  /// - Throws: `StorageError.damaged` with both, where it does not.
+  /// Inserts an observation. One that exists already must be equal, since the same iterate has the same bits.
+  /// - Throws: `StorageError.damaged`, naming both observations, if they differ.
   func insert(_ observation: Observation, _ connection: Database) throws {
     try Sealed(observation).insert(connection, onConflict: .ignore)
     guard connection.changesCount == 0 else { return }
@@ -247,29 +250,31 @@ public final class RunDatabase: Sendable {
     }
   }
 
-  /// The process that trains may have lost its folder, and another run may be in its place: SQLite goes on writing to files
-  /// that no longer have a name.
+  /// Checks that the run's folder is still in its place. If it was removed or another run took its place, SQLite
+  /// would go on writing to files that no longer have a name.
+  /// - Throws: `StorageError.failed` if it is not.
   func checkIsThere() throws(StorageError) {
     guard let number = connection.withLock({ $0.fileNumber }), number == Self.fileNumber(path) else {
       throw .failed(path: path, reason: "the run's folder was removed or renamed while it was trained")
     }
   }
 
-  /// Nil where there is no file.
+  /// The inode number of a file; nil if there is no file.
   private static func fileNumber(_ path: String) -> UInt64? {
     var status = stat()
     return stat(path, &status) == 0 ? UInt64(status.st_ino) : nil
   }
 
-  /// Whether an iterate of a seed is the run's; so is any while nobody has said which are.
+  /// Whether the run has an iterate of a seed. Every iterate counts while the bounds are not known.
   func hasIterate(_ n: Int, seed: Int) -> Bool {
     bounds.withLock { $0?.contains(seed: seed, n: n) ?? true }
   }
 
   // MARK: Damage
 
-  /// Rows of observations and checkpoints whose values do not fit their seals, or can't be a run's: what is wrong with each.
-  /// - Parameter removes: whether they are deleted, so that a resumed run makes them anew.
+  /// Describes the rows of observations and checkpoints whose values do not match their seals or can't belong to a
+  /// run.
+  /// - Parameter removes: Whether these rows are deleted, so that a resumed run makes them anew.
   public func brokenRows(removes: Bool) throws(StorageError) -> [String] {
     try attempt {
       func broken(_ database: Database) throws -> [String] {
@@ -302,7 +307,7 @@ public final class RunDatabase: Sendable {
     return broken.map(\.reason)
   }
 
-  /// - Throws: `StorageError.damaged` with the first thing SQLite's own check finds.
+  /// - Throws: `StorageError.damaged` with the first problem that SQLite's own check finds.
   public func checkIntegrity() throws(StorageError) {
     let findings = try attempt { try queue.read { try String.fetchAll($0, sql: "PRAGMA integrity_check") } }
     if let finding = findings.first, finding != "ok" { throw .damaged(path: path, reason: finding) }
@@ -334,7 +339,7 @@ public final class RunDatabase: Sendable {
   }
 }
 
-/// A row about something on one iterate's path.
+/// A row about a state on one iterate's path.
 private protocol PlacedRow {
   var seed: Int { get }
   var n: Int { get }

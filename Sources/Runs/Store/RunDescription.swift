@@ -3,24 +3,24 @@ import Foundation
 import Replay
 import Tensors
 
-/// What a run was made from, as its folder keeps it: enough to show the run, and to check what is stored, without the code of its
-/// problem.
+/// The inputs of a run as its folder stores them: enough to show the run and to check what it stores, without the
+/// code of its problem.
 public struct RunDescription: Codable, Sendable {
   public let problem: ProblemDescription
   public let workload: WorkloadDescription
   public let budgets: Budgets
   public let inputs: InputDigests
-  /// Whether the run has copies of its order files; runs of the first release have none.
+  /// Whether the run has copies of its order files; nil for runs of the first release, which have none.
   let keepsOrders: Bool?
 }
 
-/// A problem, as a run's folder keeps it.
+/// A problem as a run's folder describes it.
 public struct ProblemDescription: Codable, Sendable {
   public let name: String
-  /// By name.
+  /// The settings by name.
   public let settings: [String: JSONValue]
   public let metrics: [Metric]
-  /// Whether its batches are in the journal.
+  /// Whether its batches are recorded in the journal.
   let hasJournal: Bool
 }
 
@@ -37,12 +37,12 @@ extension ProblemDescription {
   }
 }
 
-/// A workload in the words of its specifications.
+/// A workload in the form of its specifications.
 public struct WorkloadDescription: Codable, Sendable {
-  /// Each with a schedule of its own after an @, or without.
+  /// The orders, those with a schedule of their own in the form `ORDER@SCHEDULE`.
   public let orders: [String]
   public let steps: Int
-  /// The schedule of orders without their own.
+  /// The schedule of orders without one of their own.
   public let evaluate: String
   public let seed: Int
   public let seedCount: Int
@@ -52,14 +52,15 @@ public struct WorkloadDescription: Codable, Sendable {
 
   public var seeds: Range<Int> { seed..<seed + seedCount }
 
-  /// The paths of the files of orders `file:PATH`, each with its order's place.
+  /// The paths of the order files `file:PATH`, each with the index of its order.
   var orderFiles: [(place: Int, path: String)] {
     orders.enumerated().compactMap { place, order in
       OrderFile.path(in: ObservedOrder.parts(of: order).order).map { (place, $0) }
     }
   }
 
-  /// Series in the order their orders were asked for, forward's averages behind forward, then those that automatic orders looked at.
+  /// Sorts series: first those that were asked for, in that order and with forward's averages behind forward, then
+  /// those that automatic orders added.
   public func sorted(_ series: [Series]) -> [Series] {
     let asked = orders.map { ObservedOrder.parts(of: $0).order }
     func rank(_ series: Series) -> Int { asked.firstIndex(of: (series.order ?? .forward).description) ?? asked.count }
@@ -67,7 +68,7 @@ public struct WorkloadDescription: Codable, Sendable {
       .sorted { ($0.0, $0.1.count, $0.1) < ($1.0, $1.1.count, $1.1) }.map(\.2)
   }
 
-  /// The series of what was asked for, as far as they have names yet.
+  /// The series that were asked for, as far as their names are known. Automatic orders have none yet.
   var askedSeries: [Series] {
     orders.compactMap { Series(ObservedOrder.parts(of: $0).order) } + averages.compactMap { try? .average(AverageRule($0)) }
   }
@@ -76,7 +77,8 @@ public struct WorkloadDescription: Codable, Sendable {
 extension WorkloadDescription {
   private enum CodingKeys: String, CodingKey { case orders, steps, evaluate, seed, seedCount, averages, tolerance, costBudget }
 
-  /// Reads what a run stored. Numbers that no run has are refused here, so that nobody else needs to look at them.
+  /// Reads a stored workload. Numbers that no run can have are refused here, so that no other code needs to check
+  /// them.
   public init(from decoder: any Decoder) throws {
     let stored = try decoder.container(keyedBy: CodingKeys.self)
     func whole(_ key: CodingKeys, in range: ClosedRange<Int>) throws -> Int {
@@ -110,7 +112,7 @@ extension WorkloadDescription {
 
 extension Workload {
   /// Reads a stored workload.
-  /// - Parameter orderTexts: what order files hold, by path.
+  /// - Parameter orderTexts: The contents of order files, by path.
   package init(_ description: WorkloadDescription, orderTexts: [String: String]) throws {
     try self.init(
       orders: try description.orders.map { try ObservedOrder($0, texts: orderTexts) }, steps: description.steps,
@@ -126,7 +128,8 @@ extension RunDescription {
     self.problem = ProblemDescription(
       name: problem.name, settings: problem.settings, metrics: problem.metrics, hasJournal: problem.batches != nil)
     workload = WorkloadDescription(specification.workload)
-    // What was chosen for a budget stays: a time spent on other lanes would be spent on other iterates.
+    // The number of lanes chosen for a budget is stored, since a time spent on other lanes would be spent on other
+    // iterates.
     var budgets = specification.budgets
     budgets.lanes = specification.resources.lanes
     self.budgets = budgets
@@ -166,7 +169,7 @@ extension RunDescription {
 }
 
 extension RunSpecification {
-  /// What a run's folder keeps of it.
+  /// The description that the run's folder stores.
   public var description: RunDescription { RunDescription(self) }
 }
 
@@ -176,7 +179,7 @@ func encodeJSON(_ value: some Encodable) throws -> String {
   return String(decoding: try encoder.encode(value), as: UTF8.self)
 }
 
-/// - Parameter metrics: the run's, whose values the document has.
+/// - Parameter metrics: The metrics of the run, whose values the document contains.
 func decodeJSON<Value: Decodable>(
   _ type: Value.Type, from json: String, metrics: [Metric] = [], in folder: RunFolder
 ) throws(StorageError) -> Value {
@@ -187,14 +190,14 @@ func decodeJSON<Value: Decodable>(
   }
 }
 
-/// A decoder of documents that have values of metrics.
+/// A decoder for documents that contain values of metrics.
 func decoder(of metrics: [Metric]) -> JSONDecoder {
   let decoder = JSONDecoder()
   if let key = CodingUserInfoKey.metrics { decoder.userInfo[key] = metrics }
   return decoder
 }
 
-/// What is wrong with a document. The library's own errors are for programmers.
+/// Describes what is wrong with a document. The error messages of the library are written for programmers.
 private func words(of error: any Error) -> String {
   return switch error {
   case DecodingError.keyNotFound(let key, let context): "it has no \((context.codingPath + [key]).place)"
@@ -208,7 +211,7 @@ private func words(of error: any Error) -> String {
 }
 
 extension [any CodingKey] {
-  /// Where in a document a value stands, such as `points[2].skill`.
+  /// The place of a value in a document, such as `points[2].skill`.
   package var place: String {
     map { key in key.intValue.map { "[\($0)]" } ?? ".\(key.stringValue.prefix(100))" }.joined().trimmingPrefix(".").description
   }

@@ -3,7 +3,7 @@ import Foundation
 import Replay
 import Tensors
 
-/// The folder of one run and what lies where in it.
+/// The folder of one run and the places of the files in it.
 ///
 ///     run.sqlite      configuration, fingerprint, observations, the index of checkpoints
 ///     batches.zst     which examples each batch held (`BatchJournal`)
@@ -26,12 +26,12 @@ public struct RunFolder: Sendable {
 
   public var journalPath: String { path + "/batches.zst" }
 
-  /// The runs of baselines.
+  /// The folder that contains the runs of baselines.
   public var baselinesPath: String { path + "/baselines" }
 
   public var sweepPath: String { path + "/sweep" }
 
-  /// Of everything in the folder.
+  /// The total size in bytes of all files in the folder.
   public var byteCount: Int {
     let files = FileManager.default.enumerator(atPath: path)?.compactMap { $0 as? String } ?? []
     return files.reduce(0) { sum, name in
@@ -40,16 +40,16 @@ public struct RunFolder: Sendable {
     }
   }
 
-  /// The initial state, where it did not come from the seed.
+  /// The file of the initial state, which exists only if the initial state did not come from the seed.
   public var initialStatePath: String { path + "/initial.safetensors" }
 
-  /// Where the run keeps the file of an order, by its place among those that are asked for.
+  /// The run's copy of an order file, by the index of the order among those asked for.
   public func orderPath(_ place: Int) -> String { "\(path)/orders/\(place + 1).txt" }
 
-  /// Puts a file into the folder, whole or not at all, also after a power cut.
+  /// Writes a file into the folder, completely or not at all, even if the power is cut.
   public func keep(_ bytes: [UInt8], at path: String) throws(StorageError) {
     try PositionedFile.replace(path) { file throws(StorageError) in try file.write(bytes, at: 0) }
-    // The folder it is in may be new.
+    // The folder that contains it may be new.
     try PositionedFile.syncFolder(of: URL(fileURLWithPath: path).deletingLastPathComponent().path)
   }
 
@@ -57,15 +57,15 @@ public struct RunFolder: Sendable {
 
   func checkpointPath(_ file: String) -> String { "\(checkpointFolder)/\(file)" }
 
-  /// Checkpoints and what is left of unfinished ones, by name; whatever else is there is not Backtrail's.
-  /// - Throws: `StorageError.failed` where the folder is a link, which may lead to another run's.
+  /// The names of checkpoint files, including unfinished ones. Other files in the folder are not Backtrail's.
+  /// - Throws: `StorageError.failed` if the folder is a link, which may lead to another run's checkpoints.
   func checkpointFiles() throws(StorageError) -> [String] {
     try checkCheckpointFolder()
     let names = (try? FileManager.default.contentsOfDirectory(atPath: checkpointFolder)) ?? []
     return names.filter(CheckpointName.isOwn).sorted()
   }
 
-  /// - Throws: `StorageError.failed` where `checkpoints` is a link, or a file.
+  /// - Throws: `StorageError.failed` if `checkpoints` is a link or a file.
   public func checkCheckpointFolder() throws(StorageError) {
     var status = stat()
     guard lstat(checkpointFolder, &status) == 0, status.st_mode & S_IFMT != S_IFDIR else { return }
@@ -73,7 +73,7 @@ public struct RunFolder: Sendable {
       path: checkpointFolder, reason: "it is not a folder of the run's own but a link or a file: put the folder back in its place")
   }
 
-  /// Bytes of all checkpoints.
+  /// The total size of all checkpoints in bytes.
   public var checkpointBytes: Int {
     ((try? checkpointFiles()) ?? []).reduce(0) { sum, name in
       let attributes = try? FileManager.default.attributesOfItem(atPath: checkpointPath(name))
@@ -103,9 +103,10 @@ public struct RunFolder: Sendable {
     }
   }
 
-  /// Makes a new folder, with those above it, or takes over one whose making was interrupted. Hold its lock, and then call
-  /// `clear()`, before anything is put into it.
-  /// - Throws: `StorageError.exists` if there is something else at `path`, `.cannotCreate` if it can't be made.
+  /// Makes a new folder, with missing folders above it, or takes over one whose creation was interrupted. Acquire its
+  /// lock and then call `clear()` before writing anything into it.
+  /// - Throws: `StorageError.exists` if there is something else at `path`, and `.cannotCreate` if the folder can't be
+  ///   made.
   public static func create(at path: String) throws(StorageError) -> RunFolder {
     let parent = URL(fileURLWithPath: path).deletingLastPathComponent().path
     do {
@@ -123,8 +124,8 @@ public struct RunFolder: Sendable {
     return folder
   }
 
-  /// Empties a folder whose making was interrupted.
-  /// - Throws: `StorageError.exists` where it has become a run in the meantime, or holds what is not Backtrail's.
+  /// Empties a folder whose creation was interrupted.
+  /// - Throws: `StorageError.exists` if it has become a run meanwhile, or contains anything that is not Backtrail's.
   public func clear() throws(StorageError) {
     guard holdsNothingButBeginnings else { throw .exists(path: path) }
     for name in contents where name != "lock" {
@@ -140,8 +141,8 @@ public struct RunFolder: Sendable {
     rmdir(path)
   }
 
-  /// Whether it is a folder that never became a run: empty, or locked once and with just what the making of a run puts there
-  /// before its database.
+  /// Whether the folder never became a run: it is empty, or it has a lock and otherwise only files that are written
+  /// before a run's database.
   var holdsNothingButBeginnings: Bool {
     var status = stat()
     guard lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else { return false }
@@ -154,7 +155,7 @@ public struct RunFolder: Sendable {
     }
   }
 
-  /// Whether it is the name of a file, whole or unfinished, that is called so.
+  /// Whether a file name, finished or unfinished, matches a pattern.
   static func isWritten(_ name: String, as pattern: Regex<Substring>) -> Bool {
     (UnfinishedFile.finalName(of: name) ?? name).wholeMatch(of: pattern) != nil
   }
@@ -175,7 +176,7 @@ public struct RunFolder: Sendable {
     return folder
   }
 
-  /// The runs directly inside the folder `path`, by name.
+  /// The runs directly inside the folder `path`, in order of their names.
   public static func runs(in path: String) -> [RunFolder] {
     let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
     return names.sorted().compactMap { try? open("\(path)/\($0)") }

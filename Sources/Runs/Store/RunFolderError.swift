@@ -1,7 +1,7 @@
-/// Why a folder can't be used as that of a run.
+/// An error in using a folder as that of a run.
 public enum RunFolderError: Error, Equatable, CustomStringConvertible {
   case notARun(path: String)
-  /// The making of a run was interrupted in this folder.
+  /// The creation of a run was interrupted in this folder.
   case neverMade(path: String)
   /// Another process holds the run's lock.
   case inUse(path: String)

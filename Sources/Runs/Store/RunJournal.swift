@@ -2,20 +2,21 @@ import Formats
 import Replay
 import Tensors
 
-/// Batches that a journal stores.
+/// The batches that a journal stores.
 package struct StoredBatches: Sendable {
-  /// Batch after batch.
+  /// The example indices of all batches, one batch after the other.
   package let indices: [UInt32]
   package let batchSize: Int
-  /// The file they came from.
+  /// The journal's path.
   package let path: String
-  /// Of the batch size and all indices.
+  /// Digest of the batch size and all indices.
   package let digest: Digest
 }
 
-/// A run's batch journal: written when the run is created, and from then on where its batches come from.
+/// A run's batch journal, written when the run is created. Batches that do not follow from seeds are read from it
+/// from then on.
 package enum RunJournal {
-  /// The most indices in all batches together.
+  /// The largest number of indices in all batches together.
   private static let mostIndices = 1 << 30
 
   private static func header(_ source: BatchSource, seeds: Range<Int>) -> BatchJournalHeader {
@@ -40,7 +41,7 @@ package enum RunJournal {
     try write(source, seeds: seeds, in: folder)
   }
 
-  /// The batches of a journal that stores them; nil for one whose batches follow from seeds.
+  /// The batches of a journal that stores them; nil if its batches follow from seeds.
   package static func batches(in folder: RunFolder) throws -> StoredBatches? {
     let journal = try BatchJournal.open(folder.journalPath)
     guard journal.header.content == .imported else { return nil }
@@ -49,7 +50,7 @@ package enum RunJournal {
         path: folder.journalPath,
         reason: "no sampler gives batches of \(journal.header.batchSize) from \(journal.header.exampleCount) examples")
     }
-    // Equal batches compress well, so that the file's size says little.
+    // Equal batches compress well, so the size of the file bounds nothing.
     let (count, overflow) = journal.batchCount.multipliedReportingOverflow(by: journal.header.batchSize)
     guard !overflow, count <= mostIndices, SystemMemory.has(count * MemoryLayout<UInt32>.stride) else {
       throw RunError.impossible(
@@ -71,6 +72,7 @@ package enum RunJournal {
   }
 
   /// Checks that the journal is this run's.
+  /// - Throws: `StorageError.damaged` if it is not.
   static func check(_ source: BatchSource, seeds: Range<Int>, in folder: RunFolder) throws(StorageError) {
     let journal = try BatchJournal.open(folder.journalPath)
     guard journal.header == header(source, seeds: seeds) else {

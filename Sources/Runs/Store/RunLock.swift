@@ -1,11 +1,11 @@
 import Formats
 
-/// Makes one process the only one to change a run.
+/// A lock that lets only one process at a time change a run.
 public struct RunLock: ~Copyable {
-  /// Nil in a folder that can't be written, where nobody can change anything.
+  /// Nil in a folder that is not writable, where no process can change anything.
   private let lock: FolderLock?
 
-  /// - Throws: `RunFolderError.inUse` where another process holds it; `StorageError.failed`.
+  /// - Throws: `RunFolderError.inUse` if another process holds the lock, and `StorageError.failed`.
   public init(_ folder: RunFolder) throws {
     let path = folder.path + "/lock"
     do throws(FolderLock.Failure) {
@@ -19,6 +19,6 @@ public struct RunLock: ~Copyable {
     }
   }
 
-  /// Does nothing: said at the end of what the lock guards, it keeps the lock until then.
+  /// Does nothing. A call at the end of the guarded code keeps the lock alive until then.
   public func hold() { lock?.hold() }
 }

@@ -4,33 +4,33 @@ import GRDB
 import Replay
 import Tensors
 
-/// A run's one row about itself.
+/// A run's row about itself, of which there is one.
 public struct RunRecord: Sendable {
   public enum Status: String, Codable, Sendable {
-    /// Begun, and not known to have ended.
+    /// The run was begun and is not known to have ended.
     case unfinished
     case finished
-    /// Stopped by a signal; it can be resumed.
+    /// The run was stopped by a signal and can be resumed.
     case interrupted
-    /// Stopped by an error; what was observed before is there.
+    /// The run was stopped by an error. Earlier observations are stored.
     case failed
   }
 
-  /// JSON.
+  /// The run's description as JSON.
   public var configuration: String
-  /// What decides bits besides the configuration.
+  /// The numerics fingerprint: what determines bits besides the configuration.
   public var fingerprint: String
   public var status: Status
   public var createdAt: Date
-  /// JSON; nil until the run has finished.
+  /// The run's result as JSON; nil until the run has finished.
   public var result: String?
-  /// Tells the run's files from those of every other run.
+  /// A unique identifier that tells the run's files from those of other runs.
   public let identity: String
 
   public init(configuration: String, fingerprint: String, createdAt: Date) {
     self.configuration = configuration
     self.fingerprint = fingerprint
-    // Whole seconds: what SQLite gives back is then what it was given, to the bit.
+    // Whole seconds survive SQLite without rounding.
     self.createdAt = Date(timeIntervalSince1970: createdAt.timeIntervalSince1970.rounded())
     status = .unfinished
     identity = UUID().uuidString
@@ -48,7 +48,7 @@ extension RunRecord: StoredRow {
     guard let status = Status(rawValue: try columns.text("status")) else { throw BrokenRow("its status is none a run has") }
     self.status = status
     createdAt = try columns.value("createdAt", as: "a date")
-    // Up to the year 9999; calendars end somewhere.
+    // The largest date is in the year 9999, since calendars have limits.
     guard (0...253_402_300_799).contains(createdAt.timeIntervalSince1970) else { throw BrokenRow("its createdAt is no date of a run") }
     result = try columns.optionalText("result")
     identity = try columns.text("identity")

@@ -3,7 +3,7 @@ import Replay
 import Tensors
 
 extension StateLayout {
-  /// The tensors of a state as files keep them, in the order of the state, and then its counters.
+  /// The tensors of a state as files store them, in the order of the state, followed by its counters.
   package func namedTensors(of state: borrowing StateBuffer, updateCount: Int) -> [NamedTensor] {
     tensors.map { NamedTensor(name: $0.name, shape: $0.shape, values: values(of: $0, in: state)) }
       + counters.map { NamedTensor(name: $0, shape: [], integers: [Int64(updateCount)]) }
@@ -28,7 +28,7 @@ extension StateLayout {
 }
 
 extension Digest {
-  /// The digest of tensors: names, shapes and values.
+  /// The digest of tensors: of their names, shapes and values.
   package init(ofTensors tensors: [NamedTensor]) {
     var builder = DigestBuilder()
     for tensor in tensors {

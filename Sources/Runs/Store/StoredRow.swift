@@ -3,41 +3,42 @@ import GRDB
 import Replay
 import Tensors
 
-/// What the rows of one of a run's tables hold. A row is checked once, where it is read; a value of this type is one that
-/// a run can have written.
+/// The content of a row in one of a run's tables. A row is checked once, when it is read: every value of a conforming
+/// type is one that a run can have written.
 protocol StoredRow: Sendable {
   static var table: String { get }
-  /// The columns of its primary key, which name a row in messages.
+  /// The columns of the primary key, which name a row in messages.
   static var key: [String] { get }
 
-  /// - Throws: `BrokenRow` where a column holds what no run writes there.
+  /// - Throws: `BrokenRow` if a column holds a value that no run writes there.
   init(_ columns: RowColumns) throws(BrokenRow)
 
-  /// All columns but the seal, by name.
+  /// All columns except the seal, by name.
   var columns: [String: DatabaseValue] { get throws }
 }
 
-/// A row with a digest of its values, checked whenever it is read: SQLite's own checks find a broken page, not a changed
-/// number.
+/// A row with a digest of its values that is checked whenever it is read. SQLite's own checks find a broken page, but
+/// not a changed number.
 ///
-/// The digest covers the table's name and then, in the order of their names, each column's name, kind and value as SQLite
-/// stores them. So it does not depend on how a value is written as JSON or by which library.
+/// The digest covers the table's name and then, in the order of their names, each column's name, kind and value as
+/// SQLite stores them. So it does not depend on how a library writes a value as JSON.
 struct Sealed<Content: StoredRow>: FetchableRecord, PersistableRecord {
   let content: Content
 
   static var databaseTableName: String { Content.table }
 
-  /// The column that holds the digest, in every sealed table.
+  /// The column that holds the digest in every sealed table.
   static var seal: String { "seal" }
 
   init(_ content: Content) {
     self.content = content
   }
 
-  /// - Throws: `BrokenRow` naming the row.
+  /// - Throws: `BrokenRow`, naming the row.
   init(row: Row) throws { try self.init(row: row, metrics: nil) }
 
-  /// - Parameter metrics: the run's, of which an observation has values; nil while they are not known.
+  /// - Parameter metrics: The metrics of the run, which an observation's values belong to; nil while they are not
+  ///   known.
   init(row: Row, metrics: [Metric]?) throws {
     var values = row.valuesByName
     let seal = values.removeValue(forKey: Self.seal).flatMap { String.fromDatabaseValue($0) }
@@ -85,17 +86,17 @@ package enum RowSeal {
   }
 }
 
-/// A row that can't be what a run wrote.
+/// An error for a row that no run can have written.
 struct BrokenRow: Error, CustomStringConvertible {
   let description: String
 
   init(_ description: String) { self.description = description }
 }
 
-/// The values of a row, each asked for as what it must be.
+/// The values of a row, read by column with the type and range each must have.
 struct RowColumns {
   private let values: [String: DatabaseValue]
-  /// Nil while nobody has said what the run's are.
+  /// The metrics of the run; nil while they are not known.
   private let metrics: [Metric]?
 
   init(_ values: [String: DatabaseValue], metrics: [Metric]? = nil) {
@@ -158,7 +159,8 @@ struct RowColumns {
     return order
   }
 
-  /// A value for each of the run's metrics. While these are not known, any number of values will do.
+  /// Reads one value for each of the run's metrics. While the metrics are not known, any number of values is
+  /// accepted.
   func measurements(_ column: String) throws(BrokenRow) -> Measurements {
     guard let values = Observation.values(try text(column)) else { throw broken(column, "a list of finite numbers") }
     guard let metrics else {
@@ -171,7 +173,7 @@ struct RowColumns {
     return Measurements(values, of: metrics)
   }
 
-  /// Such as ` seed=0 n=20`.
+  /// The key columns with their values, such as ` seed=0 n=20`.
   func name(_ key: [String]) -> String {
     key.compactMap { column in values[column].map { " \(column)=\($0.storage.value.map { "\($0)" } ?? "NULL")" } }.joined()
   }

@@ -3,17 +3,18 @@ import Foundation
 import Replay
 import Tensors
 
-/// What a run's folder says, read without its data or its problem's code: the document `runs show --json` prints.
+/// The content of a run's folder, read without its data or its problem's code: the document that `runs show --json`
+/// prints.
 public struct StoredRun: Sendable {
   public let run: String
-  /// `unfinished`, `finished`, `interrupted` or `failed`.
+  /// The status: `unfinished`, `finished`, `interrupted` or `failed`.
   public let status: String
   public let createdAt: Date
   public let description: RunDescription
   public let fingerprint: String
-  /// Also counted before the run has finished.
+  /// The number of observations so far, even if the run has not finished.
   public let observationCount: Int
-  /// Without iterates; nil until the run has finished.
+  /// The result without iterates; nil until the run has finished.
   public let result: RunResult?
 
   public var problem: ProblemDescription { description.problem }
@@ -34,10 +35,8 @@ public struct StoredRun: Sendable {
     result = try RunResult(record, of: description, in: folder)
   }
 
-  /// The runs directly inside the folder `path`, by name.
-  /// - Parameters:
-  ///   - path: a folder of runs.
-  ///   - didFail: told of each run that can't be read.
+  /// The runs directly inside the folder `path`, in order of their names.
+  /// - Parameter didFail: Called with the error of each run that can't be read.
   public static func list(in path: String, didFail: (any Error) -> Void = { _ in }) -> [StoredRun] {
     RunFolder.runs(in: path).compactMap { folder in
       do {
@@ -49,17 +48,18 @@ public struct StoredRun: Sendable {
     }
   }
 
-  /// The run's database, opened anew each time: of many runs, few are read from.
+  /// The run's database. It is opened anew each time, since few of many runs are read in full.
   package func database() throws -> RunDatabase {
     let database = try RunDatabase.open(RunFolder.open(run))
     database.expect(description.bounds)
     return database
   }
 
-  /// All observations in memory, by seed, series and n.
+  /// All observations, ordered by seed, series and n.
   public func observations() throws -> [Observation] { try database().observations() }
 
-  /// All that was observed, whether the run has finished or not: orders and averages as the summary names them, if there is one.
+  /// The observations of all series, whether or not the run has finished, in the order of the summary if there is
+  /// one.
   public func observed() throws -> [ObservedSeries] {
     let database = try database()
     let series = try result?.summary.compactMap(\.series) ?? workload.sorted(database.observedSeries())
@@ -72,7 +72,7 @@ extension StoredRun: Encodable {
     case run, status, createdAt, problem, metrics, configuration, fingerprint, observations, result
   }
 
-  /// Observations are read while they are written.
+  /// Encodes the run. Observations are read while they are written.
   public func encode(to encoder: any Encoder) throws {
     let database = try database()
     var document = encoder.container(keyedBy: CodingKeys.self)
@@ -91,7 +91,7 @@ extension StoredRun: Encodable {
 }
 
 extension RunFolder {
-  /// Copies what order files hold into the run, which can then be replayed without them.
+  /// Copies the contents of order files into the run, which can then be replayed without the originals.
   func keepOrders(_ texts: [String: String], of workload: WorkloadDescription) throws {
     for (place, path) in workload.orderFiles where !FileManager.default.fileExists(atPath: orderPath(place)) {
       try keepOrder(Array((texts[path] ?? "").utf8), at: orderPath(place))
@@ -104,8 +104,9 @@ extension RunFolder {
     try keep(bytes, at: copy)
   }
 
-  /// The run's copies of its order files, by path; a run of the first release has none, whose files are read where they were.
-  /// - Throws: `RunError.damaged` where a copy is not what it was.
+  /// The contents of the run's order files, by path. Runs of the first release have no copies, so their original
+  /// files are read.
+  /// - Throws: `RunError.damaged` if a copy has changed.
   package func orderTexts(of description: RunDescription) throws -> [String: String] {
     var texts: [String: String] = [:]
     for (place, path) in description.workload.orderFiles {
@@ -117,8 +118,8 @@ extension RunFolder {
     return texts
   }
 
-  /// One of the run's copies of its order files.
-  /// - Throws: `RunError.damaged` where it is not what it was.
+  /// The content of one of the run's copies of its order files.
+  /// - Throws: `RunError.damaged` if it has changed.
   func orderText(at copy: String, of path: String, _ inputs: InputDigests) throws -> String {
     let bytes = try OrderFile.read(copy)
     guard Digest(of: bytes.span.bytes) == inputs.files[path] else {

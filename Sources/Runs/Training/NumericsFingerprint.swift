@@ -3,9 +3,9 @@ import Foundation
 import Replay
 import Tensors
 
-/// What decides bits besides the mathematics: libraries and the instructions they chose.
+/// Names what determines bits besides the mathematics: libraries and the instructions they chose.
 public enum NumericsFingerprint {
-  /// Such as `float32; kernels 1; products avx512; glibc 2.36; x86_64 avx512`.
+  /// The fingerprint of this process, such as `float32; kernels 1; products avx512; glibc 2.36; x86_64 avx512`.
   public static func current() -> String {
     "float32; kernels \(MatrixKernels.revision); products \(MatrixKernels.level); \(mathLibrary); \(processor)"
   }
@@ -13,18 +13,20 @@ public enum NumericsFingerprint {
   /// Whether a run made with this fingerprint has the same bits here.
   package static func isCurrent(_ fingerprint: String) -> Bool { withRevision(fingerprint) == current() }
 
-  /// The first release, whose kernels are revision 1, did not name them.
+  /// Adds the kernel revision to fingerprints of the first release, which did not name it. Its kernels are revision
+  /// 1.
   private static func withRevision(_ fingerprint: String) -> String {
     fingerprint.contains("; kernels ")
       ? fingerprint : fingerprint.replacing("float32; ", with: "float32; kernels 1; ", maxReplacements: 1)
   }
 
-  /// The fingerprint of a run that was made with `earlier` and goes on with `current`: `current` alone where the bits are the
-  /// same, and otherwise `mixed: A; then B`, which names each of them once in a row, however often the run goes on.
+  /// The fingerprint of a run that was made with `earlier` and continues with `current`. It is `current` alone if the
+  /// bits are the same, and otherwise `mixed: A; then B`, in which no fingerprint is repeated in a row, however often
+  /// the run is resumed.
   package static func joining(_ earlier: String, with current: String) -> String {
     if withRevision(earlier) == current { return current }
     var names: [String] = []
-    // Runs of earlier releases may have `mixed:` more than once.
+    // Runs of earlier releases may contain `mixed:` more than once.
     for name in earlier.replacing(mixedPrefix, with: "").split(separator: separator).map(String.init) + [current]
     where name != names.last { names.append(name) }
     return mixedPrefix + names.joined(separator: separator)
@@ -33,7 +35,7 @@ public enum NumericsFingerprint {
   private static let mixedPrefix = "mixed: "
   private static let separator = "; then "
 
-  /// exp and log come from here.
+  /// The library that provides exp and log.
   private static var mathLibrary: String {
     #if canImport(Glibc)
       var name = [CChar](repeating: 0, count: 64)
@@ -44,7 +46,7 @@ public enum NumericsFingerprint {
     #endif
   }
 
-  /// The architecture and, where the mathematics library chooses by them, the instructions there are.
+  /// The architecture and, if the mathematics library chooses by them, the vector instructions of the processor.
   private static var processor: String {
     #if arch(arm64)
       return "arm64"

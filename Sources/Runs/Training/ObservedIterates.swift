@@ -8,7 +8,7 @@ public struct ObservedIterates: Sendable {
 
   package init(database: RunDatabase) { self.database = database }
 
-  /// Gives `body` the iterates of one series of one seed, ascending in n.
+  /// Calls `body` with the iterates of one series and seed, in ascending order of n.
   public func forEach(of series: Series, seed: Int, _ body: (RunResult.Iterate) throws -> Void) throws {
     try database.forEachObservation(seed: seed, series: series) { observation in
       try body(RunResult.Iterate(n: observation.n, measurements: observation.measurements, digest: observation.digest))
@@ -21,7 +21,7 @@ public struct ObservedIterates: Sendable {
     return iterates
   }
 
-  /// What charts show of some series.
+  /// The observations of some series, as charts show them.
   func series(_ series: [Series], seeds: Range<Int>) throws -> [ObservedSeries] {
     try series.map { series in
       ObservedSeries(name: series.description, seeds: try seeds.map { try all(of: series, seed: $0) }.filter { !$0.isEmpty })

@@ -2,7 +2,7 @@ import Formats
 import Replay
 import Tensors
 
-/// At which n each series of each seed was observed.
+/// The n at which each series of each seed was observed.
 package struct ObservedPoints {
   private struct SeriesOfSeed: Hashable {
     let seed: Int
@@ -15,9 +15,9 @@ package struct ObservedPoints {
     points = Dictionary(grouping: observations) { SeriesOfSeed(seed: $0.seed, series: $0.series) }.mapValues { Set($0.map(\.n)) }
   }
 
-  /// Those of `wanted` at which it was not.
+  /// The elements of `wanted` at which a series was not observed.
   package func missing(_ wanted: [Int], of series: Series, seed: Int) -> [Int] {
-    // Where nothing is found, all of what may be millions is missing.
+    // If nothing was observed, all of `wanted`, which may be millions, is missing.
     guard let found = points[SeriesOfSeed(seed: seed, series: series)] else { return wanted }
     return wanted.filter { !found.contains($0) }
   }

@@ -3,7 +3,7 @@ import Replay
 import Tensors
 
 extension Run {
-  /// Which iterates were observed, by seed.
+  /// The observed iterates of each seed.
   private func observedIterates(of orders: [CompositionOrder]) throws -> [Int: Set<Iterate>] {
     let places = Dictionary(orders.enumerated().map { (Series.order($1), $0) }) { first, _ in first }
     var observed: [Int: Set<Iterate>] = [:]
@@ -14,10 +14,10 @@ extension Run {
     return observed
   }
 
-  /// Writes the rows of iterates that are the same states as others which were observed, such as `splice:16` up to n = 16 and
-  /// `backward`: nothing of them is computed again.
+  /// Writes the rows of iterates whose states equal those of observed iterates, such as `splice:16` up to n = 16 and
+  /// `backward`. None of them is computed again.
   func takeOverEqualIterates(with writer: ObservationWriter) async throws {
-    // The run's orders come first; others are those that earlier rounds, or a longer run, asked for.
+    // The run's orders come first. The others are those that earlier rounds, or a longer run, asked for.
     let selection = specification.selection
     let others = Set(try database.observedSeries().compactMap(\.order)).subtracting(selection.orders).filter { $0.file == nil }
     let orders = selection.orders + others.sorted { $0.description < $1.description }
@@ -37,8 +37,8 @@ extension Run {
     try await writer.finish()
   }
 
-  /// The plan for what is not observed yet. Checkpoints it would begin at are read and checked before; those that can't be
-  /// read are given up, so that they are stored anew where a lane comes by.
+  /// The plan for what is not observed yet. The checkpoints that it starts from are read and checked first. Those
+  /// that can't be read are removed, so that a lane that passes their state stores it anew.
   func planWhatIsLeft(_ listener: TrainingListener) throws -> (ReplayPlan, RunCheckpoints) {
     while true {
       let records = try storedStates()
@@ -56,7 +56,7 @@ extension Run {
     }
   }
 
-  /// Those of `records` whose states, or running averages, can't be read back.
+  /// The elements of `records` whose states or running averages can't be read.
   private func unreadable(_ records: Set<CheckpointRecord>, _ listener: TrainingListener) throws -> [CheckpointRecord] {
     guard !records.isEmpty else { return [] }
     let all = CheckpointIndex(try database.checkpoints())
@@ -67,7 +67,7 @@ extension Run {
         try folder.restore(record, among: all, into: &state)
         for average in record.averages { try folder.restore(average, of: record, into: &state) }
       } catch {
-        // What is out of reach for now may be whole.
+        // A checkpoint that can't be read for now may be intact.
         guard error.isDamage else { throw error }
         listener.didNotice("\(error); going on without it")
         unreadable.append(record)
@@ -76,8 +76,8 @@ extension Run {
     return unreadable
   }
 
-  /// Checkpoints on paths of the run's orders, by seed.
-  /// - Throws: `StorageError.damaged` for a row of a state that is on no path.
+  /// The checkpoints on paths of the run's orders, for each seed.
+  /// - Throws: `StorageError.damaged` if the state of a row lies on no path.
   package func storedStates() throws -> [[CheckpointRecord]] {
     let orders = Set(specification.selection.orders)
     let records = try database.checkpoints().filter { orders.contains($0.order) }
@@ -86,7 +86,8 @@ extension Run {
     return workload.seeds.map { bySeed[$0] ?? [] }
   }
 
-  /// - Throws: where a checkpoint's row tells of a state that no path of the run's leads over.
+  /// - Throws: `StorageError.damaged` or `RunError.damaged` if the state of a checkpoint's row lies on no path of the
+  ///   run.
   func check(_ record: CheckpointRecord) throws {
     let order = try known(record.order)
     let length = record.n <= order.lastIterate ?? record.n ? order.sequence(record.n).count : 0
@@ -98,7 +99,7 @@ extension Run {
     }
   }
 
-  /// What the database says is done, by seed.
+  /// What the database contains already, for each seed.
   func progress(_ records: [[CheckpointRecord]]) throws -> [ReplicaProgress] {
     let seeds = workload.seeds
     let orders = Dictionary(specification.selection.orders.enumerated().map { ($1, $0) }) { first, _ in first }

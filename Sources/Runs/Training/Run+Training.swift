@@ -3,24 +3,24 @@ import Foundation
 import Replay
 import Tensors
 
-/// What is told of a training while it runs. All are called from other threads.
+/// Closures that are called while a training runs. All are called from other threads.
 public struct TrainingListener: Sendable {
-  /// The plan, before it is followed.
+  /// Called with the plan before it is executed.
   public var willFollow: @Sendable (ReplayPlan) -> Void = { _ in }
-  /// Observations, once they are on disk.
+  /// Called with observations once they are on disk.
   public var didCommit: @Sendable ([Observation]) -> Void = { _ in }
-  /// Something the user should know that stops nothing.
+  /// Called with a message about a problem that does not stop the training.
   public var didNotice: @Sendable (String) -> Void = { _ in }
 
   public init() {}
 }
 
 extension Run {
-  /// Trains all orders and gives every new observation, once it is on disk. What was observed before is not computed again, and
-  /// what is left begins at the checkpoints that are there.
+  /// Trains all orders and yields every new observation once it is on disk. Earlier observations are not computed
+  /// again, and the rest starts from the stored checkpoints.
   ///
-  /// Leaving the loop early stops the training where it can be gone on with.
-  /// - Parameter lanes: nil for as many as the run may use.
+  /// Leaving the loop early stops the training so that it can be continued.
+  /// - Parameter lanes: The number of lanes; nil for as many as the run may use.
   public func train(lanes: Int? = nil) -> AsyncThrowingStream<Observation, any Error> {
     AsyncThrowingStream { continuation in
       let training = Task {
@@ -37,19 +37,17 @@ extension Run {
     }
   }
 
-  /// Trains all orders, observing their iterates. What was observed before is not computed again, and what is left
-  /// begins at the checkpoints that are there; so it makes no difference how often a run was interrupted.
+  /// Trains all orders and observes their iterates. Earlier observations are not computed again, and the rest starts
+  /// from the stored checkpoints, so it makes no difference to the results how often a run was interrupted.
   ///
-  /// What the run cost is stored when it has finished. Work on a finished run, more steps for example, is added to that, and a call
-  /// that finds nothing to do leaves it as it is.
+  /// The cost of the run is stored when it has finished. The cost of further work on a finished run, such as more
+  /// steps, is added to it. A call that finds nothing to do leaves it unchanged.
   /// - Parameters:
-  ///   - lanes: nil for as many as the run may use.
-  ///   - holdsIterates: whether the result has all of the run's iterates in it. There may be many, so a memory budget does without
-  ///     them: `document(_:)` reads them when it is written.
-  ///   - progress: told of every update, for whoever shows how far it is.
-  ///   - listener: what is told while it runs.
-  /// - Returns: counts and times are this call's, or those stored where there was nothing to do.
-  /// - Throws: `RunError.interrupted` if the surrounding task is cancelled, when the lanes' states have been stored.
+  ///   - lanes: The number of lanes; nil for as many as the run may use.
+  ///   - holdsIterates: Whether the result contains all of the run's iterates. There may be many, so pass false under
+  ///     a memory budget: `document(_:)` reads them while it is written.
+  /// - Returns: The result. Counts and times are those of this call, or the stored ones if there was nothing to do.
+  /// - Throws: `RunError.interrupted` if the surrounding task is cancelled, once the lanes' states have been stored.
   @discardableResult
   public func finish(
     lanes: Int? = nil, holdsIterates: Bool = true, progress: ReplayProgress = ReplayProgress(),
@@ -84,14 +82,14 @@ extension Run {
     Run(folder: folder, specification: specification, fingerprint: fingerprint, database: database)
   }
 
-  /// What decides bits from now on besides the configuration.
+  /// The fingerprint for bits computed from now on: the run's, joined with this process's.
   private var presentFingerprint: String {
     NumericsFingerprint.joining(fingerprint, with: NumericsFingerprint.current())
   }
 
-  /// Stores what the run is now. That is done when there is something to do, and at the end: a resume that is refused leaves the
-  /// run as it was.
-  /// - Parameter result: what it came to; nil leaves what is stored.
+  /// Stores the present state of the run. This is done once there is something to do and at the end, so that a resume
+  /// that is refused leaves the run unchanged.
+  /// - Parameter result: The new result; nil keeps the stored one.
   private func store(_ status: RunRecord.Status, result: RunResult? = nil) throws {
     let description = specification.description
     try folder.keepOrders(workload.orderTexts, of: description.workload)
@@ -105,10 +103,10 @@ extension Run {
     }
   }
 
-  /// Trains round after round, as long as automatic orders and schedules ask for more; without any there is one.
+  /// Trains in rounds as long as automatic orders and schedules ask for more. Without them there is a single round.
   private func trainRounds(progress: ReplayProgress, listener: TrainingListener) async throws -> RunResult {
     let begin = ContinuousClock.now
-    // What is stored is read, and refused where it can't be right, before anything is changed.
+    // The stored result is read, and refused if it can't be right, before anything is changed.
     let earlier = try result()
     try folder.adoptOrphans(
       database, orders: workload.askedOrders + specification.selection.orders,
@@ -135,30 +133,31 @@ extension Run {
     return result
   }
 
-  /// What automatic orders and schedules go by; nothing for a run that has none.
+  /// The observations that automatic orders and schedules depend on; empty for a run without them.
   private func observationsToAdaptTo() throws -> [Observation] { workload.isAdaptive ? try database.observations() : [] }
 
-  /// What a training has done so far, and what was predicted of it.
+  /// What a training has done so far, and what was predicted for it.
   private struct TrainingTotals {
     var replay = ReplaySummary()
     var predictedGradientEvaluations = 0
     var predictedPeakBytes = 0
-    /// Gradient evaluations of one seed of each order alone.
+    /// The gradient evaluations of one seed of each order alone.
     var costsOfOrders: [Int] = []
 
     var isNothing: Bool { replay.gradientEvaluations == 0 && replay.observations == 0 }
   }
 
-  /// Follows the plan for what the selected iterates lack.
-  /// - Parameter refits: whether lanes and slots may be chosen anew where those there are have no room for the plan: what an
-  ///   automatic schedule came to, or the progress of many seeds, may take more than was foreseen.
-  /// - Throws: `RunError.impossible` with the least budget where nothing fits.
+  /// Plans and executes what is missing of the selected iterates.
+  /// - Parameter refits: Whether lanes and slots may be chosen anew if the plan does not fit the present ones. The
+  ///   choices of an automatic schedule, or the progress of many seeds, may need more memory than was foreseen.
+  /// - Throws: `RunError.impossible`, naming the least sufficient budget, if nothing fits.
   private func trainRound(
     after done: TrainingTotals, refits: Bool = true, progress: ReplayProgress, listener: TrainingListener
   ) async throws -> TrainingTotals {
     let writer = ObservationWriter(database, didCommit: listener.didCommit)
     do {
-      // Before the plan, which takes as much again: at the end of the run there may be less room.
+      // This comes before the plan and takes as much memory, which may not be available any more at the end of the
+      // run.
       let costs = specification.selection.curves.map { ReplayPlanner.gradientEvaluations(of: $0.order, points: $0.points) }
       try await takeOverEqualIterates(with: writer)
       let (plan, checkpoints) = try planWhatIsLeft(listener)
@@ -186,9 +185,9 @@ extension Run {
       try await writer.finish()
       return done
     } catch {
-      // The error that stopped the replay is the one to tell; a failure to note it would only hide it.
+      // The error that stopped the replay is the one to report; an error in noting it would only hide it.
       try? await writer.finish()
-      // What failed before there was anything to do leaves the run as it was.
+      // An error that occurs before there was anything to do leaves the run unchanged.
       try? database.update { record in
         if record.status == .unfinished { record.status = error is CancellationError ? .interrupted : .failed }
       }
@@ -196,11 +195,11 @@ extension Run {
     }
   }
 
-  /// Reads the run's observations once, and keeps none of them.
+  /// Computes the result by reading the run's observations once, without keeping them.
   private func result(
     of totals: TrainingTotals, findings: [AdaptiveFinding], wallSeconds: Double
   ) throws -> RunResult {
-    // The plan and the lanes are gone by now.
+    // The memory of the plan and the lanes is free by now.
     FloatBuffer.returnFreedMemory()
     let replay = totals.replay
     let perUpdate = replay.gradientEvaluations > 0 ? replay.updateSeconds / Double(replay.gradientEvaluations) : nil
@@ -208,7 +207,7 @@ extension Run {
     var orders: [RunResult.Curve] = []
     var averages: [RunResult.Curve] = []
     var summary: [SeriesSummary] = []
-    /// Summarises a series and returns it without its iterates.
+    /// Summarises a series and returns its curves without their iterates.
     func gather(_ series: Series, cost: Int) throws -> [RunResult.Curve] {
       summary.append(
         SeriesSummary(
@@ -229,7 +228,7 @@ extension Run {
       lanes: specification.resources.lanes, fingerprint: presentFingerprint, isOfThisProcess: true)
   }
 
-  /// By seed.
+  /// The figures of each seed's curve.
   private func figures(of series: Series) throws -> [CurveFigures] {
     let last = try workload.seeds.compactMap { try database.lastObserved(seed: $0, series: series) }.max() ?? 1
     let iterates = ObservedIterates(database: database)

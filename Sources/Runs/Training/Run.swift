@@ -3,17 +3,17 @@ import Foundation
 import Replay
 import Tensors
 
-/// A run with its folder: created once, trained until it is done, then read and replayed as often as wanted.
+/// A run with its folder: created once, trained until it is done, then read and replayed as often as needed.
 ///
 ///     let run = try Run.create(at: "runs/mean", Mean(), orders: [.forward, .backward], steps: 100, observing: .every(10))
 ///     for try await observation in run.train() { print(observation) }
 ///     let iterate = try await Run.open("runs/mean", Mean()).iterate(.backward, 50)
 ///
-/// Killed at any instant and opened again, it goes on to the same bits.
+/// A run that is killed at any instant and opened again continues to the same bits.
 public struct Run<Problem: TrainingProblem>: Sendable {
   public let folder: RunFolder
   public let specification: RunSpecification<Problem>
-  /// The numerics the run was made with.
+  /// The numerics fingerprint the run was made with.
   public let fingerprint: String
   package let database: RunDatabase
 
@@ -27,14 +27,14 @@ public struct Run<Problem: TrainingProblem>: Sendable {
     self.database = database
   }
 
-  /// What the run is made from, as its folder keeps it.
+  /// The inputs of the run as its folder stores them.
   public var description: RunDescription { specification.description }
 
-  /// Whether a replay here has the bits it had there.
+  /// Whether a replay in this process has the same bits as in the one that made the run.
   var hasSameNumerics: Bool { NumericsFingerprint.isCurrent(fingerprint) }
 
-  /// An order that the run's database names, with what the run's copy of its file holds.
-  /// - Throws: `RunError.damaged` where the run does not have it.
+  /// Completes an order named in the run's database with the content of the run's copy of its file.
+  /// - Throws: `RunError.damaged` if the run does not have the order.
   func known(_ order: CompositionOrder) throws(RunError) -> CompositionOrder {
     if let asked = workload.askedOrders.first(where: { $0 == order }) { return asked }
     guard order.file == nil else {
@@ -43,13 +43,14 @@ public struct Run<Problem: TrainingProblem>: Sendable {
     return order
   }
 
-  /// What the run came to when it finished, without its iterates; nil before.
+  /// The result of a finished run, without its iterates; nil if it has not finished.
   public func result() throws -> RunResult? {
     let record = try database.record()
     return try RunResult(record, of: RunDescription(record, in: folder), in: folder)
   }
 
-  /// Where the seed stands among the run's.
+  /// The index of a seed among the run's seeds.
+  /// - Throws: `RunError.impossible` if the run does not have the seed.
   package func replica(ofSeed seed: Int) throws(RunError) -> Int {
     let seeds = workload.seeds
     guard seeds.contains(seed) else {
@@ -72,11 +73,11 @@ public struct Run<Problem: TrainingProblem>: Sendable {
   }
 }
 
-/// What a run's folder gives its problem to be made again from.
+/// The content of a run's folder from which its problem is made again.
 public struct RunContents: Sendable {
   public let folder: RunFolder
   public let description: RunDescription
-  /// Batches that came from elsewhere, as the journal holds them; nil where they follow from seeds.
+  /// Imported batches from the journal; nil if batches follow from seeds.
   package let batches: StoredBatches?
 }
 
@@ -85,14 +86,9 @@ public struct RunContents: Sendable {
 extension Run {
   /// Makes the folder of a new run. Nothing is trained yet.
   /// - Parameters:
-  ///   - path: it must be new.
-  ///   - problem: what is trained.
-  ///   - orders: whose iterates are observed.
-  ///   - steps: N: iterates 1 to N can be observed.
-  ///   - schedule: which iterates of each order are observed.
-  ///   - seeds: one or more; everything is repeated with each.
-  ///   - averages: running averages of forward's iterates, observed with them.
-  ///   - budgets: what the run may use.
+  ///   - path: The folder, which must not exist yet.
+  ///   - schedule: The n at which the iterates of each order are observed.
+  ///   - averages: The running averages of forward's iterates, observed together with them.
   public static func create(
     at path: String, _ problem: Problem, orders: [CompositionOrder], steps: Int, observing schedule: EvaluationSchedule,
     seeds: Range<Int> = 0..<1, averages: [AverageRule] = [], budgets: Budgets = Budgets()
@@ -103,12 +99,10 @@ extension Run {
   }
 
   /// Makes the folder of a new run. Nothing is trained yet.
-  /// - Parameters:
-  ///   - path: it must be new.
-  ///   - specification: the run, of which nothing is trained yet.
-  /// - Throws: what `RunSpecification.fitted` throws, and `StorageError.exists` or `.cannotCreate`.
+  /// - Parameter path: The folder, which must not exist yet.
+  /// - Throws: The errors of `RunSpecification.fitted`, and `StorageError.exists` or `.cannotCreate`.
   public static func create(at path: String, _ specification: RunSpecification<Problem>) throws -> Run {
-    // What can be refused is refused before there is a folder.
+    // Everything that can be refused is refused before the folder exists.
     let parent = URL(fileURLWithPath: path).deletingLastPathComponent().path
     let specification = try specification.fitted(in: parent).withinCostBudget()
     _ = try specification.initialState(replica: 0)
@@ -130,22 +124,22 @@ extension Run {
       database.expect(description.bounds)
       return Run(folder: folder, specification: specification, fingerprint: record.fingerprint, database: database)
     } catch {
-      // A folder that never became a run would be in the next one's way.
+      // A folder that never became a run would be in the way of the next one.
       folder.removeBeginnings()
       throw error
     }
   }
 
-  /// Opens a run for more training or for replay. Nothing in the folder is changed before it is trained or repaired, so that it
-  /// may be read-only.
+  /// Opens a run for more training or for replay. Nothing in the folder changes until the run is trained or repaired,
+  /// so the folder may be read-only.
   /// - Parameters:
-  ///   - path: the run's folder.
-  ///   - problem: the one the run was made of, as it was then.
-  ///   - steps: a new N, not below the run's; nil for the run's own.
-  ///   - lanes: a new number of lanes; nil for the run's own.
-  ///   - memory: a new budget; nil for the run's own.
-  ///   - allowNumericsChange: whether other numerics, and so other bits, are accepted.
-  /// - Throws: `RunError.damaged` where the problem was made from other data; `.impossible` where numerics differ.
+  ///   - problem: The problem the run was made with, unchanged.
+  ///   - steps: A new N, not below the run's; nil for the run's own.
+  ///   - lanes: A new number of lanes; nil for the run's own.
+  ///   - memory: A new memory budget; nil for the run's own.
+  ///   - allowNumericsChange: Whether different numerics, and so different bits, are accepted.
+  /// - Throws: `RunError.damaged` if the problem was made from other data or has other metrics, and `.impossible` if
+  ///   numerics differ.
   public static func open(
     _ path: String, _ problem: Problem, steps: Int? = nil, lanes: Int? = nil, memory: ByteCount? = nil,
     allowNumericsChange: Bool = false
@@ -153,15 +147,10 @@ extension Run {
     try open(path, steps: steps, lanes: lanes, memory: memory, allowNumericsChange: allowNumericsChange) { _ in problem }
   }
 
-  /// Opens a run whose problem is made from what its folder holds.
+  /// Opens a run whose problem is made from what its folder contains.
   /// - Parameters:
-  ///   - path: the run's folder.
-  ///   - steps: a new N, not below the run's; nil for the run's own.
-  ///   - lanes: a new number of lanes; nil for the run's own.
-  ///   - memory: a new budget; nil for the run's own.
-  ///   - allowNumericsChange: whether other numerics, and so other bits, are accepted.
-  ///   - repairs: whether a damaged journal is no obstacle where its batches follow from seeds.
-  ///   - problem: makes the problem as it was when the run was made.
+  ///   - repairs: Whether a damaged journal is tolerated if its batches follow from seeds.
+  ///   - problem: Makes the problem as it was when the run was made.
   public static func open(
     _ path: String, steps: Int? = nil, lanes: Int? = nil, memory: ByteCount? = nil, allowNumericsChange: Bool = false,
     repairs: Bool = false, making problem: (RunContents) throws -> Problem
@@ -188,7 +177,7 @@ extension Run {
       } catch StorageError.damaged where repairs && stored.inputs.batches == nil {
         batches = nil
       }
-      // Before anything else complains of what the journal no longer holds.
+      // This check comes first, so that no other error is reported for batches that the journal no longer holds.
       try stored.inputs.checkBatches(batches?.digest, run: folder)
     }
     let made = try problem(RunContents(folder: folder, description: stored, batches: batches))
@@ -206,14 +195,14 @@ extension Run {
         accept that with `allow-numerics-change` (there: \(record.fingerprint); here: \(current))
         """)
     }
-    // A row that repairs remove is no obstacle to them.
+    // Repairs remove broken rows, so these must not prevent opening the run.
     let observations = workload.isAdaptive ? try database.observations(leavesOutBroken: repairs) : []
     return Run(
       folder: folder, specification: specification.adapted(to: observations).specification, fingerprint: record.fingerprint,
       database: database)
   }
 
-  /// - Parameter steps: a new N; nil for the workload's.
+  /// - Parameter steps: A new N; nil for the workload's own.
   private static func extended(_ workload: Workload, to steps: Int?, path: String) throws -> Workload {
     guard let steps, steps != workload.steps else { return workload }
     guard (workload.steps...BatchRun.largestBatch).contains(steps) else {

@@ -2,8 +2,8 @@ import Formats
 import Replay
 import Tensors
 
-/// What `train --json` prints: a run's result with all of its iterates, which are read while they are written, so that a
-/// document takes the same memory however many there are.
+/// The document that `train --json` prints: a run's result with all of its iterates. They are read while they are
+/// written, so a document takes the same memory however many there are.
 public struct RunDocument: Encodable, Sendable {
   let result: RunResult
   let iterates: ObservedIterates
@@ -25,7 +25,7 @@ public struct RunDocument: Encodable, Sendable {
     try document.encode(result.stateBytes, forKey: .stateBytes)
     try document.encode(result.lanes, forKey: .lanes)
     try document.encode(result.fingerprint, forKey: .fingerprint)
-    // Last, so that what writing the rest took is in it.
+    // The peak is written last, so that it includes the memory for writing the rest.
     let peak = result.isOfThisProcess ? max(result.peakResidentBytes, ResidentMemory.peakBytes) : result.peakResidentBytes
     try document.encode(peak, forKey: .peakResidentBytes)
   }
@@ -53,7 +53,7 @@ extension Run {
     RunDocument(result: result, iterates: ObservedIterates(database: database))
   }
 
-  /// What was observed of the orders and averages that a result is about.
+  /// The observations of the orders and averages in a result.
   public func observed(_ result: RunResult) throws -> [ObservedSeries] {
     try ObservedIterates(database: database).series(result.summary.compactMap(\.series), seeds: workload.seeds)
   }

@@ -2,7 +2,7 @@ import Formats
 import Replay
 import Tensors
 
-/// Measures every iterate and hands the result to the database.
+/// Measures every iterate and passes the observation to the database.
 struct RunObserver<Problem: TrainingProblem>: IterateObserver {
   let specification: RunSpecification<Problem>
   let writer: ObservationWriter
@@ -48,7 +48,8 @@ struct RunObserver<Problem: TrainingProblem>: IterateObserver {
 }
 
 extension RunSpecification {
-  /// The values of the problem's metrics.
+  /// Measures the values of the problem's metrics.
+  /// - Throws: `RunError.impossible` if the problem does not give one value per metric.
   func measure(
     _ state: borrowing TrainingState, seed: Int, workspace: inout Problem.Map.Workspace
   ) throws -> Measurements {
@@ -61,7 +62,7 @@ extension RunSpecification {
   }
 }
 
-/// Keeps a copy of the one iterate a plan observes.
+/// Keeps a copy of the one iterate that a plan observes.
 struct StateKeeper<Workspace: ~Copyable>: IterateObserver {
   let kept: StoredState
 

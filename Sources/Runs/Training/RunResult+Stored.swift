@@ -4,8 +4,8 @@ import Replay
 import Tensors
 
 extension RunResult {
-  /// What the row about a run says that it came to, without its iterates; nil for a run that has not finished.
-  /// - Throws: `StorageError.damaged` where no run can have come to that.
+  /// The result in a run's row, without iterates; nil for a run that has not finished.
+  /// - Throws: `StorageError.damaged` if no run can have this result.
   init?(_ record: RunRecord, of description: RunDescription, in folder: RunFolder) throws(StorageError) {
     guard let text = record.result else { return nil }
     let metrics = description.problem.metrics
@@ -13,13 +13,13 @@ extension RunResult {
     if let impossible = result.firstImpossible(description.workload) {
       throw .damaged(path: folder.databasePath, reason: "its row about the run can't be right: \(impossible)")
     }
-    // It may have been moved or copied since.
+    // The folder may have been moved or copied since.
     result.run = folder.path
     self = result
   }
 
-  /// The first thing that no run of the workload can have come to; nil where all of it is possible. Numbers that are possible
-  /// can be added, shown and compared without care.
+  /// The first number that no run of the workload can have as its result; nil if all are possible. Possible numbers
+  /// can be added, shown and compared without further checks.
   private func firstImpossible(_ workload: WorkloadDescription) -> String? {
     let figures = Possible.count("gradientEvaluations", gradientEvaluations)
       ?? Possible.count("predictedGradientEvaluations", predictedGradientEvaluations)
@@ -79,7 +79,7 @@ extension AdaptiveFinding {
   }
 }
 
-/// What a number can be. Each function returns what is wrong with it; nil where nothing is.
+/// The ranges of numbers in a result. Each function describes what is wrong with a number; nil if it is in range.
 private enum Possible {
   static let largestLoss = Metric.largestMagnitude
 

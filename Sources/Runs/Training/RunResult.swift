@@ -3,7 +3,7 @@ import Foundation
 import Replay
 import Tensors
 
-/// What a finished run gives. `RunDocument` is this with the iterates, as `train --json` prints it.
+/// The result of a finished run. `RunDocument` adds the iterates, as `train --json` prints them.
 public struct RunResult: Codable, Sendable {
   public struct Iterate: Sendable {
     public let n: Int
@@ -17,14 +17,14 @@ public struct RunResult: Codable, Sendable {
     }
   }
 
-  /// What was observed of a series with one seed.
+  /// The observations of a series for one seed.
   public struct Curve: Codable, Sendable {
-    /// An order, or a running average of forward.
+    /// The series: an order, or a running average of forward.
     public let series: Series
     public let seed: Int
-    /// What the order costs alone; orders that share batches cost less together.
+    /// The gradient evaluations of the order alone. Orders that share batches cost less together.
     public let gradientEvaluations: Int
-    /// Empty where a result was made without them: they may be too many to hold.
+    /// The iterates; empty in a result made without them, since there may be too many to hold.
     public internal(set) var iterates: [Iterate] = []
 
     enum CodingKeys: String, CodingKey {
@@ -40,26 +40,26 @@ public struct RunResult: Codable, Sendable {
   }
 
   public internal(set) var run: String
-  /// By order, then by seed.
+  /// The curves, ordered by order, then by seed.
   public internal(set) var orders: [Curve]
-  /// Running averages of forward iterates, at no gradient evaluations of their own.
+  /// The running averages of forward's iterates, which cost no gradient evaluations of their own.
   public internal(set) var averages: [Curve]
   public let summary: [SeriesSummary]
   public internal(set) var gradientEvaluations: Int
   public internal(set) var predictedGradientEvaluations: Int
   public internal(set) var wallSeconds: Double
-  /// Of a lane while all were at work; nil where nothing was done.
+  /// The rates of a lane while all were at work; nil if nothing was done.
   public internal(set) var secondsPerUpdate: Double?
   public internal(set) var secondsPerObservation: Double?
   public internal(set) var peakResidentBytes: Int
   public internal(set) var predictedPeakBytes: Int
-  /// What automatic orders and schedules came to; nil where there are none.
+  /// The results of automatic orders and schedules; nil if there are none.
   public let findings: [AdaptiveFinding]?
   public let checkpointBytes: Int
   public let stateBytes: Int
   public let lanes: Int
   public let fingerprint: String
-  /// Whether this process came to it, so that its peak may still rise.
+  /// Whether this process made the result, so that its peak may still rise.
   var isOfThisProcess = false
 
   enum CodingKeys: String, CodingKey {
@@ -69,12 +69,12 @@ public struct RunResult: Codable, Sendable {
 }
 
 extension RunResult {
-  /// With all iterates in memory.
+  /// The result with all iterates in memory.
   package func with(_ iterates: ObservedIterates) throws -> RunResult {
     try mapCurves { $0.iterates = try iterates.all(of: $0.series, seed: $0.seed) }
   }
 
-  /// Without iterates, as it is stored: they are in the database already.
+  /// The result without iterates, as it is stored: they are in the database already.
   var withoutIterates: RunResult { mapCurves { $0.iterates = [] } }
 
   private func mapCurves(_ change: (inout Curve) throws -> Void) rethrows -> RunResult {
@@ -84,10 +84,11 @@ extension RunResult {
     return changed
   }
 
-  /// This result of more work on a run that had come to `earlier`: what both cost together. Rates are means over both.
+  /// The total of this result and an earlier one of the same run: the cost of both together. Rates are means weighted
+  /// by time.
   func adding(_ earlier: RunResult?) -> RunResult {
     guard let earlier else { return self }
-    // Observations are not counted here, so that each call weighs by its time.
+    // Observations are not counted here, so each call is weighted by its time.
     func rate(_ now: Double?, _ before: Double?) -> Double? {
       guard let now, let before else { return now ?? before }
       let sum = wallSeconds + earlier.wallSeconds
@@ -123,7 +124,7 @@ extension RunResult.Iterate: Codable {
 
 extension RunResult {
   /// Reads the document that `train --json` prints.
-  /// - Parameter metrics: the run's.
+  /// - Parameter metrics: The metrics of the run.
   package init(reading document: Data, metrics: [Metric]) throws {
     self = try decoder(of: metrics).decode(RunResult.self, from: document)
   }

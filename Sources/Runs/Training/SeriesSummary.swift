@@ -2,26 +2,26 @@ import Formats
 import Replay
 import Tensors
 
-/// One line of the comparison of orders. Every number is a mean over seeds; a spread is the standard deviation
-/// between seeds, nil for one seed.
+/// One row of the comparison of series. Every number except costs is a mean over seeds; a spread is the standard
+/// deviation between seeds.
 public struct SeriesSummary: Sendable {
-  /// The series, or a baseline's name.
+  /// The name of the series or of a baseline.
   public let name: String
-  /// Over all n of the last quarter of the run, observations joined by lines in log n.
+  /// The means over all n in the last quarter of the run, interpolated linearly in log n between observations.
   public let measurements: Measurements
-  /// By metric; nil for one seed.
+  /// The standard deviation of each metric between seeds; nil for one seed.
   public let spreads: [Double]?
-  /// Standard deviation of the loss's change from one observed iterate to the next, over the last half of the run; nil
-  /// with fewer than three there, or at uneven distances.
+  /// The standard deviation of the loss's change from one observed iterate to the next, over the last half of the
+  /// run. Nil with fewer than three observations there, or if they are not evenly spaced.
   public let neighbourNoise: Double?
-  /// What the series costs alone, for all seeds.
+  /// The gradient evaluations of the series alone, for all seeds.
   public let gradientEvaluations: Int
-  /// What it would take alone on one lane, in seconds, at this run's rates.
+  /// The time in seconds the series would take alone on one lane, at this run's rates.
   public let laneSeconds: Double
 
   /// - Parameters:
-  ///   - seeds: of at least one seed.
-  ///   - gradientEvaluations: of one seed.
+  ///   - seeds: The figures of each seed; at least one.
+  ///   - gradientEvaluations: The gradient evaluations for one seed.
   package init(
     _ name: String, seeds: [CurveFigures], metrics: [Metric], gradientEvaluations: Int, secondsPerUpdate: Double,
     secondsPerObservation: Double

@@ -4,15 +4,14 @@ import Replay
 import Tensors
 
 extension Run {
-  /// Reads every stored byte of a run against its checksum, checks that a finished run lacks nothing, and replays random
-  /// segments against their digests. It goes on after each damage, and names all.
+  /// Checks every stored byte of a run against its checksum, checks that a finished run is complete, and replays
+  /// random segments to compare them with their digests. It continues after each damage and reports all.
   /// - Parameters:
-  ///   - path: the run's folder.
-  ///   - replays: how many segments: from one stored state to the next, or to an observed iterate or average.
-  ///   - repairs: whether what is damaged is made anew where it can be recomputed.
-  ///   - allowNumericsChange: whether a run of other numerics is checked too, without replays.
-  ///   - progress: tells how far the replays are.
-  ///   - problem: makes the problem as it was when the run was made.
+  ///   - replays: The number of segments to replay. A segment leads from one stored state to the next, or to an
+  ///     observed iterate or average.
+  ///   - repairs: Whether damaged data is made anew if it can be recomputed.
+  ///   - progress: Receives the progress of the replays.
+  ///   - problem: Makes the problem as it was when the run was made.
   public static func verify(
     _ path: String, replays: Int = 8, repairs: Bool = false, allowNumericsChange: Bool = false,
     progress: ReplayProgress = ReplayProgress(), making problem: (RunContents) throws -> Problem
@@ -41,7 +40,7 @@ extension Run {
     return verification.report
   }
 
-  /// The same of a run of a problem that is at hand.
+  /// Verifies a run of a given problem.
   public static func verify(
     _ path: String, _ problem: Problem, replays: Int = 8, repairs: Bool = false, allowNumericsChange: Bool = false,
     progress: ReplayProgress = ReplayProgress()
@@ -51,17 +50,17 @@ extension Run {
   }
 }
 
-/// The part of a verification that computes again.
+/// The part of a verification that computes states again.
 private struct RunVerification<Problem: TrainingProblem> {
   let run: Run<Problem>
   let repairs: Bool
   let progress: ReplayProgress
   var report: VerificationReport
-  /// Checkpoints that may be replayed from, by seed.
+  /// The checkpoints of each seed that replays may start from.
   private var sound: [Int: [CheckpointRecord]] = [:]
-  /// The same, by the paths they lie on; nil where some were added since.
+  /// The same checkpoints indexed by their paths; nil after some were added.
   private var stored: [Int: StoredStates] = [:]
-  /// Checkpoints that may not, with their damaged files.
+  /// The checkpoints that replays may not start from, with their damaged files.
   private var damaged: [CheckpointRecord: [String]]
 
   init(_ run: Run<Problem>, _ stored: StoredRunVerification, _ progress: ReplayProgress) {
@@ -83,7 +82,7 @@ private struct RunVerification<Problem: TrainingProblem> {
     try checkThatNothingIsMissing(observations)
     var random = SystemRandomNumberGenerator()
     let segments = records.filter { damaged[$0] == nil }.map(Segment.checkpoint) + observations.map(Segment.observation)
-    // On other numerics a replay has other bits, and says nothing of what is stored.
+    // With different numerics a replay has different bits and says nothing about what is stored.
     for segment in segments.shuffled(using: &random).prefix(run.hasSameNumerics ? replays : 0) {
       try Task.checkCancellation()
       report.replays += 1
@@ -94,7 +93,7 @@ private struct RunVerification<Problem: TrainingProblem> {
     }
   }
 
-  /// What a replay can be compared with.
+  /// A stored result that a replay can be compared with.
   private enum Segment {
     case checkpoint(CheckpointRecord)
     case observation(Observation)
@@ -102,7 +101,7 @@ private struct RunVerification<Problem: TrainingProblem> {
 
   // MARK: Checkpoints
 
-  /// All checkpoints but those whose rows tell of states that can't be the run's.
+  /// All checkpoints except those whose rows describe states the run can't have.
   private mutating func checkpointsOnPaths() throws -> [CheckpointRecord] {
     var records: [CheckpointRecord] = []
     for record in try run.database.checkpoints(leavesOutBroken: true) {
@@ -119,7 +118,7 @@ private struct RunVerification<Problem: TrainingProblem> {
     return records
   }
 
-  /// Decodes every checkpoint once, each over the one it is a difference to.
+  /// Decodes every checkpoint once, reading differences over their parents where these come just before.
   private mutating func decode(_ records: [CheckpointRecord]) throws {
     var state = TrainingState(values: try StateBuffer(count: run.specification.stateCount))
     var average = TrainingState(values: try StateBuffer(count: run.specification.stateCount))
@@ -138,7 +137,7 @@ private struct RunVerification<Problem: TrainingProblem> {
         add(record)
       } catch {
         before = nil
-        // Where it is a difference to one that is damaged, that one has been told of.
+        // If it is the difference to a damaged checkpoint, that damage has been reported already.
         guard !isDifferenceToDamaged(record, among: index) else { continue }
         report.damaged.append("\(error)")
         damaged[record] = [error.path]
@@ -150,7 +149,7 @@ private struct RunVerification<Problem: TrainingProblem> {
     index.chain(to: record)?.dropLast().contains { damaged[$0] != nil } ?? false
   }
 
-  /// Computes a checkpoint's state, and its running averages, again and writes them anew.
+  /// Computes a checkpoint's damaged state and running averages again and rewrites their files.
   private mutating func repair(_ record: CheckpointRecord, _ files: [String]) async throws {
     let run = run
     @Sendable func write(_ state: borrowing TrainingState, _ average: Int?) throws {
@@ -176,7 +175,7 @@ private struct RunVerification<Problem: TrainingProblem> {
       report.repaired += files.map { "\($0): computed again with \(evaluations) gradient evaluations" }
       add(record)
     } catch let error as RunError {
-      // Others may still be repaired.
+      // Others may still be repairable.
       guard case .damaged = error else { throw error }
       report.damaged.append("\(error)")
     }
@@ -205,7 +204,7 @@ private struct RunVerification<Problem: TrainingProblem> {
       "\(run.folder.databasePath): the checkpoint \(stored.0) has the digest \(stored.1), but its replay \(found)")
   }
 
-  /// The state at a checkpoint, replayed from the stored state before it.
+  /// The state of a checkpoint, replayed from the stored state before it.
   private mutating func state(at record: CheckpointRecord) async throws -> RecalledState {
     let path = try run.known(record.order).sequence(record.n).prefix(record.position)
     let states = try states(ofSeed: record.seed)
@@ -214,7 +213,7 @@ private struct RunVerification<Problem: TrainingProblem> {
       from: states, isUsable: { Self.isIndependent($0, of: record, states) }, progress: progress)
   }
 
-  /// Replays forward's path to n, from the stored averages before.
+  /// Replays forward's path to n, from the stored averages before it.
   private mutating func replayAverages(
     to n: Int, seed: Int, besides record: CheckpointRecord?, visit: @escaping ForwardVisitor<Problem.Map.Workspace>.Visit
   ) async throws -> Int {
@@ -230,7 +229,7 @@ private struct RunVerification<Problem: TrainingProblem> {
     stored[record.seed] = nil
   }
 
-  /// Sound checkpoints of a seed. They are put in order once, not for every replay.
+  /// The intact checkpoints of a seed. They are indexed once, not for every replay.
   private mutating func states(ofSeed seed: Int) throws -> StoredStates {
     if let states = stored[seed] { return states }
     let states = try StoredStates(sound[seed] ?? [], in: run)
@@ -238,7 +237,7 @@ private struct RunVerification<Problem: TrainingProblem> {
     return states
   }
 
-  /// Whether a stored state can be read without another, and comes before it.
+  /// Whether a stored state lies before a record and can be read without it.
   private static func isIndependent(_ stored: CheckpointRecord, of record: CheckpointRecord, _ states: StoredStates) -> Bool {
     stored != record && stored.position < record.position && states.index.chain(to: stored)?.contains(record) == false
   }
@@ -261,7 +260,7 @@ private struct RunVerification<Problem: TrainingProblem> {
     }
   }
 
-  /// What an observation should say, and the updates it took to know; nil for an average that the run does not keep.
+  /// The observation as a replay gives it, and the updates it took; nil for an average that the run does not keep.
   private mutating func observedAgain(_ observation: Observation) async throws -> (Observation, gradientEvaluations: Int)? {
     let (seed, n) = (observation.seed, observation.n)
     let specification = run.specification
@@ -291,7 +290,7 @@ private struct RunVerification<Problem: TrainingProblem> {
     }
   }
 
-  /// A finished run has a row for everything it was asked for.
+  /// Checks that a finished run has a row for everything it was asked for.
   private mutating func checkThatNothingIsMissing(_ observations: [Observation]) throws {
     guard try run.database.record().status == .finished else { return }
     let (adapted, _, isComplete) = run.specification.adapted(to: observations)

@@ -3,28 +3,26 @@ import Foundation
 import Replay
 import Tensors
 
-/// What `verify` found.
+/// The findings of `verify`.
 public struct VerificationReport: Codable, Sendable {
   public internal(set) var checkpoints = 0
   public internal(set) var observations = 0
-  /// Segments replayed and compared bit for bit.
+  /// The number of segments that were replayed and compared bit for bit.
   public internal(set) var replays = 0
   public internal(set) var gradientEvaluations = 0
-  /// What is damaged, each with its file or iterate.
+  /// Descriptions of all damage, each naming its file or iterate.
   public internal(set) var damaged: [String] = []
-  /// What of it was made anew.
+  /// Descriptions of the damage that was repaired.
   public internal(set) var repaired: [String] = []
 
-  /// Whether something damaged is left.
+  /// Whether no damage is left.
   public var isClean: Bool { damaged.count == repaired.count }
 }
 
 extension StoredRun {
-  /// Checks what can be checked of a run without its problem's code: every stored byte against its checksum, rows against their
-  /// seals, and files against each other. Nothing is computed again.
-  /// - Parameters:
-  ///   - path: the run's folder.
-  ///   - repairs: whether what is damaged is removed where a resumed run makes it anew.
+  /// Checks what can be checked of a run without its problem's code: every stored byte against its checksum, rows
+  /// against their seals, and files against each other. Nothing is computed again.
+  /// - Parameter repairs: Whether damaged data is removed if a resumed run can make it anew.
   public static func verify(_ path: String, repairs: Bool = false) throws -> VerificationReport {
     let folder = try RunFolder.open(path)
     let lock = try RunLock(folder)
@@ -35,14 +33,15 @@ extension StoredRun {
   }
 }
 
-/// The part of a verification that needs no data and no problem: what the run's folder holds, against itself.
+/// The part of a verification that needs neither data nor problem: it compares the contents of the run's folder with
+/// each other.
 struct StoredRunVerification {
   let folder: RunFolder
   let repairs: Bool
   var report = VerificationReport()
-  /// Checkpoints whose files are not what their rows say, with those files.
+  /// The checkpoints whose files do not match their rows, with those files.
   var damagedCheckpoints: [CheckpointRecord: [String]] = [:]
-  /// Whether the journal is damaged and can be made again from the seeds.
+  /// Whether the journal is damaged but can be made again from the seeds.
   var isJournalLost = false
   /// Whether the run can be opened for replays.
   var canOpen = true
@@ -52,11 +51,11 @@ struct StoredRunVerification {
     self.repairs = repairs
   }
 
-  /// Checks everything, going on after each damage.
+  /// Checks everything, continuing after each damage.
   mutating func run() throws {
     if FileManager.default.isWritableFile(atPath: folder.path) { SlotFiles.removeAbandoned(in: folder, isAlone: true) }
     guard let database = try openedDatabase() else {
-      // Nothing says what they are, but each has its own checksums.
+      // Without the database nothing says what these files are, but each has its own checksums.
       return checkLooseCheckpoints()
     }
     checkIntegrity(database)
@@ -85,7 +84,7 @@ struct StoredRunVerification {
     }
   }
 
-  /// What a run came to follows from its observations.
+  /// Checks the stored result. It follows from the observations, so a damaged one can be removed.
   private mutating func checkResult(_ database: RunDatabase, _ stored: RunDescription) {
     do {
       _ = try RunResult(database.record(), of: stored, in: folder)
@@ -99,7 +98,7 @@ struct StoredRunVerification {
     }
   }
 
-  /// Indices follow from the rows, and can be made again.
+  /// Checks the database. Its indices follow from the rows and can be made again.
   private mutating func checkIntegrity(_ database: RunDatabase) {
     do {
       try database.checkIntegrity()
@@ -110,7 +109,7 @@ struct StoredRunVerification {
     }
   }
 
-  /// Nil where the database is damaged, which is then told.
+  /// The database; nil if it is damaged, which is then reported.
   private mutating func openedDatabase() throws -> RunDatabase? {
     do throws(StorageError) {
       return try RunDatabase.open(folder, for: repairs ? .writing : .reading)
@@ -121,7 +120,7 @@ struct StoredRunVerification {
     }
   }
 
-  /// The value of `body`; nil where it finds damage that makes replays impossible, which is then told.
+  /// The value of `body`; nil if it finds damage that makes replays impossible, which is then reported.
   @discardableResult
   private mutating func attempt<Value>(_ body: (inout StoredRunVerification) throws -> Value) -> Value? {
     do {
@@ -145,7 +144,7 @@ struct StoredRunVerification {
     }
   }
 
-  /// Files the run was made from and keeps.
+  /// Checks the files that the run was made from and keeps copies of.
   private mutating func checkInputs(_ stored: RunDescription) {
     if let expected = stored.inputs.initial {
       attempt { this in
@@ -160,13 +159,13 @@ struct StoredRunVerification {
       if FileManager.default.fileExists(atPath: copy) {
         attempt { this in _ = try this.folder.orderText(at: copy, of: path, stored.inputs) }
       } else if stored.keepsOrders ?? false, let expected = stored.inputs.files[path] {
-        // The first version kept none.
+        // The first release kept no copies.
         checkLostOrder(copy, of: path, expected)
       }
     }
   }
 
-  /// The file that was copied may still be there, and be what it was.
+  /// Reports a lost copy of an order file, and restores it if the original still exists unchanged.
   private mutating func checkLostOrder(_ copy: String, of path: String, _ expected: Digest) {
     report.damaged.append("\(copy) is missing: it is the run's copy of the order file \(path)")
     guard let bytes = try? OrderFile.read(path), Digest(of: bytes.span.bytes) == expected else {
@@ -177,7 +176,8 @@ struct StoredRunVerification {
     report.repaired.append("\(copy): copied from \(path) again")
   }
 
-  /// A journal whose batches follow from seeds can be made again, and is when the run is opened for repair.
+  /// Checks the journal. One whose batches follow from seeds can be made again, which happens when the run is opened
+  /// for repair.
   private mutating func checkJournal(_ inputs: InputDigests?) {
     do {
       let journal = try BatchJournal.open(folder.journalPath)
