@@ -21,7 +21,7 @@ func registerRuns() {
 }
 
 private final class RunWork {
-  private let experiment: Experiment
+  private let specification: RunSpecification<NetworkProblem>
   private let folder: ScratchFolder
   /// Gradient evaluations of the whole run.
   private let updateCount: Int
@@ -33,15 +33,15 @@ private final class RunWork {
     settings.steps = 600
     settings.evaluate = "every:30"
     settings.lanes = 1
-    experiment = try RunSpecification(RunConfiguration(settings))
+    specification = try RunSpecification(RunConfiguration(settings))
     folder = try ScratchFolder()
-    updateCount = try experiment.plan().gradientEvaluations
+    updateCount = try specification.plan().gradientEvaluations
   }
 
   func clear() { try? FileManager.default.removeItem(atPath: folder("run")) }
 
   func train() async throws {
-    let result = try await NetworkRun.create(at: folder("run"), experiment).finish()
+    let result = try await NetworkRun.create(at: folder("run"), specification).finish()
     guard result.gradientEvaluations == updateCount else {
       throw Meaningless(description: "\(result.gradientEvaluations) gradient evaluations, not \(updateCount)")
     }
@@ -49,12 +49,13 @@ private final class RunWork {
 
   /// Down the batches of the run, again and again.
   func update() throws {
-    let map = experiment.maps[0]
-    var state = try experiment.initialState(replica: 0)
+    let map = specification.problem.map(seed: 0)
+    var state = try StateBuffer(count: map.stateCount)
+    try specification.problem.writeInitialState(seed: 0, to: &state)
     var workspace = try map.makeWorkspace()
-    let steps = experiment.configuration.steps
+    let steps = specification.workload.steps
     for position in 0..<updateCount {
-      map.apply(batch: steps - position % steps, position: position, to: &state.values, workspace: &workspace)
+      map.apply(batch: steps - position % steps, position: position, to: &state, workspace: &workspace)
     }
   }
 }

@@ -136,6 +136,29 @@ import Testing
     await #expect { _ = try await run.finish() } throws: { "\($0)".contains("has 1 metrics, but measured 2 values") }
   }
 
+  private struct Measured: UpdateMap, TrainingProblem {
+    let stateCount = 1
+    let metric: Metric
+    let value: Double
+    var metrics: [Metric] { [metric] }
+    func apply(batch: Int, position: Int, to state: inout StateBuffer, workspace: inout Void) {}
+    func writeInitialState(seed: Int, to state: inout StateBuffer) {}
+    func measure(_ state: borrowing TrainingState, seed: Int, workspace: inout Void) -> [Double] { [value] }
+  }
+
+  /// A value that can't be read back is not stored.
+  @Test(arguments: [
+    (0.0...1, 1.0000000002, "but gives its range as 0.0 to 1.0"), (-1e100...1e100, 1e101, "is not finite"),
+    (-1e100...1e100, Double.infinity, "is not finite"),
+  ])
+  func valuesOutsideTheirRangeAreRefused(range: ClosedRange<Double>, value: Double, words: String) async throws {
+    let problem = Measured(metric: Metric("loss", range: range), value: value)
+    let run = try Run.create(at: folder("run"), problem, orders: [.forward], steps: 3, observing: .every(1), budgets: Budgets(lanes: 1))
+    await #expect { _ = try await run.finish() } throws: { "\($0)".contains(words) }
+    #expect(try StoredRun(folder("run")).observations().isEmpty)
+    #expect(try StoredRun.verify(folder("run")).damaged.isEmpty)
+  }
+
   @Test func divergenceNamesTheMetric() async throws {
     var problem = Drift()
     problem.diverges = 30

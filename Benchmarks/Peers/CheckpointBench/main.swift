@@ -1,7 +1,5 @@
-import Datasets
 import Formats
 import Foundation
-import Storage
 import Tensors
 
 // Size and speed of checkpoints, one thread, through the public interface: checksums, the state's digest, and the file

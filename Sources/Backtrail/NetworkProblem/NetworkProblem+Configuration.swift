@@ -70,13 +70,15 @@ extension RunConfiguration {
   ]
 
   /// A stored run's settings, put together again; nil for a run whose problem no settings describe.
-  public init?(_ description: RunDescription) throws {
+  /// - Parameter path: the run's folder, for messages.
+  /// - Throws: `RunError.damaged` for settings that can't be read.
+  public init?(_ description: RunDescription, of path: String) throws {
     guard case .text? = description.problem.settings["model"], case .text? = description.problem.settings["data"] else { return nil }
-    self = try JSONDecoder().decode(RunConfiguration.self, from: JSONEncoder().encode(description.configuration))
+    self = try description.configuration(as: RunConfiguration.self, of: path)
   }
 
   fileprivate init(_ contents: RunContents) throws {
-    guard let configuration = try RunConfiguration(contents.description) else {
+    guard let configuration = try RunConfiguration(contents.description, of: contents.folder.path) else {
       throw RunError.impossible(
         """
         \(contents.folder.path) is a run of \(contents.description.problem.name), whose code this command does not have: open it \

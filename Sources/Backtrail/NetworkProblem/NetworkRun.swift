@@ -56,7 +56,7 @@ extension Run where Problem == NetworkProblem {
   /// - Throws: `RunError.impossible` where its network is none that settings describe.
   public var configuration: RunConfiguration {
     get throws {
-      guard let configuration = try RunConfiguration(description) else {
+      guard let configuration = try RunConfiguration(description, of: folder.path) else {
         throw RunError.impossible("\(folder.path) is a run of \(problem.name), which no settings describe")
       }
       return configuration
@@ -66,7 +66,7 @@ extension Run where Problem == NetworkProblem {
 
 extension StoredRun {
   /// The settings that make this run again; nil where its problem is none that settings describe.
-  public var configuration: RunConfiguration? { try? RunConfiguration(description) }
+  public var configuration: RunConfiguration? { try? RunConfiguration(description, of: run) }
 }
 
 extension Run {

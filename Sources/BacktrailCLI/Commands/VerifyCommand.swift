@@ -48,7 +48,7 @@ struct VerifyCommand: AsyncParsableCommand {
   /// A run whose problem this command can't make again is checked as far as that goes without replays.
   private func verify(_ progress: ReplayProgress) async throws -> VerificationReport {
     let description = try? StoredRun(stored.folder).description
-    if let description, try RunConfiguration(description) == nil {
+    if let description, try RunConfiguration(description, of: stored.folder) == nil {
       printToStandardError(
         """
         \(stored.folder) is a run of \(description.problem.name), whose code this command does not have: stored bytes are checked and \

@@ -11,10 +11,9 @@ extension RunDescription {
 
   /// The problem without a path or a long list of options.
   var shortName: String {
-    guard let configuration = try? RunConfiguration(self) else { return problem.name }
-    let data = configuration.data
+    guard case .text(let model)? = problem.settings["model"], case .text(let data)? = problem.settings["data"] else { return problem.name }
     let isLong = data.contains("/") || data.count > 24
-    return "\(configuration.model) on \(isLong ? String(data.prefix { $0 != ":" }) : data)"
+    return "\(model) on \(isLong ? String(data.prefix { $0 != ":" }) : data)"
   }
 
   /// Such as `learning rate 0.05`; nil for a problem without.

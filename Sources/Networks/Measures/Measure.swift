@@ -45,8 +45,8 @@ public protocol Measure: Sendable {
 extension Measure {
   public var unit: String { "" }
   public var isLessBetter: Bool { true }
-  /// Above every loss of outputs that are floats.
-  public var range: ClosedRange<Double> { -1e40...1e40 }
+  /// Beyond every loss of outputs that are floats, squares of their differences among them.
+  public var range: ClosedRange<Double> { -1e100...1e100 }
   public func sumCount(outputs: Int) -> Int { 1 }
 }
 

@@ -15,8 +15,9 @@ public struct Metric: Codable, Hashable, Sendable {
   public let least: Double
   public let greatest: Double
 
-  /// Above every loss of outputs that are floats, and so small that squares of it are finite.
-  public static let largestMagnitude = 1e40
+  /// Above every loss of outputs that are floats, squares of their differences among them, and so small that its own square
+  /// is finite.
+  public static let largestMagnitude = 1e100
 
   public init(
     _ name: String, unit: String? = nil, isLessBetter: Bool = true,
@@ -57,15 +58,20 @@ extension Metric {
     }
   }
 
+  /// The most metrics of one problem.
+  static let mostMetrics = 1000
+
   /// - Throws: `RunError.usage` where metrics can't stand beside each other in a document.
   static func check(_ metrics: [Metric]) throws(RunError) {
     guard !metrics.isEmpty else {
       throw .usage("the problem has no metrics; give at least one, the first of which tells whether updates diverge")
     }
-    let taken = ["n", "seed", "series", "digest", "order", "batch", "iterates"]
-    for (place, metric) in metrics.enumerated() {
-      guard isName(metric.name), !taken.contains(metric.name), !metrics[..<place].contains(where: { $0.name == metric.name })
-      else {
+    guard metrics.count <= mostMetrics else {
+      throw .usage("the problem has \(metrics.count) metrics, but a run observes at most \(mostMetrics)")
+    }
+    var taken: Set = ["n", "seed", "series", "digest", "order", "batch", "iterates"]
+    for metric in metrics {
+      guard isName(metric.name), taken.insert(metric.name).inserted else {
         throw .usage(
           "'\(metric.name)' can't be a metric's name: take letters and digits, a letter first, that no other key of an iterate has")
       }

@@ -149,6 +149,17 @@ extension RunDescription {
     }
   }
 
+  /// All settings, read as a document of another kind.
+  /// - Parameter path: the run's folder, for messages.
+  /// - Throws: `RunError.damaged` naming the setting that can't be read.
+  package func configuration<Document: Decodable>(as type: Document.Type, of path: String) throws -> Document {
+    do {
+      return try JSONDecoder().decode(type, from: JSONEncoder().encode(configuration))
+    } catch {
+      throw RunError.damaged("\(RunFolder(path: path).databasePath) is damaged: its settings can't be read: \(words(of: error))")
+    }
+  }
+
   var bounds: RowBounds {
     RowBounds(seeds: workload.seeds, lastIterate: workload.steps, metrics: problem.metrics)
   }

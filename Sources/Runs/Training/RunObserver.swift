@@ -30,8 +30,16 @@ struct RunObserver<Problem: TrainingProblem>: IterateObserver {
   ) throws {
     let seed = specification.workload.seeds.lowerBound + replica
     let measurements = try specification.measure(state, seed: seed, workspace: &workspace)
-    if let place = measurements.values.firstIndex(where: { !$0.isFinite }) {
-      throw RunError.diverged(metric: measurements.metrics[place], series: names[0].series, seed: seed, n: names[0].n)
+    // What reading would refuse is never stored.
+    for (metric, value) in zip(measurements.metrics, measurements.values) where !metric.range.contains(value) {
+      guard abs(value) <= Metric.largestMagnitude else {
+        throw RunError.diverged(metric: metric, series: names[0].series, seed: seed, n: names[0].n)
+      }
+      throw RunError.impossible(
+        """
+        \(problem.name) measured the \(metric.title) \(value) at iterate \(names[0].n) of \(names[0].series) (seed \(seed)), but gives its \
+        range as \(metric.least) to \(metric.greatest); give a range that holds every value
+        """)
     }
     let digest = state.digest
     try writer.add(
