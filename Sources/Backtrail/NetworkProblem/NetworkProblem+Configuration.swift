@@ -69,7 +69,9 @@ extension RunConfiguration {
   ]
 
   /// A stored run's settings, put together again; nil for a run whose problem no settings describe.
-  /// - Parameter path: the run's folder, for messages.
+  /// - Parameters:
+  ///   - description: what the run's folder says of it.
+  ///   - path: the run's folder, for messages.
   /// - Throws: `RunError.damaged` for settings that can't be read.
   public init?(_ description: RunDescription, of path: String) throws {
     guard case .text? = description.problem.settings["model"], case .text? = description.problem.settings["data"] else { return nil }
