@@ -160,7 +160,7 @@ public struct Examples: Sendable {
   ///   - targets: of this kind, at least `indices.count` · `targetCount` long, row by row
   ///   - augmentation: how images change, and for which batch; nil leaves them as they are. Targets do not change with them.
   public func gather(
-    _ indices: [Int], into inputs: Matrix, targets: inout Targets, augmentation: Augmentation.Batch? = nil
+    _ indices: [Int], into inputs: MutableMatrix, targets: inout Targets, augmentation: Augmentation.Batch? = nil
   ) {
     precondition(inputs.columns == featureCount, "\(featureCount) features do not fit a row of \(inputs.columns)")
     precondition(

@@ -37,8 +37,8 @@ public protocol Loss: Sendable {
   func sum(over outputs: Matrix, _ targets: Targets) -> Double
 
   /// Writes the gradient of the mean of the predictions' losses by each number of `outputs`.
-  /// - Parameter gradient: takes it; as large as `outputs`. Its old contents are no number to rely on.
-  func writeGradient(of outputs: Matrix, _ targets: Targets, to gradient: Matrix)
+  /// - Parameter gradient: the matrix that takes it, in the shape of `outputs`. Its old contents may be anything, NaN included.
+  func writeGradient(of outputs: Matrix, _ targets: Targets, to gradient: MutableMatrix)
 }
 
 extension Loss {
