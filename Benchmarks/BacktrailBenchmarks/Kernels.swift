@@ -55,8 +55,8 @@ private func compare<Work: KernelWork>(_ name: String, repetitions: Int = 1, _ m
 
 /// One piece of work, done in two ways.
 protocol KernelWork: AnyObject {
-  var result: Vector { get }
-  /// Both write `result`.
+  /// Where both ways write what they compute.
+  var result: MutableVector { get }
   func fast()
   func plain()
 }
@@ -83,7 +83,7 @@ final class Product: KernelWork {
   private let isTransposed: Bool
   private let a: FloatBuffer
   private let b: FloatBuffer
-  private let c: FloatBuffer
+  private var c: FloatBuffer
 
   init(rows: Int, inner: Int, columns: Int, transposed: Bool = false) throws {
     (self.rows, self.inner, self.columns, isTransposed) = (rows, inner, columns, transposed)
@@ -99,19 +99,20 @@ final class Product: KernelWork {
     return try Product(rows: max(1, (multiplyAdds + size * size / 2) / (size * size)), inner: size, columns: size)
   }
 
-  var result: Vector { c.vector }
+  var result: MutableVector { c.mutableVector }
 
   func fast() {
     let a = a.vector.matrix(rows: isTransposed ? inner : rows, columns: isTransposed ? rows : inner)
     multiply(
       a, transposed: isTransposed, by: b.vector.matrix(rows: inner, columns: columns),
-      into: c.vector.matrix(rows: rows, columns: columns))
+      into: c.mutableVector.matrix(rows: rows, columns: columns))
   }
 
   func plain() {
     let (rowStep, innerStep) = isTransposed ? (1, rows) : (inner, 1)
     plainProduct(
-      rows: rows, inner: inner, columns: columns, a.vector, rowStep: rowStep, innerStep: innerStep, b.vector, c.vector)
+      rows: rows, inner: inner, columns: columns, a.vector, rowStep: rowStep, innerStep: innerStep, b.vector,
+      c.mutableVector)
   }
 }
 
@@ -122,10 +123,10 @@ private final class ConvolutionWork: KernelWork {
   private let batchSize: Int
   private let images: FloatBuffer
   private let weights: FloatBuffer
-  private let output: FloatBuffer
-  private let imagesTarget: FloatBuffer
-  private let weightsTarget: FloatBuffer
-  private let scratch: FloatBuffer
+  private var output: FloatBuffer
+  private var imagesTarget: FloatBuffer
+  private var weightsTarget: FloatBuffer
+  private var scratch: FloatBuffer
 
   init(imageShape: [Int], channels: Int, size: Int, padding: Int, batchSize: Int) throws {
     guard let window = ImageWindow(imageShape: imageShape, size: size, stride: 1, padding: padding) else {
@@ -151,25 +152,30 @@ private final class ConvolutionWork: KernelWork {
   private func weightMatrix(_ buffer: borrowing FloatBuffer) -> Matrix {
     buffer.vector.matrix(rows: window.count, columns: buffer.count / window.count)
   }
+  private func target(_ buffer: inout FloatBuffer, rows: Int) -> MutableMatrix {
+    buffer.mutableVector.matrix(rows: rows, columns: buffer.count / rows)
+  }
 
-  var result: Vector { output.vector }
+  var result: MutableVector { output.mutableVector }
 
   func fast() {
     window.convolve(
-      matrix(images), weights: weightMatrix(weights), bias: nil, into: matrix(output), scratch: scratch.vector)
+      matrix(images), weights: weightMatrix(weights), bias: nil, into: target(&output, rows: batchSize),
+      scratch: scratch.mutableVector)
   }
 
-  func plain() { geometry.convolve(images.vector, weights.vector, output.vector, examples: batchSize) }
+  func plain() { geometry.convolve(images.vector, weights.vector, output.mutableVector, examples: batchSize) }
 
   func imagesGradient() {
     window.convolutionGradient(
-      matrix(output), weights: weightMatrix(weights), into: matrix(imagesTarget), scratch: scratch.vector)
+      matrix(output), weights: weightMatrix(weights), into: target(&imagesTarget, rows: batchSize),
+      scratch: scratch.mutableVector)
   }
 
   func weightsGradient() {
     window.convolutionWeightsGradient(
-      matrix(images), outputGradient: matrix(output), into: weightMatrix(weightsTarget), alpha: 1, beta: 0,
-      scratch: scratch.vector)
+      matrix(images), outputGradient: matrix(output), into: target(&weightsTarget, rows: window.count), alpha: 1,
+      beta: 0, scratch: scratch.mutableVector)
   }
 }
 
@@ -178,9 +184,9 @@ private final class LayerNormalizationWork: KernelWork {
   private let input: FloatBuffer
   private let weight: FloatBuffer
   private let bias: FloatBuffer
-  private let output: FloatBuffer
-  private let mean: FloatBuffer
-  private let inverse: FloatBuffer
+  private var output: FloatBuffer
+  private var mean: FloatBuffer
+  private var inverse: FloatBuffer
 
   init(rows: Int, columns: Int) throws {
     (self.rows, self.columns) = (rows, columns)
@@ -192,17 +198,19 @@ private final class LayerNormalizationWork: KernelWork {
     inverse = try FloatBuffer(count: rows)
   }
 
-  var result: Vector { output.vector }
+  var result: MutableVector { output.mutableVector }
 
   func fast() {
     input.vector.matrix(rows: rows, columns: columns).normalizeRows(
       weight: weight.vector, bias: bias.vector, epsilon: 1e-5,
-      into: output.vector.matrix(rows: rows, columns: columns), mean: mean.vector, inverse: inverse.vector)
+      into: output.mutableVector.matrix(rows: rows, columns: columns), mean: mean.mutableVector,
+      inverse: inverse.mutableVector)
   }
 
   func plain() {
     plainLayerNormalization(
-      rows: rows, columns: columns, input.vector, weight: weight.vector, bias: bias.vector, epsilon: 1e-5, output.vector)
+      rows: rows, columns: columns, input.vector, weight: weight.vector, bias: bias.vector, epsilon: 1e-5,
+      output.mutableVector)
   }
 }
 
@@ -212,7 +220,7 @@ private final class AttentionWork: KernelWork {
   private let network: CompiledNetwork
   private let state: StateBuffer
   private let input: FloatBuffer
-  private let output: FloatBuffer
+  private var output: FloatBuffer
   private var workspace: CompiledNetwork.Workspace
 
   init(context: Int, width: Int, heads: Int, batchSize: Int) throws {
@@ -226,11 +234,11 @@ private final class AttentionWork: KernelWork {
     output = try FloatBuffer(count: batchSize * context * width)
   }
 
-  var result: Vector { output.vector }
+  var result: MutableVector { output.mutableVector }
 
   func fast() {
     workspace.inputs(rows: batchSize).elements.copy(from: input.vector)
-    output.vector.copy(from: network.outputs(state, rows: batchSize, workspace: &workspace).elements)
+    output.mutableVector.copy(from: network.outputs(state, rows: batchSize, workspace: &workspace).elements)
   }
 
   func plain() {
@@ -238,7 +246,7 @@ private final class AttentionWork: KernelWork {
       plainAttention(
         context: context, width: width, heads: heads,
         input.vector.part(Region(offset: example * context * 3 * width, count: context * 3 * width)),
-        output.vector.part(Region(offset: example * context * width, count: context * width)))
+        output.mutableVector.part(Region(offset: example * context * width, count: context * width)))
     }
   }
 }

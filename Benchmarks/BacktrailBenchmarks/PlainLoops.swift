@@ -7,7 +7,7 @@ import Tensors
 /// c ← a b, with a's element (i, k) at i · rowStep + k · innerStep.
 @inline(never)
 func plainProduct(
-  rows: Int, inner: Int, columns: Int, _ a: Vector, rowStep: Int, innerStep: Int, _ b: Vector, _ c: Vector
+  rows: Int, inner: Int, columns: Int, _ a: Vector, rowStep: Int, innerStep: Int, _ b: Vector, _ c: MutableVector
 ) {
   c.fill(0)
   for i in 0..<rows {
@@ -26,7 +26,7 @@ struct PlainConvolution {
   let outputShape: [Int]
 
   @inline(never)
-  func convolve(_ images: Vector, _ weights: Vector, _ output: Vector, examples: Int) {
+  func convolve(_ images: Vector, _ weights: Vector, _ output: MutableVector, examples: Int) {
     let (height, width, channels) = (imageShape[0], imageShape[1], imageShape[2])
     let (outHeight, outWidth, outputs) = (outputShape[0], outputShape[1], outputShape[2])
     output.fill(0)
@@ -56,7 +56,7 @@ struct PlainConvolution {
 
 @inline(never)
 func plainLayerNormalization(
-  rows: Int, columns: Int, _ x: Vector, weight: Vector, bias: Vector, epsilon: Float, _ y: Vector
+  rows: Int, columns: Int, _ x: Vector, weight: Vector, bias: Vector, epsilon: Float, _ y: MutableVector
 ) {
   for row in 0..<rows {
     let start = row * columns
@@ -72,7 +72,7 @@ func plainLayerNormalization(
 
 /// One example: x is context × 3 · width, queries, keys and values side by side; y is context × width.
 @inline(never)
-func plainAttention(context: Int, width: Int, heads: Int, _ x: Vector, _ y: Vector) {
+func plainAttention(context: Int, width: Int, heads: Int, _ x: Vector, _ y: MutableVector) {
   let depth = width / heads
   let scale = 1 / Float(depth).squareRoot()
   var weights = [Float](repeating: 0, count: context)

@@ -27,8 +27,8 @@ struct Meaningless: Error, CustomStringConvertible {
 extension FloatBuffer {
   /// Standard normal numbers, which have no zeros for products to pass over.
   static func normal(_ count: Int, seed: UInt64) throws -> FloatBuffer {
-    let buffer = try FloatBuffer(count: count)
-    RandomSource(seed: seed, purpose: .synthesis).fillNormal(buffer.vector, batch: 0, deviation: 1)
+    var buffer = try FloatBuffer(count: count)
+    RandomSource(seed: seed, purpose: .synthesis).fillNormal(buffer.mutableVector, batch: 0, deviation: 1)
     return buffer
   }
 }

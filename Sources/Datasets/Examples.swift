@@ -161,7 +161,7 @@ public struct Examples: Sendable {
   ///   - targets: Targets of this kind, at least `indices.count` · `targetCount` of them, row by row.
   ///   - augmentation: The random changes of images in this batch; nil for none. They do not affect targets.
   public func gather(
-    _ indices: [Int], into inputs: Matrix, targets: inout Targets, augmentation: Augmentation.Batch? = nil
+    _ indices: [Int], into inputs: MutableMatrix, targets: inout Targets, augmentation: Augmentation.Batch? = nil
   ) {
     precondition(inputs.columns == featureCount, "\(featureCount) features do not fit a row of \(inputs.columns)")
     precondition(

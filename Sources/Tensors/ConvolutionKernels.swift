@@ -1,7 +1,7 @@
 import CKernels
 
 extension ImageWindow {
-  /// Floats of scratch memory that a convolution to so many channels, and each of its gradients, needs.
+  /// Floats of scratch memory that a convolution to `channels` output channels needs; each of its gradients needs as much.
   public func convolutionScratchCount(channels: Int) -> Int {
     WinogradConvolution(self, outputChannels: channels)?.scratchCount ?? 0
   }
@@ -11,7 +11,7 @@ extension ImageWindow {
     precondition(weights.rows == count, "weights of another shape")
   }
 
-  /// The convolution of images with weights window · channels × outputs: at each place a row of outputs.
+  /// The convolution of images with weights: at each place of the window, a row of outputs.
   /// - Parameters:
   ///   - images: a row for each place, a column for each channel.
   ///   - weights: window · channels × outputs.
@@ -24,7 +24,7 @@ extension ImageWindow {
     if let fast = WinogradConvolution(self, outputChannels: weights.columns) {
       return fast.convolve(images, weights: weights, isAdjoint: false, bias: bias, into: output, scratch: scratch, threads: threads)
     }
-    MatrixKernels.share(images.rows, threads: threads, work: output.elements.count * count) { examples in
+    MatrixKernels.share(images.rows, threads: threads, work: output.rows * output.columns * count) { examples in
       withUnsafePointer(to: geometry) {
         ck_convolve(
           $0, examples.count, images.rows(examples).gapless, weights.gapless, weights.columns, bias?.base,
@@ -33,11 +33,11 @@ extension ImageWindow {
     }
   }
 
-  /// Writes the gradient of `convolve` by the images.
+  /// Writes the gradient by the images of `convolve`, given the one by its output.
   public func convolutionGradient(
-    _ outputGradient: Matrix, weights: Matrix, into imagesGradient: Matrix, scratch: Vector, threads: Int = 1
+    _ outputGradient: Matrix, weights: Matrix, into imagesGradient: MutableMatrix, scratch: MutableVector, threads: Int = 1
   ) {
-    check(images: imagesGradient, weights: weights, output: outputGradient)
+    check(images: imagesGradient.matrix, weights: weights, output: outputGradient)
     if let fast = WinogradConvolution(self, outputChannels: weights.columns) {
       return fast.adjoint.convolve(
         outputGradient, weights: weights, isAdjoint: true, bias: nil, into: imagesGradient, scratch: scratch, threads: threads)
@@ -51,11 +51,12 @@ extension ImageWindow {
     }
   }
 
-  /// weights ← α · the gradient of `convolve` by the weights + β · weights.
+  /// weights ← α · g + β · weights, where g is the gradient by the weights of `convolve`. With β = 0 the old weights are not read.
   public func convolutionWeightsGradient(
-    _ images: Matrix, outputGradient: Matrix, into weights: Matrix, alpha: Float, beta: Float, scratch: Vector, threads: Int = 1
+    _ images: Matrix, outputGradient: Matrix, into weights: MutableMatrix, alpha: Float, beta: Float, scratch: MutableVector,
+    threads: Int = 1
   ) {
-    check(images: images, weights: weights, output: outputGradient)
+    check(images: images, weights: weights.matrix, output: outputGradient)
     if let fast = WinogradConvolution(self, outputChannels: weights.columns) {
       return fast.weightsGradient(
         images, outputGradient: outputGradient, into: weights, alpha: alpha, beta: beta, scratch: scratch, threads: threads)

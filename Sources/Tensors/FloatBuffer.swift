@@ -3,12 +3,12 @@ import Foundation
 
 /// A zero-filled block of floats with one owner, aligned to 64 bytes: a cache line, and the widest SIMD register.
 ///
-/// Buffers are allocated before a loop and reused inside it. They can't be copied by accident: a copy is written
-/// as `copy(from:)` into a buffer that exists already.
+/// Buffers are allocated before a loop and reused inside it. They can't be copied by accident: a copy is an explicit
+/// `copy(from:)` into a buffer that exists already.
 ///
-/// Sendable although it holds a pointer, because it is the pointer's only owner: the type is not copyable, so moving
-/// a buffer to another thread takes it away from the first. Threads that borrow one together only read it: spans that write need it
-/// exclusively, and `Vector` and `Matrix` views, which can write, are not Sendable and stay on the thread that made them.
+/// It is Sendable although it holds a pointer, because it is the pointer's only owner: the type is not copyable, so moving
+/// a buffer to another thread takes it away from the first. Threads that borrow one together only read it, because
+/// `mutableSpan` and `mutableVector` need it exclusively; and views are not Sendable, so that they stay on the thread that made them.
 public struct FloatBuffer: ~Copyable, @unchecked Sendable {
   /// Length in floats.
   public let count: Int
@@ -17,7 +17,8 @@ public struct FloatBuffer: ~Copyable, @unchecked Sendable {
   /// The alignment of every buffer, and of every region an `ArenaLayout` hands out, in floats.
   public static let alignment = 16
 
-  /// - Throws: `TensorError.outOfMemory` when the system has no `4 · count` bytes to give.
+  /// Makes a buffer of `count` floats, all 0.
+  /// - Throws: `TensorError.outOfMemory` when the system does not have `4 · count` bytes to give.
   public init(count: Int) throws(TensorError) {
     precondition(count >= 0, "a buffer has no negative length")
     let (bytes, overflow) = max(count, 1).multipliedReportingOverflow(by: MemoryLayout<Float>.stride)
@@ -33,7 +34,8 @@ public struct FloatBuffer: ~Copyable, @unchecked Sendable {
 
   deinit { free(base) }
 
-  /// Gives back to the system what the process freed but kept for later allocations, such as what reading a data set took.
+  /// Returns memory to the system that the process has freed but kept for later allocations, such as what was needed to read a
+  /// data set.
   public static func returnFreedMemory() { ck_return_freed_memory() }
 
   /// The floats, for reading.
@@ -65,7 +67,7 @@ public struct FloatBuffer: ~Copyable, @unchecked Sendable {
     }
   }
 
-  /// Overwrites all floats with those of `source`, of the same length.
+  /// Overwrites all floats with those of `source`, which has the same length.
   public mutating func copy(from source: borrowing FloatBuffer) {
     precondition(count == source.count, "buffers differ in length")
     memcpy(base, source.base, count * MemoryLayout<Float>.stride)
@@ -80,9 +82,7 @@ public struct FloatBuffer: ~Copyable, @unchecked Sendable {
   }
 
   /// The Euclidean distance to `other`, of the same length, summed in double precision from first to last.
-  /// - Parameters:
-  ///   - other: as long as this one.
-  ///   - length: how many floats, the first ones, are looked at; nil for all.
+  /// - Parameter length: how many of the first floats are compared; nil for all.
   public func distance(to other: borrowing FloatBuffer, first length: Int? = nil) -> Double {
     precondition(count == other.count, "buffers differ in length")
     let length = length ?? count
@@ -95,8 +95,15 @@ public struct FloatBuffer: ~Copyable, @unchecked Sendable {
     return squares.squareRoot()
   }
 
-  /// A view of all floats. It must not outlive the buffer; kernels write through it.
+  /// All floats, for kernels that read them. The caller keeps the buffer for as long as the view is used, and does not write
+  /// to it in that time.
   public var vector: Vector { Vector(base: base, count: count) }
+
+  /// All floats, for kernels that write to them. It needs exclusive access, so that a borrowed buffer has no such view. The caller
+  /// keeps the buffer, exclusively, for as long as the view is used.
+  public var mutableVector: MutableVector {
+    mutating get { MutableVector(base: base, count: count) }
+  }
 }
 
 /// The training state of DESIGN's vocabulary without its update count: parameters, optimizer slots and persistent

@@ -1,19 +1,23 @@
 import CKernels
 
-/// A window that moves over images whose channels come last: of a convolution, or of a pool.
+/// A window that moves over images whose channels come last, as that of a convolution or a pool does.
+///
+/// A batch of images is a matrix with a row for each, of height · width · channels; the outputs are one with as many rows, of
+/// `outputHeight` · `outputWidth` · output channels.
 public struct ImageWindow: Sendable {
   let geometry: ck_window
-  /// height, width, channels.
+  /// Height, width and channels of an image.
   public let imageShape: [Int]
-  /// Places the window stops at, down and across an image.
+  /// Places at which the window stops on its way down an image.
   public let outputHeight: Int
+  /// Places at which it stops on its way across.
   public let outputWidth: Int
 
   /// - Parameters:
-  ///   - imageShape: [height, width, channels].
-  ///   - size: the window's height and width.
-  ///   - stride: from one place of the window to the next.
-  ///   - padding: added on each of the four sides.
+  ///   - imageShape: height, width and channels.
+  ///   - size: height and width of the window.
+  ///   - stride: how far apart its places are, down and across.
+  ///   - padding: how many zeros are added on each of the four sides.
   /// - Returns: nil where the window is larger than the padded image, or no image has this shape.
   public init?(imageShape: [Int], size: Int, stride: Int, padding: Int) {
     guard imageShape.count == 3, size > 0, stride > 0, padding >= 0, imageShape[0] + 2 * padding >= size,
@@ -27,41 +31,41 @@ public struct ImageWindow: Sendable {
       padding: padding, out_height: outputHeight, out_width: outputWidth)
   }
 
-  /// Places in an image.
+  /// Places of the window on an image.
   public var placeCount: Int { outputHeight * outputWidth }
-  /// Floats a window sees.
+  /// Floats that the window sees at one place: size · size · channels.
   public var count: Int { geometry.size * geometry.size * geometry.channels }
-  /// Places in a window.
+  /// Pixels that the window sees at one place: size · size.
   public var tapCount: Int { geometry.size * geometry.size }
   private var imageCount: Int { imageShape.reduce(1, *) }
 
-  /// The largest value of each channel at each place.
-  public func maximum(_ images: Matrix, into output: Matrix) {
-    check(images: images, output: output)
+  /// Writes the largest value of each channel at each place.
+  public func maximum(_ images: Matrix, into output: MutableMatrix) {
+    check(images: images, output: output.matrix)
     withUnsafePointer(to: geometry) { ck_max_pool($0, images.gapless, images.rows * placeCount, output.gapless) }
   }
 
-  /// Writes the gradient of `maximum` by the images.
-  public func maximumGradient(_ images: Matrix, outputGradient: Matrix, into gradient: Matrix) {
+  /// Writes the gradient by the images of `maximum`, given the one by its output. Of equal values, the first takes it.
+  public func maximumGradient(_ images: Matrix, outputGradient: Matrix, into gradient: MutableMatrix) {
     check(images: images, output: outputGradient)
-    check(images: gradient, output: outputGradient)
+    check(images: gradient.matrix, output: outputGradient)
     gradient.elements.fill(0)
     withUnsafePointer(to: geometry) {
       ck_max_pool_gradient($0, images.gapless, outputGradient.gapless, images.rows * placeCount, gradient.gapless)
     }
   }
 
-  /// The mean of each channel at each place; padding counts as zeros.
-  public func mean(_ images: Matrix, into output: Matrix) {
-    check(images: images, output: output)
+  /// Writes the mean of each channel at each place; padding counts as zeros.
+  public func mean(_ images: Matrix, into output: MutableMatrix) {
+    check(images: images, output: output.matrix)
     withUnsafePointer(to: geometry) {
       ck_average_pool($0, images.gapless, images.rows * placeCount, 1 / Float(geometry.size * geometry.size), output.gapless)
     }
   }
 
-  /// Writes the gradient of `mean` by the images.
-  public func meanGradient(outputGradient: Matrix, into gradient: Matrix) {
-    check(images: gradient, output: outputGradient)
+  /// Writes the gradient by the images of `mean`, given the one by its output.
+  public func meanGradient(outputGradient: Matrix, into gradient: MutableMatrix) {
+    check(images: gradient.matrix, output: outputGradient)
     gradient.elements.fill(0)
     withUnsafePointer(to: geometry) {
       ck_average_pool_gradient(
@@ -69,7 +73,7 @@ public struct ImageWindow: Sendable {
     }
   }
 
-  /// - Parameter channels: of the output; nil for as many as the images have.
+  /// - Parameter channels: channels of the output; nil for as many as the images have.
   func check(images: Matrix, output: Matrix, channels: Int? = nil) {
     precondition(images.columns == imageCount, "images of another shape")
     precondition(

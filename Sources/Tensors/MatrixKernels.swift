@@ -3,10 +3,10 @@ import Dispatch
 
 /// Matrix products and convolutions: how threads share one, and what decides its bits.
 public enum MatrixKernels {
-  /// The level of SIMD in use: `avx512`, `avx2`, `sse2` or `neon`. Bits depend on it.
+  /// The SIMD level in use: `avx512`, `avx2`, `sse2` or `neon`. Bits depend on it.
   public static var level: String { String(cString: ck_matrix_level()) }
 
-  /// Raised whenever kernels of a new version give other bits than those before.
+  /// The version of the kernels' bits: it is raised whenever kernels give other bits than those before them.
   public static let revision = 1
 
   /// Multiply-adds below which threads would cost more than they bring.
@@ -29,18 +29,14 @@ public enum MatrixKernels {
 ///
 /// Every sum runs over the inner extent in its order, so that no bit of it depends on the other rows and columns.
 /// - Parameters:
-///   - a: the left factor.
-///   - transposeA: whether its transpose is multiplied.
-///   - b: the right factor.
-///   - transposeB: whether its transpose is multiplied.
-///   - c: takes the product.
-///   - alpha: α.
-///   - beta: β; 0 to overwrite `c`.
-///   - bias: added to every row.
-///   - threads: how many a large product is shared between. No bit depends on it.
+///   - a: rows × inner extent, or the other way round where it is transposed.
+///   - b: inner extent × columns, or the other way round where it is transposed.
+///   - c: rows × columns. It shares no memory with the sources.
+///   - bias: added to every row; as long as one.
+///   - threads: how many threads a large product is shared between. No bit depends on it.
 public func multiply(
   _ a: Matrix, transposed transposeA: Bool = false, by b: Matrix, byTransposed transposeB: Bool = false,
-  into c: Matrix, alpha: Float = 1, beta: Float = 0, bias: Vector? = nil, threads: Int = 1
+  into c: MutableMatrix, alpha: Float = 1, beta: Float = 0, bias: Vector? = nil, threads: Int = 1
 ) {
   let (m, k) = transposeA ? (a.columns, a.rows) : (a.rows, a.columns)
   let (inner, n) = transposeB ? (b.columns, b.rows) : (b.rows, b.columns)

@@ -51,7 +51,7 @@ public struct RandomSource: Sendable {
     self.purpose = purpose.rawValue
   }
 
-  /// Four random words. Counter: element, example, the low 32 bits of batch, its next 24 bits with the purpose.
+  /// Four random words. The counter's words are element, example, the low 32 bits of batch, and its next 24 bits with the purpose.
   public func words(batch: Int, example: Int = 0, element: Int = 0) -> SIMD4<UInt32> {
     var counter = stream(batch: batch, example: example).counter
     counter.x = UInt32(truncatingIfNeeded: element)
@@ -83,7 +83,7 @@ public struct RandomSource: Sendable {
 
   /// Fills `vector` with normal numbers of mean 0 and the given standard deviation (Box and Muller 1958, in double
   /// precision, four numbers a block).
-  public func fillNormal(_ vector: Vector, batch: Int, deviation: Double) {
+  public func fillNormal(_ vector: MutableVector, batch: Int, deviation: Double) {
     var index = 0
     while index < vector.count {
       let normals = Self.normals(words(batch: batch, element: index / 4))

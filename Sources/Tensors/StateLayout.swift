@@ -1,7 +1,7 @@
 /// Where each named tensor lies in the training state.
 public struct StateLayout: Sendable {
   public enum Role: Sendable {
-    /// Trained.
+    /// Trained by gradients.
     case parameter
     /// Changed by training passes, not by gradients, such as running statistics.
     case buffer
@@ -26,9 +26,9 @@ public struct StateLayout: Sendable {
   }
 
   public struct Tensor: Sendable {
-    /// As in the equivalent PyTorch module's `state_dict`.
+    /// The name in the `state_dict` of the equivalent PyTorch module.
     public let name: String
-    /// As there.
+    /// The shape there.
     public let shape: [Int]
     public let role: Role
     public let storage: Storage
@@ -46,7 +46,7 @@ public struct StateLayout: Sendable {
   /// Length of all tensors together, in floats. Tensors start at aligned places; what lies between them stays zero.
   public var count: Int { arena.count }
 
-  /// Floats of the largest parameter.
+  /// Length of the largest parameter, in floats; 0 where there is none.
   public var largestParameterCount: Int {
     tensors.reduce(0) { max($0, $1.role == .parameter ? $1.region.count : 0) }
   }
@@ -76,7 +76,7 @@ public struct StateLayout: Sendable {
   public func initialize(_ state: inout StateBuffer, seed: UInt64) {
     let source = RandomSource(seed: seed, purpose: .initialization)
     for (index, tensor) in tensors.enumerated() {
-      let values = state.vector.part(tensor.region)
+      let values = state.mutableVector.part(tensor.region)
       switch tensor.initialization {
       case .constant(let value): values.fill(value)
       case .normal(let deviation): source.fillNormal(values, batch: index, deviation: Double(deviation))
@@ -105,7 +105,7 @@ public struct StateLayout: Sendable {
         throw StateMismatch(
           "\(origin): the tensor \(tensor.name) has the shape \(given.shape), but this model's has \(tensor.shape)")
       }
-      let target = state.vector.part(tensor.region)
+      let target = state.mutableVector.part(tensor.region)
       tensor.forEachIndex { target[$1] = given.values[$0] }
     }
   }
@@ -140,7 +140,7 @@ extension StateLayout.Tensor {
   }
 }
 
-/// Tensors that are not those of a layout.
+/// Says how given tensors differ from those of a layout.
 public struct StateMismatch: Error, Equatable, CustomStringConvertible {
   public let description: String
 

@@ -1,10 +1,11 @@
 import CKernels
 
 extension Matrix {
-  /// By row: output ← weight · (self − mean) · inverse + bias, with the row's mean and inverse = 1 / √(variance + ε), which
-  /// are written too.
+  /// Row by row: output ← weight · (self − mean) · inverse + bias, with the row's mean and inverse = 1 / √(variance + ε), which
+  /// are written too, one of each for every row.
   public func normalizeRows(
-    weight: Vector, bias: Vector, epsilon: Float, into output: Matrix, mean: Vector, inverse: Vector
+    weight: Vector, bias: Vector, epsilon: Float, into output: MutableMatrix, mean: MutableVector,
+    inverse: MutableVector
   ) {
     precondition(output.rows == rows && output.columns == columns && weight.count == columns && bias.count == columns)
     precondition(mean.count >= rows && inverse.count >= rows)
@@ -12,11 +13,11 @@ extension Matrix {
       gapless, rows, columns, weight.base, bias.base, epsilon, output.gapless, mean.base, inverse.base)
   }
 
-  /// With self the gradients by the output of `normalizeRows`: inputGradient ← the gradient by its input, and by column
-  /// sums ← Σ g, products ← Σ g x̂.
+  /// Where self is the gradient g by the output of `normalizeRows`, and x̂ = (input − mean) · inverse: inputGradient ← the gradient
+  /// by its input, unless that is nil, and column by column sums ← Σ g, products ← Σ g x̂.
   public func normalizeRowsGradient(
-    of input: Matrix, weight: Vector, mean: Vector, inverse: Vector, into inputGradient: Matrix?, sums: Vector,
-    products: Vector
+    of input: Matrix, weight: Vector, mean: Vector, inverse: Vector, into inputGradient: MutableMatrix?,
+    sums: MutableVector, products: MutableVector
   ) {
     precondition(input.rows == rows && input.columns == columns && weight.count == columns)
     precondition(mean.count >= rows && inverse.count >= rows && sums.count == columns && products.count == columns)
@@ -25,21 +26,24 @@ extension Matrix {
       gapless, input.gapless, rows, columns, weight.base, mean.base, inverse.base, inputGradient?.gapless, sums.base,
       products.base)
   }
+}
 
-  /// Row r of the square matrix becomes softmax(scale · self) of its first r + 1 entries, the others 0.
+extension MutableMatrix {
+  /// Row r of this square matrix becomes softmax(scale · self) of its first r + 1 entries, followed by zeros.
   public func becomeCausalSoftmax(scale: Float) {
     precondition(rows == columns)
     ck_causal_softmax(gapless, rows, scale)
   }
 
-  /// With self the gradients by `probabilities`, those of `becomeCausalSoftmax`: self ← the gradients by its argument.
+  /// Where self is the gradient by `probabilities`, which `becomeCausalSoftmax` made: self ← the gradient by what it made them
+  /// of.
   public func becomeCausalSoftmaxGradient(probabilities: Matrix, scale: Float) {
     precondition(rows == columns && probabilities.rows == rows && probabilities.columns == columns)
     ck_causal_softmax_gradient(probabilities.gapless, gapless, rows, scale)
   }
 }
 
-extension Vector {
+extension MutableVector {
   /// self ← x Φ(x) of `input`, with Φ the distribution function of the standard normal.
   public func assignGELU(of input: Vector) {
     precondition(count == input.count)
@@ -52,8 +56,8 @@ extension Vector {
     ck_gelu_gradient(gradient.base, input.base, base, count)
   }
 
-  /// self ← `input`, each element divided by 1 − probability, or with the probability 0. Element i is decided by word
-  /// i mod 4 of `source`'s at (batch, example, i / 4).
+  /// self ← `input` with each element divided by 1 − p, or, with the probability p, replaced by 0. Word i mod 4 of those
+  /// that `source` has for (batch, example, i / 4) decides about element i.
   public func assignDropout(of input: Vector, probability: Double, source: RandomSource, batch: Int, example: Int) {
     precondition(count == input.count && (0..<1).contains(probability))
     let (key, counter) = source.stream(batch: batch, example: example)

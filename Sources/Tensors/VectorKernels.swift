@@ -7,7 +7,8 @@ public func prefetch(_ bytes: RawSpan) {
   bytes.withUnsafeBytes { ck_prefetch($0.baseAddress, $0.count) }
 }
 
-extension Vector {
+extension MutableVector {
+  /// Every element ← `value`.
   public func fill(_ value: Float) {
     base.update(repeating: value, count: count)
   }
@@ -18,7 +19,7 @@ extension Vector {
     base.update(from: source.base, count: count)
   }
 
-  /// self ← source / divisor, for pixels and other bytes.
+  /// self ← source / divisor, for pixels and other bytes; both have the same length.
   public func copy(bytes source: Span<UInt8>, dividedBy divisor: Float) {
     precondition(count == source.count)
     source.withUnsafeBufferPointer { bytes in
@@ -39,40 +40,42 @@ extension Vector {
     ck_rectify(base, count)
   }
 
-  /// self ← 0 where `output` is not positive: the gradient of `rectify`, given its result.
+  /// self ← 0 where `output` is not positive: the gradient of `rectify`, given its result, which is as long.
   public func keep(where output: Vector) {
     precondition(count == output.count)
     ck_keep_positive(base, output.base, count)
   }
 
-  /// self ← self + other.
+  /// self ← self + other, both of the same length.
   public func add(_ other: Vector) {
     precondition(count == other.count)
     ck_add(base, other.base, count)
   }
 
-  /// self ← factor · self.
+  /// self ← factor · self, element by element.
   public func scale(by factor: Float) {
     ck_scale(base, factor, count)
   }
 
-  /// self ← keep · self + factor · other. With keep = 0, old values are not read.
+  /// self ← keep · self + factor · other, both of the same length. With keep = 0, old values are not read.
   public func assign(_ factor: Float, times other: Vector, plus keep: Float) {
     precondition(count == other.count)
     ck_combine(base, keep, other.base, factor, count)
   }
 }
 
-extension Matrix {
-  /// Every row ← `row`.
+extension MutableMatrix {
+  /// Every row ← `row`, which is `columns` long.
   public func fillRows(with row: Vector) {
     precondition(row.count == columns)
     for r in 0..<rows { self[row: r].copy(from: row) }
   }
+}
 
+extension Matrix {
   /// target ← keep · target + scale · (sum of the rows), the rows added first to last. With keep = 0, old values are not
   /// read.
-  public func addColumnSums(scaledBy scale: Float, to target: Vector, keeping keep: Float) {
+  public func addColumnSums(scaledBy scale: Float, to target: MutableVector, keeping keep: Float) {
     precondition(target.count == columns)
     ck_column_sums(gapless, rows, columns, scale, target.base, keep)
   }

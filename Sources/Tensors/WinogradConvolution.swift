@@ -1,24 +1,25 @@
 import CKernels
 
-/// A convolution of 3 × 3 at distance 1 by Winograd's F(4 × 4, 3 × 3), with a quarter of the multiplications; for shapes
-/// where that pays. Its error is about twice a direct sum's.
+/// A convolution with a window of 3 × 3 and a stride of 1 by Winograd's F(4 × 4, 3 × 3), which takes a quarter of the
+/// multiplications, for shapes where that pays. Its rounding error is about twice that of a direct sum.
 ///
 /// Images are taken in blocks of tiles, so that a block's transforms stay in cache. Bits depend neither on the number of
-/// threads nor on the other images.
+/// threads nor on the other images of the batch.
 struct WinogradConvolution {
   private let geometry: ck_window
   private let outputChannels: Int
 
   private static let planes = Int(CK_WINOGRAD_PLANES)
-  /// Tiles of a block: so few that their transforms and the weights' stay in cache, and enough that reading the weights'
-  /// is not what takes time.
+  /// Tiles in a block: few enough for their transforms and those of the weights to stay in cache, and enough for reading the
+  /// latter not to be what takes the time.
   private static let block = 36
-  /// The least number of places an image must have. With fewer, transforming the weights costs more than is saved.
+  /// The least number of places that an image must have: with fewer, transforming the weights costs more than is saved.
   private static let leastPlaces = 64
-  /// Keeps planes from lying at distances that are multiples of a large power of 2, which caches keep few of.
+  /// Floats between planes, so that they do not lie at distances that are multiples of a large power of 2: of such lines, caches
+  /// keep only a few.
   private static let gap = 16
 
-  /// Nil where another way is faster.
+  /// - Returns: nil where another way is faster, or the window has another shape.
   init?(_ window: ImageWindow, outputChannels: Int) {
     let geometry = window.geometry
     guard geometry.size == 3, geometry.stride == 1, geometry.padding <= 2,
@@ -36,7 +37,7 @@ struct WinogradConvolution {
 
   private static func isHandled(_ channels: Int) -> Bool { channels % 16 == 0 && (16...512).contains(channels) }
 
-  /// The convolution that is the gradient by the images, of the gradient by the outputs.
+  /// The convolution that maps the gradient by the outputs to the one by the images.
   var adjoint: WinogradConvolution {
     WinogradConvolution(
       geometry: ck_window(
@@ -50,11 +51,11 @@ struct WinogradConvolution {
   private var imagePlane: Int { Self.block * inputChannels + Self.gap }
   private var outputPlane: Int { Self.block * outputChannels + Self.gap }
 
-  /// Floats of scratch memory.
+  /// Length of the scratch memory, in floats.
   var scratchCount: Int { Self.planes * (weightPlane + imagePlane + outputPlane) }
 
-  /// The transforms of the weights, of a block of images and of their products.
-  private func split(_ scratch: Vector) -> (
+  /// Where in `scratch` the transforms of the weights, of a block of images and of their products begin.
+  private func split(_ scratch: MutableVector) -> (
     weights: UnsafeMutablePointer<Float>, images: UnsafeMutablePointer<Float>, outputs: UnsafeMutablePointer<Float>
   ) {
     precondition(scratch.count >= scratchCount, "too little scratch memory")
@@ -74,9 +75,12 @@ struct WinogradConvolution {
     MatrixKernels.share(count, threads: threads, work: work) { range in withUnsafePointer(to: geometry) { body($0, range) } }
   }
 
-  /// - Parameter weights: 9 · input channels × output channels of the convolution whose adjoint this is, or of this one.
+  /// Writes the convolution of `images`.
+  /// - Parameter weights: 9 · input channels × output channels, of the convolution whose adjoint this is where `isAdjoint` says
+  ///   so, else of this one.
   func convolve(
-    _ images: Matrix, weights: Matrix, isAdjoint: Bool, bias: Vector?, into output: Matrix, scratch: Vector, threads: Int
+    _ images: Matrix, weights: Matrix, isAdjoint: Bool, bias: Vector?, into output: MutableMatrix, scratch: MutableVector,
+    threads: Int
   ) {
     let scratch = split(scratch)
     share(inputChannels / 16, threads: threads, work: Self.planes * weightPlane) { _, rows in
@@ -103,9 +107,10 @@ struct WinogradConvolution {
     }
   }
 
-  /// weights ← α · the gradient by the weights + β · weights.
+  /// weights ← α · g + β · weights, where g is the gradient by the weights.
   func weightsGradient(
-    _ images: Matrix, outputGradient: Matrix, into weights: Matrix, alpha: Float, beta: Float, scratch: Vector, threads: Int
+    _ images: Matrix, outputGradient: Matrix, into weights: MutableMatrix, alpha: Float, beta: Float, scratch: MutableVector,
+    threads: Int
   ) {
     let scratch = split(scratch)
     forBlocks(of: images.rows) { first, tiles in

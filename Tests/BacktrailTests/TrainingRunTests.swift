@@ -312,8 +312,8 @@ private func digests(_ result: RunResult) -> [String: String] {
 extension Examples {
   /// Features and classes of some examples, read by the same path as a training batch.
   func doubles(_ indices: [Int]) throws -> ([[Double]], [Int]) {
-    let buffer = try FloatBuffer(count: indices.count * featureCount)
-    let matrix = buffer.vector.matrix(rows: indices.count, columns: featureCount)
+    var buffer = try FloatBuffer(count: indices.count * featureCount)
+    let matrix = buffer.mutableVector.matrix(rows: indices.count, columns: featureCount)
     var targets = Targets(.classes, count: indices.count)
     gather(indices, into: matrix, targets: &targets)
     return (

@@ -46,8 +46,8 @@ func gathered(
   _ indices: [Int], of examples: Examples, augmentation: Augmentation.Batch? = nil
 ) throws -> (features: [Float], labels: [Int32], values: [Float]) {
   let count = indices.count * examples.featureCount
-  let buffer = try FloatBuffer(count: count)
-  let rows = buffer.vector.matrix(rows: indices.count, columns: examples.featureCount)
+  var buffer = try FloatBuffer(count: count)
+  let rows = buffer.mutableVector.matrix(rows: indices.count, columns: examples.featureCount)
   var targets = Targets(examples.targetKind, count: indices.count * examples.targetCount)
   examples.gather(indices, into: rows, targets: &targets, augmentation: augmentation)
   return ((0..<count).map { buffer[$0] }, targets.classes, targets.values)

@@ -88,7 +88,7 @@ import Testing
   @Test func constantStatesTakeAlmostNothing() throws {
     for value in [0, 1, -0.1, Float.nan] {
       var state = try FloatBuffer(count: 10 * Self.frame)
-      state.vector.fill(value)
+      state.mutableVector.fill(value)
       let alone = try CheckpointFile.write(state, updateCount: 0, to: path)
       #expect(alone.byteCount < 10 * 1024)
       let unchanged = try CheckpointFile.write(

@@ -19,7 +19,7 @@ enum SampleState: CaseIterable {
   func buffer(count: Int, seed: UInt64 = 0) throws -> FloatBuffer {
     var buffer = try FloatBuffer(count: count)
     let random = RandomSource(seed: seed, purpose: .synthesis)
-    if self == .trained { random.fillNormal(buffer.vector, batch: 0, deviation: 0.05) }
+    if self == .trained { random.fillNormal(buffer.mutableVector, batch: 0, deviation: 0.05) }
     for index in 0..<count {
       switch self {
       case .random: buffer[index] = Float(bitPattern: random.words(batch: 1, element: index).x)
@@ -38,7 +38,7 @@ extension FloatBuffer {
   /// A copy with normal numbers of the given deviation added.
   borrowing func moved(by deviation: Double) throws -> FloatBuffer {
     var result = try FloatBuffer(count: count)
-    RandomSource(seed: 77, purpose: .synthesis).fillNormal(result.vector, batch: 0, deviation: deviation)
+    RandomSource(seed: 77, purpose: .synthesis).fillNormal(result.mutableVector, batch: 0, deviation: deviation)
     for index in 0..<count { result[index] += self[index] }
     return result
   }

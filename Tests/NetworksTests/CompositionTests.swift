@@ -22,11 +22,12 @@ private struct PlacedCentering: PlacedLayer {
 
   func forward(_ pass: ForwardPass) {
     let mean = pass.tensor(mean)
+    let followed = pass.buffer(self.mean)
     for c in 0..<pass.input.columns {
       pass.scratch[c] = 0
       for r in 0..<pass.input.rows { pass.scratch[c] += pass.input[row: r][c] / Float(pass.input.rows) }
       pass.saved[c] = pass.context.isTraining ? pass.scratch[c] : mean[c]
-      if pass.context.isTraining { mean[c] = 0.5 * mean[c] + 0.5 * pass.scratch[c] }
+      followed?[c] = 0.5 * mean[c] + 0.5 * pass.scratch[c]
       for r in 0..<pass.input.rows {
         pass.output[row: r][c] = pass.tensor(gain)[c] * (pass.input[row: r][c] - pass.saved[c])
       }
@@ -47,7 +48,7 @@ private struct PlacedCentering: PlacedLayer {
       }
       pass.scratch[c] = gradient
     }
-    pass.takeGradient(of: gain) { $0.add(pass.scratch.part(Region(offset: 0, count: pass.input.columns))) }
+    pass.takeGradient(of: gain) { $0.add(pass.scratch.vector.part(Region(offset: 0, count: pass.input.columns))) }
   }
 }
 

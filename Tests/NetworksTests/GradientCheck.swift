@@ -22,7 +22,7 @@ private struct PlacedInputTap: PlacedLayer {
   }
 
   func backward(_ pass: BackwardPass) {
-    pass.takeGradient(of: shift) { $0.add(pass.outputGradient.elements) }
+    pass.takeGradient(of: shift) { $0.add(pass.outputGradient.elements.vector) }
   }
 }
 
@@ -36,7 +36,7 @@ struct GradientCheck {
   /// Whether every label of an example has a position of its own, or one label sees all positions.
   var isPerPosition = false
   /// The input; by default standard normal.
-  var fillInput: ((Matrix) -> Void)?
+  var fillInput: ((MutableMatrix) -> Void)?
   var step: Float = 0.01
   /// Of the initial values. Differences mean nothing where they cross a kink, such as ReLU's at 0.
   var seed: UInt64 = 5
@@ -58,7 +58,7 @@ struct GradientCheck {
     let random = RandomSource(seed: 6, purpose: .synthesis)
     // Gains and biases away from the values that hide mistakes.
     for (index, tensor) in network.layout.tensors.enumerated() where tensor.shape.count == 1 && !tensor.name.hasSuffix("shift") {
-      let values = state.vector.part(tensor.region)
+      let values = state.mutableVector.part(tensor.region)
       let base = values[0]
       random.fillNormal(values, batch: 10 + index, deviation: 0.5)
       for index in 0..<values.count { values[index] += base }

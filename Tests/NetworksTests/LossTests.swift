@@ -34,7 +34,7 @@ import Testing
   }
 
   private struct Sample: ~Copyable {
-    let outputs: FloatBuffer
+    var outputs: FloatBuffer
     var targets: Targets
     let rows: Int
     let columns: Int
@@ -43,7 +43,7 @@ import Testing
       (self.rows, self.columns) = (rows, columns)
       let random = RandomSource(seed: 4, purpose: .synthesis)
       outputs = try FloatBuffer(count: rows * columns)
-      random.fillNormal(outputs.vector, batch: 0, deviation: 1.5)
+      random.fillNormal(outputs.mutableVector, batch: 0, deviation: 1.5)
       // Room for more, as in a workspace that was made for a larger batch.
       targets = Targets(loss.targetKind, count: rows * loss.targetCount(outputs: columns) + 5)
       for i in targets.classes.indices { targets.classes[i] = Int32(random.index(below: columns, batch: 1, example: i)) }
@@ -70,9 +70,9 @@ import Testing
     let expected = predictions.reduce(0) { $0 + Self.reference(loss, $1.x, $1.targets) }
     #expect(abs(loss.sum(over: sample.matrix, sample.targets) - expected) < 1e-5 * max(1, abs(expected)))
 
-    let gradient = try FloatBuffer(count: sample.outputs.count)
-    gradient.vector.fill(.nan)
-    loss.writeGradient(of: sample.matrix, sample.targets, to: gradient.vector.matrix(rows: shape.0, columns: shape.1))
+    var gradient = try FloatBuffer(count: sample.outputs.count)
+    gradient.mutableVector.fill(.nan)
+    loss.writeGradient(of: sample.matrix, sample.targets, to: gradient.mutableVector.matrix(rows: shape.0, columns: shape.1))
     let step = 1e-5
     for (r, prediction) in predictions.enumerated() {
       for c in 0..<shape.1 {
@@ -88,8 +88,8 @@ import Testing
 
   /// Values of PyTorch's losses, `reduction="mean"`, at these outputs and targets.
   @Test func valuesAreThoseOfKnownExamples() throws {
-    let outputs = try FloatBuffer(count: 4)
-    for (index, value) in ([1, -2, 0.5, 3] as [Float]).enumerated() { outputs.vector[index] = value }
+    var outputs = try FloatBuffer(count: 4)
+    for (index, value) in ([1, -2, 0.5, 3] as [Float]).enumerated() { outputs[index] = value }
     let matrix = outputs.vector.matrix(rows: 2, columns: 2)
     var values = Targets(.values, count: 4)
     values.values = [1, 0, 0.25, 1]
@@ -103,19 +103,19 @@ import Testing
   }
 
   @Test func nothingOverflows() throws {
-    let outputs = try FloatBuffer(count: 4)
-    for (index, value) in ([1e4, -1e4, 80, -80] as [Float]).enumerated() { outputs.vector[index] = value }
+    var outputs = try FloatBuffer(count: 4)
+    for (index, value) in ([1e4, -1e4, 80, -80] as [Float]).enumerated() { outputs[index] = value }
     let matrix = outputs.vector.matrix(rows: 2, columns: 2)
     var values = Targets(.values, count: 4)
     values.values = [0, 1, 1, 0]
     var classes = Targets(.classes, count: 2)
     classes.classes = [1, 0]
-    let gradient = try FloatBuffer(count: 4)
+    var gradient = try FloatBuffer(count: 4)
     for loss in [BinaryCrossEntropy(), CrossEntropy(), CrossEntropy(labelSmoothing: 0.2)] as [any Loss] {
       let targets = loss.targetKind == .values ? values : classes
       let sum = loss.sum(over: matrix, targets)
       #expect(sum.isFinite && sum > 1e3)
-      loss.writeGradient(of: matrix, targets, to: gradient.vector.matrix(rows: 2, columns: 2))
+      loss.writeGradient(of: matrix, targets, to: gradient.mutableVector.matrix(rows: 2, columns: 2))
       for index in 0..<4 { #expect(abs(gradient[index]) <= 0.5) }
     }
     #expect(abs(BinaryCrossEntropy().sum(over: matrix, values) - 1e4) < 1e-3)
@@ -130,8 +130,8 @@ import Testing
     var measurement = Measurement(measures, outputs: columns)
     var first = 0
     for rows in batches {
-      let buffer = try FloatBuffer(count: rows * columns)
-      for i in 0..<buffer.count { buffer.vector[i] = outputs[first * columns + i] }
+      var buffer = try FloatBuffer(count: rows * columns)
+      for i in 0..<buffer.count { buffer[i] = outputs[first * columns + i] }
       var targets = Targets(classes.isEmpty ? .values : .classes, count: 0)
       targets.classes = Array(classes.dropFirst(first))
       targets.values = Array(values.dropFirst(first * columns))

@@ -21,7 +21,7 @@ private struct Bench: ~Copyable {
     let random = RandomSource(seed: seed, purpose: .synthesis)
     // No bias is zero, so that no unit stands at ReLU's corner.
     for (index, tensor) in network.layout.tensors.enumerated() where tensor.shape.count == 1 {
-      random.fillNormal(state.vector.part(tensor.region), batch: 10 + index, deviation: 0.5)
+      random.fillNormal(state.mutableVector.part(tensor.region), batch: 10 + index, deviation: 0.5)
     }
     let matrix = workspace.inputs(rows: batch)
     random.fillNormal(matrix.elements, batch: 1, deviation: 1)

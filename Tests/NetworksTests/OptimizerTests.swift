@@ -73,7 +73,7 @@ import Testing
           Dense(2)
         }, loss: CrossEntropy(), batchSize: 2, optimizer: Optimizer(rule, weightDecay: decay))
       var state = try StateBuffer(count: network.stateCount)
-      for tensor in network.layout.tensors { state.vector.part(tensor.region).fill(1) }
+      for tensor in network.layout.tensors { state.mutableVector.part(tensor.region).fill(1) }
       var workspace = try network.makeWorkspace()
       // Equal weights and equally many of both classes: the gradient of all but the bias of the last layer is zero.
       workspace.targets.classes = [0, 1]

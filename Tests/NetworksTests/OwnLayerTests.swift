@@ -80,13 +80,10 @@ private struct PlacedGated: PlacedLayer {
       backwardScratch: scratch.count, readsOutput: false)
   }
 
-  private func output(_ region: Region, of saved: Vector, like matrix: Matrix) -> Matrix {
-    saved.part(region).matrix(rows: matrix.rows, columns: matrix.columns)
-  }
-
   func forward(_ pass: ForwardPass) {
-    let value = output(outputs.value, of: pass.saved, like: pass.output)
-    let gate = output(outputs.gate, of: pass.saved, like: pass.output)
+    let (rows, columns) = (pass.output.rows, pass.output.columns)
+    let value = pass.saved.part(outputs.value).matrix(rows: rows, columns: columns)
+    let gate = pass.saved.part(outputs.gate).matrix(rows: rows, columns: columns)
     self.value.forward(
       pass.inner(input: pass.input, output: value, saved: pass.saved.part(saved.value), scratch: pass.scratch))
     self.gate.forward(
@@ -95,9 +92,10 @@ private struct PlacedGated: PlacedLayer {
   }
 
   func backward(_ pass: BackwardPass) {
-    let value = output(outputs.value, of: pass.saved, like: pass.output)
-    let gate = output(outputs.gate, of: pass.saved, like: pass.output)
-    let gradient = output(gradient, of: pass.scratch, like: pass.output)
+    let (rows, columns) = (pass.output.rows, pass.output.columns)
+    let value = pass.saved.part(outputs.value).matrix(rows: rows, columns: columns)
+    let gate = pass.saved.part(outputs.gate).matrix(rows: rows, columns: columns)
+    let gradient = pass.scratch.part(gradient).matrix(rows: rows, columns: columns)
     for i in 0..<gradient.elements.count {
       gradient.elements[i] = pass.outputGradient.elements[i] * gate.elements[i]
       pass.outputGradient.elements[i] *= value.elements[i]
@@ -111,7 +109,7 @@ private struct PlacedGated: PlacedLayer {
       pass.inner(
         input: pass.input, output: gate, outputGradient: pass.outputGradient, inputGradient: gateInput,
         saved: pass.saved.part(saved.gate), scratch: pass.scratch.part(innerScratch)))
-    if let gateInput { pass.inputGradient?.elements.add(gateInput.elements) }
+    if let gateInput { pass.inputGradient?.elements.add(gateInput.elements.vector) }
   }
 }
 

@@ -5,7 +5,7 @@ import Testing
 
 @Suite struct RecomputationTests {
   /// A few updates and one gradient; their bits.
-  private func digests(_ network: CompiledNetwork, inputs: (Matrix) -> Void, classes: Int) throws -> [Digest] {
+  private func digests(_ network: CompiledNetwork, inputs: (MutableMatrix) -> Void, classes: Int) throws -> [Digest] {
     var state = try StateBuffer(count: network.stateCount)
     network.layout.initialize(&state, seed: 1)
     var workspace = try network.makeWorkspace()
@@ -34,7 +34,7 @@ import Testing
     let specification = try ModelSpecification(model)
     let shape = specification.context.map { [$0] } ?? [14, 13, 2]
     let description = try specification.network(inputShape: shape, outputs: 6)
-    func fill(_ inputs: Matrix) {
+    func fill(_ inputs: MutableMatrix) {
       let random = RandomSource(seed: 3, purpose: .synthesis)
       random.fillNormal(inputs.elements, batch: 0, deviation: 1)
       guard specification.context != nil else { return }

@@ -63,8 +63,8 @@ import Testing
   }
 
   @Test func sixteenBitsTakeTwoBytesAFloat() throws {
-    let values = try StateBuffer(count: 300_000)
-    RandomSource(seed: 1, purpose: .synthesis).fillNormal(values.vector, batch: 0, deviation: 0.05)
+    var values = try StateBuffer(count: 300_000)
+    RandomSource(seed: 1, purpose: .synthesis).fillNormal(values.mutableVector, batch: 0, deviation: 0.05)
     let state = TrainingState(values: values, updateCount: 12)
     for (precision, bytes) in [(CheckpointPrecision.float32, 4), (.bfloat16, 2), (.float16, 2)] {
       let files = try SlotFiles.ofReader(run, rounded: CheckpointSection(count: 300_000, precision: precision))

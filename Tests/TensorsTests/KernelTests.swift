@@ -24,29 +24,29 @@ private func values(_ buffer: borrowing FloatBuffer) -> [Float] {
   }
 
   @Test func rectifyKeepsPositivesAndNaN() throws {
-    let x = try buffer([-1, 0, 2, -.infinity, .nan])
-    x.vector.rectify()
+    var x = try buffer([-1, 0, 2, -.infinity, .nan])
+    x.mutableVector.rectify()
     #expect(values(x).prefix(4) == [0, 0, 2, 0])
     #expect(x[4].isNaN)
-    let gradient = try buffer([5, 5, 5, 5])
-    gradient.vector.keep(where: x.vector.part(Region(offset: 0, count: 4)))
+    var gradient = try buffer([5, 5, 5, 5])
+    gradient.mutableVector.keep(where: x.vector.part(Region(offset: 0, count: 4)))
     #expect(values(gradient) == [0, 0, 5, 0])
   }
 
   @Test func columnSumsAreScaledAndKept() throws {
     let x = try buffer([1, 2, 3, 4, 5, 6])
-    let target = try buffer([10, .nan, 30])
+    var target = try buffer([10, .nan, 30])
     let matrix = x.vector.matrix(rows: 2, columns: 3)
-    matrix.addColumnSums(scaledBy: -1, to: target.vector, keeping: 0)
+    matrix.addColumnSums(scaledBy: -1, to: target.mutableVector, keeping: 0)
     #expect(values(target) == [-5, -7, -9])
-    matrix.addColumnSums(scaledBy: 2, to: target.vector, keeping: 1)
+    matrix.addColumnSums(scaledBy: 2, to: target.mutableVector, keeping: 1)
     #expect(values(target) == [5, 7, 9])
   }
 
   @Test func bytesAreDividedExactly() throws {
-    let x = try FloatBuffer(count: 256)
+    var x = try FloatBuffer(count: 256)
     let bytes = (0...255).map { UInt8($0) }
-    x.vector.copy(bytes: bytes.span, dividedBy: 255)
+    x.mutableVector.copy(bytes: bytes.span, dividedBy: 255)
     for i in 0..<256 { #expect(x[i] == Float(i) / 255) }
   }
 

@@ -14,8 +14,8 @@ import Testing
   }
 
   private func random(_ count: Int, batch: Int) throws -> FloatBuffer {
-    let buffer = try FloatBuffer(count: count)
-    RandomSource(seed: 1, purpose: .initialization).fillNormal(buffer.vector, batch: batch, deviation: 1)
+    var buffer = try FloatBuffer(count: count)
+    RandomSource(seed: 1, purpose: .initialization).fillNormal(buffer.mutableVector, batch: batch, deviation: 1)
     return buffer
   }
 
@@ -38,13 +38,13 @@ import Testing
         let c = try random(m * n, batch: 3)
         let bias = try random(n, batch: 4)
         for (alpha, beta, hasBias) in [(Float(1), Float(0), true), (-0.5, 1, false), (2, 0.25, true)] {
-          let result = try FloatBuffer(count: m * n)
-          result.vector.copy(from: c.vector)
-          if beta == 0 { result.vector.fill(.nan) }
+          var result = try FloatBuffer(count: m * n)
+          result.mutableVector.copy(from: c.vector)
+          if beta == 0 { result.mutableVector.fill(.nan) }
           multiply(
             a.vector.matrix(rows: transposed.0 ? k : m, columns: transposed.0 ? m : k), transposed: transposed.0,
             by: b.vector.matrix(rows: transposed.1 ? n : k, columns: transposed.1 ? k : n), byTransposed: transposed.1,
-            into: result.vector.matrix(rows: m, columns: n), alpha: alpha, beta: beta, bias: hasBias ? bias.vector : nil)
+            into: result.mutableVector.matrix(rows: m, columns: n), alpha: alpha, beta: beta, bias: hasBias ? bias.vector : nil)
           for i in 0..<m {
             for j in 0..<n {
               var sum = 0.0
@@ -69,15 +69,15 @@ import Testing
     let (m, n, k) = (37, 70, 700)
     let a = try random(m * k, batch: 1)
     let b = try random(n * k, batch: 2)
-    let all = try FloatBuffer(count: m * n)
+    var all = try FloatBuffer(count: m * n)
     let matrix = a.vector.matrix(rows: transposed ? k : m, columns: transposed ? m : k)
     let right = b.vector.matrix(rows: k, columns: n)
-    multiply(matrix, transposed: transposed, by: right, into: all.vector.matrix(rows: m, columns: n))
+    multiply(matrix, transposed: transposed, by: right, into: all.mutableVector.matrix(rows: m, columns: n))
     for rows in [0..<1, 3..<8, 8..<37] {
-      let part = try FloatBuffer(count: rows.count * n)
+      var part = try FloatBuffer(count: rows.count * n)
       multiply(
         transposed ? matrix.columns(rows) : matrix.rows(rows), transposed: transposed, by: right,
-        into: part.vector.matrix(rows: rows.count, columns: n))
+        into: part.mutableVector.matrix(rows: rows.count, columns: n))
       for index in 0..<part.count { #expect(part[index] == all[rows.lowerBound * n + index]) }
     }
   }
@@ -86,18 +86,18 @@ import Testing
   @Test(arguments: [false, true])
   func zerosChangeNothing(transposed: Bool) throws {
     let (rows, inner, columns) = (8, 600, 70)
-    let x = try random(rows * inner, batch: 1)
-    for index in 0..<x.count where index % inner % 3 != 0 { x.vector[index] = index % 2 == 0 ? 0 : -0.0 }
+    var x = try random(rows * inner, batch: 1)
+    for index in 0..<x.count where index % inner % 3 != 0 { x[index] = index % 2 == 0 ? 0 : -0.0 }
     let y = try random((transposed ? rows : inner) * columns, batch: 2)
     let matrix = x.vector.matrix(rows: rows, columns: inner)
     let right = y.vector.matrix(rows: transposed ? rows : inner, columns: columns)
     let m = transposed ? inner : rows
-    let result = try random(m * columns, batch: 3)
-    let expected = try random(m * columns, batch: 3)
-    multiply(matrix, transposed: transposed, by: right, into: result.vector.matrix(rows: m, columns: columns), beta: 1)
+    var result = try random(m * columns, batch: 3)
+    var expected = try random(m * columns, batch: 3)
+    multiply(matrix, transposed: transposed, by: right, into: result.mutableVector.matrix(rows: m, columns: columns), beta: 1)
     // One row at a time nothing is zero in all rows but in it alone; a row that is added to in vain stays.
     for row in 0..<m {
-      let target = expected.vector.matrix(rows: m, columns: columns).rows(row..<row + 1)
+      let target = expected.mutableVector.matrix(rows: m, columns: columns).rows(row..<row + 1)
       let source = transposed ? matrix.columns(row..<row + 1) : matrix.rows(row..<row + 1)
       multiply(source, transposed: transposed, by: right, into: target, beta: 1)
     }
@@ -113,23 +113,24 @@ import Testing
     let images = try random(4 * 16 * 16 * 32, batch: 3)
     let weights = try random(window.count * 48, batch: 4)
     func results(threads: Int) throws -> [Float] {
-      let product = try FloatBuffer(count: m * n)
+      var product = try FloatBuffer(count: m * n)
       multiply(
         a.vector.matrix(rows: m, columns: k), by: b.vector.matrix(rows: k, columns: n),
-        into: product.vector.matrix(rows: m, columns: n), threads: threads)
-      let output = try FloatBuffer(count: 4 * 16 * 16 * 48)
-      let scratch = try FloatBuffer(count: window.convolutionScratchCount(channels: 48))
-      let gradient = try FloatBuffer(count: images.count)
-      let toWeights = try FloatBuffer(count: weights.count)
+        into: product.mutableVector.matrix(rows: m, columns: n), threads: threads)
+      var output = try FloatBuffer(count: 4 * 16 * 16 * 48)
+      var scratch = try FloatBuffer(count: window.convolutionScratchCount(channels: 48))
+      var gradient = try FloatBuffer(count: images.count)
+      var toWeights = try FloatBuffer(count: weights.count)
       let x = images.vector.matrix(rows: 4, columns: images.count / 4)
       let w = weights.vector.matrix(rows: window.count, columns: 48)
-      let y = output.vector.matrix(rows: 4, columns: output.count / 4)
-      window.convolve(x, weights: w, bias: nil, into: y, scratch: scratch.vector, threads: threads)
+      let y = output.mutableVector.matrix(rows: 4, columns: output.count / 4)
+      window.convolve(x, weights: w, bias: nil, into: y, scratch: scratch.mutableVector, threads: threads)
       window.convolutionGradient(
-        y, weights: w, into: gradient.vector.matrix(rows: 4, columns: gradient.count / 4), scratch: scratch.vector, threads: threads)
+        y.matrix, weights: w, into: gradient.mutableVector.matrix(rows: 4, columns: gradient.count / 4),
+        scratch: scratch.mutableVector, threads: threads)
       window.convolutionWeightsGradient(
-        x, outputGradient: y, into: toWeights.vector.matrix(rows: window.count, columns: 48), alpha: 1, beta: 0,
-        scratch: scratch.vector, threads: threads)
+        x, outputGradient: y.matrix, into: toWeights.mutableVector.matrix(rows: window.count, columns: 48), alpha: 1, beta: 0,
+        scratch: scratch.mutableVector, threads: threads)
       return (0..<product.count).map { product[$0] } + (0..<output.count).map { output[$0] }
         + (0..<gradient.count).map { gradient[$0] } + (0..<toWeights.count).map { toWeights[$0] }
     }
@@ -177,26 +178,29 @@ import Testing
       }
     }
 
-    let output = try FloatBuffer(count: expected.count)
-    let scratch = try FloatBuffer(count: window.convolutionScratchCount(channels: outputs))
-    scratch.vector.fill(.nan)
-    let toImages = try FloatBuffer(count: images.count)
-    let toWeights = try random(weights.count, batch: 5)
+    var output = try FloatBuffer(count: expected.count)
+    var scratch = try FloatBuffer(count: window.convolutionScratchCount(channels: outputs))
+    scratch.mutableVector.fill(.nan)
+    var toImages = try FloatBuffer(count: images.count)
+    var toWeights = try random(weights.count, batch: 5)
     let old = try random(weights.count, batch: 5)
     func matrix(_ buffer: borrowing FloatBuffer, _ rows: Int) -> Matrix {
       buffer.vector.matrix(rows: rows, columns: buffer.count / rows)
     }
+    func target(_ buffer: inout FloatBuffer, _ rows: Int) -> MutableMatrix {
+      buffer.mutableVector.matrix(rows: rows, columns: buffer.count / rows)
+    }
     at(level) {
       window.convolve(
-        matrix(images, examples), weights: matrix(weights, window.count), bias: bias.vector, into: matrix(output, examples),
-        scratch: scratch.vector)
-      toImages.vector.fill(.nan)
+        matrix(images, examples), weights: matrix(weights, window.count), bias: bias.vector, into: target(&output, examples),
+        scratch: scratch.mutableVector)
+      toImages.mutableVector.fill(.nan)
       window.convolutionGradient(
-        matrix(gradient, examples), weights: matrix(weights, window.count), into: matrix(toImages, examples),
-        scratch: scratch.vector)
+        matrix(gradient, examples), weights: matrix(weights, window.count), into: target(&toImages, examples),
+        scratch: scratch.mutableVector)
       window.convolutionWeightsGradient(
-        matrix(images, examples), outputGradient: matrix(gradient, examples), into: matrix(toWeights, window.count),
-        alpha: -0.5, beta: 0.25, scratch: scratch.vector)
+        matrix(images, examples), outputGradient: matrix(gradient, examples), into: target(&toWeights, window.count),
+        alpha: -0.5, beta: 0.25, scratch: scratch.mutableVector)
       for index in expected.indices { #expect(abs(Double(output[index]) - expected[index]) < 1e-3) }
       for index in imagesGradient.indices { #expect(abs(Double(toImages[index]) - imagesGradient[index]) < 1e-3) }
       for index in weightsGradient.indices {

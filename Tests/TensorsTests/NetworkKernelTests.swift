@@ -5,8 +5,8 @@ import Testing
 /// The kernels of layers and optimizers against plain references in double precision, at sizes that fill no register.
 @Suite struct NetworkKernelTests {
   private func random(_ count: Int, batch: Int, deviation: Double = 1) throws -> FloatBuffer {
-    let buffer = try FloatBuffer(count: count)
-    RandomSource(seed: 11, purpose: .synthesis).fillNormal(buffer.vector, batch: batch, deviation: deviation)
+    var buffer = try FloatBuffer(count: count)
+    RandomSource(seed: 11, purpose: .synthesis).fillNormal(buffer.mutableVector, batch: batch, deviation: deviation)
     return buffer
   }
 
@@ -23,10 +23,10 @@ import Testing
   func gelu(count: Int) throws {
     let x = try random(count, batch: 1, deviation: 3)
     let g = try random(count, batch: 2)
-    let y = try FloatBuffer(count: count)
-    let dx = try FloatBuffer(count: count)
-    y.vector.assignGELU(of: x.vector)
-    dx.vector.assignGELUGradient(g.vector, of: x.vector)
+    var y = try FloatBuffer(count: count)
+    var dx = try FloatBuffer(count: count)
+    y.mutableVector.assignGELU(of: x.vector)
+    dx.mutableVector.assignGELUGradient(g.vector, of: x.vector)
     func cdf(_ x: Double) -> Double { erfc(-x / 2.0.squareRoot()) / 2 }
     func density(_ x: Double) -> Double { exp(-x * x / 2) / (2 * Double.pi).squareRoot() }
     let xs = doubles(x)
@@ -38,8 +38,8 @@ import Testing
     let ends: [Float] = [-1e30, -100, -20, 0, 20, 100, 1e30]
     var x = try FloatBuffer(count: ends.count)
     for (index, value) in ends.enumerated() { x[index] = value }
-    let y = try FloatBuffer(count: ends.count)
-    y.vector.assignGELU(of: x.vector)
+    var y = try FloatBuffer(count: ends.count)
+    y.mutableVector.assignGELU(of: x.vector)
     #expect(abs(y[1]) < 1e-30 && abs(y[2]) < 1e-30 && y[3] == 0 && y[4] == 20 && y[5] == 100 && y[6] == 1e30)
   }
 
@@ -49,18 +49,22 @@ import Testing
     let g = try random(rows * columns, batch: 2)
     let weight = try random(columns, batch: 3)
     let bias = try random(columns, batch: 4)
-    let y = try FloatBuffer(count: rows * columns)
-    let dx = try FloatBuffer(count: rows * columns)
-    let mean = try FloatBuffer(count: rows)
-    let inverse = try FloatBuffer(count: rows)
-    let sums = try FloatBuffer(count: columns)
-    let products = try FloatBuffer(count: columns)
+    var y = try FloatBuffer(count: rows * columns)
+    var dx = try FloatBuffer(count: rows * columns)
+    var mean = try FloatBuffer(count: rows)
+    var inverse = try FloatBuffer(count: rows)
+    var sums = try FloatBuffer(count: columns)
+    var products = try FloatBuffer(count: columns)
     func matrix(_ buffer: borrowing FloatBuffer) -> Matrix { buffer.vector.matrix(rows: rows, columns: columns) }
+    func target(_ buffer: inout FloatBuffer) -> MutableMatrix {
+      buffer.mutableVector.matrix(rows: rows, columns: columns)
+    }
     matrix(x).normalizeRows(
-      weight: weight.vector, bias: bias.vector, epsilon: 1e-5, into: matrix(y), mean: mean.vector, inverse: inverse.vector)
+      weight: weight.vector, bias: bias.vector, epsilon: 1e-5, into: target(&y), mean: mean.mutableVector,
+      inverse: inverse.mutableVector)
     matrix(g).normalizeRowsGradient(
-      of: matrix(x), weight: weight.vector, mean: mean.vector, inverse: inverse.vector, into: matrix(dx), sums: sums.vector,
-      products: products.vector)
+      of: matrix(x), weight: weight.vector, mean: mean.vector, inverse: inverse.vector, into: target(&dx),
+      sums: sums.mutableVector, products: products.mutableVector)
     let (xs, gs, ws, bs) = (doubles(x), doubles(g), doubles(weight), doubles(bias))
     var (ys, dxs) = (xs, xs)
     var (expectedSums, expectedProducts) = (bs.map { _ in 0.0 }, bs.map { _ in 0.0 })
@@ -87,12 +91,12 @@ import Testing
 
   @Test(arguments: [1, 2, 15, 16, 17, 40])
   func causalSoftmax(size: Int) throws {
-    let s = try random(size * size, batch: 1, deviation: 20)
-    let g = try random(size * size, batch: 2)
+    var s = try random(size * size, batch: 1, deviation: 20)
+    var g = try random(size * size, batch: 2)
     let (before, gradients) = (doubles(s), doubles(g))
-    let p = s.vector.matrix(rows: size, columns: size)
+    let p = s.mutableVector.matrix(rows: size, columns: size)
     p.becomeCausalSoftmax(scale: 0.3)
-    g.vector.matrix(rows: size, columns: size).becomeCausalSoftmaxGradient(probabilities: p, scale: 0.3)
+    g.mutableVector.matrix(rows: size, columns: size).becomeCausalSoftmaxGradient(probabilities: p.matrix, scale: 0.3)
     var (expected, expectedGradients) = (before.map { _ in 0.0 }, before.map { _ in 0.0 })
     for r in 0..<size {
       let weights = (0...r).map { exp(0.3 * (before[r * size + $0] - before[r * size..<r * size + r + 1].max()!)) }
@@ -111,9 +115,9 @@ import Testing
   func dropout(count: Int) throws {
     let source = RandomSource(seed: 0x1234_5678_9ABC_DEF0, purpose: .dropout)
     let x = try random(count, batch: 1)
-    let y = try FloatBuffer(count: count)
+    var y = try FloatBuffer(count: count)
     let (batch, example) = (0x1_2345_6789, 77)
-    y.vector.assignDropout(of: x.vector, probability: 0.25, source: source, batch: batch, example: example)
+    y.mutableVector.assignDropout(of: x.vector, probability: 0.25, source: source, batch: batch, example: example)
     for index in 0..<count {
       let word = source.words(batch: batch, example: example, element: index / 4)[index % 4]
       #expect(y[index] == (word >= 1 << 30 ? x[index] * Float(1 / 0.75) : 0))
@@ -122,17 +126,17 @@ import Testing
 
   @Test(arguments: [(1, 1), (5, 3), (300, 7), (129, 40), (128, 64)])
   func columnMoments(rows: Int, columns: Int) throws {
-    let x = try random(rows * columns, batch: 1, deviation: 3)
+    var x = try random(rows * columns, batch: 1, deviation: 3)
     let g = try random(rows * columns, batch: 2)
-    for index in 0..<x.count { x.vector[index] += 50 }
-    let mean = try FloatBuffer(count: columns)
-    let variance = try FloatBuffer(count: columns)
-    let sums = try FloatBuffer(count: columns)
-    let products = try FloatBuffer(count: columns)
+    for index in 0..<x.count { x[index] += 50 }
+    var mean = try FloatBuffer(count: columns)
+    var variance = try FloatBuffer(count: columns)
+    var sums = try FloatBuffer(count: columns)
+    var products = try FloatBuffer(count: columns)
     let matrix = x.vector.matrix(rows: rows, columns: columns)
-    matrix.columnMoments(mean: mean.vector, variance: variance.vector)
+    matrix.columnMoments(mean: mean.mutableVector, variance: variance.mutableVector)
     g.vector.matrix(rows: rows, columns: columns).columnMoments(
-      of: matrix, mean: mean.vector, sums: sums.vector, products: products.vector)
+      of: matrix, mean: mean.vector, sums: sums.mutableVector, products: products.mutableVector)
     let (xs, gs) = (doubles(x), doubles(g))
     for c in 0..<columns {
       let (column, gradients) = ((0..<rows).map { xs[$0 * columns + c] }, (0..<rows).map { gs[$0 * columns + c] })
@@ -150,17 +154,17 @@ import Testing
     let x = try random(count, batch: 1)
     let g = try random(count, batch: 2)
     let first = try random(count, batch: 3)
-    let second = try random(count, batch: 4)
-    for index in 0..<count { second.vector[index] = abs(second[index]) }
+    var second = try random(count, batch: 4)
+    for index in 0..<count { second[index] = abs(second[index]) }
     let (xs, gs, firsts, seconds) = (doubles(x), doubles(g), doubles(first), doubles(second))
-    func restored(_ update: (Vector, Vector, Vector) -> Void) throws -> [Double] {
-      let y = try FloatBuffer(count: count)
-      let a = try FloatBuffer(count: count)
-      let b = try FloatBuffer(count: count)
-      y.vector.copy(from: x.vector)
-      a.vector.copy(from: first.vector)
-      b.vector.copy(from: second.vector)
-      update(y.vector, a.vector, b.vector)
+    func restored(_ update: (MutableVector, MutableVector, MutableVector) -> Void) throws -> [Double] {
+      var y = try FloatBuffer(count: count)
+      var a = try FloatBuffer(count: count)
+      var b = try FloatBuffer(count: count)
+      y.mutableVector.copy(from: x.vector)
+      a.mutableVector.copy(from: first.vector)
+      b.mutableVector.copy(from: second.vector)
+      update(y.mutableVector, a.mutableVector, b.mutableVector)
       return doubles(y) + doubles(a) + doubles(b)
     }
     func expected(_ update: (Int) -> (Double, Double, Double)) -> [Double] {

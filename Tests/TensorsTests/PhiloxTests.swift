@@ -37,8 +37,8 @@ import Testing
   }
 
   @Test func normalsHaveMeanZeroAndTheirDeviation() throws {
-    let buffer = try FloatBuffer(count: 100_003)
-    let vector = buffer.vector
+    var buffer = try FloatBuffer(count: 100_003)
+    let vector = buffer.mutableVector
     RandomSource(seed: 7, purpose: .initialization).fillNormal(vector, batch: 0, deviation: 2)
     var sum = 0.0, squares = 0.0, fourths = 0.0
     for i in 0..<vector.count {

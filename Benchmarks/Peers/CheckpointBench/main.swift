@@ -17,7 +17,7 @@ let parentPath = CommandLine.arguments[2]
 func load(_ path: String) throws -> FloatBuffer {
   let values = try Safetensors.read(path: path).flatMap(\.values)
   var state = try FloatBuffer(count: values.count)
-  state.vector.copy(floats: values.span)
+  state.mutableVector.copy(floats: values.span)
   return state
 }
 

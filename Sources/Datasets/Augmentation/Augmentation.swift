@@ -71,7 +71,7 @@ public struct Augmentation: Sendable, Equatable, CustomStringConvertible {
 
     /// Writes the changed image to `target`. `value` returns the original values by index.
     @inline(__always)
-    func move(row: Int, into target: Vector, value: (Int) -> Float) {
+    func move(row: Int, into target: MutableVector, value: (Int) -> Float) {
       let (height, width, channels) = shape
       let (top, left, isMirrored) = choice(row: row)
       var index = 0

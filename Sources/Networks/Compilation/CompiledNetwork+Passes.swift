@@ -14,7 +14,7 @@ extension CompiledNetwork {
     _ state: inout StateBuffer, learningRate: Double, position: Int, context: PassContext,
     workspace: inout Workspace
   ) {
-    let vector = state.vector
+    let vector = state.mutableVector
     run(vector, context: context, workspace: &workspace) {
       sink(vector, learningRate: learningRate, position: position, scratch: $0)
     }
@@ -22,7 +22,9 @@ extension CompiledNetwork {
 
   /// Where an update's gradients go.
   /// - Parameter scratch: memory for that of one parameter, where the optimizer needs it whole.
-  private func sink(_ state: Vector, learningRate: Double, position: Int, scratch: Vector) -> GradientSink {
+  private func sink(
+    _ state: MutableVector, learningRate: Double, position: Int, scratch: MutableVector
+  ) -> GradientSink {
     if optimizer.rule == .sgd {
       let lambda: Double =
         switch optimizer.weightDecay { case .l2(let lambda), .decoupled(let lambda): lambda }
@@ -40,8 +42,8 @@ extension CompiledNetwork {
     of state: inout StateBuffer, into gradient: inout StateBuffer, context: PassContext,
     workspace: inout Workspace
   ) {
-    let sink = GradientSink.accumulate(in: gradient.vector, scale: 1, keep: 0)
-    run(state.vector, context: context, workspace: &workspace) { _ in sink }
+    let sink = GradientSink.accumulate(in: gradient.mutableVector, scale: 1, keep: 0)
+    run(state.mutableVector, context: context, workspace: &workspace) { _ in sink }
   }
 
   /// The mean loss L(θ) of the full batch in `workspace` as an update sees it. Buffers such as running statistics
@@ -49,87 +51,93 @@ extension CompiledNetwork {
   public func trainingLoss(
     of state: inout StateBuffer, context: PassContext, workspace: inout Workspace
   ) -> Double {
-    let outputs = forward(state.vector, rows: batchSize, context: context, workspace: workspace)
+    let outputs = forward(state.vector, buffers: state.mutableVector, rows: batchSize, context: context, workspace: &workspace)
     return loss.sum(over: outputs, workspace.targets) / Double(outputs.rows)
   }
 
-  /// Takes the first `rows` examples in `workspace` into a measurement.
+  /// Adds the first `rows` examples in `workspace`, evaluated on a borrowed state, to a measurement.
   public func evaluate(
     _ state: borrowing StateBuffer, rows: Int, workspace: inout Workspace, into measurement: inout Measurement
   ) {
-    let outputs = forward(state.vector, rows: rows, context: PassContext(isTraining: false), workspace: workspace)
+    let outputs = outputs(state, rows: rows, workspace: &workspace)
     measurement.add(outputs, workspace.targets)
   }
 
-  /// The outputs for the first `rows` examples in `workspace`: rows · `predictionCount` × `outputCount`, valid until its
+  /// The outputs for the first `rows` examples in `workspace`: `rows` · `predictionCount` × `outputCount`, valid until its
   /// next use.
   public func outputs(
     _ state: borrowing StateBuffer, rows: Int, workspace: inout Workspace
   ) -> Matrix {
-    forward(state.vector, rows: rows, context: PassContext(isTraining: false), workspace: workspace)
+    forward(
+      state.vector, buffers: nil, rows: rows, context: PassContext(isTraining: false), workspace: &workspace)
   }
 
-  /// The same in any context. In training, buffers such as running statistics are changed.
+  /// The outputs for the first `rows` examples in `workspace` in any context: `rows` · `predictionCount` × `outputCount`, valid until
+  /// its next use. In training, buffers such as running statistics are changed.
   public func outputs(
     _ state: inout StateBuffer, rows: Int, context: PassContext, workspace: inout Workspace
   ) -> Matrix {
-    forward(state.vector, rows: rows, context: context, workspace: workspace)
+    forward(state.vector, buffers: state.mutableVector, rows: rows, context: context, workspace: &workspace)
   }
 
   /// Runs the forward passes up to the loss.
+  /// - Parameter buffers: the state again, where training passes may change its buffers; nil where it is only borrowed.
   /// - Returns: the outputs, a row for each prediction.
   private func forward(
-    _ state: Vector, rows: Int, context: PassContext, workspace: borrowing Workspace
+    _ state: Vector, buffers: MutableVector?, rows: Int, context: PassContext, workspace: inout Workspace
   ) -> Matrix {
-    let arena = workspace.arena.vector
+    let arena = workspace.arena.mutableVector
     let context = context.shared(between: kernelThreads)
     for step in program.steps {
       if step.kind == .loss { break }
-      forward(step, state, rows: rows, context: context, in: arena)
+      forward(step, state, buffers: buffers, rows: rows, context: context, in: arena)
     }
-    return arena.part(program.outputs).matrix(rows: rows * predictionCount, columns: outputCount)
+    return arena.vector.part(program.outputs).matrix(rows: rows * predictionCount, columns: outputCount)
   }
 
   /// Runs all passes of an update.
   /// - Parameter sink: where gradients go, given memory for that of one parameter.
   private func run(
-    _ state: Vector, context: PassContext, workspace: inout Workspace, sink: (Vector) -> GradientSink
+    _ state: MutableVector, context: PassContext, workspace: inout Workspace, sink: (MutableVector) -> GradientSink
   ) {
-    let arena = workspace.arena.vector
+    let arena = workspace.arena.mutableVector
     let context = context.shared(between: kernelThreads)
     for step in program.steps { perform(step, state, context: context, targets: workspace.targets, in: arena, sink: sink) }
   }
 
   private func perform(
-    _ step: NetworkProgram.Step, _ state: Vector, context: PassContext, targets: Targets, in arena: Vector,
-    sink: (Vector) -> GradientSink
+    _ step: NetworkProgram.Step, _ state: MutableVector, context: PassContext, targets: Targets, in arena: MutableVector,
+    sink: (MutableVector) -> GradientSink
   ) {
     let gradient = arena.part(step.outputGradient)
     switch step.kind {
     case .forward:
-      forward(step, state, rows: batchSize, context: context, in: arena)
+      forward(step, state.vector, buffers: state, rows: batchSize, context: context, in: arena)
     case .loss:
       loss.writeGradient(
-        of: output(of: step, rows: batchSize, in: arena).rearranged(columns: outputCount), targets,
+        of: output(of: step, rows: batchSize, in: arena).matrix.rearranged(columns: outputCount), targets,
         to: gradient.matrix(rows: batchSize * predictionCount, columns: outputCount))
     case .backward:
-      let input = input(of: step, rows: batchSize, in: arena)
-      let output = output(of: step, rows: batchSize, in: arena)
+      let input = input(of: step, rows: batchSize, in: arena.vector)
+      let output = output(of: step, rows: batchSize, in: arena).matrix
       stages[step.stage].backward(
         BackwardPass(
           input: input, output: output, outputGradient: gradient.matrix(rows: batchSize, columns: output.columns),
           inputGradient: step.inputGradient.map { arena.part($0).matrix(rows: batchSize, columns: input.columns) },
-          saved: arena.part(step.saved), scratch: arena.part(step.scratch), context: context, state: state,
+          saved: arena.vector.part(step.saved), scratch: arena.part(step.scratch), context: context, state: state.vector,
           sink: sink(arena.part(step.parameterGradient))))
     }
   }
 
-  private func forward(_ step: NetworkProgram.Step, _ state: Vector, rows: Int, context: PassContext, in arena: Vector) {
+  private func forward(
+    _ step: NetworkProgram.Step, _ state: Vector, buffers: MutableVector?, rows: Int, context: PassContext,
+    in arena: MutableVector
+  ) {
     stages[step.stage].forward(
       ForwardPass(
-        input: input(of: step, rows: rows, in: arena), output: output(of: step, rows: rows, in: arena),
+        input: input(of: step, rows: rows, in: arena.vector), output: output(of: step, rows: rows, in: arena),
         saved: arena.part(step.saved), scratch: arena.part(step.scratch), context: context.repeated(step.isRepeated),
-        state: state))
+        state: state, buffers: context.isTraining && !step.isRepeated ? buffers : nil))
   }
 
   /// The stages' costs with times measured on the batch in `workspace`: the least of each pass's times.
@@ -142,8 +150,8 @@ extension CompiledNetwork {
     _ state: inout StateBuffer, context: PassContext, workspace: inout Workspace, repetitions: Int = 2
   ) -> [StageCost] {
     let clock = ContinuousClock()
-    let arena = workspace.arena.vector
-    let vector = state.vector
+    let arena = workspace.arena.mutableVector
+    let vector = state.mutableVector
     let context = context.shared(between: kernelThreads)
     var costs = stageCosts
     for index in costs.indices { (costs[index].forwardSeconds, costs[index].backwardSeconds) = (.infinity, .infinity) }
@@ -168,7 +176,7 @@ extension CompiledNetwork {
     arena.part(step.input).matrix(rows: rows, columns: stageCosts[step.stage].inputCount / batchSize)
   }
 
-  private func output(of step: NetworkProgram.Step, rows: Int, in arena: Vector) -> Matrix {
+  private func output(of step: NetworkProgram.Step, rows: Int, in arena: MutableVector) -> MutableMatrix {
     arena.part(step.output).matrix(rows: rows, columns: stageCosts[step.stage].outputCount / batchSize)
   }
 }

@@ -10,14 +10,14 @@ public struct CompiledNetwork: Sendable {
   public let optimizer: Optimizer
   /// How many threads a large product is shared between. No bit depends on it.
   public let kernelThreads: Int
-  /// Features of an example.
+  /// Features of an example: the product of its shape.
   public let inputCount: Int
   /// The shape of one example's output. Its last extent counts the numbers of a prediction; the others, if there are any,
   /// the positions that have one each.
   public let outputShape: [Int]
-  /// Predictions for an example: 1, or one for each position.
+  /// Predictions for one example: 1, or as many as it has positions.
   public let predictionCount: Int
-  /// Numbers of a prediction: a logit a class, or a value a target.
+  /// Numbers in a prediction: a logit for each class, or a value for each target.
   public let outputCount: Int
   private let isTrained: Bool
   /// The network's layers in groups that begin with one that has an output of its own; the others work on it in place.
@@ -107,7 +107,7 @@ public struct CompiledNetwork: Sendable {
     return count
   }
 
-  /// Targets of an example: those of all its predictions.
+  /// Targets of one example: those of all its predictions.
   public var targetCount: Int { predictionCount * loss.targetCount(outputs: outputCount) }
 
   /// The shape of one example's targets: its positions, and behind them how many targets each has, if not one.
@@ -116,7 +116,7 @@ public struct CompiledNetwork: Sendable {
     return Array(outputShape.dropLast()) + (count == 1 ? [] : [count])
   }
 
-  /// Floats of one workspace.
+  /// Length of one workspace's arena, in floats.
   public var arenaCount: Int { program.arenaCount }
 
   /// The same network, trained in another order of passes. It gives the same bits.
@@ -126,7 +126,7 @@ public struct CompiledNetwork: Sendable {
       kernelThreads: kernelThreads)
   }
 
-  /// Floats that a workspace would have with another schedule.
+  /// The `arenaCount` that there would be with another schedule, in floats.
   public func arenaCount(with schedule: ActivationSchedule) -> Int {
     NetworkProgram(Array(zip(stageCosts, parameterCounts)), schedule: schedule).arenaCount
   }
@@ -160,16 +160,19 @@ public struct CompiledNetwork: Sendable {
     var arena: FloatBuffer
     fileprivate var inputRegion: Region
     fileprivate var inputCount: Int
-    /// Those of each example in turn.
+    /// The targets of each example in turn.
     public var targets: Targets
 
-    /// The first `rows` examples × input features.
-    public func inputs(rows: Int) -> Matrix {
-      arena.vector.part(inputRegion).matrix(rows: rows, columns: inputCount)
+    /// The inputs of the first `rows` examples, for writing: a matrix of `rows` × input features. It is valid while the workspace
+    /// is, until another network takes it.
+    public mutating func inputs(rows: Int) -> MutableMatrix {
+      arena.mutableVector.part(inputRegion).matrix(rows: rows, columns: inputCount)
     }
   }
 
+  /// Makes a workspace for passes of this network.
   /// - Parameter other: a network that uses the same memory at other times, after `take`.
+  /// - Throws: `TensorError.outOfMemory` when the system does not have the memory.
   public func makeWorkspace(sharedWith other: CompiledNetwork? = nil) throws -> Workspace {
     let targets = max(batchSize * targetCount, other.map { $0.batchSize * $0.targetCount } ?? 0)
     return Workspace(

@@ -24,7 +24,7 @@ import Tensors
 ///       }
 ///
 ///       func backward(_ pass: BackwardPass) {
-///         pass.inputGradient?.elements.assign(pass.tensor(factor)[0], times: pass.outputGradient.elements, plus: 0)
+///         pass.inputGradient?.elements.assign(pass.tensor(factor)[0], times: pass.outputGradient.elements.vector, plus: 0)
 ///         pass.takeGradient(of: factor) { target in
 ///           var sum: Float = 0
 ///           for i in 0..<pass.input.elements.count { sum += pass.input.elements[i] * pass.outputGradient.elements[i] }
@@ -49,12 +49,13 @@ public protocol PlacedLayer: Sendable {
   /// The shape of one example's output.
   var outputShape: [Int] { get }
 
+  /// The memory that passes need besides input, output and their gradients.
   var memory: LayerMemory { get }
 
-  /// Writes `pass.output`.
+  /// Writes `pass.output`, and in training what the layer has of persistent buffers, which `ForwardPass.buffer(_:)` gives.
   func forward(_ pass: ForwardPass)
 
-  /// Writes `pass.inputGradient`, if wanted, and the gradients of its parameters, in this order: where a gradient is
+  /// Writes `pass.inputGradient`, if it is wanted, and the gradients of the layer's parameters, in this order: where a gradient is
   /// taken, the parameter itself may change, so its old value must have been used before.
   func backward(_ pass: BackwardPass)
 }
@@ -65,11 +66,11 @@ extension PlacedLayer {
 
 /// What memory a layer needs; counts are in floats, for a full batch.
 public struct LayerMemory: Sendable {
-  /// Kept from a forward pass to its backward pass, besides input and output.
+  /// Floats kept from a forward pass to its backward pass, besides input and output.
   public var saved: Int
-  /// Free to use inside one forward pass; its contents are lost after it.
+  /// Floats that are free to use inside one forward pass; their contents are lost after it.
   public var forwardScratch: Int
-  /// Free to use inside one backward pass; its contents are lost after it.
+  /// Floats that are free to use inside one backward pass; their contents are lost after it.
   public var backwardScratch: Int
   /// Whether the output takes the input's place. Then the backward pass sees the output only, and `outputGradient`
   /// and `inputGradient` are the same memory too.

@@ -6,10 +6,10 @@ public struct PassContext: Sendable {
   public let isTraining: Bool
   public let seed: UInt64
   public let batch: Int
-  /// Whether the pass repeats one of the same update, for activations that were not kept: what a pass does to buffers
-  /// such as running statistics has been done.
+  /// Whether the pass repeats one of the same update, for activations that were not kept. What a pass does to buffers such as
+  /// running statistics has then been done.
   public internal(set) var isRepeated = false
-  /// The weight this batch's statistics get in running ones; nil for each layer's own.
+  /// The weight that this batch's statistics get in running ones; nil for each layer's own.
   public let statisticsWeight: Float?
   /// How many threads a large product is shared between, for `multiply(_:by:into:)` and convolutions. No bit depends on it.
   public internal(set) var threads = 1
@@ -35,18 +35,31 @@ public struct PassContext: Sendable {
 }
 
 /// What a layer sees on the way forward.
+///
+/// It reads its input and the state, and writes its output. Its views are valid until `PlacedLayer.forward(_:)` returns: the
+/// compiled network, which runs the pass, keeps state and workspace until then, and a layer keeps no view for later.
 public struct ForwardPass {
-  /// examples × input features.
+  /// A matrix of examples × input features.
   public let input: Matrix
-  /// examples × output features; the same memory as `input` for a layer in place.
-  public let output: Matrix
-  public let saved: Vector
-  public let scratch: Vector
+  /// A matrix of examples × output features. For a layer in place it is the memory of `input`, so that `input` shows what has been
+  /// written to it.
+  public let output: MutableMatrix
+  /// Memory whose contents the backward pass will find, `LayerMemory.saved` floats long.
+  public let saved: MutableVector
+  /// Memory whose contents are lost after the pass, at least `LayerMemory.forwardScratch` floats long.
+  public let scratch: MutableVector
   public let context: PassContext
   let state: Vector
+  /// The whole state for writing; nil where the pass may change nothing of it.
+  let buffers: MutableVector?
 
-  /// The tensor at `region` of the state.
+  /// The tensor at `region` of the state, for reading: a parameter, or a buffer such as running statistics.
   public func tensor(_ region: Region) -> Vector { state.part(region) }
+
+  /// The persistent buffer at `region` of the state, such as running statistics, for writing.
+  /// - Returns: nil where the pass may not change it: where it only looks at a state, which it then has as a borrowed value, and
+  ///   where it repeats one of the same update, which has changed the buffer already.
+  public func buffer(_ region: Region) -> MutableVector? { buffers?.part(region) }
 
   /// The pass of a layer inside this one.
   /// - Parameters:
@@ -54,26 +67,37 @@ public struct ForwardPass {
   ///   - output: where its output goes, which its backward pass must find as it was where `LayerMemory.readsOutput` says so.
   ///   - saved: a part of this pass's saved memory, as long as the inner layer's `LayerMemory.saved`.
   ///   - scratch: a part of this pass's scratch memory, at least as long as its `LayerMemory.forwardScratch`.
-  public func inner(input: Matrix, output: Matrix, saved: Vector, scratch: Vector) -> ForwardPass {
-    ForwardPass(input: input, output: output, saved: saved, scratch: scratch, context: context, state: state)
+  public func inner(
+    input: Matrix, output: MutableMatrix, saved: MutableVector, scratch: MutableVector
+  ) -> ForwardPass {
+    ForwardPass(
+      input: input, output: output, saved: saved, scratch: scratch, context: context, state: state, buffers: buffers)
   }
 }
 
 /// What a layer sees on the way back.
+///
+/// It reads activations and the state, and writes gradients. Only a `GradientTarget` writes to the state, and only that of the
+/// parameter whose gradient is taken. The views are valid until `PlacedLayer.backward(_:)` returns, as in a `ForwardPass`.
 public struct BackwardPass {
+  /// What the layer got on the way forward: examples × input features. For a layer in place it is the memory of `output`.
   public let input: Matrix
+  /// What the layer made of it: examples × output features.
   public let output: Matrix
-  /// The loss's gradient by `output`. The layer may overwrite it.
-  public let outputGradient: Matrix
-  /// Where its gradient by `input` goes; nil where nobody needs it.
-  public let inputGradient: Matrix?
+  /// The gradient of the loss by `output`, in its shape. The layer may overwrite it.
+  public let outputGradient: MutableMatrix
+  /// Where the gradient of the loss by `input` goes, in its shape; nil where nobody needs it. For a layer in place it is the memory
+  /// of `outputGradient`.
+  public let inputGradient: MutableMatrix?
+  /// What the forward pass left in its saved memory, `LayerMemory.saved` floats long.
   public let saved: Vector
-  public let scratch: Vector
+  /// Memory whose contents are lost after the pass, at least `LayerMemory.backwardScratch` floats long.
+  public let scratch: MutableVector
   public let context: PassContext
   let state: Vector
   let sink: GradientSink
 
-  /// The tensor at `region` of the state.
+  /// The tensor at `region` of the state, for reading. After `takeGradient(of:_:)` has taken its gradient, it may have changed.
   public func tensor(_ region: Region) -> Vector { state.part(region) }
 
   /// Takes the gradient of the parameter at `region`, which `add` adds to its target.
@@ -90,7 +114,8 @@ public struct BackwardPass {
   ///   - saved: the part of this pass's saved memory that it had on the way forward.
   ///   - scratch: a part of this pass's scratch memory, at least as long as its `LayerMemory.backwardScratch`.
   public func inner(
-    input: Matrix, output: Matrix, outputGradient: Matrix, inputGradient: Matrix?, saved: Vector, scratch: Vector
+    input: Matrix, output: Matrix, outputGradient: MutableMatrix, inputGradient: MutableMatrix?, saved: Vector,
+    scratch: MutableVector
   ) -> BackwardPass {
     BackwardPass(
       input: input, output: output, outputGradient: outputGradient, inputGradient: inputGradient, saved: saved,
@@ -100,11 +125,12 @@ public struct BackwardPass {
 
 /// Takes a gradient g as values ← keep · values + scale · g. With keep = 0, old values are not read.
 public struct GradientTarget {
-  public let values: Vector
+  /// As many floats as the parameter has, in its layout.
+  public let values: MutableVector
   public let scale: Float
   public let keep: Float
 
-  /// Adds the gradient `sum`.
+  /// Adds the gradient `sum`, which is as long as `values`.
   public func add(_ sum: Vector) {
     values.assign(scale, times: sum, plus: keep)
   }
@@ -112,12 +138,12 @@ public struct GradientTarget {
 
 /// Where the gradients of a backward pass go.
 enum GradientSink {
-  /// To a buffer laid out like the state, or to the state itself: with keep = 1 and scale = −η that is plain SGD's
+  /// They go to a buffer laid out like the state, or to the state itself: with keep = 1 and scale = −η that is plain SGD's
   /// update, and no gradient is ever stored (Lv et al. 2023, "Full parameter fine-tuning for large language models
   /// with limited resources").
-  case accumulate(in: Vector, scale: Float, keep: Float)
-  /// To the optimizer, one parameter's at a time, each in the same scratch memory.
-  case step(OptimizerStep, state: Vector, scratch: Vector)
+  case accumulate(in: MutableVector, scale: Float, keep: Float)
+  /// They go to the optimizer, those of one parameter at a time, each in the same scratch memory.
+  case step(OptimizerStep, state: MutableVector, scratch: MutableVector)
 
   func take(_ region: Region, _ add: (GradientTarget) -> Void) {
     switch self {

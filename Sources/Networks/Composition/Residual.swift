@@ -9,8 +9,9 @@ import Tensors
 ///       Convolution(64, size: 3, padding: 1).named("conv2")
 ///     }
 public struct Residual: Layer {
+  /// The layers of f.
   public let main: [NamedLayer]
-  /// Empty for the identity.
+  /// The layers of g; empty for the identity.
   public let shortcut: [NamedLayer]
   public let isRectified: Bool
 
@@ -46,12 +47,12 @@ private struct PlacedResidual: PlacedLayer {
   private let main: any PlacedLayer
   private let shortcut: (any PlacedLayer)?
   private let isRectified: Bool
-  /// In saved memory. The sum takes the place of main's output where main's backward pass does not read it.
+  /// Places in saved memory. The sum takes the place of main's output where main's backward pass does not read it.
   private let mainSaved: Region
   private let mainOutput: Region?
   private let shortcutSaved: Region
   private let shortcutOutput: Region
-  /// In scratch memory on the way back.
+  /// Places in scratch memory on the way back.
   private let gradient: Region
   private let shortcutGradient: Region
   private let innerScratch: Region
@@ -80,15 +81,16 @@ private struct PlacedResidual: PlacedLayer {
   }
 
   func forward(_ pass: ForwardPass) {
-    let mainOutput = mainOutput(pass.output, saved: pass.saved)
+    let (rows, columns) = (pass.output.rows, pass.output.columns)
+    let mainOutput = mainOutput.map { pass.saved.part($0).matrix(rows: rows, columns: columns) } ?? pass.output
     main.forward(
       pass.inner(input: pass.input, output: mainOutput, saved: pass.saved.part(mainSaved), scratch: pass.scratch))
-    if self.mainOutput != nil { pass.output.elements.copy(from: mainOutput.elements) }
+    if self.mainOutput != nil { pass.output.elements.copy(from: mainOutput.elements.vector) }
     if let shortcut {
-      let passed = shortcutOutput(pass.output, saved: pass.saved)
+      let passed = pass.saved.part(shortcutOutput).matrix(rows: rows, columns: columns)
       shortcut.forward(
         pass.inner(input: pass.input, output: passed, saved: pass.saved.part(shortcutSaved), scratch: pass.scratch))
-      pass.output.elements.add(passed.elements)
+      pass.output.elements.add(passed.elements.vector)
     } else {
       pass.output.elements.add(pass.input.elements)
     }
@@ -99,15 +101,17 @@ private struct PlacedResidual: PlacedLayer {
   func backward(_ pass: BackwardPass) {
     if isRectified { pass.outputGradient.elements.keep(where: pass.output.elements) }
     let scratch = pass.scratch.part(innerScratch)
+    let (rows, columns) = (pass.output.rows, pass.output.columns)
     // Both parts overwrite what they are given.
-    let gradient = pass.scratch.part(gradient).matrix(rows: pass.output.rows, columns: pass.output.columns)
-    gradient.elements.copy(from: pass.outputGradient.elements)
+    let gradient = pass.scratch.part(gradient).matrix(rows: rows, columns: columns)
+    gradient.elements.copy(from: pass.outputGradient.elements.vector)
     main.backward(
       pass.inner(
-        input: pass.input, output: mainOutput(pass.output, saved: pass.saved), outputGradient: gradient,
-        inputGradient: pass.inputGradient, saved: pass.saved.part(mainSaved), scratch: scratch))
+        input: pass.input,
+        output: mainOutput.map { pass.saved.part($0).matrix(rows: rows, columns: columns) } ?? pass.output,
+        outputGradient: gradient, inputGradient: pass.inputGradient, saved: pass.saved.part(mainSaved), scratch: scratch))
     guard let shortcut else {
-      pass.inputGradient?.elements.add(pass.outputGradient.elements)
+      pass.inputGradient?.elements.add(pass.outputGradient.elements.vector)
       return
     }
     let inputGradient = pass.inputGradient.map {
@@ -115,17 +119,8 @@ private struct PlacedResidual: PlacedLayer {
     }
     shortcut.backward(
       pass.inner(
-        input: pass.input, output: shortcutOutput(pass.output, saved: pass.saved), outputGradient: pass.outputGradient,
-        inputGradient: inputGradient, saved: pass.saved.part(shortcutSaved), scratch: scratch))
-    if let inputGradient { pass.inputGradient?.elements.add(inputGradient.elements) }
-  }
-
-  private func mainOutput(_ output: Matrix, saved: Vector) -> Matrix {
-    guard let mainOutput else { return output }
-    return saved.part(mainOutput).matrix(rows: output.rows, columns: output.columns)
-  }
-
-  private func shortcutOutput(_ output: Matrix, saved: Vector) -> Matrix {
-    saved.part(shortcutOutput).matrix(rows: output.rows, columns: output.columns)
+        input: pass.input, output: pass.saved.part(shortcutOutput).matrix(rows: rows, columns: columns),
+        outputGradient: pass.outputGradient, inputGradient: inputGradient, saved: pass.saved.part(shortcutSaved), scratch: scratch))
+    if let inputGradient { pass.inputGradient?.elements.add(inputGradient.elements.vector) }
   }
 }

@@ -29,11 +29,12 @@ extension [NamedLayer] {
 struct PlacedSequential: PlacedLayer {
   private struct Stage: Sendable {
     let layer: any PlacedLayer
+    /// Length of one example's output, in floats.
     let outputCount: Int
     let isInPlace: Bool
     /// Whether a layer that works in place has a place of its own, which gets a copy of the input.
     let copiesInput: Bool
-    /// In saved memory; nil for the last output. A stage in place has the output region of the stage before.
+    /// The place of its output in saved memory; nil for the last output. A stage in place has the place of the stage before.
     let output: Region?
     let saved: Region
   }
@@ -41,7 +42,7 @@ struct PlacedSequential: PlacedLayer {
   let outputShape: [Int]
   let memory: LayerMemory
   private let stages: [Stage]
-  /// In scratch memory on the way back. There a stage reads one gradient and writes another: two places, used in turn.
+  /// Two places in scratch memory on the way back, used in turn: a stage reads one gradient and writes another.
   private let gradients: [Region]
   private let layerScratch: Region
 
@@ -102,40 +103,44 @@ struct PlacedSequential: PlacedLayer {
   func forward(_ pass: ForwardPass) {
     var input = pass.input
     for stage in stages {
-      let output = output(of: stage, rows: input.rows, saved: pass.saved, last: pass.output)
+      let output = output(of: stage, in: pass)
       if stage.copiesInput { output.elements.copy(from: input.elements) }
       stage.layer.forward(
         pass.inner(input: input, output: output, saved: pass.saved.part(stage.saved), scratch: pass.scratch))
-      input = output
+      input = output.matrix
     }
   }
 
   func backward(_ pass: BackwardPass) {
     var gradient = pass.outputGradient
     var place = 0
-    let rows = pass.input.rows
     for (index, stage) in stages.enumerated().reversed() {
       let stageInput =
-        index == 0 ? pass.input : output(of: stages[index - 1], rows: rows, saved: pass.saved, last: pass.output)
+        index == 0 ? pass.input : output(of: stages[index - 1], in: pass)
       let passedOn =
-        if index == 0 { pass.inputGradient } else if stage.isInPlace { gradient as Matrix? } else {
+        if index == 0 { pass.inputGradient } else if stage.isInPlace { gradient as MutableMatrix? } else {
           pass.scratch.part(gradients[place]).matrix(rows: stageInput.rows, columns: stageInput.columns)
         }
-      if stage.copiesInput { passedOn?.elements.copy(from: gradient.elements) }
+      if stage.copiesInput { passedOn?.elements.copy(from: gradient.elements.vector) }
       stage.layer.backward(
         pass.inner(
-          input: stageInput, output: output(of: stage, rows: rows, saved: pass.saved, last: pass.output),
-          outputGradient: gradient, inputGradient: passedOn, saved: pass.saved.part(stage.saved),
-          scratch: pass.scratch.part(layerScratch)))
+          input: stageInput, output: output(of: stage, in: pass), outputGradient: gradient, inputGradient: passedOn,
+          saved: pass.saved.part(stage.saved), scratch: pass.scratch.part(layerScratch)))
       if let passedOn { gradient = passedOn }
       if !stage.isInPlace { place = 1 - place }
     }
   }
 
-  private func output(of stage: Stage, rows: Int, saved: Vector, last: Matrix) -> Matrix {
-    let columns = stage.outputCount
-    guard let region = stage.output else { return last.elements.matrix(rows: rows, columns: columns) }
-    return saved.part(region).matrix(rows: rows, columns: columns)
+  /// Where `stage` writes its output: examples × `Stage.outputCount`.
+  private func output(of stage: Stage, in pass: ForwardPass) -> MutableMatrix {
+    (stage.output.map { pass.saved.part($0) } ?? pass.output.elements)
+      .matrix(rows: pass.input.rows, columns: stage.outputCount)
+  }
+
+  /// The output that `stage` wrote on the way forward: examples × `Stage.outputCount`.
+  private func output(of stage: Stage, in pass: BackwardPass) -> Matrix {
+    (stage.output.map { pass.saved.part($0) } ?? pass.output.elements)
+      .matrix(rows: pass.input.rows, columns: stage.outputCount)
   }
 }
 

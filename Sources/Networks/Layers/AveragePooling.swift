@@ -31,6 +31,6 @@ private struct PlacedAveragePooling: PlacedLayer {
 
   func backward(_ pass: BackwardPass) {
     guard let inputGradient = pass.inputGradient else { return }
-    window.meanGradient(outputGradient: pass.outputGradient, into: inputGradient)
+    window.meanGradient(outputGradient: pass.outputGradient.matrix, into: inputGradient)
   }
 }

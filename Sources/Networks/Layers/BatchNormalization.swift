@@ -7,7 +7,7 @@ import Tensors
 /// are part of the training state.
 public struct BatchNormalization: Layer {
   public let epsilon: Float
-  /// w.
+  /// w, from 0 to 1.
   public let statisticsWeight: Float
 
   public init(epsilon: Float = 1e-5, statisticsWeight: Float = 0.1) {
@@ -42,17 +42,16 @@ private struct PlacedBatchNormalization: PlacedLayer {
     LayerMemory(saved: 3 * channels, forwardScratch: channels, backwardScratch: 4 * channels, readsOutput: false)
   }
 
-  private func row(_ index: Int, of vector: Vector) -> Vector {
-    vector.part(Region(offset: index * channels, count: channels))
-  }
+  /// The place of row `index` in saved or scratch memory.
+  private func row(_ index: Int) -> Region { Region(offset: index * channels, count: channels) }
 
   func forward(_ pass: ForwardPass) {
     let input = pass.input.rearranged(columns: channels)
-    let (mean, factor, inverse) = (row(0, of: pass.saved), row(1, of: pass.saved), row(2, of: pass.saved))
-    let variance = row(0, of: pass.scratch)
+    let (mean, factor, inverse) = (pass.saved.part(row(0)), pass.saved.part(row(1)), pass.saved.part(row(2)))
+    let variance = pass.scratch.part(row(0))
     if pass.context.isTraining {
       input.columnMoments(mean: mean, variance: variance)
-      if !pass.context.isRepeated { follow(mean, variance, count: input.rows, in: pass) }
+      follow(mean.vector, variance.vector, count: input.rows, in: pass)
     } else {
       mean.copy(from: pass.tensor(runningMean))
       variance.copy(from: pass.tensor(runningVariance))
@@ -63,39 +62,41 @@ private struct PlacedBatchNormalization: PlacedLayer {
       factor[c] = weight[c] * inverse[c]
     }
     input.normalize(
-      mean: mean, factor: factor, shift: pass.tensor(bias), into: pass.output.rearranged(columns: channels))
+      mean: mean.vector, factor: factor.vector, shift: pass.tensor(bias),
+      into: pass.output.rearranged(columns: channels))
   }
 
-  /// Moves the running statistics.
+  /// Moves the running statistics, unless the pass repeats one that did.
   private func follow(_ mean: Vector, _ variance: Vector, count: Int, in pass: ForwardPass) {
+    guard let runningMean = pass.buffer(runningMean), let runningVariance = pass.buffer(runningVariance) else { return }
     let fraction = pass.context.statisticsWeight ?? statisticsWeight
     // A single value has no unbiased variance; its biased one, zero, has to do.
     let unbiased = Float(count) / Float(max(1, count - 1))
-    pass.tensor(runningMean).assign(fraction, times: mean, plus: 1 - fraction)
-    pass.tensor(runningVariance).assign(fraction * unbiased, times: variance, plus: 1 - fraction)
+    runningMean.assign(fraction, times: mean, plus: 1 - fraction)
+    runningVariance.assign(fraction * unbiased, times: variance, plus: 1 - fraction)
   }
 
   /// With x̂ = (x − μ) / √(σ² + ε) and M values a channel: ∂x = γ / √(σ² + ε) · (∂y − Σ∂y / M − x̂ Σ(∂y x̂) / M),
   /// ∂γ = Σ ∂y x̂, ∂β = Σ ∂y.
   func backward(_ pass: BackwardPass) {
     let input = pass.input.rearranged(columns: channels)
-    let outputGradient = pass.outputGradient.rearranged(columns: channels)
-    let (mean, factor, inverse) = (row(0, of: pass.saved), row(1, of: pass.saved), row(2, of: pass.saved))
-    let (sums, products) = (row(0, of: pass.scratch), row(1, of: pass.scratch))
+    let outputGradient = pass.outputGradient.matrix.rearranged(columns: channels)
+    let (mean, factor, inverse) = (pass.saved.part(row(0)), pass.saved.part(row(1)), pass.saved.part(row(2)))
+    let (sums, products) = (pass.scratch.part(row(0)), pass.scratch.part(row(1)))
     outputGradient.columnMoments(of: input, mean: mean, sums: sums, products: products)
     if let inputGradient = pass.inputGradient {
-      let (slope, shift) = (row(2, of: pass.scratch), row(3, of: pass.scratch))
+      let (slope, shift) = (pass.scratch.part(row(2)), pass.scratch.part(row(3)))
       let count = Float(input.rows)
       for c in 0..<channels {
         slope[c] = -factor[c] * inverse[c] * inverse[c] * products[c] / count
         shift[c] = -factor[c] * sums[c] / count
       }
       outputGradient.combine(
-        with: input, mean: mean, factor: factor, slope: slope, shift: shift,
+        with: input, mean: mean, factor: factor, slope: slope.vector, shift: shift.vector,
         into: inputGradient.rearranged(columns: channels))
     }
     for c in 0..<channels { products[c] *= inverse[c] }
-    pass.takeGradient(of: weight) { $0.add(products) }
-    pass.takeGradient(of: bias) { $0.add(sums) }
+    pass.takeGradient(of: weight) { $0.add(products.vector) }
+    pass.takeGradient(of: bias) { $0.add(sums.vector) }
   }
 }

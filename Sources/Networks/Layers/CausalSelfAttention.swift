@@ -42,13 +42,14 @@ private struct PlacedCausalSelfAttention: PlacedLayer {
     return start..<start + depth
   }
 
-  private func square(_ index: Int, of scratch: Vector) -> Matrix {
+  private func square(_ index: Int, of scratch: MutableVector) -> MutableMatrix {
     scratch.part(Region(offset: index * context * context, count: context * context))
       .matrix(rows: context, columns: context)
   }
 
-  /// Fills `probabilities` for one head of the positions × 3 · width of one example.
-  private func attend(_ input: Matrix, head: Int, probabilities: Matrix, threads: Int) {
+  /// Fills `probabilities`, positions × positions, for one head of one example.
+  /// - Parameter input: positions × 3 · width.
+  private func attend(_ input: Matrix, head: Int, probabilities: MutableMatrix, threads: Int) {
     multiply(
       input.columns(columns(head)), by: input.columns(columns(head, part: 1)), byTransposed: true, into: probabilities,
       threads: threads)
@@ -64,7 +65,7 @@ private struct PlacedCausalSelfAttention: PlacedLayer {
       for head in 0..<heads {
         attend(input, head: head, probabilities: probabilities, threads: threads)
         multiply(
-          probabilities, by: input.columns(columns(head, part: 2)), into: output.columns(columns(head)),
+          probabilities.matrix, by: input.columns(columns(head, part: 2)), into: output.columns(columns(head)),
           threads: threads)
       }
     }
@@ -77,22 +78,22 @@ private struct PlacedCausalSelfAttention: PlacedLayer {
     let threads = pass.context.threads
     for example in 0..<pass.input.rows {
       let input = pass.input[row: example].matrix(rows: context, columns: 3 * width)
-      let outputGradient = pass.outputGradient[row: example].matrix(rows: context, columns: width)
+      let outputGradient = pass.outputGradient.matrix[row: example].matrix(rows: context, columns: width)
       let inputGradient = inputGradient[row: example].matrix(rows: context, columns: 3 * width)
       for head in 0..<heads {
         let headGradient = outputGradient.columns(columns(head))
         attend(input, head: head, probabilities: probabilities, threads: threads)
         multiply(
-          probabilities, transposed: true, by: headGradient, into: inputGradient.columns(columns(head, part: 2)),
+          probabilities.matrix, transposed: true, by: headGradient, into: inputGradient.columns(columns(head, part: 2)),
           threads: threads)
         multiply(headGradient, by: input.columns(columns(head, part: 2)), byTransposed: true, into: gradient,
           threads: threads)
-        gradient.becomeCausalSoftmaxGradient(probabilities: probabilities, scale: scale)
+        gradient.becomeCausalSoftmaxGradient(probabilities: probabilities.matrix, scale: scale)
         multiply(
-          gradient, by: input.columns(columns(head, part: 1)), into: inputGradient.columns(columns(head)),
+          gradient.matrix, by: input.columns(columns(head, part: 1)), into: inputGradient.columns(columns(head)),
           threads: threads)
         multiply(
-          gradient, transposed: true, by: input.columns(columns(head)),
+          gradient.matrix, transposed: true, by: input.columns(columns(head)),
           into: inputGradient.columns(columns(head, part: 1)), threads: threads)
       }
     }

@@ -63,18 +63,18 @@ private struct PlacedConvolution: PlacedLayer {
   func backward(_ pass: BackwardPass) {
     if let inputGradient = pass.inputGradient {
       window.convolutionGradient(
-        pass.outputGradient, weights: pass.tensor(weight).matrix(rows: window.count, columns: channels),
+        pass.outputGradient.matrix, weights: pass.tensor(weight).matrix(rows: window.count, columns: channels),
         into: inputGradient, scratch: pass.scratch, threads: pass.context.threads)
     }
     pass.takeGradient(of: weight) { target in
       window.convolutionWeightsGradient(
-        pass.input, outputGradient: pass.outputGradient,
+        pass.input, outputGradient: pass.outputGradient.matrix,
         into: target.values.matrix(rows: window.count, columns: channels), alpha: target.scale, beta: target.keep,
         scratch: pass.scratch, threads: pass.context.threads)
     }
     guard let bias else { return }
     pass.takeGradient(of: bias) { target in
-      pass.outputGradient.rearranged(columns: channels)
+      pass.outputGradient.matrix.rearranged(columns: channels)
         .addColumnSums(scaledBy: target.scale, to: target.values, keeping: target.keep)
     }
   }

@@ -58,7 +58,7 @@ private struct PlacedDense: PlacedLayer {
 
   /// ∂x = ∂y Wᵀ, then ∂W = xᵀ ∂y and ∂b = Σ ∂y over the rows.
   func backward(_ pass: BackwardPass) {
-    let outputGradient = pass.outputGradient.rearranged(columns: outputs)
+    let outputGradient = pass.outputGradient.matrix.rearranged(columns: outputs)
     if let inputGradient = pass.inputGradient?.rearranged(columns: inputs) {
       let weight = pass.tensor(weight).matrix(rows: inputs, columns: outputs)
       multiply(outputGradient, by: weight, byTransposed: true, into: inputGradient, threads: pass.context.threads)

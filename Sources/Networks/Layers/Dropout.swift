@@ -35,10 +35,10 @@ private struct PlacedDropout: PlacedLayer {
   /// ∂x is ∂y with the same elements dropped and the same factor.
   func backward(_ pass: BackwardPass) {
     guard let inputGradient = pass.inputGradient else { return }
-    drop(pass.outputGradient, into: inputGradient, context: pass.context)
+    drop(pass.outputGradient.matrix, into: inputGradient, context: pass.context)
   }
 
-  private func drop(_ input: Matrix, into output: Matrix, context: PassContext) {
+  private func drop(_ input: Matrix, into output: MutableMatrix, context: PassContext) {
     guard context.isTraining, probability > 0 else {
       output.elements.copy(from: input.elements)
       return

@@ -51,7 +51,7 @@ private struct PlacedEmbedding: PlacedLayer {
 
   /// ∂token[v] = Σ ∂y[t] where x[t] = v, ∂position[t] = Σ ∂y[t] over the examples. Numbers have no gradient.
   func backward(_ pass: BackwardPass) {
-    let outputGradient = pass.outputGradient.rearranged(columns: width)
+    let outputGradient = pass.outputGradient.matrix.rearranged(columns: width)
     pass.takeGradient(of: token) { target in
       let rows = target.rows(count: vocabulary, columns: width)
       for row in 0..<outputGradient.rows {
@@ -76,7 +76,7 @@ private struct PlacedEmbedding: PlacedLayer {
 
 extension GradientTarget {
   /// The values as rows to which parts of the gradient are added one by one.
-  fileprivate func rows(count: Int, columns: Int) -> Matrix {
+  fileprivate func rows(count: Int, columns: Int) -> MutableMatrix {
     if keep == 0 { values.fill(0) } else if keep != 1 { values.scale(by: keep) }
     return values.matrix(rows: count, columns: columns)
   }

@@ -19,6 +19,6 @@ private struct PlacedGELU: PlacedLayer {
 
   /// ∂x = ∂y (Φ(x) + x φ(x)).
   func backward(_ pass: BackwardPass) {
-    pass.inputGradient?.elements.assignGELUGradient(pass.outputGradient.elements, of: pass.input.elements)
+    pass.inputGradient?.elements.assignGELUGradient(pass.outputGradient.elements.vector, of: pass.input.elements)
   }
 }

@@ -27,7 +27,7 @@ private struct PlacedGlobalAveragePooling: PlacedLayer {
     pass.outputGradient.elements.scale(by: 1 / Float(positions))
     for r in 0..<inputGradient.rows {
       inputGradient[row: r].matrix(rows: positions, columns: outputShape[0])
-        .fillRows(with: pass.outputGradient[row: r])
+        .fillRows(with: pass.outputGradient[row: r].vector)
     }
   }
 }

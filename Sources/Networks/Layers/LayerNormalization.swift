@@ -23,21 +23,21 @@ private struct PlacedLayerNormalization: PlacedLayer {
   let epsilon: Float
   let outputShape: [Int]
   let channels: Int
-  /// In a full batch.
+  /// The number of positions in a full batch.
   let positions: Int
   let weight: Region
   let bias: Region
 
-  /// Saved are the means of all positions, then 1 / √(σ² + ε) of each.
+  /// Saved are the means of all positions, then 1 / √(σ² + ε) for each of them.
   var memory: LayerMemory { LayerMemory(saved: 2 * positions, backwardScratch: 2 * channels, readsOutput: false) }
 
-  private func mean(_ saved: Vector) -> Vector { saved.part(Region(offset: 0, count: positions)) }
-  private func inverse(_ saved: Vector) -> Vector { saved.part(Region(offset: positions, count: positions)) }
+  private var means: Region { Region(offset: 0, count: positions) }
+  private var inverses: Region { Region(offset: positions, count: positions) }
 
   func forward(_ pass: ForwardPass) {
     pass.input.rearranged(columns: channels).normalizeRows(
       weight: pass.tensor(weight), bias: pass.tensor(bias), epsilon: epsilon,
-      into: pass.output.rearranged(columns: channels), mean: mean(pass.saved), inverse: inverse(pass.saved))
+      into: pass.output.rearranged(columns: channels), mean: pass.saved.part(means), inverse: pass.saved.part(inverses))
   }
 
   /// With x̂ = (x − μ) / √(σ² + ε) and g = γ ∂y: ∂x = (g − mean g − x̂ mean(g x̂)) / √(σ² + ε), means over the channels;
@@ -45,11 +45,11 @@ private struct PlacedLayerNormalization: PlacedLayer {
   func backward(_ pass: BackwardPass) {
     let sums = pass.scratch.part(Region(offset: 0, count: channels))
     let products = pass.scratch.part(Region(offset: channels, count: channels))
-    pass.outputGradient.rearranged(columns: channels).normalizeRowsGradient(
-      of: pass.input.rearranged(columns: channels), weight: pass.tensor(weight), mean: mean(pass.saved),
-      inverse: inverse(pass.saved), into: pass.inputGradient?.rearranged(columns: channels), sums: sums,
+    pass.outputGradient.matrix.rearranged(columns: channels).normalizeRowsGradient(
+      of: pass.input.rearranged(columns: channels), weight: pass.tensor(weight), mean: pass.saved.part(means),
+      inverse: pass.saved.part(inverses), into: pass.inputGradient?.rearranged(columns: channels), sums: sums,
       products: products)
-    pass.takeGradient(of: weight) { $0.add(products) }
-    pass.takeGradient(of: bias) { $0.add(sums) }
+    pass.takeGradient(of: weight) { $0.add(products.vector) }
+    pass.takeGradient(of: bias) { $0.add(sums.vector) }
   }
 }

@@ -31,6 +31,6 @@ private struct PlacedMaxPooling: PlacedLayer {
 
   func backward(_ pass: BackwardPass) {
     guard let inputGradient = pass.inputGradient else { return }
-    window.maximumGradient(pass.input, outputGradient: pass.outputGradient, into: inputGradient)
+    window.maximumGradient(pass.input, outputGradient: pass.outputGradient.matrix, into: inputGradient)
   }
 }

@@ -39,7 +39,7 @@ public struct CrossEntropy: Loss {
   }
 
   /// (softmax(x) − q) / predictions.
-  public func writeGradient(of logits: Matrix, _ targets: Targets, to gradient: Matrix) {
+  public func writeGradient(of logits: Matrix, _ targets: Targets, to gradient: MutableMatrix) {
     let weight = 1 / Float(logits.rows)
     for r in 0..<logits.rows {
       let row = logits[row: r]

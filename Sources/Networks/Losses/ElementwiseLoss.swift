@@ -23,7 +23,7 @@ extension ElementwiseLoss {
     return sum / Double(count)
   }
 
-  public func writeGradient(of outputs: Matrix, _ targets: Targets, to gradient: Matrix) {
+  public func writeGradient(of outputs: Matrix, _ targets: Targets, to gradient: MutableMatrix) {
     let count = outputs.columns
     let weight = 1 / Float(outputs.rows * count)
     for r in 0..<outputs.rows {

@@ -72,32 +72,32 @@ struct OptimizerStep {
   let slotDistance: Int
 
   /// Updates the parameter at `region`, and its slots. Overwrites `gradient`.
-  func apply(_ gradient: Vector, to region: Region, of state: Vector) {
+  func apply(_ gradient: MutableVector, to region: Region, of state: MutableVector) {
     let parameter = state.part(region)
-    func slot(_ number: Int) -> Vector {
+    func slot(_ number: Int) -> MutableVector {
       state.part(Region(offset: region.offset + number * slotDistance, count: region.count))
     }
     switch weightDecay {
-    case .l2(let lambda): if lambda != 0 { gradient.assign(Float(lambda), times: parameter, plus: 1) }
+    case .l2(let lambda): if lambda != 0 { gradient.assign(Float(lambda), times: parameter.vector, plus: 1) }
     case .decoupled(let lambda): if lambda != 0 { parameter.scale(by: Float(1 - learningRate * lambda)) }
     }
     let rate = Float(learningRate)
     switch rule {
     case .sgd:
-      parameter.assign(-rate, times: gradient, plus: 1)
+      parameter.assign(-rate, times: gradient.vector, plus: 1)
     case .momentum(let mu):
-      OptimizerKernels.momentum(parameter, gradient, velocity: slot(1), rate: rate, mu: Float(mu))
+      OptimizerKernels.momentum(parameter, gradient.vector, velocity: slot(1), rate: rate, mu: Float(mu))
     case .nesterov(let mu):
-      OptimizerKernels.nesterov(parameter, gradient, velocity: slot(1), rate: rate, mu: Float(mu))
+      OptimizerKernels.nesterov(parameter, gradient.vector, velocity: slot(1), rate: rate, mu: Float(mu))
     case .adam(let beta1, let beta2, let epsilon):
       let (correction1, correction2) = (1 - power(beta1, position + 1), 1 - power(beta2, position + 1))
       OptimizerKernels.adam(
-        parameter, gradient, mean: slot(1), square: slot(2), rate: Float(learningRate / correction1),
+        parameter, gradient.vector, mean: slot(1), square: slot(2), rate: Float(learningRate / correction1),
         beta1: Float(beta1), beta2: Float(beta2), squareScale: Float(1 / correction2.squareRoot()),
         epsilon: Float(epsilon))
     case .rmsprop(let alpha, let epsilon):
       OptimizerKernels.rmsprop(
-        parameter, gradient, square: slot(1), rate: rate, alpha: Float(alpha), epsilon: Float(epsilon))
+        parameter, gradient.vector, square: slot(1), rate: rate, alpha: Float(alpha), epsilon: Float(epsilon))
     }
   }
 }

@@ -193,7 +193,7 @@ extension RunSpecification {
   }
 
   func writeInitialState(replica index: Int, to values: inout StateBuffer) throws {
-    values.vector.fill(0)
+    values.mutableVector.fill(0)
     try problem.writeInitialState(seed: workload.seeds.lowerBound + index, to: &values)
     let precision = problem.startPrecision
     if precision != .float32 {

@@ -176,7 +176,7 @@ extension Run {
       }
       for (place, combination) in combinations.enumerated() where combination.coefficients[index] != 0 {
         sums[place].write { sum in
-          sum.values.vector.assign(
+          sum.values.mutableVector.assign(
             Float(combination.coefficients[index]), times: part.values.vector, plus: isBegun[place] ? 1 : 0)
           sum.updateCount = n
         }
