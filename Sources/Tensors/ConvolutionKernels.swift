@@ -19,8 +19,10 @@ extension ImageWindow {
   ///   - output: takes a row for each place of the output.
   ///   - scratch: of `convolutionScratchCount`, as in the gradients.
   ///   - threads: how many the work is shared between, as in the gradients. No bit depends on it.
-  public func convolve(_ images: Matrix, weights: Matrix, bias: Vector?, into output: Matrix, scratch: Vector, threads: Int = 1) {
-    check(images: images, weights: weights, output: output)
+  public func convolve(
+    _ images: Matrix, weights: Matrix, bias: Vector?, into output: MutableMatrix, scratch: MutableVector, threads: Int = 1
+  ) {
+    check(images: images, weights: weights, output: output.matrix)
     if let fast = WinogradConvolution(self, outputChannels: weights.columns) {
       return fast.convolve(images, weights: weights, isAdjoint: false, bias: bias, into: output, scratch: scratch, threads: threads)
     }

@@ -27,18 +27,18 @@ import Testing
     let list = try backtrail("runs list")
     #expect(list.status == 0 && list.output.contains("Drift"), "\(list.errors)")
     let shown = try backtrail("runs show runs/drift")
-    #expect(shown.status == 0 && shown.output.contains("distance, units; spread"), "\(shown.errors)")
+    #expect(shown.status == 0 && shown.output.contains("offset, units; spread"), "\(shown.errors)")
     #expect(shown.output.contains("tail:5") && shown.output.contains("forward average uniform"))
     let document = try backtrail("runs show runs/drift --json").json
     #expect(document["problem"] as? String == "Drift")
     let observations = try #require(document["observations"] as? [[String: Any]])
-    #expect(observations.count == 2 * 10 * 4 && observations.allSatisfy { $0["distance"] != nil && $0["spread"] != nil })
+    #expect(observations.count == 2 * 10 * 4 && observations.allSatisfy { $0["offset"] != nil && $0["spread"] != nil })
     let result = try #require(document["result"] as? [String: Any])
-    #expect((result["summary"] as? [[String: Any]])?.allSatisfy { $0["distance"] != nil && $0["spreadSpread"] != nil } == true)
+    #expect((result["summary"] as? [[String: Any]])?.allSatisfy { $0["offset"] != nil && $0["spreadSpread"] != nil } == true)
     let report = try backtrail("report runs/drift --to page.html")
     #expect(report.status == 0, "\(report.errors)")
     let page = String(decoding: try folder.read("page.html"), as: UTF8.self)
-    #expect(page.contains("Distance by n") && page.contains("Spread by n") && page.contains("No command makes this run"))
+    #expect(page.contains("Offset by n") && page.contains("Spread by n") && page.contains("No command makes this run"))
     #expect(!page.contains("accuracy"))
   }
 

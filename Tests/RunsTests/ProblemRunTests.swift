@@ -32,7 +32,7 @@ import Testing
     var seen: [Observation] = []
     for try await observation in run.train() { seen.append(observation) }
     #expect(seen.count == 2 * 10 * (orders.count + 1))
-    #expect(seen.allSatisfy { $0.measurements["distance"] != nil && $0.measurements.values.count == 2 })
+    #expect(seen.allSatisfy { $0.measurements["offset"] != nil && $0.measurements.values.count == 2 })
     for observation in seen {
       guard let order = observation.series.order else { continue }
       #expect(observation.digest == (try Drift().digest(of: order.sequence(observation.n), seed: observation.seed)), "\(observation)")
@@ -40,7 +40,7 @@ import Testing
     let stored = try StoredRun(folder("run"))
     let observations = try stored.observations()
     #expect(stored.status == "finished" && Set(observations) == Set(seen))
-    #expect(stored.problem.metrics.map(\.name) == ["distance", "spread"] && stored.problem.settings["rate"] != nil)
+    #expect(stored.problem.metrics.map(\.name) == ["offset", "spread"] && stored.problem.settings["rate"] != nil)
     // There is nothing left to do.
     for try await observation in run.train() { Issue.record("\(observation) was observed again") }
   }
@@ -116,10 +116,13 @@ import Testing
 
   @Test func anotherProblemIsRefused() async throws {
     _ = try await create("run").finish()
+    #expect { try Run.open(folder("run"), Drift(rate: 0.2)) } throws: { "\($0)".contains("was made with the setting rate") }
+    var moved = Drift()
+    moved.data = "other data"
     #expect(throws: RunError.damaged("the data set is not what it was when \(folder("run")) was made; bring it back, or train anew")) {
-      try Run.open(folder("run"), Drift(rate: 0.2))
+      try Run.open(folder("run"), moved)
     }
-    #expect { try Run.open(folder("run"), OtherMetrics()) } throws: { "\($0)".contains("observed the metrics") }
+    #expect { try Run.open(folder("run"), OtherMetrics()) } throws: { "\($0)".contains("was made with the metrics") }
   }
 
   private struct OtherMetrics: UpdateMap, TrainingProblem {
@@ -163,7 +166,7 @@ import Testing
     var problem = Drift()
     problem.diverges = 30
     let run = try create("run", problem, orders: [.forward], averages: [])
-    await #expect { _ = try await run.finish() } throws: { "\($0)".contains("the distance of forward at iterate 36") }
+    await #expect { _ = try await run.finish() } throws: { "\($0)".contains("the offset of forward at iterate 36") }
     #expect(try StoredRun(folder("run")).status == "failed")
     let count = try digests("run").count
     #expect((5...10).contains(count))
@@ -209,5 +212,128 @@ import Testing
     let result = try await run.finish()
     #expect(result.findings?.contains { $0.order == "tail:auto" && $0.tail != nil } == true)
     #expect(try await Run.verify(folder("run"), Drift()).damaged.isEmpty)
+  }
+}
+
+/// What a library's user can say wrong is answered in words, before anything is lost.
+@Suite struct MisuseTests {
+  private let folder: TemporaryFolder
+
+  init() throws { folder = try TemporaryFolder() }
+
+  private func create(_ orders: [CompositionOrder], _ schedule: EvaluationSchedule = .every(1), averages: [AverageRule] = []) throws {
+    _ = try Run.create(
+      at: folder("run"), Drift(), orders: orders, steps: 10, observing: schedule, averages: averages, budgets: Budgets(lanes: 1))
+  }
+
+  @Test(arguments: [
+    CompositionOrder.tail(0), .splice(0), .tail(-3), .window(0), .window(-1), .sliding(0), .flipflop(0), .blocks(0), .flipflop(.max),
+    .listed(ListedOrder(name: "mine", sequences: [])),
+  ])
+  func ordersThatNoSpecificationGives(order: CompositionOrder) {
+    #expect(throws: (any Error).self) { try create([order]) }
+    #expect(!FileManager.default.fileExists(atPath: folder("run")))
+  }
+
+  @Test(arguments: [
+    EvaluationSchedule.every(0), .every(-3), .logarithmic(0), .logarithmic(-3), .logarithmic(2_000_000), .automatic(error: .nan),
+    .automatic(error: -1), .at([]), .at([11]),
+  ])
+  func schedulesThatNoSpecificationGives(schedule: EvaluationSchedule) {
+    #expect(throws: ScheduleError.self) { try create([.forward], schedule) }
+    #expect(!FileManager.default.fileExists(atPath: folder("run")))
+  }
+
+  @Test(arguments: [AverageRule.exponential(1), .exponential(5), .exponential(.nan), .polynomial(-3), .polynomial(.nan)])
+  func averagesThatNoSpecificationGives(rule: AverageRule) {
+    #expect(throws: AverageError.self) { try create([.forward], averages: [rule]) }
+  }
+
+  /// A list of sequences and an average of the last iterates have words of their own, so that the run opens again.
+  @Test func whatCodeAloneGivesIsStored() async throws {
+    let order = CompositionOrder.listed(
+      ListedOrder(name: "file:evens first", sequences: (1...10).map { n in CompositionOrder.window(2).sequence(n) }))
+    let run = try Run.create(
+      at: folder("run"), Drift(), orders: [order, .forward], steps: 10, observing: .every(2), averages: [.uniform(after: 5)],
+      budgets: Budgets(lanes: 1))
+    try await run.finish()
+    let again = try Run.open(folder("run"), Drift())
+    #expect(try await again.iterate(order, 7).digest == Drift().digest(of: CompositionOrder.window(2).sequence(7), seed: 0))
+    #expect(try await Run.verify(folder("run"), Drift(), replays: 100).damaged.isEmpty)
+  }
+
+  @Test func numbersOutOfRangeAreSaid() async throws {
+    try create([.forward])
+    let run = try Run.open(folder("run"), Drift())
+    try await run.finish()
+    await #expect(throws: RunError.self) { try await run.iterate(.forward, -1) }
+    await #expect(throws: RunError.self) { try await run.iterate(.forward, 1, seed: 9) }
+    await #expect(throws: RunError.self) { try await run.averages([.rule(.uniform)], n: 0, seeds: [0], isExact: true) }
+    await #expect(throws: RunError.self) { try await run.averages([.rule(.uniform)], n: 10, seeds: [], isExact: true) }
+    #expect(throws: RunError.self) { try run.rewind(order: .forward, n: 10, to: -1, seed: 0, slots: RewindSlots(memory: 1)) { _ in true } }
+    #expect(try await Run.verify(folder("run"), Drift(), replays: -1).replays == 0)
+    #expect(throws: RunError.self) { try Workload(orders: [ObservedOrder(.forward)], steps: 1, observing: .every(1), seeds: 0..<10_001) }
+    #expect(throws: RunError.self) { try Workload(orders: [ObservedOrder(.forward)], steps: 0, observing: .every(1)) }
+  }
+
+  /// Iterates of other updates never stand beside a run's own.
+  @Test func otherUpdatesAreRefused() async throws {
+    try create([.forward])
+    var other = Drift()
+    other.rate = 0.1000001
+    #expect { try Run.open(folder("run"), other, steps: 20) } throws: { "\($0)".contains("setting rate") }
+    await #expect { try await Run.verify(folder("run"), other, repairs: true) } throws: { "\($0)".contains("setting rate") }
+  }
+
+  /// Whoever takes observations is not kept waiting by lanes that compute.
+  @Test func observationsComeWhileLanesCompute() async throws {
+    let cores = ProcessInfo.processInfo.activeProcessorCount
+    let run = try Run.create(
+      at: folder("run"), Drift(), orders: [.backward], steps: 60_000, observing: .every(200), seeds: 0..<4,
+      budgets: Budgets(lanes: 2 * cores, checkpoints: CheckpointPolicy(every: nil)))
+    var seen = 0
+    for try await _ in run.train() {
+      seen += 1
+      if seen == 3 { break }
+    }
+    while (try? RunLock(run.folder)) == nil { try await Task.sleep(for: .milliseconds(1)) }
+    // Of 1,200; those already on their way when the loop was left are kept.
+    #expect(try StoredRun(folder("run")).observationCount < 1200)
+    #expect(try StoredRun(folder("run")).status != "finished")
+  }
+
+  @Test(arguments: ["gradientEvaluations", "laneSeconds", "neighbourNoise", "distance", "seed"])
+  func metricsThatWouldHideOtherValues(name: String) {
+    #expect(throws: RunError.self) { try Run.create(at: folder("run"), Named([name]), orders: [.forward], steps: 1, observing: .every(1)) }
+  }
+
+  @Test func metricsThatHideEachOther() {
+    #expect(throws: RunError.self) {
+      try Run.create(at: folder("run"), Named(["a", "aSpread"]), orders: [.forward], steps: 1, observing: .every(1))
+    }
+    #expect(throws: RunError.self) {
+      try Run.create(at: folder("run"), Named((0...1000).map { "m\($0)" }), orders: [.forward], steps: 1, observing: .every(1))
+    }
+  }
+
+  /// Endless ranges and numbers that are not finite have their place in a run's folder.
+  @Test func numbersThatJSONLacksAreStored() async throws {
+    let problem = Named(["loss"], range: 0...(.infinity), settings: ["tolerance": .number(.nan)])
+    let run = try Run.create(at: folder("run"), problem, orders: [.forward], steps: 1, observing: .every(1))
+    try await run.finish()
+    _ = try Run.open(folder("run"), problem)
+  }
+
+  private struct Named: UpdateMap, TrainingProblem {
+    let stateCount = 1
+    let metrics: [Metric]
+    let settings: [String: JSONValue]
+    init(_ names: [String], range: ClosedRange<Double> = 0...1, settings: [String: JSONValue] = [:]) {
+      metrics = names.map { Metric($0, range: range) }
+      self.settings = settings
+    }
+    func apply(batch: Int, position: Int, to state: inout StateBuffer, workspace: inout Void) {}
+    func writeInitialState(seed: Int, to state: inout StateBuffer) {}
+    func measure(_ state: borrowing TrainingState, seed: Int, workspace: inout Void) -> [Double] { metrics.map { _ in 0 } }
   }
 }

@@ -6,11 +6,13 @@ import Tensors
 /// order of batches leaves alone.
 public struct Drift: UpdateMap, TrainingProblem {
   public let stateCount = 3
-  public var metrics: [Metric] { [Metric("distance", unit: "units"), Metric("spread", isLessBetter: false)] }
+  public var metrics: [Metric] { [Metric("offset", unit: "units"), Metric("spread", isLessBetter: false)] }
   public var settings: [String: JSONValue] { ["rate": .number(Double(rate))] }
-  public var inputs: InputDigests { InputDigests(data: Digest(of: [UInt8(rate * 100)].span.bytes)) }
+  public var inputs: InputDigests { InputDigests(data: Digest(of: Array(data.utf8).span.bytes)) }
   public var rate: Float
   public var batchCount: Int?
+  /// What the problem was made from.
+  public var data = "data"
   /// From this update on it is no number.
   public var diverges = Int.max
 

@@ -57,11 +57,18 @@ public struct Evaluator: Sendable {
 
 extension CompiledNetwork {
   /// Checks that the network's loss can compare its predictions with the targets of `dataset`.
+  /// - Parameters:
+  ///   - dataset: the examples the network is trained and measured on.
+  ///   - measures: what iterates are measured by besides.
   /// - Throws: `NetworkError.shape`, naming what does not fit together.
-  public func check(targetsOf dataset: Dataset) throws(NetworkError) {
+  public func check(targetsOf dataset: Dataset, measures: [any Measure] = []) throws(NetworkError) {
     guard dataset.targetKind == loss.targetKind else {
       throw .shape(
         "the loss compares with \(loss.targetKind.rawValue), but the targets of \(dataset.name) are \(dataset.targetKind.rawValue)")
+    }
+    for measure in measures {
+      guard let kind = measure.targetKind, kind != dataset.targetKind else { continue }
+      throw .shape("\(measure.name) compares with \(kind.rawValue), but the targets of \(dataset.name) are \(dataset.targetKind.rawValue)")
     }
     // A single target has the shape [], [1] or [1, 1].
     guard targetShape.filter({ $0 != 1 }) == dataset.targetShape.filter({ $0 != 1 }) else {

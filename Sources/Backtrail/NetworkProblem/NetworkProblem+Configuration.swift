@@ -39,8 +39,11 @@ extension NetworkProblem {
         recalibrationBatches: configuration.recalibrate),
       initial: initial, initialOrigin: configuration.initial ?? "the initial state",
       startPrecision: configuration.startPrecision, kernelThreads: configuration.kernelThreads,
-      name: "\(configuration.model) on \(data.name)", settings: try completed.problemSettings)
+      name: "\(configuration.model) on \(data.name)", kind: Self.kindOfSettings, settings: try completed.problemSettings)
   }
+
+  /// The kind of problems that settings describe.
+  public static let kindOfSettings = "network"
 
   /// Makes the problem of a stored run again.
   /// - Throws: `RunError.impossible` if settings do not describe its network, and errors of reading its data.
@@ -74,7 +77,7 @@ extension RunConfiguration {
   ///   - path: the run's folder, for messages.
   /// - Throws: `RunError.damaged` for settings that can't be read.
   public init?(_ description: RunDescription, of path: String) throws {
-    guard case .text? = description.problem.settings["model"], case .text? = description.problem.settings["data"] else { return nil }
+    guard description.problem.kind == NetworkProblem.kindOfSettings else { return nil }
     self = try description.configuration(as: RunConfiguration.self, of: path)
   }
 

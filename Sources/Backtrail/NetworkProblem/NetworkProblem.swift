@@ -18,6 +18,10 @@ public struct NetworkProblem: TrainingProblem {
     public var measures: [any Measure]?
     /// The number of test examples in an observation, the same examples for all iterates; nil for all of them.
     public var exampleCount: Int?
+
+    /// The most examples evaluated at once.
+    public static let largestBatch = 65_536
+
     /// The number of examples evaluated at once. It affects bits, since products of other shapes round differently.
     public var batchSize: Int
     /// The number of training batches over which running statistics are computed anew before an observation; 0 for
@@ -36,6 +40,7 @@ public struct NetworkProblem: TrainingProblem {
 
   public let name: String
   public let settings: [String: JSONValue]
+  public let kind: String
   public let metrics: [Metric]
   public let dataset: Dataset
   public let startPrecision: CheckpointPrecision
@@ -60,19 +65,28 @@ public struct NetworkProblem: TrainingProblem {
   ///   - kernelThreads: The number of threads that share each large matrix product of a lane. Bits do not depend on
   ///     it.
   ///   - name: The name in lists of runs; nil for a name composed of the network's layers and the data.
+  ///   - kind: what makes it again from its settings.
   ///   - settings: Further settings that readers of its runs should know.
   /// - Throws: `NetworkError` if network, loss and data do not fit together, `DatasetError` if batches can't be made.
   public init(
     _ network: Network, loss: any Loss, data: Dataset, batchSize: Int = 32, optimizer rule: UpdateRule,
     augmentation: Augmentation? = nil, sampling: BatchSampler.Method = .shuffle, evaluation: Evaluation = Evaluation(),
     initial: [NamedTensor]? = nil, initialOrigin: String = "the initial state", startPrecision: CheckpointPrecision = .float32,
-    kernelThreads: Int = 1, name: String? = nil, settings: [String: JSONValue]? = nil
+    kernelThreads: Int = 1, name: String? = nil, kind: String = "NetworkProblem", settings: [String: JSONValue]? = nil
   ) throws {
     // The sampler checks the batch size before memory is laid out for it.
     sampler = try BatchSampler(method: sampling, seed: 0, exampleCount: data.training.count, batchSize: batchSize)
+    guard network.inputShape.reduce(1, *) == data.exampleShape.reduce(1, *) else {
+      throw NetworkError.shape(
+        "the network takes examples of shape \(network.inputShape), but those of \(data.name) have the shape \(data.exampleShape)")
+    }
+    guard (1...Evaluation.largestBatch).contains(evaluation.batchSize) else {
+      throw RunError.usage(
+        "`evaluation-batch-size` is \(evaluation.batchSize), but must be a whole number from 1 to \(Evaluation.largestBatch)")
+    }
     let compiled = try CompiledNetwork(
       network, loss: loss, batchSize: batchSize, optimizer: rule.optimizer, kernelThreads: kernelThreads)
-    try compiled.check(targetsOf: data)
+    try compiled.check(targetsOf: data, measures: evaluation.measures ?? [])
     try augmentation?.check(exampleShape: data.exampleShape)
     guard rule.learningRate.isFinite, rule.learningRate > 0, Float(rule.learningRate).isFinite else {
       throw RunError.usage("`learning-rate` is \(rule.learningRate), but must be a positive number")
@@ -91,6 +105,7 @@ public struct NetworkProblem: TrainingProblem {
       "layers": .text(layers), "loss": .text("\(loss)"), "dataset": .text(data.name), "batchSize": .whole(batchSize),
       "optimizer": .text("\(rule.optimizer)"), "learningRate": .number(rule.learningRate),
     ]
+    self.kind = kind
     self.network = compiled
     dataset = data
     self.rule = rule

@@ -24,7 +24,14 @@ struct DataCommand: ParsableCommand {
     var json = false
 
     func run() throws {
-      let dataset = try Dataset.load(data, context: 64)
+      // A table's target may be classes or numbers: what it is not, it may still be described as.
+      let dataset: Dataset
+      do {
+        dataset = try Dataset.load(data, context: 64)
+      } catch {
+        guard let values = try? Dataset.load(data, context: 64, targets: .values) else { throw error }
+        dataset = values
+      }
       let document = Document(dataset)
       if json {
         try printJSON(document)

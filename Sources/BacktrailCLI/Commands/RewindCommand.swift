@@ -119,7 +119,7 @@ struct RewindCommand: AsyncParsableCommand {
         })
     }
     try inTurn(
-      { if json { try printJSON(sweep) } else { try printResult(sweepTable(sweep)) } },
+      { if json { try printJSON(sweep) } else { try printResult(sweepTable(sweep, of: run.description)) } },
       { if let csv { try writeFile(sweepCSV(sweep), to: csv) } },
       { try chart.write { sweepChart(sweep, chartY ?? .seconds, run.description) } })
   }

@@ -47,11 +47,11 @@ struct VerifyCommand: AsyncParsableCommand {
 
   /// Verifies a run. If the command can't make its problem again, everything except replays is checked.
   private func verify(_ progress: ReplayProgress) async throws -> VerificationReport {
-    let description = try? StoredRun(stored.folder).description
+    let description = try? RunDescription(ofRun: stored.folder)
     if let description, try RunConfiguration(description, of: stored.folder) == nil {
       printToStandardError(
         """
-        \(stored.folder) is a run of \(description.problem.name), whose code this command does not have: stored bytes are checked and \
+        \(stored.folder) is a run of \(printable(description.problem.name)), whose code this command does not have: stored bytes are checked and \
         nothing is replayed; Run.verify in the program that made it replays too
         """)
       return try StoredRun.verify(stored.folder, repairs: repair)

@@ -51,6 +51,7 @@ func textTable(_ table: Table) -> String {
 
 /// A table of text with aligned columns, two spaces apart.
 func textTable(_ rows: [[String]], alignment: [Table.Alignment]) -> String {
+  let rows = rows.map { $0.map(printable) }
   let widths = alignment.indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
   return rows.map { row in
     let cells = row.indices.map { column in
@@ -59,4 +60,10 @@ func textTable(_ rows: [[String]], alignment: [Table.Alignment]) -> String {
     }
     return cells.joined(separator: "  ").reversed().drop { $0 == " " }.reversed().map(String.init).joined()
   }.joined(separator: "\n")
+}
+
+/// A stored text as a terminal may show it: characters that would control the terminal, or begin another line, as escapes.
+func printable(_ text: String) -> String {
+  guard text.unicodeScalars.contains(where: { $0.properties.generalCategory == .control }) else { return text }
+  return text.unicodeScalars.map { $0.properties.generalCategory == .control ? $0.escaped(asASCII: true) : String($0) }.joined()
 }

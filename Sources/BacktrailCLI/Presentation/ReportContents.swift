@@ -94,9 +94,11 @@ struct ReportContents {
       default: "This run is not finished; it may be going on."
       }
     var blocks: [ReportPage.Block] = [
-      .notice("\(state) What it has observed so far is below; nothing of it will be computed again. Go on with:"),
-      .command(stored.resumeCommand),
+      .notice("\(state) What it has observed so far is below; nothing of it will be computed again.")
     ]
+    blocks +=
+      stored.description.isOfTheCommand
+      ? [.paragraph("Go on with:"), .command(stored.resumeCommand)] : [.paragraph("The program that made it goes on with it.")]
     let planned = planned
     let rows = observed.map { series in
       let seen = series.seeds.reduce(0) { $0 + $1.count }

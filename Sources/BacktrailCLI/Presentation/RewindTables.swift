@@ -30,7 +30,7 @@ func describe(_ point: RewindSweep.Point) -> String {
 }
 
 /// The output of `rewind --sweep`.
-func sweepTable(_ sweep: RewindSweep) -> String {
+func sweepTable(_ sweep: RewindSweep, of run: RunDescription) -> String {
   var rows = [
     [
       "kept in", "as", "slots", "stored", "updates", "recomputed", "time", "writes", "reads", "exact states", "distance", "worst",
@@ -62,7 +62,7 @@ func sweepTable(_ sweep: RewindSweep) -> String {
     notes.append(
       """
       Rounded slots: distance of parameters and buffers to the exact state, in units of its way from the initial state; loss \
-      error: |difference of the training loss|, nats; both means over all states visited.
+      error: |difference of the training loss|\(run.loss.unit.map { ", \($0)" } ?? ""); both means over all states visited.
       """)
   }
   let alignment: [Table.Alignment] = [.left, .left] + Array(repeating: .right, count: 12)

@@ -11,7 +11,9 @@ extension RunDescription {
 
   /// The name of the problem without a path or a long list of options.
   var shortName: String {
-    guard case .text(let model)? = problem.settings["model"], case .text(let data)? = problem.settings["data"] else { return problem.name }
+    guard isOfTheCommand, case .text(let model)? = problem.settings["model"],
+      case .text(let data)? = problem.settings["data"]
+    else { return problem.name }
     let isLong = data.contains("/") || data.count > 24
     return "\(model) on \(isLong ? String(data.prefix { $0 != ":" }) : data)"
   }
@@ -20,6 +22,9 @@ extension RunDescription {
   var learning: String? { problem.settings["learningRate"].map { "learning rate \($0)" } }
 
   var isObservedByLogarithm: Bool { workload.evaluate.hasPrefix("log") || workload.evaluate.hasPrefix("auto") }
+
+  /// Whether the command can make its problem again.
+  var isOfTheCommand: Bool { problem.kind == NetworkProblem.kindOfSettings }
 
   /// The first metric, by which curves are compared.
   var loss: Metric { problem.metrics[0] }

@@ -40,7 +40,8 @@ func summaryNotes(_ result: RunResult, of run: RunDescription) -> [String] {
     """,
   ]
   if !result.averages.isEmpty {
-    notes.append("Averages are of all forward iterates and cost no gradient evaluations; 'backtrail average RUN' makes others of them.")
+    let others = run.isOfTheCommand ? "; 'backtrail average RUN' makes others of them" : ""
+    notes.append("Averages are of all forward iterates and cost no gradient evaluations\(others).")
   }
   return notes
 }

@@ -105,7 +105,7 @@ struct Failure {
   /// Nil for errors of the argument parser, which has its own messages.
   init?(_ error: any Error) {
     if let status = ExitStatus(of: error) {
-      (words, self.status) = (withFlags("\(error)"), status)
+      (words, self.status) = (withFlags("\(error)".split(separator: "\n", omittingEmptySubsequences: false).map { printable(String($0)) }.joined(separator: "\n")), status)
     } else if error is CancellationError {
       (words, status) = (stopWords, .interrupted)
     } else if let error = error as? CocoaError {

@@ -41,7 +41,7 @@ public protocol Loss: Sendable {
   ///   - outputs: predictions × numbers of each.
   ///   - targets: as for `sum(over:_:)`.
   ///   - gradient: takes it; as large as `outputs`. Its old contents are no number to rely on.
-  func writeGradient(of outputs: Matrix, _ targets: Targets, to gradient: Matrix)
+  func writeGradient(of outputs: Matrix, _ targets: Targets, to gradient: MutableMatrix)
 }
 
 extension Loss {

@@ -5,6 +5,8 @@ import Tensors
 public struct Accuracy: Measure {
   public let name: String
 
+  public var targetKind: Targets.Kind? { .classes }
+
   public init(name: String = "testAccuracy") {
     self.name = name
   }

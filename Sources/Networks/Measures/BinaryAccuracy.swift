@@ -5,6 +5,8 @@ import Tensors
 public struct BinaryAccuracy: Measure {
   public let name: String
 
+  public var targetKind: Targets.Kind? { .values }
+
   public init(name: String = "testAccuracy") {
     self.name = name
   }

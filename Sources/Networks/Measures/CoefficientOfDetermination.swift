@@ -9,6 +9,8 @@ import Tensors
 public struct CoefficientOfDetermination: Measure {
   public let name: String
 
+  public var targetKind: Targets.Kind? { .values }
+
   public init(name: String = "testR2") {
     self.name = name
   }

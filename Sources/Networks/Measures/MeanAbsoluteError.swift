@@ -4,6 +4,8 @@ import Tensors
 public struct MeanAbsoluteError: Measure {
   public let name: String
 
+  public var targetKind: Targets.Kind? { .values }
+
   public init(name: String = "testMeanAbsoluteError") {
     self.name = name
   }

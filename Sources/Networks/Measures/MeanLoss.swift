@@ -11,6 +11,7 @@ public struct MeanLoss: Measure {
   }
 
   public var unit: String { loss.unit }
+  public var targetKind: Targets.Kind? { loss.targetKind }
 
   public func add(_ outputs: Matrix, _ targets: Targets, to sums: inout [Double]) {
     sums[0] += loss.sum(over: outputs, targets)

@@ -25,6 +25,9 @@ public protocol Measure: Sendable {
   /// The values it can have.
   var range: ClosedRange<Double> { get }
 
+  /// The kind of targets it compares outputs with; nil, the default, for any.
+  var targetKind: Targets.Kind? { get }
+
   /// How many numbers it keeps from batch to batch, for predictions of `outputs` numbers.
   func sumCount(outputs: Int) -> Int
 
@@ -45,6 +48,7 @@ public protocol Measure: Sendable {
 extension Measure {
   public var unit: String { "" }
   public var isLessBetter: Bool { true }
+  public var targetKind: Targets.Kind? { nil }
   /// Beyond every loss of outputs that are floats, squares of their differences among them.
   public var range: ClosedRange<Double> { -1e100...1e100 }
   public func sumCount(outputs: Int) -> Int { 1 }

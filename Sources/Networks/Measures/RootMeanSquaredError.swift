@@ -4,6 +4,8 @@ import Tensors
 public struct RootMeanSquaredError: Measure {
   public let name: String
 
+  public var targetKind: Targets.Kind? { .values }
+
   public init(name: String = "testRootMeanSquaredError") {
     self.name = name
   }

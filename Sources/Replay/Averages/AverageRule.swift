@@ -86,6 +86,10 @@ extension AverageRule: CustomStringConvertible {
 
   /// Reads a specification such as `exponential:0.99`. `polynomial:0` is the same as `uniform`.
   public init(_ specification: String) throws(AverageError) {
+    if let skipped = specification.wholeMatch(of: /uniform after ([0-9]{1,18})/).flatMap({ Int($0.1) }), skipped > 0 {
+      self = .uniform(after: skipped)
+      return
+    }
     let parts = specification.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
     let value = parts.count == 2 ? Double(parts[1]) : nil
     switch (parts[0], parts.count) {

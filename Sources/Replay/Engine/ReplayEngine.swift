@@ -52,7 +52,9 @@ public struct ReplayEngine<Map: UpdateMap, Observer: IterateObserver>: Sendable 
       updates: plan.gradientEvaluations, observations: plan.observationCount + plan.averageObservationCount)
     return try await withThrowingTaskGroup(of: ReplaySummary.self) { group in
       for _ in 0..<min(lanes, max(1, plan.segmentCount)) {
-        group.addTask { try await runLane(plan, board: board, shared: shared, progress: progress) }
+        group.addTask(executorPreference: LaneExecutor()) {
+          try await runLane(plan, board: board, shared: shared, progress: progress)
+        }
       }
       var summary = ReplaySummary()
       do {

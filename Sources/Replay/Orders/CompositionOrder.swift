@@ -96,6 +96,9 @@ public struct ListedOrder: Hashable, Sendable {
     self.sequences = sequences
   }
 
+  /// The sequences as `init(name:text:)` reads them, one line for each iterate.
+  public var text: String { sequences.map { "\($0)\n" }.joined() }
+
   /// Reads a text with one sequence per line, the n-th line for iterate n.
   public init(name: String, text: String) throws(OrderError) {
     self.name = name

@@ -16,6 +16,7 @@ public enum EvaluationSchedule: Hashable, Sendable {
 
   /// The observed n of a run of `steps` batches, in ascending order. For an automatic schedule these are its first n.
   public func points(steps: Int) throws(ScheduleError) -> [Int] {
+    guard isPossible else { throw .unreadable(description) }
     switch self {
     case .every(let stride):
       guard steps / stride <= Self.mostPoints else { throw .tooMany(steps / stride) }
@@ -34,6 +35,21 @@ public enum EvaluationSchedule: Hashable, Sendable {
         throw .outside(outside, steps: steps)
       }
       return Array(Set(points)).sorted()
+    }
+  }
+}
+
+extension EvaluationSchedule {
+  /// The most points of a schedule `log:K`: no run is longer than that many points could tell apart.
+  private static let mostLogarithmicPoints = 1_000_000
+
+  /// Whether its numbers are ones that a specification can have.
+  private var isPossible: Bool {
+    switch self {
+    case .every(let stride): stride > 0
+    case .logarithmic(let count): (1...Self.mostLogarithmicPoints).contains(count)
+    case .automatic(let error): error.isFinite && error >= 0
+    case .at(let points): !points.isEmpty
     }
   }
 }
@@ -64,7 +80,7 @@ extension EvaluationSchedule: CustomStringConvertible {
     switch (parts[0], numbers.count) {
     case ("every", 1): self = .every(first)
     // Points are rounded to whole n, so most of any further ones would coincide.
-    case ("log", 1) where first <= 1_000_000: self = .logarithmic(first)
+    case ("log", 1) where first <= Self.mostLogarithmicPoints: self = .logarithmic(first)
     case ("at", _): self = .at(numbers.compactMap { $0 })
     default: throw .unreadable(specification)
     }

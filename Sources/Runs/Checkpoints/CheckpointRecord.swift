@@ -95,7 +95,7 @@ package enum CheckpointName {
     guard OrderFile.path(in: name) == nil else {
       return "file-" + Digest(of: Array(name.utf8).span.bytes).description.prefix(12)
     }
-    return name.replacingOccurrences(of: ":", with: "_")
+    return name.replacing(":", with: "_").replacing(" ", with: "_")
   }
 
   /// Whether Backtrail gives files such names, whether they are finished or not. Only such files are ever opened or

@@ -40,7 +40,8 @@ extension JSONValue: Codable {
     switch self {
     case .null: try container.encodeNil()
     case .flag(let flag): try container.encode(flag)
-    case .number(let number): try container.encode(number)
+    // JSON has no numbers that are not finite.
+    case .number(let number): try number.isFinite ? container.encode(number) : container.encode("\(number)")
     case .whole(let number): try container.encode(number)
     case .text(let text): try container.encode(text)
     case .list(let list): try container.encode(list)

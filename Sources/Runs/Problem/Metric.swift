@@ -27,8 +27,8 @@ public struct Metric: Codable, Hashable, Sendable {
     self.name = name
     self.unit = unit
     self.isLessBetter = isLessBetter
-    least = range.lowerBound
-    greatest = range.upperBound
+    least = max(range.lowerBound, -Self.largestMagnitude)
+    greatest = min(range.upperBound, Self.largestMagnitude)
   }
 
   public var range: ClosedRange<Double> { least...greatest }
@@ -59,6 +59,13 @@ extension Metric {
     }
   }
 
+  /// Keys that stand beside metrics in documents.
+  private static let keysOfDocuments: Set = [
+    "average", "batch", "checkpoint", "costFraction", "digest", "distance", "gradientEvaluations", "hasSkill", "isOptimal",
+    "iterates", "laneSeconds", "n", "neighbourNoise", "noise", "observed", "order", "peakBytes", "schedule", "seconds", "seed",
+    "series", "skill", "storedBytes", "weightDistance",
+  ]
+
   /// The most metrics of one problem.
   static let mostMetrics = 1000
 
@@ -70,9 +77,11 @@ extension Metric {
     guard metrics.count <= mostMetrics else {
       throw .usage("the problem has \(metrics.count) metrics, but a run observes at most \(mostMetrics)")
     }
-    var taken: Set = ["n", "seed", "series", "digest", "order", "batch", "iterates"]
+    var taken = keysOfDocuments
     for metric in metrics {
-      guard isName(metric.name), taken.insert(metric.name).inserted else {
+      guard isName(metric.name), metric.least <= metric.greatest, taken.insert(metric.name).inserted,
+        taken.insert("\(metric.name)Spread").inserted
+      else {
         throw .usage(
           "'\(metric.name)' can't be a metric's name: take letters and digits, a letter first, that no other key of an iterate has")
       }

@@ -142,8 +142,8 @@ extension RunSpecification {
         "\(order) has \(last) lines, an iterate each, so it has no iterate \(n); ask for fewer with `steps` or `evaluate`")
     }
     // As many as a run can have; far beyond, batch numbers would overflow.
-    guard n <= BatchRun.largestBatch else {
-      throw .impossible("there is no iterate \(n) of \(order): n is at most \(BatchRun.largestBatch)")
+    guard (0...BatchRun.largestBatch).contains(n) else {
+      throw .impossible("there is no iterate \(n) of \(order): n is from 0 to \(BatchRun.largestBatch)")
     }
     let sequence = order.sequence(n)
     if let count = problem.batchCount {

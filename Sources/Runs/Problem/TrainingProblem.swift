@@ -31,6 +31,10 @@ public protocol TrainingProblem: MemoryElastic {
   /// Empty by default.
   var settings: [String: JSONValue] { get }
 
+  /// What makes the problem again from its settings, for programs that read folders of several kinds of problem; by default the
+  /// name of its type.
+  var kind: String { get }
+
   /// The names, shapes and roles of the tensors in the training state, for exports and distances. By default the
   /// whole state is one parameter called `state`.
   var layout: StateLayout { get }
@@ -132,6 +136,7 @@ extension MemoryElastic {
 extension TrainingProblem {
   public var name: String { "\(Self.self)" }
   public var settings: [String: JSONValue] { [:] }
+  public var kind: String { "\(Self.self)" }
   public var inputs: InputDigests { InputDigests() }
   public var batchCount: Int? { nil }
   public var batches: BatchSource? { nil }

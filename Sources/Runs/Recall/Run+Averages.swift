@@ -79,6 +79,9 @@ extension Run {
   public func averages(
     _ profiles: [AverageProfile], n: Int, seeds: [Int], isExact: Bool, progress: ReplayProgress = ReplayProgress()
   ) async throws -> ForwardAverages {
+    guard !seeds.isEmpty, (1...BatchRun.largestBatch).contains(n) else {
+      throw RunError.usage("averages are of one seed or more, and of the iterates 1 to n, but there are \(seeds.count) seeds and n is \(n)")
+    }
     let rules = try profiles.map { profile throws(AverageError) in try profile.rule(endingAt: n) }
     // The iterate is an average over itself alone.
     let wanted = [AverageRule.uniform(after: n - 1)] + rules

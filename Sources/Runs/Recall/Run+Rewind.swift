@@ -126,9 +126,9 @@ extension Run {
   /// - Throws: `RunError.usage` if `to` is not before the iterate.
   func path(of order: CompositionOrder, _ n: Int, to: Int) throws(RunError) -> BatchSequence {
     let sequence = try specification.sequence(of: order, n)
-    guard to < sequence.count else {
+    guard (0..<sequence.count).contains(to) else {
       throw .usage(
-        "`to` is \(to), but the states visited from iterate \(n) lie from \(sequence.count - 1) to 0; give less")
+        "`to` is \(to), but the states visited from iterate \(n) lie from \(sequence.count - 1) to 0; give one of those")
     }
     return sequence
   }

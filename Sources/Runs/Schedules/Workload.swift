@@ -22,6 +22,9 @@ public struct Workload: Sendable {
   /// The observed n of each order whose schedule is not automatic, and the first n of automatic ones.
   let points: [[Int]]
 
+  /// The most seeds of one run.
+  static let mostSeeds = 10_000
+
   /// - Throws: `RunError.usage` where orders are missing or named twice, or a number is out of range; `ScheduleError` where a
   ///   schedule does not fit the steps.
   public init(
@@ -29,16 +32,33 @@ public struct Workload: Sendable {
     averages: [AverageRule] = [], tolerance: Double = 0.005, costBudget: CostBudget? = nil, orderTexts: [String: String] = [:]
   ) throws {
     guard !orders.isEmpty else { throw RunError.usage("no composition order is given; add `order`, such as backward") }
-    let names = orders.map(\.orderName)
-    if let twice = names.indices.first(where: { names[..<$0].contains(names[$0]) }) {
-      throw RunError.usage("`order` \(names[twice]) is given twice; give it once")
+    var names: Set<String> = []
+    for order in orders where !names.insert(order.orderName).inserted {
+      throw RunError.usage("`order` \(order.orderName) is given twice; give it once")
     }
     guard (1...BatchRun.largestBatch).contains(steps) else {
       throw RunError.usage("`steps` is \(steps), but must be a whole number from 1 to \(BatchRun.largestBatch)")
     }
-    guard !seeds.isEmpty, RowBounds.possibleSeeds.contains(seeds.lowerBound), RowBounds.possibleSeeds.contains(seeds.upperBound)
-    else { throw RunError.usage("the seeds are \(seeds), but must be one or more whole numbers from 0 on") }
+    guard (1...Self.mostSeeds).contains(seeds.count), RowBounds.possibleSeeds.contains(seeds.lowerBound),
+      RowBounds.possibleSeeds.contains(seeds.upperBound)
+    else { throw RunError.usage("the seeds are \(seeds), but must be from 1 to \(Self.mostSeeds) whole numbers from 0 on") }
+    guard tolerance.isFinite, tolerance > 0 else { throw RunError.usage("`tolerance` is \(tolerance), but must be a positive number") }
     guard Set(averages).count == averages.count else { throw RunError.usage("an `average` is given twice; give it once") }
+    // A run is stored in the words of its specifications: what has none could not be opened again.
+    var orderTexts = orderTexts
+    for order in orders {
+      if let schedule = order.ownSchedule { _ = try EvaluationSchedule(schedule.description) }
+      guard case .listed(let listed)? = order.order else {
+        _ = try ObservedOrder(order.orderName)
+        continue
+      }
+      guard let path = OrderFile.path(in: listed.name) else {
+        throw RunError.usage("the order '\(listed.name)' is a list of sequences, so its name must be file: and a path")
+      }
+      orderTexts[path] = orderTexts[path] ?? listed.text
+    }
+    for rule in averages { _ = try AverageRule(rule.description) }
+    _ = try EvaluationSchedule(schedule.description)
     self.orders = orders
     self.steps = steps
     self.schedule = schedule

@@ -78,7 +78,7 @@ enum NamedMetrics {
       .object(["name": "testAccuracy", "isLessBetter": false, "least": 0, "greatest": 1]),
     ]
     let problem: [String: JSONValue] = [
-      "name": .text("\(settings["model"] ?? "a network") on \(settings["data"] ?? "its data")"), "settings": .object(settings),
+      "name": .text("\(settings["model"] ?? "a network") on \(settings["data"] ?? "its data")"), "kind": "network", "settings": .object(settings),
       "metrics": .list(metrics), "hasJournal": true,
     ]
     var description = earlier

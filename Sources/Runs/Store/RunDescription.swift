@@ -17,20 +17,26 @@ public struct RunDescription: Codable, Sendable {
 /// A problem as a run's folder describes it.
 public struct ProblemDescription: Codable, Sendable {
   public let name: String
+  /// What makes it again from its settings, as `TrainingProblem.kind` says.
+  public let kind: String
   /// The settings by name.
   public let settings: [String: JSONValue]
   public let metrics: [Metric]
+  /// Length of its training state in floats; nil in runs of releases that did not note it.
+  public let stateCount: Int?
   /// Whether its batches are recorded in the journal.
   let hasJournal: Bool
 }
 
 extension ProblemDescription {
-  private enum CodingKeys: String, CodingKey { case name, settings, metrics, hasJournal }
+  private enum CodingKeys: String, CodingKey { case name, kind, settings, metrics, stateCount, hasJournal }
 
   public init(from decoder: any Decoder) throws {
     let stored = try decoder.container(keyedBy: CodingKeys.self)
     name = try stored.decode(String.self, forKey: .name)
+    kind = try stored.decode(String.self, forKey: .kind)
     settings = try stored.decode([String: JSONValue].self, forKey: .settings)
+    stateCount = try stored.decodeIfPresent(Int.self, forKey: .stateCount)
     metrics = try stored.decode([Metric].self, forKey: .metrics)
     hasJournal = try stored.decode(Bool.self, forKey: .hasJournal)
     do { try Metric.check(metrics) } catch { throw RunError.damaged("its metrics can't be right: \(error)") }
@@ -62,8 +68,8 @@ public struct WorkloadDescription: Codable, Sendable {
   /// Sorts series: first those that were asked for, in that order and with forward's averages behind forward, then
   /// those that automatic orders added.
   public func sorted(_ series: [Series]) -> [Series] {
-    let asked = orders.map { ObservedOrder.parts(of: $0).order }
-    func rank(_ series: Series) -> Int { asked.firstIndex(of: (series.order ?? .forward).description) ?? asked.count }
+    let ranks = Dictionary(orders.enumerated().map { (ObservedOrder.parts(of: $1).order, $0) }) { first, _ in first }
+    func rank(_ series: Series) -> Int { ranks[(series.order ?? .forward).description] ?? orders.count }
     return series.map { (rank($0), $0.description, $0) }
       .sorted { ($0.0, $0.1.count, $0.1) < ($1.0, $1.1.count, $1.1) }.map(\.2)
   }
@@ -92,7 +98,7 @@ extension WorkloadDescription {
     steps = try whole(.steps, in: 1...BatchRun.largestBatch)
     evaluate = try stored.decode(String.self, forKey: .evaluate)
     seed = try whole(.seed, in: 0...Int.max - 1_000_000)
-    seedCount = try whole(.seedCount, in: 1...10_000)
+    seedCount = try whole(.seedCount, in: 1...Workload.mostSeeds)
     averages = try stored.decode([String].self, forKey: .averages)
     tolerance = try stored.decode(Double.self, forKey: .tolerance)
     costBudget = try stored.decodeIfPresent(CostBudget.self, forKey: .costBudget)
@@ -126,7 +132,8 @@ extension RunDescription {
   fileprivate init<Problem>(_ specification: RunSpecification<Problem>) {
     let problem = specification.problem
     self.problem = ProblemDescription(
-      name: problem.name, settings: problem.settings, metrics: problem.metrics, hasJournal: problem.batches != nil)
+      name: problem.name, kind: problem.kind, settings: problem.settings, metrics: problem.metrics,
+      stateCount: specification.stateCount, hasJournal: problem.batches != nil)
     workload = WorkloadDescription(specification.workload)
     // The number of lanes chosen for a budget is stored, since a time spent on other lanes would be spent on other
     // iterates.
@@ -135,6 +142,12 @@ extension RunDescription {
     self.budgets = budgets
     inputs = specification.inputs
     keepsOrders = true
+  }
+
+  /// What a run's folder says of it, whatever else of the folder is damaged.
+  public init(ofRun path: String) throws {
+    let folder = try RunFolder.open(path)
+    try self.init(RunDatabase.open(folder).record(), in: folder)
   }
 
   init(_ record: RunRecord, in folder: RunFolder) throws(StorageError) {
@@ -160,6 +173,25 @@ extension RunDescription {
       return try JSONDecoder().decode(type, from: JSONEncoder().encode(configuration))
     } catch {
       throw RunError.damaged("\(RunFolder(path: path).databasePath) is damaged: its settings can't be read: \(words(of: error))")
+    }
+  }
+
+  /// Checks that a problem is the one the run was made of, as far as descriptions tell.
+  /// - Parameter path: the run's folder, for messages.
+  /// - Throws: `RunError.impossible` naming what differs.
+  func check<Problem: TrainingProblem>(_ specification: RunSpecification<Problem>, path: String) throws {
+    let (made, now) = (problem, specification.description.problem)
+    func differs(_ what: String, _ then: some CustomStringConvertible, _ now: some CustomStringConvertible) -> RunError {
+      .impossible("\(path) was made with the \(what) \(then), but the problem has \(now); open it with the problem it was made of")
+    }
+    let (metricsThen, metricsNow) = (made.metrics.map(\.name), now.metrics.map(\.name))
+    guard metricsThen == metricsNow else { throw differs("metrics", metricsThen, metricsNow) }
+    guard made.kind == now.kind else { throw differs("kind of problem", made.kind, now.kind) }
+    if let count = made.stateCount, count != now.stateCount { throw differs("state length", count, now.stateCount ?? 0) }
+    // As they are read back: a number may be stored in fewer digits.
+    let settings = try JSONDecoder().decode([String: JSONValue].self, from: JSONEncoder().encode(now.settings))
+    for (name, value) in made.settings.sorted(by: { $0.key < $1.key }) {
+      if let other = settings[name], other != value { throw differs("setting \(name)", value, other) }
     }
   }
 

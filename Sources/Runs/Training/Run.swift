@@ -182,10 +182,7 @@ extension Run {
     }
     let made = try problem(RunContents(folder: folder, description: stored, batches: batches))
     let specification = try RunSpecification(made, workload, budgets: budgets)
-    guard made.metrics.map(\.name) == stored.problem.metrics.map(\.name) else {
-      throw RunError.damaged(
-        "\(path) observed the metrics \(stored.problem.metrics.map(\.name)), but \(made.name) has \(made.metrics.map(\.name)); open it with the problem it was made of")
-    }
+    try stored.check(specification, path: path)
     try stored.inputs.check(against: specification.inputs, run: folder)
     let current = NumericsFingerprint.current()
     guard NumericsFingerprint.isCurrent(record.fingerprint) || allowNumericsChange else {

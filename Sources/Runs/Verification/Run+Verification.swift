@@ -79,11 +79,10 @@ private struct RunVerification<Problem: TrainingProblem> {
     }
     let observations = try run.database.observations(leavesOutBroken: true)
     report.observations = observations.count
-    try checkThatNothingIsMissing(observations)
     var random = SystemRandomNumberGenerator()
     let segments = records.filter { damaged[$0] == nil }.map(Segment.checkpoint) + observations.map(Segment.observation)
     // With different numerics a replay has different bits and says nothing about what is stored.
-    for segment in segments.shuffled(using: &random).prefix(run.hasSameNumerics ? replays : 0) {
+    for segment in segments.shuffled(using: &random).prefix(run.hasSameNumerics ? max(0, replays) : 0) {
       try Task.checkCancellation()
       report.replays += 1
       switch segment {
@@ -288,31 +287,5 @@ private struct RunVerification<Problem: TrainingProblem> {
       var workspace = try specification.maps[replica].makeWorkspace()
       return (try recalled.state.read { state throws in try observed(state, &workspace) }, recalled.gradientEvaluations)
     }
-  }
-
-  /// Checks that a finished run has a row for everything it was asked for.
-  private mutating func checkThatNothingIsMissing(_ observations: [Observation]) throws {
-    guard try run.database.record().status == .finished else { return }
-    let (adapted, _, isComplete) = run.specification.adapted(to: observations)
-    var missing: [String] = []
-    let observed = ObservedPoints(observations)
-    for seed in run.workload.seeds {
-      for (order, points) in adapted.selection.curves {
-        for series in [.order(order)] + (order == .forward ? run.workload.averageSeries : []) {
-          let absent = observed.missing(points, of: series, seed: seed)
-          guard !absent.isEmpty else { continue }
-          let shown = absent.prefix(5).map(String.init).joined(separator: ", ") + (absent.count > 5 ? ", …" : "")
-          missing.append("\(absent.count) of the observations of \(series) (seed \(seed)) are missing, at n = \(shown)")
-        }
-      }
-    }
-    if missing.isEmpty, !isComplete { missing.append("observations that automatic schedules need are missing") }
-    report.damaged += missing.map { "\(run.folder.databasePath): \($0)" }
-    guard repairs, !missing.isEmpty else { return }
-    try run.database.update {
-      $0.status = .unfinished
-      $0.result = nil
-    }
-    report.repaired += missing.map { "\($0): the run counts as unfinished, and 'backtrail resume \(run.folder.path)' observes them again" }
   }
 }

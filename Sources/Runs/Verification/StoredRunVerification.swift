@@ -82,6 +82,29 @@ struct StoredRunVerification {
       report.damaged += damages.map { "\($0)" }
       if !damages.isEmpty { damagedCheckpoints[record] = damages.map(\.path) }
     }
+    if let stored { checkThatNothingIsMissing(database, stored) }
+  }
+
+  /// A finished run has a row for everything it was asked for.
+  private mutating func checkThatNothingIsMissing(_ database: RunDatabase, _ stored: RunDescription) {
+    guard canOpen else { return }
+    attempt { this in
+      let workload: Workload
+      do {
+        workload = try Workload(stored.workload, orderTexts: this.folder.orderTexts(of: stored))
+      } catch {
+        throw RunError.damaged("\(this.folder.databasePath) is damaged: its workload can't be read: \(error)")
+      }
+      guard try database.record().status == .finished else { return }
+      let observations = try database.observations(leavesOutBroken: true)
+      let missing = workload.missing(among: observations, lanes: stored.budgets.lanes)
+      this.report.damaged += missing.map { "\(this.folder.databasePath): \($0)" }
+      guard this.repairs, !missing.isEmpty else { return }
+      try database.update { ($0.status, $0.result) = (.unfinished, nil) }
+      this.report.repaired += missing.map {
+        "\($0): the run counts as unfinished, and 'backtrail resume \(this.folder.path)' observes them again"
+      }
+    }
   }
 
   /// Checks the stored result. It follows from the observations, so a damaged one can be removed.
@@ -194,5 +217,26 @@ struct StoredRunVerification {
         if repairs { report.repaired.append("\(folder.journalPath): made anew from the seeds") }
       }
     }
+  }
+}
+
+extension Workload {
+  /// What a finished run lacks, in words.
+  fileprivate func missing(among observations: [Observation], lanes: Int) -> [String] {
+    let (selection, _, isComplete) = selection(after: observations, lanes: lanes)
+    let observed = ObservedPoints(observations)
+    var missing: [String] = []
+    for seed in seeds {
+      for (order, points) in selection.curves {
+        for series in [.order(order)] + (order == .forward ? averageSeries : []) {
+          let absent = observed.missing(points, of: series, seed: seed)
+          guard !absent.isEmpty else { continue }
+          let shown = absent.prefix(5).map(String.init).joined(separator: ", ") + (absent.count > 5 ? ", …" : "")
+          missing.append("\(absent.count) of the observations of \(series) (seed \(seed)) are missing, at n = \(shown)")
+        }
+      }
+    }
+    if missing.isEmpty, !isComplete { missing.append("observations that automatic schedules need are missing") }
+    return missing
   }
 }
