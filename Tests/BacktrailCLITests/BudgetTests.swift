@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Kept budget (a promise of DESIGN): a process stays within its memory budget, or is refused with the least
+/// Promise "kept budget": a process stays within its memory budget, or is refused with the least
 /// sufficient one. Runs of all kinds are tried in processes of their own, many more with `BACKTRAIL_LONG=1`.
 @Suite(.serialized) struct BudgetTests {
   private let folder: TemporaryFolder

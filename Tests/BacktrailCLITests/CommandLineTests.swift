@@ -253,7 +253,7 @@ import Testing
     }
   }
 
-  /// Kept budget (a promise of DESIGN): the process stays within the given memory, with the same bits, or is refused
+  /// Promise "kept budget": the process stays within the given memory, with the same bits, or is refused
   /// before it starts.
   @Test func aMemoryBudgetIsKept() throws {
     var random = SplitMix(state: 4)
@@ -284,7 +284,7 @@ import Testing
       peaks.append(reached)
     }
     #expect(peaks[0] < peaks[2])
-    // Measuring what a time can be spent on takes memory too.
+    // Measuring how many updates a time allows takes memory too.
     let timed = line.replacingOccurrences(of: "--evaluate at:1,2", with: "--cost-budget 20s")
     let command = try backtrail("train \(timed) --memory-budget \(least + 2)MiB --out timed")
     #expect(command.status == 0, "\(command.errors)")

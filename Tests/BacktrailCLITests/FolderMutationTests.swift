@@ -5,7 +5,7 @@ import Tensors
 import TestSupport
 import Testing
 
-/// Nothing unverified is used (a promise of DESIGN), even against those who know the format: rows with any values and
+/// Promise "nothing unverified is used", even against those who know the format: rows with any values and
 /// valid seals, tables of contents with any numbers and valid checksums. Every command must end by itself with an
 /// exit code of its own.
 @Suite struct FolderMutationTests {

@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Nothing finished is lost (a promise of DESIGN): a run stopped at any instant continues to the bits of one never
+/// Promise "nothing finished is lost": a run stopped at any instant continues to the bits of one never
 /// stopped.
 @Suite(.serialized) struct InterruptionTests {
   private let folder: TemporaryFolder

@@ -87,7 +87,7 @@ import Testing
         }
       }
     }
-    // The work takes seconds in many processes, so each of two tests does half of it, on machines with two cores.
+    // The many processes take some seconds in all, so two halves of them run at the same time.
     try lines.joined(separator: "\n").write(toFile: folder("lines"), atomically: false, encoding: .utf8)
     let tried = try shell(
       """

@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Nothing finished is lost (a promise of DESIGN) in power cuts: every prefix of a run's writes is tried, without
+/// Promise "nothing finished is lost", in power cuts: every prefix of a run's writes is tried, without
 /// what was not synced.
 @Suite(.serialized, .enabled(if: FaultLibrary.path != nil, "there is no C compiler to build the recording library with"))
 struct PowerCutTests {

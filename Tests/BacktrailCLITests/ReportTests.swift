@@ -56,7 +56,7 @@ import Testing
     for fact in ["finished", "0 to 2", "digits", try #require(shown.json["fingerprint"] as? String)] {
       #expect(cells.contains(fact), "\(fact)")
     }
-    // The true plan (a promise of DESIGN) is shown on the page.
+    // Promise "true plan", as the page shows it.
     let planned = try #require(cells.firstIndex(of: "gradient evaluations"))
     #expect(cells[planned + 1] == cells[planned + 2])
     #expect(xml.all("tr").contains { $0.attributes["class"] == "marked" })

@@ -5,7 +5,7 @@ import Runs
 import TestSupport
 import Testing
 
-/// Nothing unverified is used (a promise of DESIGN): whatever set of a run's files is damaged in whatever way,
+/// Promise "nothing unverified is used": whatever set of a run's files is damaged in whatever way,
 /// verification names exactly those, repairs make the run intact, and training from it gives the same bits.
 @Suite struct DamageMatrixTests {
   private let folder: TemporaryFolder

@@ -8,7 +8,7 @@ import Runs
 import TestSupport
 import Testing
 
-/// Nothing unverified is used (a promise of DESIGN): damage in any file of a run folder is named or does no harm.
+/// Promise "nothing unverified is used": damage in any file of a run folder is named or does no harm.
 @Suite struct DamageTests {
   private let folder: TemporaryFolder
 

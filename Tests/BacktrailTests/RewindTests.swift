@@ -50,7 +50,7 @@ import Testing
     try run.rewind(order: .forward, n: 40, to: to, seed: 0, slots: slots) { _ in true }
   }
 
-  /// Same bits (a promise of DESIGN): for any slots, tier and goal, and for states with optimizer slots.
+  /// Promise "same bits": for any slots, tier and goal, and for states with optimizer slots.
   @Test(arguments: ["sgd", "adamw"])
   func statesAreTheReplaysWhateverTheSlots(optimizer: String) async throws {
     let run = try run(optimizer: optimizer)

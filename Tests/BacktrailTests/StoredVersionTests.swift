@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Old runs stay readable (a promise of DESIGN): folders written by earlier releases, as they were committed then.
+/// Promise "old runs stay readable": folders written by earlier releases, as they were committed then.
 @Suite struct StoredVersionTests {
   private let folder: TemporaryFolder
 

@@ -41,7 +41,7 @@ private func digests(_ result: RunResult) -> [String: String] {
 
   init() throws { folder = try TemporaryFolder() }
 
-  /// Same bits (a promise of DESIGN), for everything the command line can vary.
+  /// Promise "same bits", for everything the command line can vary.
   @Test func bitsDependOnTheMathematicsAlone() async throws {
     let expected = digests(try await train(settings { $0.lanes = 1 }, in: folder, name: "one"))
     #expect(expected.count == (9 + 2) * 4)

@@ -38,7 +38,7 @@ struct GradientCheck {
   /// The input; by default standard normal.
   var fillInput: ((Matrix) -> Void)?
   var step: Float = 0.01
-  /// The deviation of the initial values. Differences are meaningless if they cross a kink, such as that of ReLU at
+  /// The seed of the initial values. Differences are meaningless if they cross a kink, such as that of ReLU at
   /// 0.
   var seed: UInt64 = 5
 

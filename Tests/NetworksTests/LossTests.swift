@@ -97,7 +97,7 @@ import Testing
     classes.classes = [0, 1]
     #expect(abs(MeanSquaredError().sum(over: matrix, values) / 2 - 2.015625) < 1e-7)
     #expect(abs(Huber().sum(over: matrix, values) / 2 - (0 + 1.5 + 0.03125 + 1.5) / 4) < 1e-7)
-    // The odds are 1 : e³ against the first class and e^−2.5 : 1 for the second.
+    // The odds of the right class are e³ : 1 in the first row and e^2.5 : 1 in the second.
     let expected = (log(1 + exp(-3.0)) + log(1 + exp(-2.5))) / 2
     #expect(abs(CrossEntropy().sum(over: matrix, classes) / 2 - expected) < 1e-7)
   }

@@ -75,8 +75,7 @@ import Testing
       var state = try StateBuffer(count: network.stateCount)
       for tensor in network.layout.tensors { state.vector.part(tensor.region).fill(1) }
       var workspace = try network.makeWorkspace()
-      // With equal weights and equally many examples of both classes, only the gradient of the last layer's bias is
-      // not zero.
+      // With equal weights and equally many examples of both classes all gradients are zero: only decay acts.
       workspace.targets.classes = [0, 1]
       network.update(
         &state, learningRate: 0.1, position: 0, context: PassContext(isTraining: true), workspace: &workspace)

@@ -25,7 +25,7 @@ import Testing
     return digests
   }
 
-  /// Same bits (a promise of DESIGN): recomputation changes none, with running statistics, dropout and every kind of
+  /// Promise "same bits": recomputation changes none, with running statistics, dropout and every kind of
   /// optimizer.
   @Test(arguments: [
     ("resnet18:2", "sgd"), ("resnet18:2", "adam"), ("resnet50:1", "momentum"), ("lenet", "sgd"),
@@ -229,7 +229,7 @@ import Testing
     let points = MemoryCurve(network).points
     let (most, least) = (points[0], points[points.count - 1])
     #expect(points.count > 50 && most.schedule.repeatedPasses == 0)
-    // Memory shrinks to a twentieth for fewer than three additional forward passes.
+    // The least memory is below a twentieth of the most; a tenth suffices for less than twice the time.
     #expect(least.arenaCount * 20 < most.arenaCount)
     #expect(points.contains { $0.arenaCount * 10 < most.arenaCount && $0.seconds < 2 * most.seconds })
   }

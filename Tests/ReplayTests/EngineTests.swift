@@ -76,7 +76,7 @@ private final class DigestRecorder: IterateObserver {
     return recorder.digests.withLock { $0 }
   }
 
-  /// Same bits (a promise of DESIGN): bits depend on the batch sequence alone.
+  /// Promise "same bits": bits depend on the batch sequence alone.
   @Test func iteratesEqualTheirSequencesReplayedOneByOne() async throws {
     let orders = SpelledOut.orders(maximumSize: 4)
     let points = [1, 2, 5, 11, 12, 30]

@@ -21,7 +21,7 @@ private final class Interrupter: Sendable {
 
   func arm(after updates: Int) { watch.withLock { $0 = Watch(updatesLeft: updates) } }
 
-  /// - Parameter stop: Called at once if cancellation has been requested already.
+  /// - Parameter stop: Called after the updates given to `arm`, or at once if these have been applied.
   func attach(_ stop: @escaping @Sendable () -> Void) {
     let isLate = watch.withLock { watch in
       watch.stop = stop
@@ -198,7 +198,7 @@ private struct SlowDisk: SlotStorage {
       rules = Array([.exponential(0.75), .uniform, .polynomial(3)].prefix(Int.random(in: 0...3, using: &random)))
       replicas = Int.random(in: 1...2, using: &random)
       let length = Int.random(in: 10...40, using: &random)
-      // The number of steps after the extension.
+      // The last round extends the run.
       lengths = [length, length, length + Int.random(in: 0...30, using: &random)]
       isAdaptive = Bool.random(using: &random)
       let stride = Int.random(in: 1...8, using: &random)

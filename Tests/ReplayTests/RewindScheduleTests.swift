@@ -100,7 +100,7 @@ private func leastUpdates(upTo l: Int, slots s: Int) -> [[Int]] {
     #expect(try RewindChecker(far).updates == far.updates)
   }
 
-  /// One pass after the other goes from the start, each saving at the lower end of what it visits.
+  /// The least updates if each pass goes from the start and saves at the lower end of what it visits.
   private func leastFromAfar(_ count: Int, approach: Int, slots: Int) -> [Int] {
     let upper = slots == 0 ? [0, 0] : leastUpdates(upTo: max(2, count), slots: slots)[slots - 1]
     var least = [0]

@@ -35,7 +35,7 @@ private struct TwistMap: UpdateMap {
     return digests
   }
 
-  /// Same bits (a promise of DESIGN), for rewinds.
+  /// Promise "same bits", for rewinds.
   @Test(arguments: SpelledOut.orders(maximumSize: 3))
   func statesEqualThoseOfAStraightReplay(order: CompositionOrder) throws {
     let n = 13

@@ -45,7 +45,7 @@ import Testing
     for try await observation in run.train() { Issue.record("\(observation) was observed again") }
   }
 
-  /// Same bits (a promise of DESIGN), whatever the resources.
+  /// Promise "same bits", whatever the resources.
   @Test func resourcesChangeNoBit() async throws {
     _ = try await create("usual").finish()
     let expected = try digests("usual")
@@ -59,7 +59,7 @@ import Testing
     }
   }
 
-  /// Nothing finished is lost (a promise of DESIGN): the run is stopped repeatedly and opened anew each time.
+  /// Promise "nothing finished is lost": the run is stopped repeatedly and opened anew each time.
   @Test func anInterruptedRunComesToTheSame() async throws {
     _ = try await create("whole").finish()
     let expected = try digests("whole")

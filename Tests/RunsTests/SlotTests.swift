@@ -101,7 +101,7 @@ import Testing
     if let first { _ = try roundTrip(state, through: first) }
     second.removeAll()
     #expect(slotFolders.filter { $0 != "slots-mine" } == held)
-    // The process has ended, as far as others can see.
+    // Releasing the slots without removing them looks as if their process had ended.
     first = nil
     SlotFiles.removeAbandoned(in: run)
     #expect(slotFolders == ["slots-mine"] && FileManager.default.fileExists(atPath: folder("slots-mine/0.ckpt")))
