@@ -2,8 +2,8 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Promise 2: with a memory budget a process stays within it, or is refused with the least budget that does. Runs of all kinds,
-/// as processes of their own. `BACKTRAIL_LONG=1` tries many more.
+/// Promise "kept budget": a process stays within its memory budget, or is refused with the least
+/// sufficient one. Runs of all kinds are tried in processes of their own, many more with `BACKTRAIL_LONG=1`.
 @Suite(.serialized) struct BudgetTests {
   private let folder: TemporaryFolder
 
@@ -12,14 +12,14 @@ import Testing
     try folder.write(String(repeating: "in reverse order, batches, ", count: 200), to: "text.txt")
     try FileManager.default.createDirectory(atPath: folder("images"), withIntermediateDirectories: true)
     for (name, count) in [("train", 64), ("t10k", 32)] {
-      // IDX: magic number, extents, bytes.
+      // An IDX file: the magic number, extents, bytes.
       let pixels = (0..<count * 144).map { UInt8(truncatingIfNeeded: $0 &* 7919 >> 3) }
       try folder.write([0, 0, 8, 3, 0, 0, 0, UInt8(count), 0, 0, 0, 12, 0, 0, 0, 12] + pixels, to: "images/\(name)-images-idx3-ubyte")
       try folder.write([0, 0, 8, 1, 0, 0, 0, UInt8(count)] + (0..<count).map { UInt8($0 % 10) }, to: "images/\(name)-labels-idx1-ubyte")
     }
   }
 
-  /// A random configuration; the same for the same number.
+  /// A random configuration, always the same for the same number.
   private func options(_ number: Int) -> (train: [String], steps: Int, stores: Bool, extends: Bool) {
     var random = SplitMix(state: UInt64(number))
     let model: (name: String, data: String, steps: Int) =
@@ -66,7 +66,7 @@ import Testing
     check(extended, budget: needed, stores: options.stores, "\(resume) after \(train)")
   }
 
-  /// The plan, the observations and the results are large here, and the model is nothing.
+  /// The plan, the observations and the results are large here, and the model is tiny.
   @Test(arguments: [
     ["--steps", "1500", "--order", "forward", "--order", "splice:5"],
     ["--steps", "10000", "--order", "forward", "--average", "none"],
@@ -81,7 +81,7 @@ import Testing
       stores: true, "\(arguments)")
   }
 
-  /// As a container counts: what the budget says is all there is.
+  /// Memory is limited as in a container: there is no more than the budget.
   @Test func aRunInAGroupOfItsBudgetEndsWell() throws {
     let group = try MemoryGroup(bytes: 64 << 20)
     guard let group else {
@@ -93,7 +93,7 @@ import Testing
       "train", "--model", "mlp:256,256", "--order", "forward", "--order", "tail:9", "--steps", "60", "--checkpoint-every", "10",
       "--evaluate", "every:2", "--evaluation-examples", "20", "--memory-budget", "64MiB", "--json", "--out", folder("run"),
     ]
-    // The shell joins the group and becomes the run.
+    // The shell joins the control group and then becomes the run.
     let words = ([Command.executable.path] + train).map { "'\($0)'" }.joined(separator: " ")
     let command = try Command(program: "/bin/sh", ["-c", "echo $$ > \(group.path)/cgroup.procs && exec \(words)"], in: folder.path)
     #expect(command.status == 0, "\(command.errors)")
@@ -111,7 +111,7 @@ import Testing
     #expect(peak <= budget << 20, "\(what)")
     #expect(Double(run.peakBytes) <= Double(reported) * 1.01 + 0.25 * 1_048_576, "\(what)")
     #expect(predicted >= peak, "\(what)")
-    // Lanes that could store at one time may happen not to.
+    // Lanes that could store at the same time may happen not to.
     let slack = (stores ? 6 : 2.5) * 1_048_576
     #expect(Double(predicted) <= max(Double(peak) * 1.03, Double(peak) + slack), "\(what)")
   }
@@ -124,9 +124,9 @@ import Testing
 
 /// A run of `backtrail` and its largest resident size.
 ///
-/// What `wait4` tells would be wrong: a child's figure begins with what the parent had before `exec`. So the kernel's high-water mark
-/// of the process is read over and over, and what was reached after the last reading is in the figure that the process itself
-/// reads as it ends its document.
+/// The figure of `wait4` would be wrong: that of a child begins with what the parent had before `exec`. So the
+/// kernel's high-water mark of the process is read repeatedly; a peak after the last reading is included in the
+/// figure that the process itself reads when it ends its document.
 private struct PeakCommand {
   let command: Command
   let peakBytes: Int
@@ -135,7 +135,7 @@ private struct PeakCommand {
     var peak = 0
     command = try Command(arguments, in: folder) { process in
       let status = (try? String(contentsOfFile: "/proc/\(process)/status", encoding: .utf8)) ?? ""
-      // Before `exec` the figure is the parent's.
+      // Before `exec` the figure is that of the parent.
       guard status.hasPrefix("Name:\tbacktrail\n"), let line = status.firstMatch(of: /VmHWM:\s+(\d+) kB/) else { return }
       peak = max(peak, (Int(line.1) ?? 0) << 10)
     }
@@ -147,7 +147,7 @@ private struct PeakCommand {
 private struct MemoryGroup {
   let path: String
 
-  /// Nil where the system lets nobody make one.
+  /// Nil if the system does not allow making one.
   init?(bytes: Int) throws {
     let name = "backtrail-\(UUID().uuidString)"
     for (parent, limit, swap) in [
@@ -156,7 +156,7 @@ private struct MemoryGroup {
       let path = "\(parent)/\(name)"
       guard (try? FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)) != nil else { continue }
       let isLimited = (try? "\(bytes)".write(toFile: "\(path)/\(limit)", atomically: false, encoding: .utf8)) != nil
-      // Where there is no swap there is nothing to switch off.
+      // If there is no swap, there is nothing to switch off.
       try? (swap.contains("memsw") ? "\(bytes)" : "0").write(toFile: "\(path)/\(swap)", atomically: false, encoding: .utf8)
       if isLimited && FileManager.default.fileExists(atPath: "\(path)/cgroup.procs") {
         self.path = path

@@ -7,18 +7,18 @@ struct Command {
   let output: String
   let errors: String
 
-  /// The executable lies beside the test bundle.
+  /// The executable is beside the test bundle.
   static let executable = URL(fileURLWithPath: CommandLine.arguments[0]).resolvingSymlinksInPath()
     .deletingLastPathComponent().appendingPathComponent("backtrail")
 
   /// A signal for a running process, and when it is sent.
   enum Stop {
     case after(seconds: Double, signal: Int32)
-    /// Once the folder has something in it, so that the process is known to be under way.
+    /// Sent once the folder contains something, which shows that the process is under way.
     case onceFilled(folder: String, signal: Int32)
   }
 
-  /// - Parameter watch: called over and over with the number of the running process; nil: it is waited for.
+  /// - Parameter watch: Called repeatedly with the number of the running process; nil to wait for its end.
   init(
     program: String = Self.executable.path, _ arguments: [String], in folder: String, stop: Stop? = nil,
     watch: ((Int32) -> Void)? = nil
@@ -27,7 +27,7 @@ struct Command {
     process.executableURL = URL(fileURLWithPath: program)
     process.arguments = arguments
     process.currentDirectoryURL = URL(fileURLWithPath: folder)
-    // Files instead of pipes: a full pipe would stop the process.
+    // Files are used instead of pipes, because a full pipe would stop the process.
     let files = ["out", "err"].map { folder + "/\(UUID().uuidString).\($0)" }
     for file in files { try "".write(toFile: file, atomically: false, encoding: .utf8) }
     process.standardOutput = FileHandle(forWritingAtPath: files[0])
@@ -61,7 +61,7 @@ struct Command {
     try Command(program: "/bin/bash", ["-c", "B='\(executable.path)'; \(script)"], in: folder)
   }
 
-  /// The value of a key of the JSON document as text, keys in order, so that equal values are equal texts.
+  /// The value of a key of the JSON document as text with sorted keys, so that equal values have equal texts.
   func text(_ key: String) throws -> String {
     let value = try #require(json[key])
     return String(decoding: try JSONSerialization.data(withJSONObject: value, options: .sortedKeys), as: UTF8.self)

@@ -131,7 +131,8 @@ import Testing
     let line = "train \(small) --order forward --evaluate every:5 --checkpoint-every 8 --seeds 2 --json"
     let trained = try backtrail("\(line) --average exponential:0.9 --average uniform --average polynomial:4 --out run")
     #expect(try trained.text("averages").contains("forward average polynomial:4"))
-    // What the run kept is loaded, at its end too, where there is no multiple of --checkpoint-every.
+    // States that the run stored are loaded, including the one at its end, which is not a multiple of
+    // --checkpoint-every.
     let kept = try backtrail("average run --json")
     #expect(kept.status == 0, "\(kept.errors)")
     let averages = try #require(kept.json["averages"] as? [[String: Any]])
@@ -205,7 +206,7 @@ import Testing
     #expect(plan.status == 0)
   }
 
-  /// Each kind of bad input: one clear line that names it, and sysexits' code.
+  /// For each kind of bad input there is one clear line that names it, and an exit code of sysexits.
   @Test func badInput() throws {
     try folder.write("1,2,0\n3,nan,1\n", to: "nan.csv")
     try folder.write("1 2\n3\n", to: "ragged")
@@ -252,7 +253,8 @@ import Testing
     }
   }
 
-  /// Promise 2: the process stays within what it is given, with the same bits, or is refused before it starts.
+  /// Promise "kept budget": the process stays within the given memory, with the same bits, or is refused
+  /// before it starts.
   @Test func aMemoryBudgetIsKept() throws {
     var random = SplitMix(state: 4)
     for (name, count) in [("data_batch_1", 70), ("test_batch", 8)] {
@@ -282,7 +284,7 @@ import Testing
       peaks.append(reached)
     }
     #expect(peaks[0] < peaks[2])
-    // Measuring what a time buys takes memory too.
+    // Measuring how many updates a time allows takes memory too.
     let timed = line.replacingOccurrences(of: "--evaluate at:1,2", with: "--cost-budget 20s")
     let command = try backtrail("train \(timed) --memory-budget \(least + 2)MiB --out timed")
     #expect(command.status == 0, "\(command.errors)")
@@ -296,7 +298,8 @@ import Testing
     #expect(memory.reduce(0) { $0 + ($1["bytes"] as? Int ?? 0) } == plan.json["predictedPeakBytes"] as? Int)
   }
 
-  /// Forward and its averages are walked only when it is known where, but have their room from the beginning.
+  /// Forward and its averages are replayed once it is known where they are observed, but their memory is reserved
+  /// from the beginning.
   @Test func aMemoryBudgetHasRoomForWhatComesLast() throws {
     func least(_ schedule: String) throws -> Int {
       let refused = try backtrail("train --model mlp:1024,1024 --steps 60 --evaluate \(schedule) --memory-budget 1MiB --out refused")

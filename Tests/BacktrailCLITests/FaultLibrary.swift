@@ -1,9 +1,9 @@
 import Foundation
 import TestSupport
 
-/// The library of `Tests/Faults`, which stands between a process and the C library.
+/// The library of `Tests/Faults`, which intercepts the calls of a process to the C library.
 enum FaultLibrary {
-  /// Where it was built; nil where there is no C compiler.
+  /// The path of the built library; nil if there is no C compiler.
   static let path: String? = {
     let source = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
       .appendingPathComponent("Faults/faults.c").path
@@ -21,19 +21,19 @@ enum FaultLibrary {
 
   enum Kind: String, CaseIterable {
     case inputOutput = "EIO"
-    /// From then on there is no room.
+    /// From this call on there is no space on the disk.
     case noSpace = "ENOSPC"
-    /// A write takes half of what it was given.
+    /// A write accepts only half of its bytes.
     case shortWrite = "SHORT"
     case failedSync = "SYNC"
     case failedRename = "RENAME"
-    /// A read fails, though what it would read is whole.
+    /// A read fails, although the data are intact.
     case failedRead = "READ"
-    /// Kill −9 before the call.
+    /// The process is killed with −9 before the call.
     case kill = "KILL"
   }
 
-  /// Runs the command with its files recorded.
+  /// Runs the command and records its operations on files.
   static func record(_ arguments: [String], in folder: String, log: String) throws -> Command {
     try run(arguments, in: folder, ["FAULTS_LOG=\(log)"])
   }

@@ -2,7 +2,8 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Every call that changes a file fails once, in turn, or finds the process killed: the run ends with a plain error, and resumes to the same bits.
+/// Every call that changes a file fails once, or the process is killed there. The run must end with a plain error and
+/// resume to the same bits.
 @Suite(.serialized, .enabled(if: FaultLibrary.path != nil, "there is no C compiler to build the fault library with"))
 struct FaultTests {
   private let folder: TemporaryFolder
@@ -22,7 +23,7 @@ struct FaultTests {
   private func everyCall(kind: FaultLibrary.Kind) throws {
     let whole = try FaultLibrary.record(["train"] + Self.options, in: folder.path, log: log("log"))
     #expect(whole.status == 0)
-    // Lanes come by in another order each time, so that this is about the number of calls.
+    // Lanes come in a different order each time, so the number of calls is approximate.
     let count = try FileLog(path: log("log")).events.count { $0.fails(as: kind) }
     #expect(count > 20)
     var random = SplitMix(state: 11)
@@ -30,7 +31,7 @@ struct FaultTests {
     for call in calls {
       try FileManager.default.removeItem(atPath: folder("run"))
       let stopped = try FaultLibrary.run(["train"] + Self.options, in: folder.path, kind: kind, call: call)
-      // 0 too where what failed was of no consequence, as a short write that is gone on with.
+      // The code is also 0 if the failure had no consequence, like a short write that is continued.
       let expected: [Int32] = kind == .kill ? [0, SIGKILL] : [0, 73, 74]
       #expect(expected.contains(stopped.status), "call \(call): \(stopped.status) \(stopped.errors)")
       if kind == .failedRename { #expect(stopped.status != 0, "call \(call) failed without a word") }
@@ -51,7 +52,7 @@ struct FaultTests {
     print("faults: \(calls.count) of \(count) calls, kind \(kind.rawValue)")
   }
 
-  /// A read that fails says nothing of what is stored: nothing is given up for it.
+  /// A failed read says nothing about what is stored, so nothing is given up because of it.
   @Test func everyRead() throws {
     let steps = "--model linear --lanes 1 --evaluation-examples 20 --order forward --order backward --checkpoint-every 5 --checkpoint-chain 2 --evaluate every:5"
     #expect(try Command(("train --out run --steps 20 " + steps).split(separator: " ").map(String.init), in: folder.path).status == 0)
@@ -80,7 +81,7 @@ struct FaultTests {
 }
 
 extension FileLog.Event {
-  /// Whether a fault of this kind can strike here, as `faults.c` counts.
+  /// Whether a fault of this kind can occur here, by the way `faults.c` counts.
   fileprivate func fails(as kind: FaultLibrary.Kind) -> Bool {
     switch (self, kind) {
     case (.write, .inputOutput), (.write, .noSpace), (.write, .shortWrite), (.write, .kill): true

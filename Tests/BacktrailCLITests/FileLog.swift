@@ -1,6 +1,6 @@
 import Foundation
 
-/// What a process did to the files below a folder, as `Tests/Faults` recorded it.
+/// The operations of a process on the files below a folder, as recorded by `Tests/Faults`.
 struct FileLog {
   enum Event {
     case open(handle: UInt32, path: String, isNew: Bool, isTruncated: Bool)
@@ -10,14 +10,14 @@ struct FileLog {
     case makeFolder(String)
     case rename(String, String)
     case remove(String)
-    /// To standard output.
+    /// Text written to standard output.
     case print
     case read
   }
 
   private(set) var events: [Event] = []
 
-  /// - Parameter hasReads: whether reads are among the events.
+  /// - Parameter hasReads: Whether reads are among the events.
   init(path: String, hasReads: Bool = false) throws {
     let bytes = Array(try Data(contentsOf: URL(fileURLWithPath: path)))
     var place = 0
@@ -53,17 +53,17 @@ struct FileLog {
   }
 }
 
-/// A disk after a power cut: what was synced is there; of the rest, whatever the cut left.
+/// A disk after a power cut: it contains what was synced, and of the rest whatever the cut has left.
 struct DiskModel {
-  /// What a power cut does to writes and names that were not synced.
+  /// The effect of a power cut on writes and names that were not synced.
   enum Cut: CaseIterable {
     /// All are lost.
     case losesAll
-    /// Names are kept and the contents lost, as where a journal holds names alone.
+    /// Names are kept and contents lost, as on a file system that journals names only.
     case losesContents
-    /// Each is kept or lost by chance, whatever their order.
+    /// Each is kept or lost at random, whatever their order.
     case random
-    /// None is lost: a process killed.
+    /// Nothing is lost: the process was killed.
     case losesNothing
   }
 
@@ -83,7 +83,7 @@ struct DiskModel {
     case remove(String)
     case rename(String, String)
 
-    /// The folder whose sync makes it last.
+    /// The folder whose sync makes the name permanent.
     var folder: String {
       switch self {
       case .add(let path, _), .remove(let path), .rename(_, let path): URL(fileURLWithPath: path).deletingLastPathComponent().path
@@ -93,7 +93,7 @@ struct DiskModel {
 
   private var nodes: [Node] = []
   private var handles: [UInt32: Int] = [:]
-  /// Names as the process sees them.
+  /// The names as the process sees them.
   private var names: [String: Int] = [:]
   private var syncedNames: [String: Int] = [:]
   private var pendingNames: [Naming] = []
@@ -102,7 +102,7 @@ struct DiskModel {
     switch event {
     case .open(let handle, let path, let isNew, let isTruncated):
       if isNew || names[path] == nil {
-        // A folder that was there before the log began has no node, and needs none.
+        // A folder that existed before the log began has no node, and needs none.
         guard isNew else { return }
         nodes.append(Node())
         name(.add(path, nodes.count - 1))
@@ -153,24 +153,24 @@ struct DiskModel {
     case .add(let path, let node): names[path] = node
     case .remove(let path): names[path] = nil
     case .rename(let old, let path):
-      // What was renamed may not have its first name on the disk.
+      // A renamed file may not have its first name on disk.
       if let node = names.removeValue(forKey: old) { names[path] = node }
     }
   }
 
-  /// Writes what the disk holds after a cut.
-  /// - Parameter root: what the recorded paths begin with, and what stands there instead.
+  /// Writes the contents of the disk after a cut.
+  /// - Parameter root: The beginning of the recorded paths, and its replacement.
   func write(_ cut: Cut, moving root: (from: String, to: String), using random: inout some RandomNumberGenerator) throws {
     var names = syncedNames
     for naming in pendingNames where cut == .losesContents || cut == .losesNothing || cut == .random && Bool.random(using: &random) {
-      // A rename whose file's first name was lost brings the file with it.
+      // If a file's first name was lost, the rename brings the file along.
       if case .rename(let old, let path) = naming, names[old] == nil, let node = self.names[path] { names[path] = node }
       Self.apply(naming, to: &names)
     }
     let manager = FileManager.default
     for (path, node) in names.sorted(by: { $0.key.count < $1.key.count }) where path != root.from {
       let target = root.to + path.dropFirst(root.from.count)
-      // In a folder whose own name is lost there is nothing.
+      // If the name of a folder itself is lost, its contents are too.
       guard manager.fileExists(atPath: URL(fileURLWithPath: target).deletingLastPathComponent().path) else { continue }
       guard !nodes[node].isFolder else {
         try manager.createDirectory(atPath: target, withIntermediateDirectories: false)
@@ -180,7 +180,7 @@ struct DiskModel {
       for change in nodes[node].pending where cut == .losesNothing || cut == .random && Bool.random(using: &random) {
         Self.apply(change, to: &content)
       }
-      // What processes share while they live is not on the disk.
+      // Memory that live processes share is not on disk.
       if !target.hasSuffix("-shm") { try Data(content).write(to: URL(fileURLWithPath: target)) }
     }
   }

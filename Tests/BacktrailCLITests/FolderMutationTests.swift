@@ -5,8 +5,9 @@ import Tensors
 import TestSupport
 import Testing
 
-/// Promise "nothing unverified is used", against those who know the format: rows with any values and seals that fit, tables of
-/// contents with any numbers and checksums that fit. Every command ends by itself with a code of its own.
+/// Promise "nothing unverified is used", even against those who know the format: rows with any values and
+/// valid seals, tables of contents with any numbers and valid checksums. Every command must end by itself with an
+/// exit code of its own.
 @Suite struct FolderMutationTests {
   private let folder: TemporaryFolder
 
@@ -19,7 +20,7 @@ import Testing
     "runs show run --order tail:3 --iterate 17", "runs list .", "plan --initial run:forward:5 --steps 10",
   ]
 
-  /// Those that compute little, whatever the run was asked for.
+  /// Commands that compute little, whatever the settings of the run.
   private static let readers = [
     "runs show run", "runs show run --json", "runs list .", "report run --to page.html", "verify run",
     "export run --order forward --iterate 13 --to file.safetensors",
@@ -34,7 +35,7 @@ import Testing
     #expect(made.status == 0, "\(made.errors)")
   }
 
-  /// - Returns: how the command ended, within its limits of time and memory.
+  /// - Returns: How the command ended within its limits of time and memory.
   private func run(_ line: String) throws -> Command {
     try Command(
       program: "/bin/bash",
@@ -120,7 +121,7 @@ import Testing
     }
   }
 
-  /// Settings that could be a run's, but not this one's, nor any machine's.
+  /// Settings that a run could have, but not this one, nor any on this machine.
   private static let monsters: [String: [any Sendable]] = [
     "steps": [1_000_000_000, 2_000_000], "evaluate": ["every:500", "every:1", "log:100000", "at:1000000000"], "seedCount": [10_000],
     "model": ["gpt:layers=1000,heads=1,width=4096,context=64", "mlp:1000000,1000000"], "batchSize": [1_000_000], "lanes": [1024],
@@ -151,7 +152,7 @@ import Testing
     }
   }
 
-  /// Changes bytes of a log that has not been taken over into the database.
+  /// Changes bytes of a log that has not been merged into the database yet.
   private func mutateLog(_ random: inout SplitMix) throws -> String {
     let path = folder("copy/run/run.sqlite")
     var configuration = Configuration()
@@ -210,7 +211,7 @@ import Testing
         }
       }
       let what = changes.joined(separator: " and ")
-      // Going on with a run of 10⁹ steps takes as long as it should.
+      // Continuing a run of 10⁹ steps may take as long as it needs.
       let lines = what.contains("configuration [") ? Self.readers : Self.commands
       for line in lines.shuffled(using: &random).prefix(cases(3, long: 5)) {
         let command = try run(line)
@@ -246,7 +247,7 @@ import Testing
     }
   }
 
-  /// Files that are no files.
+  /// Things in the place of files that are not regular files.
   @Test func pipesAndLinks() throws {
     try makeRun()
     for file in ["run.sqlite", "run.sqlite-journal", "batches.zst", "lock", "checkpoints/0-forward-20-20.ckpt", "checkpoints"] {
@@ -270,7 +271,7 @@ import Testing
     }
   }
 
-  /// What is not Backtrail's own stays.
+  /// Files that are not Backtrail's own stay.
   @Test func foreignFilesStay() throws {
     try makeRun()
     for name in ["notes.txt", "my.ckpt", "0-forward.ckpt.bak"] { try folder.write("mine", to: "run/checkpoints/\(name)") }

@@ -2,19 +2,19 @@ import Foundation
 import TestSupport
 import Testing
 
-/// The last iterates' digests of small runs of every model, optimizer, order and option that decides bits, as they were
-/// recorded in `Tests/Fixtures/golden-digests.json`.
+/// The digests of the last iterates of small runs with every model, optimizer, order and option that affects bits,
+/// compared with those in `Tests/Fixtures/golden-digests.json`.
 ///
-/// They change only with the kernels' revision in the numerics fingerprint. Then `BACKTRAIL_RECORD_GOLDEN=1` in front of
-/// the test command writes them anew.
+/// They change only with the revision of the kernels in the numerics fingerprint. To record them anew, put
+/// `BACKTRAIL_RECORD_GOLDEN=1` in front of the test command.
 @Suite struct GoldenDigestTests {
   struct Case: Codable, CustomTestStringConvertible, Sendable {
     let name: String
-    /// As a user would type them, without a data folder's place: `$FILES` stands for it.
+    /// The options as a user types them; `$FILES` stands for the data folder.
     let arguments: String
-    /// Whether the run is killed once it has stored a checkpoint, and resumed.
+    /// Whether the run is killed once it has stored a checkpoint, and then resumed.
     var isKilled: Bool?
-    /// By series and seed.
+    /// The digests by series and seed.
     var digests: [String: String]?
 
     var testDescription: String { name }
@@ -23,7 +23,7 @@ import Testing
   private static let path = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
     .appendingPathComponent("Fixtures/golden-digests.json")
 
-  /// Rounded sums of products give these bits where the processor has fused multiply-adds.
+  /// Rounded sums of products give these bits if the processor has fused multiply-adds.
   private static let recordedLevels = ["products avx512", "products avx2"]
 
   private let folder: TemporaryFolder
@@ -74,7 +74,7 @@ import Testing
     return (digests, command.json["fingerprint"] as? String ?? "")
   }
 
-  /// Made-up images, text, orders and batches: the same bytes every time.
+  /// Synthetic images, text, orders and batches, with the same bytes every time.
   private func writeFiles() throws {
     var random = SplitMix(state: 14)
     func bytes(_ count: Int, below bound: UInt64) -> [UInt8] { (0..<count).map { _ in UInt8(random.next() % bound) } }

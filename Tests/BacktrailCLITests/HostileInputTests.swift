@@ -2,21 +2,21 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Files and numbers from strangers, as the command answers them.
+/// The reaction of the command to files and numbers from strangers.
 @Suite struct HostileInputTests {
   private let folder: TemporaryFolder
 
   init() throws { folder = try TemporaryFolder() }
 
-  /// In 1.5 GB of address space, so that what takes more fails here and not on a smaller machine. Sanitizers take more
-  /// of it by far.
+  /// Runs in 1.5 GB of address space, so that excessive memory use fails here and not only on smaller machines.
+  /// Sanitizers need far more address space.
   private func backtrail(_ line: String) throws -> Command {
     let isSanitized = ProcessInfo.processInfo.environment["BACKTRAIL_SANITIZED"] != nil
     let words = ["-c", "\(isSanitized ? "" : "ulimit -v 1500000; ")exec \"$0\" \"$@\"", Command.executable.path]
     return try Command(program: "/bin/sh", words + line.split(separator: " ").map(String.init), in: folder.path)
   }
 
-  /// What `plan` says of a configuration file.
+  /// The output of `plan` for a configuration file.
   private func plan(_ yaml: String) throws -> Command {
     try folder.write(yaml, to: "run.yaml")
     return try backtrail("plan --model linear --order forward --evaluation-examples 2 --config run.yaml --json")
@@ -36,7 +36,7 @@ import Testing
     #expect(command.status == 64 && command.errors.contains(word), "\(command.errors)")
   }
 
-  /// Each level of nested aliases took eight times as long as the one before.
+  /// Without a check, each level of nested aliases takes eight times as long as the one before.
   @Test(.timeLimit(.minutes(1))) func nestingEndsAtOnce() throws {
     let aliases = (1...12).reduce("- &a0 {x: y}\n") { $0 + "- &a\($1) {*a\($1 - 1) : *a\($1 - 1)}\n" }
     for yaml in [aliases, String(repeating: "? ", count: 900) + "a", String(repeating: "[", count: 60_000)] {
@@ -70,7 +70,7 @@ import Testing
     }
   }
 
-  /// A file of 4 TiB that takes no place on the disk, and one of the zeros it holds, compressed.
+  /// A file of 4 TiB that takes no space on the disk, and a compressed file of such zeros.
   @Test(.timeLimit(.minutes(1))) func hugeFilesAreRefused() throws {
     #expect(truncate(try folder.write("", to: "sparse"), 1 << 42) == 0)
     let zeros = try Command(

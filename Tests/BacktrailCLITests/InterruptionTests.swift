@@ -2,7 +2,8 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Promise 3: a run stopped at any instant goes on to the bits of one never stopped.
+/// Promise "nothing finished is lost": a run stopped at any instant continues to the bits of one never
+/// stopped.
 @Suite(.serialized) struct InterruptionTests {
   private let folder: TemporaryFolder
 
@@ -13,7 +14,7 @@ import Testing
     --order tail:50 --order sliding:3 --average exponential:0.99 --average uniform --average polynomial:8 --checkpoint-every 200
     """.split(separator: " ").map(String.init)
 
-  /// - Parameter extra: options; they replace those above.
+  /// - Parameter extra: Options that replace those above.
   private func train(_ name: String, extra: [String] = [], stop: Command.Stop? = nil) throws -> Command {
     let options = extra.isEmpty ? options : Array(options.dropLast(2)) + extra
     return try Command(["train", "--json", "--out", name] + options, in: folder.path, stop: stop)
@@ -23,8 +24,8 @@ import Testing
     try Command(["resume", name, "--json"], in: folder.path, stop: stop)
   }
 
-  /// Stops a training soon after its first checkpoint. On a busy machine one may end before the signal reaches it, and is
-  /// tried again.
+  /// Stops a training soon after its first checkpoint. On a busy machine it may end before the signal reaches it;
+  /// then it is tried again.
   private func interrupted(_ name: String, extra: [String] = [], by signal: Int32 = SIGINT) throws -> Command {
     while true {
       let stop = Command.Stop.onceFilled(folder: folder("\(name)/checkpoints"), signal: signal)
@@ -34,7 +35,7 @@ import Testing
     }
   }
 
-  /// A few kills; `BACKTRAIL_KILLS=200 make test` does as many.
+  /// A few kills; `BACKTRAIL_KILLS=200 make test` performs 200.
   @Test func killedAtRandomInstants() throws {
     let undisturbed = try train("undisturbed")
     let seconds = try #require(undisturbed.json["wallSeconds"] as? Double)
@@ -56,7 +57,7 @@ import Testing
     }
   }
 
-  /// The run is finished by then; what is measured beside it can be asked for again.
+  /// The run has finished by then, and measurements beside it can be repeated.
   @Test func aStoppedFrontierGoesOn() throws {
     let sweep = "--sweep checkpoint-every=" + (1...30).map(String.init).joined(separator: ",")
     let small = "--model mlp:8 --steps 200 --evaluate every:20 --evaluation-examples 50 --seeds 2"
@@ -70,7 +71,7 @@ import Testing
     #expect((again.json["settings"] as? [[String: Any]])?.count == 2, "\(again.errors)")
   }
 
-  /// Signals are listened to from the start, whatever a command is at: planning, reading, replaying or printing.
+  /// Signals are handled from the start, whatever a command is doing: planning, reading, replaying or printing.
   @Test(arguments: [
     "plan --model linear --steps 2000000 --order sliding:100 --evaluate every:1 --evaluation-examples 1",
     "train --model linear --steps 2000000 --order sliding:100 --evaluate every:1 --evaluation-examples 1 --out planned",
@@ -104,7 +105,7 @@ import Testing
     #expect(stopped.status == 128 + SIGTERM)
   }
 
-  /// What is written into a folder that is gone is lost.
+  /// Data written into a folder that is gone are lost.
   @Test(arguments: ["mv gone elsewhere && rm -rf elsewhere", "mv gone elsewhere"])
   func aFolderThatVanishesIsNoticed(loss: String) throws {
     let stopped = try Command.shell(
@@ -133,7 +134,7 @@ import Testing
     let total = try #require(undisturbed.json["gradientEvaluations"] as? Int)
     let rest = try #require(resumed.json["gradientEvaluations"] as? Int)
     #expect(rest < total)
-    // All is there now, so there is nothing to do, and what it cost stays what it was.
+    // Everything is there now, so there is nothing to do, and the stored cost does not change.
     let again = try resume("stopped")
     #expect(again.json["gradientEvaluations"] as? Int == rest)
     #expect(again.json["wallSeconds"] as? Double == resumed.json["wallSeconds"] as? Double)
@@ -143,7 +144,7 @@ import Testing
     }
   }
 
-  /// Of two that go on with a run at once, one waits or is refused; what the other did stays.
+  /// If two processes resume a run at once, one waits or is refused, and the work of the other stays.
   @Test func anExtensionIsNotTakenBack() throws {
     let small = "--model linear --evaluation-examples 20 --evaluate every:10 --order forward --order tail:20 --checkpoint-every 25"
     let both = try Command.shell(
@@ -161,7 +162,7 @@ import Testing
     #expect(both.status == 0, "\(both.status) \(both.errors)")
   }
 
-  /// Rows of an extension that are lost come back with the extension.
+  /// Lost rows of an extension come back when the run is extended again.
   @Test func checkpointsBeyondTheRunWaitForIt() throws {
     let small = "--model linear --evaluation-examples 20 --evaluate every:50 --order forward --checkpoint-every 25 --lanes 1"
     let lost = try Command.shell(
@@ -183,7 +184,8 @@ import Testing
     let extended = try Command(["resume", "run", "--steps", "60", "--json"], in: folder.path)
     #expect(try extended.text("orders") == long.text("orders"))
     #expect(try extended.text("averages") == long.text("averages"))
-    // Forward goes on at its end, 40; tail's head at its end, after 35 of its batches, with two teeth of 5 updates.
+    // Forward continues at its end, 40; the head of tail at its end, after 35 of its batches, with two teeth of 5
+    // updates.
     #expect(extended.json["gradientEvaluations"] as? Int == 20 + 20 + 2 * 5)
     #expect(try Command(["resume", "run", "--steps", "50"], in: folder.path).status == 64)
   }
@@ -204,7 +206,7 @@ import Testing
     #expect(verified.status == 0)
     #expect(verified.json["checkpoints"] as? Int ?? 0 > 10)
 
-    // A base that is damaged takes its differences with it, until it is repaired.
+    // A damaged base takes the differences to it along, until it is repaired.
     let base = try #require(
       FileManager.default.contentsOfDirectory(atPath: folder("stopped/checkpoints")).first { $0.hasSuffix("-50.ckpt") })
     var data = try folder.read("stopped/checkpoints/\(base)")
@@ -231,18 +233,18 @@ import Testing
     #expect(tooLittle.errors.contains("--disk-budget"))
   }
 
-  /// The checkpoints that a longer run begins at stay until it has, whatever comes in the meantime.
+  /// The checkpoints that a longer run starts from stay until it has started, whatever happens meanwhile.
   @Test func aBudgetKeepsWhatIsStillNeeded() throws {
     let options = ["--average", "none", "--seeds", "6", "--steps", "200", "--evaluate", "every:100"]
     let train = ["train", "--out", "run", "--checkpoint-every", "50", "--disk-budget", "210KiB", "--lanes", "1"] + options
     #expect(try Command(train + ["--order", "forward"], in: folder.path).status == 0)
     let resumed = try Command(["resume", "run", "--steps", "400", "--json"], in: folder.path)
     #expect(resumed.status == 0, "\(resumed.errors)")
-    // 1,200 are left where no seed begins anew.
+    // 1,200 updates are left if no seed starts anew.
     #expect(resumed.json["gradientEvaluations"] as? Int == 1200)
   }
 
-  /// A process may write so much and no more, as on a disk that is full.
+  /// The process may write only so much, as if the disk were full.
   @Test(arguments: [1, 40, 120, 300, 700])
   func aFullDiskLosesNothing(kilobytes: Int) throws {
     let undisturbed = try train("undisturbed")
@@ -252,7 +254,7 @@ import Testing
     guard stopped.status == 74 else { return }
     #expect(stopped.errors.contains("run"))
     let resumed = try resume("run")
-    // So little room that not even the run itself was written.
+    // There is so little room that not even the run itself was written.
     if resumed.status == 66 || resumed.status == 65 { return }
     #expect(try resumed.text("orders") == undisturbed.text("orders"))
   }

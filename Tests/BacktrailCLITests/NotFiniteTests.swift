@@ -2,13 +2,13 @@ import Foundation
 import TestSupport
 import Testing
 
-/// What commands say of numbers that are not finite, of a run that diverged.
+/// The output of commands for numbers that are not finite, in a run that diverged.
 @Suite struct NotFiniteTests {
   private let folder: TemporaryFolder
 
   init() throws {
     folder = try TemporaryFolder()
-    // Its checkpoints hold states that are not numbers.
+    // The checkpoints contain states with NaN.
     let train = "train --model mlp:8 --steps 30 --evaluate at:30 --order forward --average uniform --learning-rate 1e30 --checkpoint-every 10 --out run"
     let diverged = try backtrail(train)
     try #require(diverged.status == 78 && diverged.errors.contains("diverge"))

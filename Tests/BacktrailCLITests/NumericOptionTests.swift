@@ -2,13 +2,13 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Every option of every command with numbers at the ends of what a number can be: an answer or a refusal, in seconds.
+/// Every option of every command with extreme numbers leads to a result or a refusal within seconds.
 @Suite struct NumericOptionTests {
   private let folder: TemporaryFolder
 
   private static let run = "--model mlp:8 --steps 60 --evaluate every:20 --evaluation-examples 20 --checkpoint-every 25"
 
-  /// What stands before the option; `OUT` is a path that is new each time.
+  /// The arguments before the option; `OUT` is a path that is new each time.
   private static let bases = [
     "train": "\(run) --out OUT", "plan": run, "frontier": "\(run) --order tail:3 --out OUT", "resume": "copy --json",
     "rewind": "run --order forward --from 20", "report": "run", "export": "run --order forward --iterate 20 --to OUT.safetensors",
@@ -20,7 +20,7 @@ import Testing
     "9223372036854775807", "-1", "0", "2147483648", "-9223372036854775808", "4294967296", "1000000000", "1e400", "nan",
   ]
 
-  /// Numbers inside specifications, by option.
+  /// Numbers inside specifications, for each option.
   private static let forms = [
     "order": ["tail:N", "splice:N", "window:N", "sliding:N", "sliding-forward:N", "flipflop:N", "blocks:N", "forward@at:N"],
     "evaluate": ["every:N", "log:N", "at:N", "auto:N"], "optimizer": ["momentum:N", "nesterov:N", "adam:N", "rmsprop:N"],
@@ -45,7 +45,7 @@ import Testing
 
   private func shell(_ script: String) throws -> Command { try Command.shell(script, in: folder.path) }
 
-  /// The options of all commands that take a value, as the executable tells them.
+  /// The options of all commands that take a value, as the executable lists them.
   private func options() throws -> [(command: String, option: String)] {
     struct Tool: Decodable { let command: Subcommand }
     struct Subcommand: Decodable {
@@ -75,7 +75,7 @@ import Testing
     let trained = Set(all.filter { $0.command == "train" }.map(\.option))
     var lines: [String] = []
     for (command, option) in all {
-      // Their options are those of 'train'; the longer test tries them all the same.
+      // The options are those of 'train', but the longer test tries them all the same.
       if !runsAtLength, ["plan", "frontier"].contains(command), trained.contains(option) { continue }
       var base = try #require(Self.bases[command], "'\(command)' is not among the commands tried").split(separator: " ").map(String.init)
       if let given = base.firstIndex(of: "--\(option)") { base.removeSubrange(given...given + 1) }
@@ -87,7 +87,7 @@ import Testing
         }
       }
     }
-    // Some seconds' work of many processes: half of them each, on machines of two cores.
+    // The many processes take some seconds in all, so two halves of them run at the same time.
     try lines.joined(separator: "\n").write(toFile: folder("lines"), atomically: false, encoding: .utf8)
     let tried = try shell(
       """
@@ -104,7 +104,7 @@ import Testing
     #expect(try shell("for r in run text copy; do $B verify $r >/dev/null || echo $r; done").output == "")
   }
 
-  /// Hours of work that nobody meant to ask for.
+  /// Hours of work that nobody meant to ask for are refused.
   @Test(arguments: [
     ("runs show run --order forward --iterate 1000000000", 78, "--any-cost"),
     ("export run --order backward --iterate 1000000000 --to a.safetensors", 78, "--any-cost"),
@@ -123,7 +123,7 @@ import Testing
     #expect(refused.errors.contains(word), "\(refused.errors)")
   }
 
-  /// What lies a little beyond is replayed, and told before.
+  /// Iterates slightly beyond the run are replayed, and their cost is reported before.
   @Test func workBeyondARunIsPriced() throws {
     let shown = try shell("$B runs show run --order forward --iterate 90")
     #expect(shown.status == 0 && shown.errors.contains("30 gradient evaluations"), "\(shown.errors)")
@@ -132,7 +132,7 @@ import Testing
     #expect(asked.errors.contains("gradient evaluations") && asked.status == 124, "\(asked.errors)")
   }
 
-  /// A run keeps the whole paths of order files, and knows them by shorter ones.
+  /// A run stores the absolute paths of order files, and recognizes them by relative ones.
   @Test func orderFilesAreKnownByAnyPath() throws {
     try "1\n2-1\n3-1\n1-4\n".write(toFile: folder("turns.txt"), atomically: false, encoding: .utf8)
     let options = "--model mlp:8 --steps 4 --evaluate every:1 --evaluation-examples 20"

@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Flags and pages that follow from the table of settings.
+/// Options and pages that are generated from the table of settings.
 @Suite struct OptionTests {
   private let folder: TemporaryFolder
 
@@ -13,7 +13,7 @@ import Testing
 
   private func shell(_ script: String) throws -> Command { try Command.shell(script, in: folder.path) }
 
-  /// The options of a command that take a value, as its help shows them.
+  /// The options of a command that take a value, according to its help.
   private func options(of command: String) throws -> [String] {
     let help = try shell("$B \(command) --help").output
     return help.split(separator: "\n").compactMap { $0.wholeMatch(of: /\ +--([a-z-]+) <.*/).map { String($0.1) } }
@@ -35,7 +35,7 @@ import Testing
     #expect(try shell("$B options").output == page, "'make options' writes it anew")
   }
 
-  /// A setting in a message of the library is a flag in one of the command.
+  /// A setting in a message of the library becomes an option in a message of the command.
   @Test(arguments: [
     ("train --steps 0", "--steps is 0, but must be a whole number from 1 to"),
     ("plan --memory-budget 5", "--memory-budget is 1MiB"), ("train --average uniform --average none", "--average none can't be given"),
@@ -49,12 +49,12 @@ import Testing
     #expect(refused.errors.contains(words) && !refused.errors.contains("`"), "\(refused.errors)")
   }
 
-  /// A word in backquotes that is no option is the user's own.
+  /// A word in backquotes that is not an option is the user's own.
   @Test func otherWordsStayAsTheyAre() throws {
     #expect(try shell("$B train --sampler '`best`'").errors.contains("'`best`'"))
   }
 
-  /// The last of a setting that holds one value, and all of one that holds several.
+  /// The last value of a setting that holds one value, and all values of one that holds several.
   @Test func repeatedFlags() throws {
     let run = "--model linear --evaluation-examples 20 --evaluate at:4 --steps 3 --steps 4"
     let shown = try shell("$B train \(run) --order forward --order tail:2 --out run >/dev/null && $B runs show run --json")

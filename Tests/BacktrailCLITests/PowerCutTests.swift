@@ -2,7 +2,8 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Promise "nothing finished is lost", under power cuts: every prefix of what a run writes, with what was not synced dropped.
+/// Promise "nothing finished is lost", in power cuts: every prefix of a run's writes is tried, without
+/// what was not synced.
 @Suite(.serialized, .enabled(if: FaultLibrary.path != nil, "there is no C compiler to build the recording library with"))
 struct PowerCutTests {
   private let folder: TemporaryFolder
@@ -13,7 +14,7 @@ struct PowerCutTests {
     lost = try TemporaryFolder()
   }
 
-  /// Runs that between them do all that a run does to its folder.
+  /// Runs that together perform every operation on a run's folder.
   private static let configurations = [
     "--order forward --order backward --checkpoint-every 10 --steps 40 --evaluate every:10",
     "--order forward --order tail:5 --checkpoint-every 5 --checkpoint-chain 3 --steps 30 --evaluate every:5 --optimizer adam",
@@ -23,7 +24,7 @@ struct PowerCutTests {
 
   @Test(arguments: configurations)
   func everyPrefix(configuration: String) throws {
-    // Outside of what is cut, and never written to.
+    // This path is outside of what is cut, and nothing is written to it.
     try lost.write((1...20).map { n in "\(n)-1\n" }.joined(), to: "orders.txt")
     try lost.write((0..<40).map { batch in (0..<4).map { String(($0 + 5 * batch) % 1000) }.joined(separator: " ") + "\n" }.joined(), to: "batches.txt")
     let options = "train --model linear --lanes 1 --evaluation-examples 20 --out run --json \(configuration)".replacing("INPUTS", with: lost.path)
@@ -36,11 +37,11 @@ struct PowerCutTests {
     #expect(events.count > 100)
 
     var random = SplitMix(state: UInt64(configuration.utf8.reduce(7) { $0 &* 31 &+ Int($1) } & 0xFFFF))
-    // In `make test` some of the prefixes, otherwise all.
+    // `make test` tries some of the prefixes, otherwise all are tried.
     let stride = runsAtLength ? 1 : max(1, events.count / 12)
     let first = Int.random(in: 0..<stride, using: &random)
     var disk = DiskModel()
-    // From here on the run is on the disk.
+    // From here on the run is on disk.
     var isMade = false
     var tried = 0
     for (place, event) in events.enumerated() {
@@ -66,10 +67,10 @@ struct PowerCutTests {
           let (found, expected) = (try resumed.text(key), try whole.text(key))
           #expect(found == expected, "prefix \(place), \(cut)")
         }
-        // What checkpoints hold that are synced is not computed again.
+        // Work stored in synced checkpoints is not repeated.
         let rest = try #require(resumed.json["gradientEvaluations"] as? Int)
         #expect(rest <= total, "prefix \(place), \(cut)")
-        // What was reported is not computed again: what it cost is what it cost then.
+        // Work that was reported is not repeated, so its cost stays the same.
         if place == events.count - 1 { #expect(resumed.json["wallSeconds"] as? Double == whole.json["wallSeconds"] as? Double, "\(cut)") }
         let verified = try Command(["verify", "run"], in: lost("disk"))
         #expect(verified.status == 0, "prefix \(place), \(cut): \(verified.errors)")
@@ -78,7 +79,7 @@ struct PowerCutTests {
     print("power cuts: \(tried) of \(events.count) prefixes of '\(configuration)'")
   }
 
-  /// A run that is cut repeats at most what lies between two checkpoints.
+  /// A run that is cut repeats at most the work between two checkpoints.
   @Test func noMoreThanAnIntervalIsRepeated() throws {
     let log = lost("log")
     let options = "train --model linear --lanes 1 --evaluation-examples 20 --out run --json --order forward --average none --checkpoint-every 10 --steps 100 --evaluate at:100"
@@ -90,7 +91,7 @@ struct PowerCutTests {
     var position = 0
     var tried = 0
     for event in events {
-      // Before a checkpoint is begun, the one before is on the disk and in the database.
+      // Before a checkpoint is begun, the previous one is on disk and in the database.
       if case .open(_, let path, true, _) = event, let name = path.split(separator: "/").last, name.contains(".ckpt."),
         let begun = name.split(separator: ".").first?.split(separator: "-").last.flatMap({ Int($0) })
       {
@@ -110,7 +111,7 @@ struct PowerCutTests {
 }
 
 extension FileLog.Event {
-  /// Whether the run's database gets its name.
+  /// Whether this event gives the run's database its name.
   fileprivate var makesTheRun: Bool {
     if case .rename(_, let path) = self { path.hasSuffix("/run.sqlite") } else { false }
   }

@@ -2,13 +2,13 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Runs on a disk that can't be written, and folders that a process left while it made them.
+/// Runs on a disk that is not writable, and folders left by a process that was making them.
 @Suite struct ReadOnlyFolderTests {
   private let folder: TemporaryFolder
 
   init() throws { folder = try TemporaryFolder() }
 
-  /// Runs a command as somebody who may read everything in the folder and write nothing.
+  /// Runs a command as a user who may read everything in the folder but write nothing.
   private func readOnly(_ line: String) throws -> Command {
     let isRoot = geteuid() == 0
     let user = isRoot ? "setpriv --reuid=65534 --regid=65534 --clear-groups" : ""
@@ -19,13 +19,13 @@ import Testing
     #expect(try Command(program: "/bin/chmod", ["-R", mode, folder("run")], in: folder.path).status == 0)
   }
 
-  /// - Parameter isKilled: whether the database's log still holds what was committed last.
+  /// - Parameter isKilled: Whether the database's log still contains the last commits.
   @Test(arguments: [false, true])
   func everythingThatReadsReads(isKilled: Bool) throws {
     let options = "train --model linear --steps 40 --evaluate every:10 --evaluation-examples 20 --order forward --order backward --checkpoint-every 10 --out"
     #expect(try Command((options + " run").split(separator: " ").map(String.init), in: folder.path).status == 0)
     if isKilled {
-      // A log without its database's process: as a kill leaves it.
+      // A kill leaves a log without its database's process.
       let line = "from sqlite3 import connect; import os; c = connect('run/run.sqlite'); c.execute('pragma wal_autocheckpoint=0'); c.execute(\"update run set status = status\"); c.commit(); os._exit(0)"
       guard try Command(program: "/usr/bin/env", ["python3", "-c", line], in: folder.path).status == 0 else { return }
       try? FileManager.default.removeItem(atPath: folder("run/run.sqlite-shm"))
@@ -45,7 +45,7 @@ import Testing
     #expect(try Command(["verify", "run"], in: folder.path).status == 0)
   }
 
-  /// What a user has in a folder stays there, whatever it is called.
+  /// A user's own files in a folder stay, whatever their names are.
   @Test func foldersWithFilesOfTheirOwnAreNoBeginnings() throws {
     try FileManager.default.createDirectory(atPath: folder("own/orders"), withIntermediateDirectories: true)
     try folder.write("1\n2-1\n", to: "own/orders/my.txt")
@@ -59,7 +59,7 @@ import Testing
     #expect(try folder.read("also/initial.safetensors.gz") == Array("mine".utf8))
   }
 
-  /// A kill while a run is made leaves a folder that is no run yet; the same command makes it one.
+  /// A kill while a run is made leaves a folder that is not a run yet; the same command completes it.
   @Test(arguments: [[], ["lock"], ["lock", "batches.zst"], ["lock", "batches.zst", "run.sqlite.partial", "initial.safetensors"]] as [[String]])
   func aFolderThatNeverBecameARun(files: [String]) throws {
     let train = "train --model linear --steps 10 --evaluation-examples 20 --out run".split(separator: " ").map(String.init)

@@ -18,7 +18,7 @@ import Testing
     try XMLDocument(String(decoding: folder.read(name), as: UTF8.self))
   }
 
-  /// Runs a command as a shell would that finds `backtrail`.
+  /// Runs a command in a shell that finds `backtrail`.
   private func shell(_ line: String) throws -> Command {
     let bin = Command.executable.deletingLastPathComponent().path
     return try Command(program: "/bin/sh", ["-c", "PATH='\(bin)':\"$PATH\"\n\(line)"], in: folder.path)
@@ -34,7 +34,7 @@ import Testing
     #expect(report.output == "run.html: report of run\n")
     let xml = try page("run.html")
 
-    // Each row as `train` printed it.
+    // Each row is the one that `train` printed.
     let printed = train.output.split(separator: "\n").prefix(5).map { line in
       line.split(separator: "  ").map { $0.trimmingCharacters(in: .whitespaces) }.filter { !$0.isEmpty }
     }
@@ -50,19 +50,19 @@ import Testing
     for words in ["Backward order is not better training", "equally good on average", "forward's neighbour noise is"] {
       #expect(text.contains(words), "\(words)")
     }
-    // Loss, its last half, accuracy, noise and frontier, for wide and narrow windows.
+    // The charts are the loss, its last half, accuracy, noise and frontier, for wide and narrow windows.
     #expect(xml.all("svg").count == 2 * 5)
     let shown = try backtrail("runs show run --json")
     for fact in ["finished", "0 to 2", "digits", try #require(shown.json["fingerprint"] as? String)] {
       #expect(cells.contains(fact), "\(fact)")
     }
-    // Promise 5, on the page.
+    // Promise "true plan", as the page shows it.
     let planned = try #require(cells.firstIndex(of: "gradient evaluations"))
     #expect(cells[planned + 1] == cells[planned + 2])
     #expect(xml.all("tr").contains { $0.attributes["class"] == "marked" })
   }
 
-  /// The command on the page makes the same run, whatever was asked for and whatever its files are called.
+  /// The command on the page makes the same run, whatever its options and the names of its files.
   @Test func theCommandMakesTheSameRun() throws {
     try folder.write((1...40).map { "\($0)-1" }.joined(separator: "\n") + "\n", to: "it's an order $HOME.txt")
     #expect(try backtrail("train \(small) --order forward --out start").status == 0)
@@ -101,7 +101,7 @@ import Testing
     #expect(try page("run.html").texts("code") == ["backtrail train"])
   }
 
-  /// A cosine is for the steps a run was made with, so an extended run is made in two steps.
+  /// A cosine schedule belongs to the steps a run was made with, so an extended run is made again in two steps.
   @Test func anExtendedRunIsMadeAgainInTwoSteps() throws {
     #expect(try backtrail("train \(small) --schedule cosine --out run").status == 0)
     let extended = try backtrail("resume run --steps 60 --json")
@@ -132,7 +132,7 @@ import Testing
 
   @Test func anUnfinishedRunShowsWhatThereIs() throws {
     let train = ["train", "--model", "mlp:64", "--steps", "1500", "--evaluate", "every:50", "--checkpoint-every", "100", "--out", "run"]
-    // On a busy machine it may end before the signal reaches it, and is tried again.
+    // On a busy machine the run may end before the signal reaches it; then it is tried again.
     while try backtrail(train, stop: .onceFilled(folder: folder("run/checkpoints"), signal: SIGINT)).status != 75 {
       try FileManager.default.removeItem(atPath: folder("run"))
     }
@@ -148,7 +148,7 @@ import Testing
     #expect(try page("run.html").texts("h2").first == "Orders compared")
   }
 
-  /// What can't be compared is said in one line, and the rest is there all the same.
+  /// If something can't be compared, one line says so, and everything else is there.
   @Test func aRunThatCannotBeCompared() throws {
     #expect(try backtrail("train \(small) --order forward --out run").status == 0)
     #expect(try backtrail("report run").status == 0)

@@ -29,7 +29,7 @@ import Testing
     #expect(lines[1].hasPrefix("59\t1\t") && lines[60].hasPrefix("0\t60\t"))
     #expect(plain.errors.contains("with 3 slots in memory") && !plain.errors.contains("approximate"))
     #expect(try text("loss.svg").contains("training loss on the next batch"))
-    // Whatever the slots, and however drawn.
+    // The results do not depend on the slots or on the chart.
     for slots in ["--slots all", "--slots 0 --disk-slots all --least updates", "--disk-slots 2 --chart d.svg --chart-y distance"] {
       #expect(try backtrail("\(rewind) \(slots)").output == plain.output, "\(slots)")
     }
@@ -101,7 +101,7 @@ import Testing
 
   private func shell(_ script: String) throws -> Command { try Command.shell(script, in: folder.path) }
 
-  /// A rewind of a long path, `$PID`, once its slots have files.
+  /// A rewind of a long path with the process number `$PID`, once its slots have files.
   private let longRewind = """
     $B rewind run --order forward --from 100000000 --any-cost --to 99999990 --slots 0 --disk-slots 3 --least updates >/dev/null 2>errors & PID=$!
     until ls run/slots-* >/dev/null 2>&1; do sleep 0.01; kill -0 $PID || exit 9; done
@@ -116,7 +116,7 @@ import Testing
     #expect(slotFolders.isEmpty)
   }
 
-  /// What a killed rewind leaves goes with the next command that writes, and not while it lives.
+  /// The files of a killed rewind are removed by the next command that writes, but not while the rewind lives.
   @Test(arguments: ["$B rewind run --order backward --from 60 --disk-slots 1", "$B verify run"])
   func killedRewindsAreCleanedUpAfter(next: String) throws {
     let killed = try shell("\(longRewind); \(next) >/dev/null 2>&1; ls -d run/slots-*; kill -9 $PID; wait $PID; exit 0")
@@ -127,23 +127,24 @@ import Testing
   }
 
   @Test func aFullDiskAndAClosedOutputAreErrors() throws {
-    // A process may write files of 40 KiB and no more, as on a disk that is full: the database's fit, a state does not.
+    // The process may write files of at most 40 KiB, as if the disk were full: those of the database fit, a state
+    // does not.
     let wide = "train --model mlp:256 --steps 9 --order backward --evaluate at:9 --checkpoint-every 0 --out wide"
     #expect(try backtrail(wide).status == 0)
     for options in ["--slots 0 --disk-slots 5 --least updates", "--disk-slots 1", "--sweep --tiers disk"] {
       let full = try shell("ulimit -f 40; $B rewind wide --order backward --from 60 \(options)")
       #expect(full.status == 74, "\(options): \(full.errors)")
-      // Times are measured where they decide, and that writes a state too.
+      // Times are measured if they determine the schedule, which writes a state too.
       #expect(full.errors.contains("slots-") || full.errors.contains(".calibration-"), "\(options): \(full.errors)")
       #expect(try FileManager.default.contentsOfDirectory(atPath: folder("wide")).allSatisfy {
         !$0.hasPrefix("slots") && !$0.hasPrefix(".calibration")
       })
     }
-    // More than a pipe takes in.
+    // The output is larger than the buffer of a pipe.
     let closed = try shell(
       "$B rewind run --order backward --from 4000 --disk-slots 5 --least updates | head -1; exit ${PIPESTATUS[0]}")
     #expect(closed.status == 74 && closed.output == "n\tbatch\ttraining loss\tdistance\tdigest\n")
-    // Who closes a pipe knows it.
+    // Whoever closes a pipe knows it.
     #expect(!closed.errors.contains("standard output") && slotFolders.isEmpty)
   }
 }

@@ -2,8 +2,8 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Every command with standard streams that are closed, full or left by their reader: lost results are code 74, lost words
-/// nothing, and no stream harms a run.
+/// Runs every command with standard streams that are closed, full or left by their reader: lost results exit with
+/// code 74, lost messages do not matter, and no stream harms a run.
 @Suite(.serialized) struct StreamTests {
   private let folder: TemporaryFolder
 
@@ -23,7 +23,7 @@ import Testing
     "data info digits --json", "--help", "train --help",
   ]
 
-  /// Those that measure before they print, for a second each.
+  /// Commands that measure before they print, for a second each.
   private static let slow = ["plan \(small)"]
 
   init() throws {
@@ -40,7 +40,7 @@ import Testing
 
   /// Runs every command with each of the redirections in one shell.
   /// - Parameter stride: 1 for every command, 2 for every other.
-  /// - Returns: a line for each that ended with another code than `code`.
+  /// - Returns: A line for each command that ended with a code other than `code`.
   private func failures(of redirections: [String], code: Int, every stride: Int = 1) throws -> String {
     let commands = Self.commands.enumerated().filter { $0.offset % stride == 0 }.map(\.element)
     let pairs = commands.flatMap { command in redirections.map { (command, $0) } }
@@ -74,7 +74,7 @@ import Testing
     let failures = try failures(of: ["<&- >&- 2>&-"], code: 74, every: runsAtLength ? 1 : 4)
     #expect(failures == "", "\(failures)")
     try runsAreWhole()
-    // A rewind's lines are its results, its summary is not.
+    // The lines of a rewind are its results; its summary is not.
     let rewind = "$B rewind run --order forward --from 9"
     for (streams, code) in [(">/dev/full", 74), (">&-", 74), (">/dev/null 2>/dev/full", 0), (">/dev/null 2>&-", 0)] as [(String, Int32)] {
       #expect(try shell("\(rewind) \(streams)").status == code, "\(streams)")
@@ -85,7 +85,7 @@ import Testing
     let full = try shell("$B train \(Self.small) --out new --json >/dev/full")
     #expect(full.status == 74 && full.errors.contains("No space left") && full.errors.split(separator: "\n").count == 1)
     #expect(try shell("$B runs show new --json").json["status"] as? String == "finished")
-    // Who closes a pipe need not be told.
+    // Whoever closes a pipe need not be told.
     let left = try shell("mkfifo gone; exec 4<>gone; exec 3>gone; exec 4<&-; $B batches run >&3")
     #expect(left.status == 74 && left.errors.isEmpty)
     let first = try shell("$B batches run --to 100000 | head -1; exit ${PIPESTATUS[0]}")

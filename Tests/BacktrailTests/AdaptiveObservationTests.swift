@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Observes known curves as a run would: asks, looks, asks again.
+/// Observes known curves as a run would, round by round.
 private func observe(
   _ observation: AdaptiveObservation, _ curves: [(Int) -> Double]
 ) -> (outcome: AdaptiveObservation.Outcome, rounds: Int) {
@@ -17,7 +17,7 @@ private func observe(
   fatalError("rounds never end")
 }
 
-/// Smooth in log n, with a bend whose place depends on the seed.
+/// A curve that is smooth in log n, with a bend whose place depends on the seed.
 private func smooth(_ seed: Int) -> (Int) -> Double {
   { n in 0.3 + 2 / (1 + pow(Double(n) / (30 + Double(seed)), 0.9)) }
 }
@@ -34,7 +34,7 @@ private func meanError(_ points: [Int], of curve: (Int) -> Double, steps: Int) -
     let (outcome, _) = observe(AdaptiveObservation(steps: steps, error: error, budget: nil) { Double($0) }, curves)
     #expect(outcome.estimatedError <= error)
     for curve in curves { #expect(meanError(outcome.points, of: curve, steps: steps) <= 1.5 * error) }
-    // Every n alone would cost N(N+1)/2.
+    // Observing every n alone would cost N(N+1)/2.
     #expect(outcome.points.reduce(0, +) < steps * (steps + 1) / 2 / 10)
   }
 
@@ -51,7 +51,7 @@ private func meanError(_ points: [Int], of curve: (Int) -> Double, steps: Int) -
     let noise = (0...3000).map { _ in Double(random.next() % 1000) / 1000 - 0.5 }
     let curve: (Int) -> Double = { 0.5 + 0.2 * noise[$0] }
     let (outcome, _) = observe(AdaptiveObservation(steps: 3000, error: 0.01, budget: 200_000) { Double($0) }, [curve])
-    // The mean distance of such noise to lines through it is about 0.06: no number of points below N brings 0.01.
+    // The mean distance of such noise to lines through it is about 0.06, so no number of points below N reaches 0.01.
     #expect(outcome.estimatedError > 0.03)
     #expect((outcome.checkedError ?? 0) > 0.03)
   }

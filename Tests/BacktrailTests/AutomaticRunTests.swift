@@ -4,7 +4,7 @@ import Replay
 import TestSupport
 import Testing
 
-/// Runs whose orders and schedules follow from what they find.
+/// Runs whose orders and schedules depend on their observations.
 @Suite struct AutomaticRunTests {
   private let folder: TemporaryFolder
 
@@ -42,7 +42,7 @@ import Testing
     #expect(error < 0.015)
     #expect(result.gradientEvaluations < 200 * 201 / 2 / 2)
     #expect(result.gradientEvaluations == result.predictedGradientEvaluations)
-    // Forward is walked once, and observed where backward is.
+    // Forward is replayed once, and observed at the n of backward.
     #expect(try losses(result, "forward").keys.sorted() == observed.keys.sorted())
     let finding = try #require(result.findings?.first { $0.order == "backward" })
     #expect(finding.observed == observed.count)
@@ -62,7 +62,7 @@ import Testing
     if tail < 200 {
       #expect(try #require(finding.tailChange).interval.upperBound < 0.02)
       let error = try #require(finding.tailError)
-      // Measured against exact backward, at the n it names.
+      // The error is measured against exact backward, at the n that it names.
       let exact = try losses(result, "backward"), own = try losses(result, "tail:\(tail)")
       let points = try #require(finding.exactPoints)
       #expect(!points.isEmpty)
@@ -91,7 +91,7 @@ import Testing
     #expect(Double(result.gradientEvaluations) >= 0.85 * Double(budget))
   }
 
-  /// Every look at a path walks it again, and looking for a τ costs something too.
+  /// Every observation round of a path replays it, and the search for τ has a cost too.
   @Test(arguments: [(["forward"], 1500), (["forward", "sliding:2"], 3000), (["tail:auto"], 2500), (["tail:auto", "forward"], 2500)])
   func aBudgetIsKeptByWhatIsWalkedSeveralTimes(orders: [String], budget: Int) async throws {
     let result = try await train("paths") {
@@ -207,7 +207,7 @@ import Testing
     #expect(none.diskBytes < prediction.predictedDiskBytes)
     #expect(none.seconds < prediction.predictedWallSeconds)
     for cost in costs.values { #expect(cost.seconds > 0 && cost.peakBytes > 0 && cost.diskBytes > 0) }
-    // The state that was written for a moment is gone.
+    // The state written temporarily is gone.
     #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).isEmpty)
   }
 

@@ -3,7 +3,7 @@ import HostileInputs
 import TestSupport
 import Testing
 
-/// Inputs that a reader once stumbled over, and those that fuzzing begins with: see `make fuzz`.
+/// Inputs that once broke a reader, and the initial inputs of fuzzing: see `make fuzz`.
 @Suite struct CorpusTests {
   static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
     .deletingLastPathComponent().appendingPathComponent("Fuzz/Corpus").path
@@ -12,7 +12,7 @@ import Testing
     Array(try Data(contentsOf: URL(fileURLWithPath: "\(folder)/\(kind)/\(name)")))
   }
 
-  /// None traps, hangs or takes memory that its size does not justify.
+  /// No input causes a trap, a hang, or an allocation that its size does not justify.
   @Test(arguments: HostileInput.allCases)
   func everyInputIsAnswered(_ kind: HostileInput) throws {
     let names = try FileManager.default.contentsOfDirectory(atPath: "\(Self.folder)/\(kind)").sorted()
@@ -28,7 +28,7 @@ import Testing
     }
   }
 
-  /// The same inputs with bytes changed and ends cut off.
+  /// The same inputs, with bytes changed or ends cut off.
   @Test(arguments: HostileInput.allCases)
   func everyMutationIsAnswered(_ kind: HostileInput) throws {
     var random = SplitMix(state: 13)

@@ -12,7 +12,7 @@ import Testing
 
   @Test func noiseNeedsEvenDistances() {
     #expect(Curve([(1, 1), (2, 2), (4, 1), (8, 2)]).neighbourNoise(in: 1...8) == nil)
-    // A run's last n may come sooner.
+    // The last n of a run may come sooner.
     #expect(Curve([(10, 1), (20, 2), (30, 1), (33, 2)]).neighbourNoise(in: 1...33) != nil)
   }
 

@@ -5,8 +5,8 @@ import Runs
 import TestSupport
 import Testing
 
-/// Promise "nothing unverified is used": whatever set of a run's files is damaged, in whatever way, verification names exactly
-/// those, repairs make the run whole, and what is trained from it has the bits it had.
+/// Promise "nothing unverified is used": whatever set of a run's files is damaged in whatever way,
+/// verification names exactly those, repairs make the run intact, and training from it gives the same bits.
 @Suite struct DamageMatrixTests {
   private let folder: TemporaryFolder
 
@@ -77,7 +77,7 @@ import Testing
       for text in found.damaged where chain == 0 {
         #expect(damaged.contains { text.contains("/\($0)") }, "\(text): damage where there is none")
       }
-      // A run is resumed to the same bits without repairs, and repaired to the same bits.
+      // Without repairs a run is resumed to the same bits, and repairs lead to the same bits.
       if Bool.random(using: &random) {
         let repaired = try await NetworkRun.verify(folder("copy"), replays: 2, repairs: true)
         #expect(repaired.isClean, "\(repaired.damaged) \(repaired.repaired)")
@@ -93,7 +93,8 @@ import Testing
     }
   }
 
-  /// What a search for τ looked at belongs to the run, whatever it settles on after a row is lost.
+  /// The orders that a search for τ observed belong to the run, even if the search ends differently after a row is
+  /// lost.
   @Test func rowsOfASearch() async throws {
     var settings = RunSettings()
     settings.model = "mlp:4"
@@ -120,7 +121,7 @@ import Testing
     }
   }
 
-  /// A finished run whose rows are missing, or observed with another digest, is damaged too.
+  /// A finished run also counts as damaged if rows are missing or were observed with another digest.
   @Test func rowsThatAreMissingOrChanged() async throws {
     let whole = try await makeRun("run", chain: 0)
     let database = try RunDatabase.open(RunFolder(path: folder("run")), for: .writing)
@@ -133,7 +134,7 @@ import Testing
     try database.replace(changed)
     let found = try await NetworkRun.verify(folder("run"), replays: 10_000, repairs: false)
     #expect(found.damaged.count == 2, "\(found.damaged)")
-    // What is refused before it begins leaves the run as it is, and what it lacks known.
+    // A resume that is refused before it begins leaves the run unchanged, including the record of what is missing.
     try FileManager.default.moveItem(atPath: folder("run/checkpoints"), toPath: folder("elsewhere"))
     try folder.write("no folder", to: "run/checkpoints")
     await #expect(throws: StorageError.self) { try await NetworkRun.open(folder("run")).finish() }

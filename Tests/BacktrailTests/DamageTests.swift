@@ -8,7 +8,7 @@ import Runs
 import TestSupport
 import Testing
 
-/// Promise 4: of every file of a run folder, what is damaged is named or does no harm.
+/// Promise "nothing unverified is used": damage in any file of a run folder is named or does no harm.
 @Suite struct DamageTests {
   private let folder: TemporaryFolder
 
@@ -31,8 +31,8 @@ import Testing
     return try await NetworkRun.create(at: folder("run"), experiment).finish()
   }
 
-  /// Does with the run what a user may: show it, verify it, export from it, resume it.
-  /// - Returns: the digests a resumed run has, or the error that named the damage.
+  /// Performs the operations of a user on the run: showing, verifying, exporting, resuming.
+  /// - Returns: The digests of the resumed run, or the error that named the damage.
   private func use(_ path: String) async -> Result<[String], any Error> {
     do {
       _ = try StoredRun(path)
@@ -40,7 +40,7 @@ import Testing
       let run = try NetworkRun.open(path)
       guard report.isClean else { return .failure(RunError.damaged(report.damaged.joined(separator: "\n"))) }
       guard report.damaged.isEmpty else {
-        // What was repaired is whole again.
+        // What was repaired is intact again.
         let again = try await NetworkRun.verify(path, replays: 4, repairs: false)
         #expect(again.damaged.isEmpty)
         let result = try await run.finish()
@@ -58,7 +58,7 @@ import Testing
       || error is NetworkError
   }
 
-  /// `BACKTRAIL_FLIPS=500 make test` tries as many in every file.
+  /// `BACKTRAIL_FLIPS=500 make test` tries 500 flips in every file.
   @Test func flippedBitsAndTruncations() async throws {
     let whole = try await makeRun()
     let expected = whole.orders.flatMap(\.iterates).map(\.digest.description)

@@ -6,7 +6,7 @@ import Runs
 import TestSupport
 import Testing
 
-/// Running averages of a run, in its checkpoints and made of them afterwards.
+/// Running averages of a run, stored in its checkpoints and computed from them afterwards.
 @Suite struct ForwardAverageTests {
   private let folder: TemporaryFolder
 
@@ -46,12 +46,12 @@ import Testing
       if made.weightDistance == 0 { #expect(made.digest == exact.digest, "\(made.average)") }
       #expect(abs(made.measurements.loss - exact.measurements.loss) < 1e-3 * (1 + made.weightDistance), "\(made.average)")
     }
-    // The iterate, what is kept, and the mean of all; the mean of one is the iterate.
+    // The iterate, the stored averages, and the mean of all; the mean of one is the iterate.
     #expect(made.filter { $0.weightDistance == 0 }.map(\.average) == ["forward", "exponential:0.9", "uniform:64", "uniform:1"])
     #expect(made[6].digest == made[0].digest)
-    // A checkpoint holds the mean of the first 40, from which that of the last 24 follows.
+    // A checkpoint contains the mean of the first 40, from which that of the last 24 follows.
     #expect(made[2].weightDistance < 0.01)
-    // Few wide averages make no short window.
+    // A few wide averages can't represent a short window.
     #expect(try await averages(run, ["uniform:6"])[1].weightDistance > 0.1)
   }
 
@@ -73,8 +73,8 @@ import Testing
     #expect(try await averages(without, ["uniform"], isExact: true)[1].digest == averages(run, ["uniform"])[1].digest)
   }
 
-  /// Each file of a checkpoint with averages, damaged, missing or another's: named, never used, and computed again to the
-  /// bits that were there.
+  /// Each file of a checkpoint with averages is damaged, missing or replaced: this is named, the file is never used,
+  /// and it is computed again with the same bits.
   @Test func damagedAveragesAreNamedAndComputedAgain() async throws {
     _ = try await train()
     let files = try FileManager.default.contentsOfDirectory(atPath: folder("run/checkpoints"))
@@ -94,14 +94,14 @@ import Testing
         } throws: { "\($0)".contains(file) && $0 is StorageError }
         let report = try await NetworkRun.verify(run.folder.path, replays: 0, repairs: true)
         #expect(report.damaged.count == 1 && report.damaged[0].contains(file))
-        // From the checkpoint before it.
+        // The replay starts from the checkpoint before it.
         #expect(report.isClean && report.gradientEvaluations == 10)
         #expect(try folder.read(path) == whole)
       }
     }
   }
 
-  /// A resumed run begins where all its averages are, and ends with their bits.
+  /// A resumed run starts where all its averages are, and ends with their bits.
   @Test func aRunGoesOnFromStoredAverages() async throws {
     let long = try await train("long") { ($0.steps, $0.evaluate) = (90, "every:30") }
     _ = try await train("short") { ($0.steps, $0.evaluate) = (60, "every:30") }
@@ -110,7 +110,8 @@ import Testing
     try folder.write([1, 2, 3], to: "short/checkpoints/\(file)")
     let extended = try NetworkRun.open(folder("short"), steps: 90)
     let result = try await extended.finish()
-    // Without the average at 60 forward goes on at 50; so does the tail's head, 83 long, and then it has its 7.
+    // Without the average at 60 forward continues at 50; so does the tail's head, of length 83, and then the tail has
+    // its 7.
     #expect(result.gradientEvaluations == 40 + 33 + 7)
     let found = try await averages(extended, ["exponential:0.9", "uniform", "polynomial:8"], n: 90)
     #expect(try await averages(long, ["exponential:0.9", "uniform", "polynomial:8"], n: 90).map(\.digest) == found.map(\.digest))
@@ -125,7 +126,7 @@ import Testing
     #expect(records.contains { $0.averages.count == 3 && $0.position == 64 })
     #expect(run.folder.checkpointBytes <= budget && run.folder.checkpointBytes > budget / 2)
     #expect(records.reduce(0) { $0 + $1.bytes } == run.folder.checkpointBytes)
-    // What no record names goes.
+    // Files that no record names are removed.
     try folder.write([1], to: "run/checkpoints/0-forward-64-2-uniform.ckpt")
     _ = try await run.finish()
     #expect(try FileManager.default.contentsOfDirectory(atPath: folder("run/checkpoints")).sorted() == named)

@@ -36,7 +36,7 @@ import Testing
     #expect(frontier.exact.gradientEvaluations == 120 * 121 / 2)
     #expect(frontier.exact.skill?.mean == 1)
 
-    // tail:8 at every n, by hand.
+    // The result for tail:8 at every n, computed by hand.
     let observations = try StoredRun(folder("run")).observations()
     func losses(_ series: Series, _ seed: Int) -> [Int: Double] {
       Dictionary(uniqueKeysWithValues: observations.filter { $0.series == series && $0.seed == seed }.map { ($0.n, $0.measurements.loss) })
@@ -50,7 +50,7 @@ import Testing
     #expect(point.gradientEvaluations == 36 + 112 + 8 * 112)
     #expect(try #require(point.distance).mean > 0)
 
-    // A splice's head is forward's path: batch 1 alone and batch 8 after 1 … 7 lie on it.
+    // The head of a splice is forward's path, which contains batch 1 alone and batch 8 after 1 … 7.
     let splice = try #require(frontier.points.first { $0.series == .order(.splice(8)) && $0.schedule == "every:1" })
     #expect(splice.gradientEvaluations == 36 - 1 + 112 + 8 * 112 - 1)
   }
@@ -68,9 +68,9 @@ import Testing
       #expect(point.hasSkill == (skill.interval.lowerBound > 0))
       #expect(skill.halfWidth != nil)
     }
-    // An order is never better than a guess by being one: forward's own curve has no skill.
+    // Forward's own curve is one of the guesses, so it has no skill.
     #expect(frontier.points.first { $0.series == .forward && $0.schedule == "every:1" }?.hasSkill == false)
-    // What automatic schedules would have seen costs more the less they may err.
+    // The smaller the error bound of an automatic schedule, the higher its cost.
     let costs = [0.02, 0.01, 0.005, 0.002, 0.001, 0.0005].compactMap { error in
       frontier.points.first { $0.schedule == "auto:\(error)" }?.gradientEvaluations
     }
@@ -95,7 +95,7 @@ import Testing
     let large = try await run.train(Baseline("batch:4"))
     #expect(large.curves.map { $0.iterates.map(\.n) } == Array(repeating: [20, 40, 60, 80, 100, 120], count: 3))
     #expect(large.summary.gradientEvaluations == 3 * 30)
-    // The same run again is read, not trained.
+    // The same baseline is read the second time, not trained.
     let begin = ContinuousClock.now
     let again = try await run.train(Baseline("batch:4"))
     #expect(again.curves.map { $0.iterates.map(\.digest) } == large.curves.map { $0.iterates.map(\.digest) })
@@ -103,7 +103,7 @@ import Testing
     let stored = try StoredRun(folder("run")).baselines
     #expect(stored.map(\.baseline) == [.largerBatch(size: 4, rate: 4), .cosine])
     #expect(stored[0].curves.map { $0.iterates.map(\.n) } == large.curves.map { $0.iterates.map(\.n) })
-    // Rows of the run itself are what they were.
+    // The rows of the run itself are unchanged.
     #expect(try StoredRun(folder("run")).result?.summary.map(\.name).contains("forward") == true)
   }
 
@@ -124,7 +124,7 @@ import Testing
     #expect(points.map(\.hasSameBits) == [true, true, true, true, false])
     #expect(points[1].storedBytes < points[2].storedBytes)
     #expect(points[1].recallEvaluations > points[2].recallEvaluations)
-    // Ten iterates each at 12, 24, … 120, with a state at every 20: 12 + 4 + 16 + 8 + 0 twice.
+    // There are ten iterates each at 12, 24, … 120, with a state at every 20: 12 + 4 + 16 + 8 + 0 twice.
     #expect(points[2].recallEvaluations == 8)
     #expect(points[4].lossError.mean > 0)
     #expect(refused.count == 1 && refused[0].contains("memory-budget"))

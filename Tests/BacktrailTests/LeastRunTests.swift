@@ -5,8 +5,8 @@ import Replay
 import TestSupport
 import Testing
 
-/// Runs that go on after rows were lost, after an extension, or in another round: what is there is not computed again, and what
-/// is computed again has the same bits.
+/// Runs that continue after lost rows, after an extension, or in another round: what is stored is not computed again,
+/// and what is computed again has the same bits.
 @Suite struct LeastRunTests {
   private let folder: TemporaryFolder
 
@@ -39,15 +39,15 @@ import Testing
     try queue.close()
   }
 
-  /// Up to n = τ `splice:τ` and `tail:τ` are `backward`, and `window:W` is up to W.
+  /// Up to n = τ `splice:τ` and `tail:τ` equal `backward`, and `window:W` does up to W.
   @Test func whatAnotherOrderObservedIsTakenOver() async throws {
     let orders = ["backward@at:1,2,3,4,5,6,7,8", "splice:10@every:2", "tail:9@every:3", "window:7@at:5,7"]
     let whole = try await train("whole") { ($0.orders, $0.seedCount) = (orders, 2) }
     _ = try await train("run") { ($0.orders, $0.seedCount) = (orders, 2) }
     try delete("series <> 'backward'", from: "run")
     let result = try await NetworkRun.open(folder("run")).finish()
-    // Splices at 10 (exact) and 12, tails at 9 (exact) and 12: all else is backward's, up to 8. Both that begin with batch 10
-    // share it.
+    // Only splices at 10 (exact) and 12 and tails at 9 (exact) and 12 are new; everything up to 8 equals backward.
+    // Both that begin with batch 10 share it.
     #expect(result.gradientEvaluations == result.predictedGradientEvaluations)
     #expect(result.gradientEvaluations == 2 * (10 + 12 + 9 + 12 - 1))
     #expect(Set(digests(result)).symmetricDifference(digests(whole)).sorted() == [])
@@ -65,7 +65,8 @@ import Testing
     #expect(digests(whole).allSatisfy { found.contains($0) })
   }
 
-  /// Lanes that restore later states of forward's path, with the averages stored there, while another averages before them.
+  /// Lanes restore later states of forward's path, with the averages stored there, while another lane averages before
+  /// them.
   @Test(arguments: [2, 4]) func averagesAreRightBesideOtherPathsOfStoredStates(lanes: Int) async throws {
     for round in 0..<cases(3, long: 100) {
       let name = "run \(lanes) \(round)"

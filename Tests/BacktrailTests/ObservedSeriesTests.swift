@@ -18,17 +18,17 @@ import Testing
 
   @Test func aTrendIsNoNoise() throws {
     let line = noise([(1...12).map { ($0 * 10, 2 - 0.1 * Double($0)) }])
-    // 11 changes in windows of 8, around the middle one.
+    // 11 changes give windows of 8, each placed at its middle.
     #expect(line.map(\.n) == [50, 60, 70, 80])
     #expect(line.allSatisfy { $0.noise < 1e-12 })
   }
 
   @Test func noiseIsTheDeviationOfEightChanges() throws {
-    // Up and down by 1, from one to the next: changes of 1 and −1, mean 0, squares 8 over 7.
+    // Values alternate by 1: changes of 1 and −1 with mean 0, squares 8 over 7.
     let zigzag = noise([(1...9).map { ($0, $0 % 2 == 0 ? 1 : 0) }])
     #expect(zigzag.count == 1)
     #expect(abs((zigzag.first?.noise ?? 0) - (8.0 / 7).squareRoot()) < 1e-12)
-    // Over seeds the variance is the mean.
+    // Over several seeds the variances are averaged.
     let two = noise([(1...9).map { ($0, $0 % 2 == 0 ? 1 : 0) }, (1...9).map { ($0, 0.5) }])
     #expect(abs((two.first?.noise ?? 0) - (4.0 / 7).squareRoot()) < 1e-12)
   }
@@ -37,7 +37,7 @@ import Testing
     #expect(noise([(1...12).map { (1 << $0, 0.5) }]).isEmpty)
     #expect(noise([((1...12).map { $0 * 10 } + [125, 170, 171]).map { ($0, 0.5) }]).isEmpty)
     #expect(noise([(1...8).map { ($0, 0.5) }]).isEmpty)
-    // The last one may be nearer.
+    // The last point may be closer.
     let short = noise([(1...10).map { ($0 * 10, 0.5) } + [(103, 9)]])
     #expect(short.map(\.n) == [50, 60] && short.allSatisfy { $0.noise == 0 })
   }

@@ -50,7 +50,7 @@ import Testing
     try run.rewind(order: .forward, n: 40, to: to, seed: 0, slots: slots) { _ in true }
   }
 
-  /// Promise 1: whatever the slots, the tier and the goal, and for states with optimizer slots.
+  /// Promise "same bits": for any slots, tier and goal, and for states with optimizer slots.
   @Test(arguments: ["sgd", "adamw"])
   func statesAreTheReplaysWhateverTheSlots(optimizer: String) async throws {
     let run = try run(optimizer: optimizer)
@@ -71,7 +71,7 @@ import Testing
     #expect(throws: RunError.self) { try rewind(run, to: 40, RewindSlots(memory: 2)) }
   }
 
-  /// A walk near the end of a path that was trained begins at checkpoints, not at the initial state.
+  /// A rewind near the end of a trained path starts from checkpoints, not from the initial state.
   @Test(arguments: [RewindGoal.time, .updates])
   func storedStatesStandForTheWayToThem(least: RewindGoal) async throws {
     var settings = RunSettings()
@@ -90,12 +90,12 @@ import Testing
       #expect(whole.states.map(\.digest) == all.states.map(\.digest))
     }
     #expect(untrained.updates > 39 && untrained.checkpointReads == 0)
-    // From state 30: to 39, and again for each of 38 … 33 with one slot.
+    // From state 30 it takes the updates to 39, and again those to each of 38 … 33 with one slot.
     let late = try rewind(run, to: 33, RewindSlots(memory: 1, least: .updates))
     #expect(late.updates == (try RewindSchedule(visiting: 3..<10, memorySlots: 1).updates))
   }
 
-  /// Where every state has a slot, states are the rounded exact ones and no updates multiply the error.
+  /// If every state has a slot, states are the rounded exact ones, and no updates amplify the error.
   @Test(arguments: [CheckpointPrecision.bfloat16, .float16])
   func keptStatesAreTheRoundedOnes(precision: CheckpointPrecision) async throws {
     let run = try run()
@@ -106,7 +106,7 @@ import Testing
       #expect(result.isApproximate && result.slotPrecision == precision.description)
       #expect(result.updates == 39)
       for state in result.states {
-        // The uppermost state is visited as it is reached, and the start is not kept.
+        // The uppermost state is visited when it is reached, and the start is not kept.
         let isKept = state.n > 0 && state.n < 39
         let expected = try digest(isKept ? exact[state.n].map(precision.rounded) : exact[state.n], updateCount: state.n)
         #expect(state.digest == expected, "\(state.n)")
@@ -146,7 +146,7 @@ import Testing
           #expect(point.updates == (try RewindSchedule(visiting: 0..<40, memorySlots: point.slots).updates))
           #expect(point.diskReads == 0 && point.diskWrites == 0)
         } else {
-          // A table of contents and what zstd adds.
+          // This is the size of a table of contents and the overhead of zstd.
           #expect(point.storedBytes <= point.slots * (perSlot + 300), "\(name)")
           #expect(point.storedBytes > point.slots * perSlot / 2 && point.diskReads > 0, "\(name)")
           #expect((point.predictedSeconds != nil) == (least == .time))
@@ -160,12 +160,13 @@ import Testing
         #expect(series.map(\.slots) == [1, 2, 3, 5, 8, 16, 32, 38])
         #expect(series.last?.recomputedUpdates == 0)
       }
-      // Where all are kept, rounding is all there is, in memory as on disk.
+      // If all states are kept, rounding is the only error, in memory as on disk.
       let ends = sweep.points.filter { $0.slots == 38 }
       for (precision, unit) in [("bfloat16", 0x1p-8), ("float16", 0x1p-11)] {
         let errors = ends.filter { $0.precision == precision }.compactMap(\.error)
         #expect(errors.count == 2 && errors[0].meanDistance == errors[1].meanDistance)
-        // The parameters' norm is some ten times their way after forty updates, and a hundred times after the first.
+        // The norm of the parameters is some ten times their distance after forty updates, and a hundred times that
+        // after the first.
         #expect(errors[0].meanDistance < 100 * unit && errors[0].meanDistance > unit / 4)
       }
     }
@@ -179,11 +180,11 @@ import Testing
     #expect(sweep.points.map(\.identicalStates).prefix(4) == [15, 15, 15, 15])
     #expect(sweep.points.allSatisfy { $0.updates == $0.predictedUpdates && $0.states == 15 })
     #expect(sweep.points[0].storedBytes == 0 && sweep.points[0].diskWrites == 0)
-    // From afar a slot for every state but the uppermost gives back all for one pass.
+    // With a slot for every state but the uppermost, one pass suffices even if the origin is far away.
     #expect(sweep.points[2].recomputedUpdates == 0)
   }
 
-  /// Slot files go however a rewind ends.
+  /// Slot files are removed however a rewind ends.
   @Test func nothingIsLeftBehind() async throws {
     let run = try run()
     struct Enough: Error {}
@@ -205,7 +206,7 @@ import Testing
 
   @Test func whatDoesNotFitMemoryIsRefused() throws {
     let run = try run()
-    // Slots are only taken where there are as many states.
+    // No more slots are allocated than there are states.
     let slots = RewindSlots(memory: .max)
     #expect {
       try run.rewind(order: .forward, n: 900_000_000, seed: 0, slots: slots) { _ in true }

@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// What a run is said to have cost, and how its results are kept.
+/// The reported costs of a run, and how results are stored.
 @Suite struct RunResultTests {
   private let folder: TemporaryFolder
 
@@ -48,7 +48,7 @@ import Testing
     #expect(whole.orders.map { $0.iterates.map(\.n) } == Array(repeating: [4, 8, 12, 16, 20], count: 4))
     let stored = try #require(try run.result())
     #expect(stored.orders.allSatisfy { $0.iterates.isEmpty })
-    // The document reads them as it is written, with the same keys and values as when they are held.
+    // The document reads iterates while it is written, with the same keys and values as if they were held in memory.
     func object(_ value: some Encodable) throws -> NSDictionary? {
       try JSONSerialization.jsonObject(with: JSONEncoder().encode(value)) as? NSDictionary
     }
@@ -56,7 +56,7 @@ import Testing
     #expect(written == held)
   }
 
-  /// `Tests/Fixtures/Runs-v1`: their results hold iterates.
+  /// The results of `Tests/Fixtures/Runs-v1` contain iterates.
   @Test(arguments: ["finished", "adaptive", "imported", "killed"])
   func runsOfVersion1AreShown(name: String) throws {
     let fixtures = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()

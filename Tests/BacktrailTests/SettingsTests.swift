@@ -3,9 +3,9 @@ import Foundation
 import TestSupport
 import Testing
 
-/// What follows from the table of settings.
+/// Behaviour that follows from the table of settings.
 @Suite struct SettingsTests {
-  /// For each setting a value that is not its default, as it is given. Together they can be a run.
+  /// For each setting, a value that is not its default, as a user gives it. Together they can be a run.
   private static let samples: [String: [String]] = [
     "data": ["synthetic:examples=100"], "augment": ["flip"], "model": ["linear"], "loss": ["huber:0.5"],
     "order": ["backward", "tail:3@every:2"], "steps": ["60"], "evaluate": ["auto:0.5"], "evaluation-examples": ["10"],
@@ -23,7 +23,7 @@ import Testing
 
   private static var keys: [String] { SettingsTable.descriptions.map(\.key) }
 
-  /// The settings that a sample of one needs: a cost budget takes an automatic schedule.
+  /// The other settings that a sample needs: a cost budget requires an automatic schedule.
   private static func keys(with key: String) -> Set<String> { key == "cost-budget" ? [key, "evaluate"] : [key] }
 
   @Test func keysAreDistinctWordsOfFlags() {
@@ -34,7 +34,8 @@ import Testing
     }
   }
 
-  /// Alone and with all others: by the flags that make it again, from its document, and from a file.
+  /// Each sample alone and together with all others: from the options that make it again, from its document, and from
+  /// a file.
   @Test func everySettingComesBack() throws {
     let folder = try TemporaryFolder()
     for keys in Self.keys.map(Self.keys(with:)) + [Set(Self.keys)] {
@@ -53,7 +54,7 @@ import Testing
     }
   }
 
-  /// What the table says of bits: iterates and what is observed of them are the same whatever these settings are.
+  /// The table is right about bits: iterates and observations are the same whatever these settings are.
   @Test func settingsThatChangeNoBitChangeNone() async throws {
     let folder = try TemporaryFolder()
     func observed(_ change: RunSettings, _ name: String) async throws -> [Int: [String]] {
@@ -96,7 +97,7 @@ import Testing
     #expect(configuration.options().map(\.flag) == ["steps", "cost-budget", "sampler"])
   }
 
-  /// Documents of earlier releases are written as they were, whatever settings there are since.
+  /// Documents of earlier releases are written unchanged, whatever settings have been added since.
   @Test func storedKeysStay() throws {
     let stored = """
       {"augment":"flip","averages":[],"batchSize":32,"checkpointChain":0,"checkpointEvery":20,"checkpointLevel":1,\
@@ -139,7 +140,7 @@ import Testing
     #expect(throws: RunError.self) { try RunConfiguration(settings) }
   }
 
-  /// Text is read as the setting's kind says, wherever it stands.
+  /// A text is read according to the type of its setting, wherever it is given.
   @Test(arguments: [("steps", "010"), ("steps", "1.0"), ("steps", "0x10"), ("learning-rate", "05"), ("learning-rate", "nan"), ("depth", "3")])
   func textOfAnotherKindIsRefused(key: String, text: String) {
     #expect(throws: RunError.self) { try RunSettings(key, [text]) }

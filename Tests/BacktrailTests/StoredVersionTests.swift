@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Promise "old runs stay readable": folders that earlier releases wrote, as they were committed with them.
+/// Promise "old runs stay readable": folders written by earlier releases, as they were committed then.
 @Suite struct StoredVersionTests {
   private let folder: TemporaryFolder
 
@@ -12,7 +12,7 @@ import Testing
   private static let fixtures = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
     .appendingPathComponent("Fixtures")
 
-  /// A copy that may be changed.
+  /// A copy of the folder that may be changed.
   private func run(_ name: String, version: Int) throws -> String {
     let path = folder("\(version)-\(name)")
     try FileManager.default.copyItem(
@@ -20,7 +20,7 @@ import Testing
     return path
   }
 
-  /// What `train --json` printed of a run when it was made: the digests by order, seed and n.
+  /// The output of `train --json` when the run was made: its digests by order, seed and n.
   private func digests(_ name: String, version: Int) throws -> [String: String] {
     let data = try Data(contentsOf: Self.fixtures.appendingPathComponent("Runs-v\(version)/\(name).json"))
     let document = try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])
@@ -40,7 +40,7 @@ import Testing
     let path = try run(name, version: 1)
     let shown = try StoredRun(path)
     #expect(shown.status == "finished" && shown.observationCount > 0)
-    // Processors differ: where they do, bits may.
+    // Bits may differ if processors do.
     let report = try await NetworkRun.verify(path, replays: 6, repairs: false, allowNumericsChange: true)
     #expect(report.checkpoints > 3)
     let opened = try NetworkRun.open(path, allowNumericsChange: true)
@@ -48,10 +48,10 @@ import Testing
       #expect(report.damaged.isEmpty)
       _ = try NetworkRun.open(path)
     }
-    // Reading leaves the folder as it was.
+    // Reading leaves the folder unchanged.
     #expect(try StoredRun(path).observations() == shown.observations())
     let result = try await opened.finish()
-    // There was nothing to do, and what the run cost is what it cost.
+    // There was nothing to do, so the stored cost is unchanged.
     #expect(result.gradientEvaluations == shown.result?.gradientEvaluations && result.wallSeconds == shown.result?.wallSeconds)
     let expected = try digests(name, version: 1)
     #expect(!expected.isEmpty)
@@ -64,7 +64,7 @@ import Testing
     _ = try await extended.iterate(.forward, 7, seed: 0)
   }
 
-  /// Killed half way: what it had stored is used.
+  /// The run was killed halfway, and what it had stored is used.
   @Test func aKilledRunIsResumed() async throws {
     let path = try run("killed", version: 1)
     #expect(try StoredRun(path).status == "unfinished")

@@ -36,7 +36,7 @@ import Testing
     }
   }
 
-  /// Numbers that are only in range before they are rounded to float32 are refused, as those out of range are.
+  /// Numbers that are in range only before they are rounded to float32 are refused, like those out of range.
   @Test(arguments: [
     "", "mse:1", "huber:0", "huber:-1", "huber:inf", "huber:", "huber:x", "huber:1e-50", "huber:1e300", "cross-entropy:1",
     "cross-entropy:-0.1", "cross-entropy:nan", "cross-entropy:0.99999999999", "l1",

@@ -8,7 +8,7 @@ import Tensors
 import TestSupport
 import Testing
 
-/// Settings of a small run on the digits.
+/// The settings of a small run on the digits.
 private func settings(_ change: (inout RunSettings) -> Void = { _ in }) -> RunSettings {
   var settings = RunSettings()
   settings.model = "mlp:12"
@@ -41,7 +41,7 @@ private func digests(_ result: RunResult) -> [String: String] {
 
   init() throws { folder = try TemporaryFolder() }
 
-  /// Promise 1, for everything the command line can vary.
+  /// Promise "same bits", for everything the command line can vary.
   @Test func bitsDependOnTheMathematicsAlone() async throws {
     let expected = digests(try await train(settings { $0.lanes = 1 }, in: folder, name: "one"))
     #expect(expected.count == (9 + 2) * 4)
@@ -60,8 +60,8 @@ private func digests(_ result: RunResult) -> [String: String] {
     }
   }
 
-  /// The same for models and optimizers with more in the training state than parameters, for schedules by batch and by
-  /// position, and for runs that are interrupted: their checkpoints hold all of it.
+  /// The same for models and optimizers whose training state contains more than parameters, for schedules by batch
+  /// and by position, and for interrupted runs, whose checkpoints must contain all of it.
   @Test(arguments: ["sgd", "nesterov", "adamw", "rmsprop"])
   func bitsOfEveryOptimizerDependOnTheMathematicsAlone(optimizer: String) async throws {
     func varied(_ change: (inout RunSettings) -> Void) -> RunSettings {
@@ -111,7 +111,7 @@ private func digests(_ result: RunResult) -> [String: String] {
     }
   }
 
-  /// Every order, from the exported initial state and batches, against double precision.
+  /// Compares every order, from the exported initial state and batches, with double precision.
   @Test(arguments: ["shuffle", "replacement"])
   func iteratesEqualAnIndependentReplay(sampler: String) async throws {
     let run = try NetworkRun.create(at: folder("run"), RunSpecification(RunConfiguration(settings { $0.sampler = sampler })))
@@ -144,8 +144,8 @@ private func digests(_ result: RunResult) -> [String: String] {
       }, in: folder)
     for series in result.orders { #expect(series.gradientEvaluations == costs[series.series.description]) }
     #expect(result.gradientEvaluations == result.predictedGradientEvaluations)
-    // The orders share batches: window:10 walks along forward (90) and begins as backward (10), tail:20 begins as
-    // backward (10 + 20), sliding:4 begins as forward (2).
+    // The orders share batches: window:10 follows forward (90) and begins like backward (10), tail:20 begins like
+    // backward (10 + 20), sliding:4 begins like forward (2).
     #expect(result.gradientEvaluations == 2 * (costs.values.reduce(0, +) - 90 - 10 - 30 - 2))
   }
 
@@ -310,7 +310,7 @@ private func digests(_ result: RunResult) -> [String: String] {
 }
 
 extension Examples {
-  /// Features and classes of some examples, read by the same path as a training batch.
+  /// The features and classes of some examples, read in the same way as a training batch.
   func doubles(_ indices: [Int]) throws -> ([[Double]], [Int]) {
     var buffer = try FloatBuffer(count: indices.count * featureCount)
     let matrix = buffer.mutableVector.matrix(rows: indices.count, columns: featureCount)

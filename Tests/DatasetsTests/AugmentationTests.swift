@@ -12,7 +12,7 @@ import Testing
       : try Examples(floats: values.map { Float($0) }, exampleShape: [4, 5, 2], labels: labels, classCount: 1)
   }
 
-  /// The image cut out of its border of zeros at (top, left), then mirrored or not.
+  /// The image cut from its border of zeros at (top, left) and then possibly mirrored.
   static func reference(border: Int, top: Int, left: Int, mirrored: Bool) -> [Float] {
     var bordered = [[[Float]]](
       repeating: [[Float]](repeating: [0, 0], count: 5 + 2 * border), count: 4 + 2 * border)
@@ -44,7 +44,7 @@ import Testing
         expected[image, default: 0] += 1
       }
     }
-    // Cuts that leave nothing of the image are the same image.
+    // All cuts that contain nothing of the image are the same.
     if border < 3 { #expect(abs(chiSquareDeviation(Array(expected.values))) < 4) }
     #expect(expected.values.allSatisfy { $0 > 0 })
   }

@@ -9,7 +9,7 @@ import Testing
     return indices
   }
 
-  /// Batches straddle epochs, and still each epoch's part of the stream holds each example once.
+  /// Although batches straddle epochs, the part of the stream in each epoch contains each example once.
   @Test(arguments: [(10, 4), (7, 7), (1, 1), (97, 10), (1437, 32)])
   func shuffleUsesEachExampleOnceAnEpoch(exampleCount: Int, batchSize: Int) throws {
     let sampler = try BatchSampler(method: .shuffle, seed: 4, exampleCount: exampleCount, batchSize: batchSize)
@@ -26,7 +26,7 @@ import Testing
     #expect(orders.count == (exampleCount > 1 ? epochs : 1), "each epoch has an order of its own")
   }
 
-  /// Runs name their batches by seed and number, so what these mean may not change.
+  /// Runs identify their batches by seed and number, so the meaning of these must not change.
   @Test func batchesStay() throws {
     let shuffle = try BatchSampler(method: .shuffle, seed: 1, exampleCount: 1000, batchSize: 4)
     #expect(batch(1, of: shuffle) == [746, 936, 573, 10])

@@ -8,7 +8,7 @@ import Testing
 
   init() throws { folder = try TemporaryFolder() }
 
-  /// A record whose byte at (channel, y, x) tells where it is, and which record.
+  /// A record in which each byte at (channel, y, x) encodes its position and the number of the record.
   func record(_ labels: [UInt8], number: Int) -> [UInt8] {
     labels + (0..<3072).map { UInt8(truncatingIfNeeded: $0 / 1024 * 80 + $0 % 1024 / 32 + $0 % 32 * 3 + number) }
   }

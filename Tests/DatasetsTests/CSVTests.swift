@@ -29,7 +29,7 @@ import Testing
     #expect(data.test.labels == [0, 0])
   }
 
-  /// The same table in other writings.
+  /// The same table in other notations.
   @Test(arguments: [
     "a,b,c\n" + plain,
     "\u{FEFF}a,b,label\r\n" + plain.split(separator: "\n").joined(separator: "\r\n"),
@@ -77,7 +77,7 @@ import Testing
     #expect(rows.features == [9, 7] && rows.values == [4, 0.25] && rows.labels == [])
     #expect(try load(text, targets: .values).fingerprint == data.fingerprint)
     #expect(try load(text.replacing("1e3", with: "1e4"), targets: .values).fingerprint != data.fingerprint)
-    // The same numbers as classes are other data.
+    // The same numbers as classes are different data.
     let classes = "y,a\n0,5\n1,6\n0,7\n1,8\n"
     #expect(try load(classes).fingerprint != load(classes, targets: .values).fingerprint)
   }
@@ -88,7 +88,7 @@ import Testing
     }
   }
 
-  /// Rows 1 and 6 are to test on.
+  /// Rows 1 and 6 are test rows.
   static let gaps = "a,b,y\n1,NA,0\n3,4,1\nnan,6,1\n7,,0\n9,10,1\n?,12,0\n"
 
   @Test func rowsWithGapsAreLeftOut() throws {
@@ -103,7 +103,7 @@ import Testing
 
   @Test func meansOfTheTrainingRowsFillGaps() throws {
     let data = try load(Self.gaps, options: ",missing=mean")
-    // a is 3, 7 and 9 there; b is 4, 6 and 10.
+    // In the training rows a is 3, 7 and 9, and b is 4, 6 and 10.
     let (a, b) = (Float(19.0 / 3), Float(20.0 / 3))
     #expect(try gathered([0, 1, 2, 3], of: data.training).features == [3, 4, a, 6, 7, b, 9, 10])
     #expect(try gathered([0, 1], of: data.test).features == [1, b, a, 12])

@@ -14,7 +14,7 @@ import Testing
     for label in digits.training.labels + digits.test.labels { counts[Int(label)] += 1 }
     #expect(counts == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180])
 
-    // The source's first row is a test example, its second the first to train on.
+    // The first row of the source is a test example, its second row the first training example.
     let zero = try gathered([0], of: digits.test)
     #expect(zero.labels == [0])
     #expect(zero.features[0..<8].map { $0 * 16 } == [0, 0, 5, 13, 9, 1, 0, 0])
@@ -23,7 +23,7 @@ import Testing
     #expect(one.features[0..<8].map { $0 * 16 } == [0, 0, 0, 12, 13, 5, 0, 0])
   }
 
-  /// Runs are resumed only on data of the same fingerprint, so it may not change by accident.
+  /// Runs are resumed only with data of the same fingerprint, so the fingerprint must not change by accident.
   @Test func fingerprintStays() throws {
     #expect(try Dataset.load("digits").fingerprint.description == "25bb4f193c09e2621eacd11031ffaecc")
   }
@@ -97,7 +97,7 @@ import Testing
     #expect(other.fingerprint != plain.fingerprint)
   }
 
-  /// Within a class the features have the noise as their deviation, and the means of classes lie about 2√2 apart.
+  /// Within a class the standard deviation of features is the noise, and the means of classes are about 2√2 apart.
   @Test func syntheticCloudsAreAsDocumented() throws {
     let features = 50
     let data = try Dataset.load("synthetic:examples=4000,features=50,classes=2,noise=0.5")

@@ -5,7 +5,7 @@ import Tensors
 import TestSupport
 import Testing
 
-/// Files that pretend to be what they are not: no trap, no hang, no memory that their size does not justify.
+/// Malicious files must cause neither a trap, nor a hang, nor an allocation that their size does not justify.
 @Suite struct HostileInputTests {
   let folder: TemporaryFolder
 
@@ -13,7 +13,7 @@ import Testing
 
   static let table = "1,2,0\n3,4,1\n5,6,1\n7,8,0\n9,10,1\n11,12,0\n"
 
-  /// Two gzip members of a table each, and where the second begins.
+  /// Two gzip members with a table each, and the offset of the second one.
   private func twoMembers() throws -> (bytes: [UInt8], second: Int) {
     try folder.appendGzip(Array(Self.table.utf8), to: "members.gz")
     let second = try folder.read("members.gz").count
@@ -35,7 +35,7 @@ import Testing
     for place in second..<bytes.count {
       var changed = bytes
       changed[place] ^= 0xFF
-      // A member's time, its kind of system and its flags of effort say nothing of its content.
+      // The time, operating system and compression flags of a member do not affect its content.
       if (4...9).contains(place - second) { continue }
       #expect(failure { try csv(changed) }?.isDamaged == true, "byte \(place)")
     }
@@ -52,7 +52,7 @@ import Testing
     }
   }
 
-  /// Writes a gzip file of `count` times `unit`.
+  /// Writes a gzip file that expands to `count` repetitions of `unit`.
   private func bomb(_ unit: [UInt8], count: Int, to name: String) throws -> String {
     let stream = try #require(gzopen(folder(name), "wb9"))
     for _ in 0..<count { #expect(gzwrite(stream, unit, UInt32(unit.count)) == unit.count) }
@@ -85,7 +85,7 @@ import Testing
     #expect(wide?.place == .line(1) && wide?.description.contains("1048576 cells") == true)
   }
 
-  /// A file of 4 TiB that takes no place on the disk.
+  /// A file of 4 TiB that takes no space on the disk.
   private func sparse(_ name: String, beginning: [UInt8] = [], size: Int = 1 << 42) throws -> String {
     let path = try folder.write(beginning, to: name)
     #expect(truncate(path, off_t(size)) == 0)
@@ -138,7 +138,7 @@ import Testing
     #expect(error?.isDamaged == true && error?.description.contains(name) == true)
   }
 
-  /// A text's characters may be cut apart where the file is read in pieces.
+  /// The characters of a text may be divided where the file is read in pieces.
   @Test func textIsReadInPieces() throws {
     let text = String(repeating: "aß€𝄞", count: 60_000)
     let data = try Dataset.load("text:\(try folder.write(text, to: "text"))", context: 3)

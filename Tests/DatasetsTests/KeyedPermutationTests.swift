@@ -24,8 +24,8 @@ import Testing
     #expect(values.max() ?? 0 > count / 2)
   }
 
-  /// Over seeds and over epochs, the values at two places are each pair of different ones equally often. The seeds are
-  /// fixed, so a deviation of five is no bad luck.
+  /// Over seeds and over epochs, each pair of different values occurs equally often at two places. The seeds are
+  /// fixed, so a deviation of five is not bad luck.
   @Test(arguments: [2, 3, 5, 8, 13, 20])
   func pairsAreUniform(count: Int) {
     for overSeeds in [true, false] {
@@ -41,7 +41,7 @@ import Testing
     }
   }
 
-  /// Within one permutation, neighbours are sent to places at every distance from each other.
+  /// Within one permutation, neighbours are mapped to places at every distance from each other.
   @Test func neighboursPart() {
     let count = 60_000
     let permutation = KeyedPermutation(count: count, source: RandomSource(seed: 5, purpose: .shuffling), index: 2)

@@ -29,7 +29,7 @@ import Testing
 
   func load() throws(DatasetError) -> Dataset { try Dataset.load("mnist:\(folder.path)") }
 
-  /// Replaces a plain file by gzip members of `pieces`.
+  /// Replaces a plain file by the gzip members of `pieces`.
   func compress(_ name: String, pieces: [[UInt8]]) throws {
     try FileManager.default.removeItem(atPath: folder(name))
     for piece in pieces { try folder.appendGzip(piece, to: "\(name).gz") }
@@ -115,7 +115,7 @@ import Testing
     }
   }
 
-  /// Whatever the damage, a typed error or a sound data set comes of it.
+  /// Any damage leads to a typed error or to a valid data set.
   @Test func neverFailsOtherwise() throws {
     var refused = 0
     let plain = try folder.read(Self.testLabels)
@@ -135,7 +135,7 @@ import Testing
     #expect(refused > 300)
   }
 
-  /// The package's folder, then the data beside it.
+  /// The package's folder and the data beside it.
   static let realFolder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
     .deletingLastPathComponent().deletingLastPathComponent().appendingPathComponent("shared/data/mnist").path
 

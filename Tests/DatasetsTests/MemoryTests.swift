@@ -25,7 +25,7 @@ import Testing
     #expect(try Dataset(inputs: Self.inputs, shape: [2], labels: labels, classCount: 4).fingerprint != data.fingerprint)
   }
 
-  /// A half is another choice, not the same examples moved.
+  /// The test split has the given fraction of the examples, and each example is in one of the splits.
   @Test(arguments: [(0.01, 1), (0.2, 2), (0.5, 5), (0.99, 9)])
   func aFractionIsTested(fraction: Double, count: Int) throws {
     let values = (0..<10).map { Float($0) }

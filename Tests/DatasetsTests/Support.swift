@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 
 extension TemporaryFolder {
-  /// Writes `bytes` as a gzip member, after those that the file holds already.
+  /// Writes `bytes` as a gzip member after those already in the file.
   func appendGzip(_ bytes: [UInt8], to name: String) throws {
     let stream = try #require(gzopen(self(name), "ab9"))
     #expect(gzwrite(stream, bytes, UInt32(bytes.count)) == bytes.count)
@@ -14,7 +14,7 @@ extension TemporaryFolder {
   }
 }
 
-/// The error that `body` throws; a failed test where it throws none.
+/// The error that `body` throws. The test fails if it throws none.
 func failure(of body: () throws -> some Any) -> DatasetError? {
   #expect(throws: DatasetError.self) { _ = try body() }
 }
@@ -41,7 +41,7 @@ extension DatasetError {
   }
 }
 
-/// The features of the examples at `indices`, row after row, and their targets, as `gather` gives them.
+/// The features of the examples at `indices`, row after row, and their targets, as `gather` returns them.
 func gathered(
   _ indices: [Int], of examples: Examples, augmentation: Augmentation.Batch? = nil
 ) throws -> (features: [Float], labels: [Int32], values: [Float]) {
@@ -53,7 +53,8 @@ func gathered(
   return ((0..<count).map { buffer[$0] }, targets.classes, targets.values)
 }
 
-/// How far the sum of (observed − expected)² / expected is from its mean under uniformity, in standard deviations.
+/// The distance of the sum of (observed − expected)² / expected from its mean under uniformity, in standard
+/// deviations.
 func chiSquareDeviation(_ counts: [Int]) -> Double {
   let expected = Double(counts.reduce(0, +)) / Double(counts.count)
   let sum = counts.reduce(0) { $0 + (Double($1) - expected) * (Double($1) - expected) / expected }

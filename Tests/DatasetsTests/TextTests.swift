@@ -14,7 +14,7 @@ import Testing
   }
 
   @Test func windowsAreLabelledWithWhatFollows() throws {
-    // Characters b a c b a c …: 40 of them, 36 to train on.
+    // The text has 40 characters, b a c b a c …, of which 36 are for training.
     let data = try load(String(repeating: "bac", count: 14).prefix(40) + "", context: 3)
     #expect(data.classCount == 3 && data.exampleShape == [3] && data.training.targetCount == 3)
     #expect(data.training.count == 33 && data.test.count == 1)

@@ -9,7 +9,7 @@ import Testing
 
   init() throws { folder = try TemporaryFolder() }
 
-  /// Every width of an index from 0 bits on, at both ends of it.
+  /// Every width of an index from 0 bits, at both ends of its range.
   @Test(arguments: 0...20, [1, 3, 8])
   func batchesComeBack(bits: Int, batchSize: Int) throws {
     for exampleCount in Set([1 << bits, (1 << bits) / 2 + 1]) {
@@ -25,7 +25,7 @@ import Testing
     }
   }
 
-  /// Commits just before, at and just after a frame is full.
+  /// Commits happen just before, at and just after a frame is full.
   @Test(arguments: [-1, 0, 1], [1, 2])
   func framesThatAreExactlyFull(excess: Int, frames: Int) throws {
     let batches = Batches(exampleCount: 60_000, batchSize: 256)
@@ -38,7 +38,7 @@ import Testing
     try journal.verify()
   }
 
-  /// A batch larger than a frame is meant to be has a frame to itself.
+  /// A batch larger than the intended size of a frame has a frame of its own.
   @Test func largeBatches() throws {
     let batches = Batches(exampleCount: 1 << 20, batchSize: 50_000)
     try batches.write(to: path, commits: [3])
@@ -160,7 +160,7 @@ import Testing
     var writer = try BatchJournalWriter.open(path)
     for number in 5001...20_000 { try writer.append(batches(number)) }
     #expect(batches.read(early).right == 5000)
-    // The seek table is gone, the frames are there.
+    // The seek table is gone, but the frames are there.
     let during = batches.read(try BatchJournal.open(path))
     #expect(during.right == during.batchCount && during.right > 5000 && during.recovery != nil)
     try writer.commit()

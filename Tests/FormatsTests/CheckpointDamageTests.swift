@@ -12,7 +12,7 @@ import Testing
   let header: CheckpointHeader
   let bytes: [UInt8]
 
-  /// Three frames, of a difference with two precisions.
+  /// Three frames of a difference with two precisions.
   init() throws {
     folder = try TemporaryFolder()
     parent = try SampleState.trained.buffer(count: (1 << 18) + 5000)
@@ -26,7 +26,7 @@ import Testing
     bytes = try folder.read("whole.ckpt")
   }
 
-  /// H of the format, and where frames begin.
+  /// H in the definition of the format, which is the offset of the first frame.
   var borders: [Int] {
     let tableSize = 76 + 2 * 12 + 3 * 20 + 4 + 16
     var borders = [tableSize]
@@ -89,7 +89,7 @@ import Testing
   @Test func namesTheFrameOfAFlippedBit() throws {
     let random = RandomSource(seed: 5, purpose: .synthesis)
     for index in 0..<600 {
-      // Half of them in the last frames, which are small.
+      // Half of the bits are in the last frames, which are small.
       let start = index % 2 == 0 ? borders[0] : borders[1]
       let bit = start * 8 + random.index(below: (bytes.count - start) * 8, batch: index, example: 0)
       var damaged = bytes
@@ -99,12 +99,12 @@ import Testing
     }
   }
 
-  /// Whole checksums over nonsense: what a program that writes the format wrongly, or on purpose, may make.
+  /// Valid checksums over nonsense, as a faulty or malicious writer of the format could produce.
   @Test func nonsenseWithRightChecksumsIsSafe() throws {
     let random = RandomSource(seed: 6, purpose: .synthesis)
     for index in 0..<400 {
       var made = bytes
-      // In the sections, the frames' sizes, or the frames.
+      // The change is in the sections, the sizes of frames, or the frames.
       let (start, end) = index % 2 == 0 ? (16, borders[0] - 16) : (borders[1], bytes.count)
       for change in 0..<1 + index % 5 {
         made[start + random.index(below: end - start, batch: index, example: change)] = UInt8(

@@ -2,11 +2,11 @@ import CKernels
 import TestSupport
 import Testing
 
-/// The kernels against plain definitions of what they compute, on bytes of all values.
+/// Compares the kernels with plain definitions of their results, on bytes of all values.
 @Suite struct CheckpointKernelTests {
   static let counts = Array(0...67) + [511, 512, 513, 527, 1023, 1024, 1040, 5000]
 
-  /// Memory of exactly the size a kernel may read or write, between bytes that it must leave as they are.
+  /// Memory of exactly the size a kernel may read or write, between bytes that it must leave unchanged.
   private struct Guarded {
     static let margin = 64
     var bytes: [UInt8]
@@ -62,7 +62,8 @@ import Testing
     }
   }
 
-  /// - Parameter symbols: buckets lie below it: few bits, all that encoding gives, and those that are never written.
+  /// - Parameter symbols: The upper bound of the buckets: few bits, all that encoding yields, or those that are never
+  ///   written.
   @Test(arguments: [12, 40, 64, 256] as [UInt64], [0, 13, 16] as [UInt32])
   func differencesAreApplied(symbols: UInt64, dropped: UInt32) {
     var random = SplitMix(state: symbols)
@@ -86,7 +87,7 @@ import Testing
         }
         let difference = number % 2 == 0 ? Int32(number / 2) : -1 - Int32(number / 2)
         let width = Int32(32 - dropped)
-        // Sign and magnitude, without the dropped bits, as a two's complement number of as many bits.
+        // The sign and magnitude without the dropped bits, as a two's complement number of the same width.
         let magnitude = Int32(parent[i] & 0x7fff_ffff) >> Int32(dropped)
         let sum = (parent[i] >> 31 == 1 ? -1 - magnitude : magnitude) &+ difference
         let wrapped = (sum << (32 - width)) >> (32 - width)

@@ -24,7 +24,7 @@ import Testing
         continue
       }
       #expect(rounded.sign == value.sign)
-      // The two candidates, as doubles; beyond the greatest finite one lies 2¹²⁸.
+      // The two candidates are compared as doubles. Beyond the largest finite one the next is 2¹²⁸.
       func double(_ bits: UInt32) -> Double {
         let magnitude = bits & 0x7fff_ffff
         return magnitude == 0x7f80_0000 ? 0x1p128 : Double(Float(bitPattern: magnitude))

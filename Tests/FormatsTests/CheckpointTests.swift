@@ -74,7 +74,7 @@ import Testing
       #expect(decoded.bits == rounded)
       #expect(header.digest == Digest(of: decoded, updateCount: 2))
 
-      // The parent need not be rounded itself.
+      // The parent itself need not be rounded.
       let parent = try SampleState.trained.buffer(count: state.count, seed: 2)
       decoded.copy(from: parent)
       try CheckpointFile.write(
@@ -98,7 +98,7 @@ import Testing
     }
   }
 
-  /// Differences between unrelated states are larger than the states.
+  /// Differences between unrelated states would be larger than the states.
   @Test func aUselessParentCostsNothing() throws {
     let state = try SampleState.trained.buffer(count: Self.frame, seed: 1)
     let other = try SampleState.random.buffer(count: Self.frame, seed: 2)
@@ -112,7 +112,7 @@ import Testing
     let parent = try SampleState.trained.buffer(count: Self.frame)
     let state = try parent.moved(by: 1e-5)
     let alone = try CheckpointFile.write(state, updateCount: 1, to: path)
-    // Normal numbers have 2.56 bits of exponent and nearly 24 random ones.
+    // Normal numbers have 2.56 bits of information in the exponent and nearly 24 random bits.
     #expect(alone.byteCount < Self.frame * 4 * 832 / 1000)
     let difference = try CheckpointFile.write(
       state, updateCount: 1, parent: parent, parentDigest: Digest(of: parent, updateCount: 0), to: path)
@@ -158,14 +158,14 @@ import Testing
     #expect(throws: StorageError.self) {
       try CheckpointFile.write(state, updateCount: 1, to: folder("missing/state.ckpt"))
     }
-    // A folder can't be replaced by a file: the rename fails after everything was written.
+    // A file can't replace a folder, so the rename fails after everything was written.
     try FileManager.default.createDirectory(atPath: folder("taken/inside"), withIntermediateDirectories: true)
     #expect(throws: StorageError.self) { try CheckpointFile.write(state, updateCount: 2, to: folder("taken")) }
     #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted() == ["state.ckpt", "taken"])
     #expect(try folder.read("state.ckpt") == before)
   }
 
-  /// The table of contents is written last: a killed process leaves frames without one.
+  /// The table of contents is written last, so a killed process leaves frames without a table.
   @Test func anUnfinishedFileIsNoCheckpoint() throws {
     try CheckpointFile.write(try SampleState.trained.buffer(count: 100), updateCount: 1, to: path)
     var bytes = try folder.read("state.ckpt")

@@ -41,7 +41,7 @@ import Testing
     #expect(!FileManager.default.fileExists(atPath: folder("elsewhere")))
   }
 
-  /// Closing a descriptor twice would close what another thread has opened in between.
+  /// Closing a descriptor twice would close one that another thread has opened meanwhile.
   @Test func descriptorsAreClosedOnce() async throws {
     let first = try lock()
     let path = folder("file")

@@ -11,7 +11,7 @@ import Testing
 
   init() throws { folder = try TemporaryFolder() }
 
-  /// What a damaged file comes to: an error that names it, or right batches; never anything else.
+  /// A damaged file must lead to an error that names it or to correct batches, and to nothing else.
   func judge(
     _ bytes: [UInt8], of batches: Batches? = nil, sourceLocation: SourceLocation = #_sourceLocation
   ) throws -> Batches.Reading? {
@@ -51,7 +51,7 @@ import Testing
     }
   }
 
-  /// Wherever an append breaks off, all that was committed before it is there.
+  /// Wherever an append breaks off, everything committed before it is there.
   @Test func anInterruptedAppendLosesNothing() throws {
     let few = Batches(exampleCount: 300, batchSize: 3)
     try few.write(to: path, commits: [40, 100])
@@ -66,7 +66,7 @@ import Testing
       let reading = few.read(journal)
       #expect(reading.right == reading.batchCount && (100...150).contains(reading.right))
       #expect(journal.recovery != nil && failure(journal.verify)?.isDamage(of: folder("cut.zst")) == true)
-      // Committing nothing mends it; appending goes on from there.
+      // Committing without new batches repairs the journal, and appending continues from there.
       try folder.write(Array(whole.prefix(size)), to: "mended.zst")
       var mender = try BatchJournalWriter.open(folder("mended.zst"))
       try mender.commit()
@@ -81,7 +81,7 @@ import Testing
     }
   }
 
-  /// After a power cut any page of an append may hold zeros, with later ones written.
+  /// After a power cut any page of an append may contain zeros although later ones were written.
   @Test func pagesOfAnInterruptedAppendMayBeMissing() throws {
     try batches.write(to: path, commits: [6000])
     let frames = try seekTableStart(try folder.read("batches.zst"))
@@ -97,13 +97,13 @@ import Testing
     }
   }
 
-  /// A frame damaged before, and then an append that was interrupted: the frames behind it are not cut off.
+  /// If a frame was damaged before an append that was interrupted, the frames after it are not cut off.
   @Test func committedFramesAreNotTakenForAnInterruptedAppend() throws {
     try batches.write(to: path, commits: [10_000])
     var bytes = try folder.read("batches.zst")
     var writer = try BatchJournalWriter.open(path)
     for number in 10_001...20_000 { try writer.append(batches(number)) }
-    // Not committed.
+    // This batch is not committed.
     let during = try folder.read("batches.zst")
     #expect(writer.committedCount == 10_000)
     for place in [1000, 40_000, 60_000] {
@@ -137,7 +137,7 @@ import Testing
     #expect(try #require(try judge(whole + [0])).recovery != nil)
   }
 
-  /// Flips in frames are errors of these frames; flips in the seek table leave all batches readable.
+  /// Flipped bits in frames are errors of these frames; flipped bits in the seek table leave all batches readable.
   @Test func flippedBitsAreFound() throws {
     let batches = Batches(exampleCount: 50_000, batchSize: 128)
     try batches.write(to: path, commits: [90, 91, 300])
@@ -161,11 +161,11 @@ import Testing
       #expect(reading.batchCount == 300)
       if reading.right == 300, failure(try BatchJournal.open(path).verify) == nil { harmless += 1 }
     }
-    // The seek table's two unused bits, and the one of each frame's header.
+    // The two unused bits of the seek table, and the unused bit of each frame's header.
     #expect(harmless <= 2 + frames.count, "\(harmless) flips were not found")
   }
 
-  /// Without a seek table, a frame's own word is all there is.
+  /// Without a seek table, a frame is checked only by its own content.
   @Test func flippedBitsAreFoundWithoutASeekTable() throws {
     let batches = Batches(exampleCount: 50_000, batchSize: 128)
     try batches.write(to: path, commits: [300])
@@ -194,7 +194,7 @@ import Testing
     #expect(reading.right == 4096 && reading.batchCount == 4096)
   }
 
-  /// Sound frames, but for a larger data set than the header's.
+  /// The frames are intact, but belong to a larger data set than that of the header.
   @Test func indicesBeyondTheDataAreNotGivenOut() throws {
     let larger = Batches(exampleCount: 65_536, batchSize: 4)
     try larger.write(to: path, commits: [1000])
@@ -218,7 +218,8 @@ import Testing
     #expect(failure(journal.verify)?.description.contains("beyond the data set") == true)
   }
 
-  /// A frame of the same journal in the place of another of the same size, without and with its seek table entry.
+  /// A frame of the journal takes the place of another of the same size, with and without its entry in the seek
+  /// table.
   @Test func exchangedFramesAreFound() throws {
     try batches.write(to: path, commits: [3 * 4096])
     var bytes = try folder.read("batches.zst")

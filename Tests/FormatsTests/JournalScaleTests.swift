@@ -7,13 +7,14 @@ import Testing
   let folder: TemporaryFolder
   var path: String { folder("batches.zst") }
 
-  /// The program, where it is installed.
+  /// The `zstd` program, if it is installed.
   static let zstd = (ProcessInfo.processInfo.environment["PATH"] ?? "").split(separator: ":").map { "\($0)/zstd" }
     .first { FileManager.default.isExecutableFile(atPath: $0) }
 
   init() throws { folder = try TemporaryFolder() }
 
-  /// A million batches take at most 2 % more than the entropy of their indices, and any is read from one small frame.
+  /// A million batches take at most 2 % more than the entropy of their indices, and each is read from one small
+  /// frame.
   @Test func aMillionBatches() throws {
     let batches = Batches(exampleCount: 60_000, batchSize: 8)
     try batches.write(to: path, commits: [500_000, 1_000_000])
@@ -21,7 +22,7 @@ import Testing
     let entropy = 8e6 * log2(60_000.0) / 8
     #expect(Double(file.count) < 1.02 * entropy)
     #expect(Double(file.count) < 1.01 * (16.0 / log2(60_000)) * entropy, "frames cost less than 1 %")
-    // What a reader decodes for a batch, and what it holds for a frame.
+    // The sizes that a reader decodes for a batch and keeps for a frame.
     let table = try SeekTableReader(file)
     #expect(table.frames.allSatisfy { $0.count <= 33 << 10 } && table.contentSizes.allSatisfy { $0 <= 33 << 10 })
     #expect(table.frames.count * 32 < file.count / 900)
@@ -37,7 +38,7 @@ import Testing
     try journal.verify()
   }
 
-  /// Indices with order in them take less than their bits.
+  /// Indices with regularities take less space than their bits.
   @Test func orderIsCompressed() throws {
     let header = Batches(exampleCount: 65_536, batchSize: 32).header
     var writer = try BatchJournalWriter.create(at: path, header)
@@ -46,7 +47,7 @@ import Testing
     #expect(try folder.read("batches.zst").count < 64 * 10_000 / 4)
   }
 
-  /// zstd's own program reads the file whole: the header's line, then the packed indices.
+  /// zstd's own program reads the whole file: the line of the header, then the packed indices.
   @Test(.enabled(if: Self.zstd != nil))
   func zstdReadsIt() throws {
     let batches = Batches(exampleCount: 256, batchSize: 4)
@@ -63,7 +64,7 @@ import Testing
     let header = String(decoding: plain[..<line], as: UTF8.self)
     #expect(header.hasPrefix(#"{"batchSize":4,"dataFingerprint":""#))
     #expect(header.hasSuffix(#"","exampleCount":256,"format":"backtrail batches","indexBits":8,"version":1}"#))
-    // 8 bits an index: the bytes are the indices.
+    // With 8 bits per index, the bytes are the indices.
     let first = plain[(line + 1)...].prefix(16 + 40)
     #expect(Array(first.prefix(16)) == [1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])
     #expect(first.dropFirst(16).map(Int.init) == (1...10).flatMap { batches($0) })

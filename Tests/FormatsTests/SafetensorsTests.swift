@@ -15,12 +15,12 @@ import Testing
     NamedTensor(name: "bias", shape: [], values: [7]),
   ]
 
-  /// The error that `body` throws; a failed test where it throws none.
+  /// The error that `body` throws. The test fails if it throws none.
   private func failure(of body: () throws -> some Any) -> SafetensorsError? {
     #expect(throws: SafetensorsError.self) { _ = try body() }
   }
 
-  /// A file of a header and data, written by hand.
+  /// Writes a file of a given header and data.
   func read(_ header: String, _ data: [UInt8] = []) throws -> [NamedTensor] {
     let length = (0..<8).map { UInt8(truncatingIfNeeded: header.utf8.count >> (8 * $0)) }
     return try Safetensors.read(path: try folder.write(length + Array(header.utf8) + data, to: "made.safetensors"))
@@ -176,14 +176,14 @@ import Testing
     #expect(error == .missing(path: folder.path, reason: "is a folder, not a file", remedy: "Name a file in it."))
   }
 
-  /// A user may name a link; where it leads is read.
+  /// A user may name a link, which is followed.
   @Test func followsLinks() throws {
     try Safetensors.write(Self.tensors, metadata: [:], to: folder("there"))
     #expect(symlink(folder("there"), folder("link")) == 0)
     #expect(try Safetensors.read(path: folder("link")) == Self.tensors)
   }
 
-  /// Whatever the damage, a typed error or whole tensors come of it.
+  /// Any damage leads to a typed error or to complete tensors.
   @Test func neverFailsOtherwise() throws {
     try Safetensors.write(Self.tensors, metadata: ["a": "b"], to: folder("sound"))
     var refused = 0

@@ -3,11 +3,11 @@ import Tensors
 
 /// Kinds of float a state may hold.
 enum SampleState: CaseIterable {
-  /// Any 32 bits: every exponent, NaN of all payloads.
+  /// Any 32 bits, including every exponent and NaN of all payloads.
   case random
-  /// ±0, ±∞, NaN, subnormals, the greatest and least numbers, over and over.
+  /// ±0, ±∞, NaN, subnormals, and the largest and smallest numbers, repeated.
   case special
-  /// Normal numbers, as trained weights are, with some zeros.
+  /// Normally distributed numbers like those of trained weights, with some zeros.
   case trained
   case zero
 

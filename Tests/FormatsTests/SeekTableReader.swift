@@ -1,6 +1,6 @@
 import Testing
 
-/// The seek table of zstd's seekable format, read by the letter of its specification.
+/// Reads the seek table of zstd's seekable format exactly as specified.
 struct SeekTableReader {
   /// The bytes of each frame.
   var frames: [Range<Int>] = []

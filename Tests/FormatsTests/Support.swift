@@ -3,7 +3,7 @@ import Formats
 import Tensors
 import TestSupport
 
-/// Batches that follow from their number, so that a test need not keep those it wrote.
+/// Batches that are computed from their number, so that a test need not keep those it wrote.
 struct Batches {
   let exampleCount: Int
   let batchSize: Int
@@ -18,7 +18,7 @@ struct Batches {
       content: .imported, dataFingerprint: .ofNumbers, exampleCount: exampleCount, batchSize: batchSize)
   }
 
-  /// Makes a journal of batches 1 to the last of `commits`, committed after each of them.
+  /// Makes a journal with the batches from 1 to the last of `commits`, committing after each of these.
   func write(to path: String, commits: [Int]) throws {
     var writer = try BatchJournalWriter.create(at: path, header)
     var next = 1
@@ -31,7 +31,7 @@ struct Batches {
     }
   }
 
-  /// What reading every batch came to.
+  /// The result of reading every batch.
   struct Reading {
     var batchCount = 0
     var right = 0
@@ -58,13 +58,13 @@ extension Digest {
 }
 
 extension StorageError {
-  /// Whether it is damage of this file.
+  /// Whether the error reports damage of this file.
   func isDamage(of path: String) -> Bool {
     if case .damaged(path, let reason) = self { !reason.isEmpty } else { false }
   }
 }
 
-/// The error of a body that throws one.
+/// The error that a body throws.
 func failure(_ body: () throws -> Void) -> StorageError? {
   do {
     try body()

@@ -6,14 +6,15 @@ import Replay
 import Runs
 import Tensors
 
-/// What reads bytes from strangers, each as one function of the bytes. The fuzzer calls it with bytes it makes up, and a
-/// test with those in `Fuzz/Corpus`: whatever they are, the answer is a value or an error.
+/// The readers of bytes from strangers, each as one function of the bytes. The fuzzer calls it with bytes that it
+/// generates, and a test with those in `Fuzz/Corpus`. For any bytes the result must be a value or an error.
 public enum HostileInput: String, CaseIterable, Sendable {
-  /// A checkpoint, as it is and with its checksums put right, so that what lies behind them is reached.
+  /// A checkpoint, unchanged and with its checksums corrected, so that the code behind the checks is reached.
   case checkpoint
-  /// A journal of batches, as it is.
+  /// A batch journal, unchanged.
   case journal
-  /// A journal's frames before compression: a line of JSON, then for each frame two bytes with its length and its content.
+  /// The frames of a journal before compression: a line of JSON, then for each frame two bytes with its length, and
+  /// its content.
   case journalFrames
   case safetensors
   case csv
@@ -26,7 +27,7 @@ public enum HostileInput: String, CaseIterable, Sendable {
   case order
   case settings
 
-  /// - Throws: what the reader throws.
+  /// - Throws: The error of the reader.
   public func read(_ bytes: [UInt8]) throws {
     let folder = try Scratch.folder(rawValue)
     let path = "\(folder)/input"
@@ -88,7 +89,7 @@ public enum HostileInput: String, CaseIterable, Sendable {
   }
 }
 
-/// Folders for input files, one for each kind, which the process leaves behind in the system's temporary folder.
+/// Folders for input files, one for each kind, which stay in the system's temporary folder when the process ends.
 private enum Scratch {
   private static let root =
     (FileManager.default.fileExists(atPath: "/dev/shm") ? "/dev/shm" : NSTemporaryDirectory())

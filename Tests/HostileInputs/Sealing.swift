@@ -1,7 +1,7 @@
 import CZstd
 import Tensors
 
-/// A checkpoint file with the checksums of its frames and of its table made right, as far as it has the form of one.
+/// Corrects the checksums of the frames and the table of a checkpoint file, as far as it has the form of one.
 func sealed(checkpoint bytes: [UInt8]) -> [UInt8] {
   var bytes = bytes
   func number(at offset: Int, _ count: Int) -> Int {
@@ -27,8 +27,8 @@ func sealed(checkpoint bytes: [UInt8]) -> [UInt8] {
   return bytes
 }
 
-/// A journal whose frames have these contents: up to the first line feed the header's, then two bytes, least significant
-/// first, with the length of each further one and the content itself.
+/// A journal whose frames have these contents: that of the header up to the first line feed; then, for each further
+/// frame, two little-endian bytes with its length, and the content itself.
 func seekable(frames bytes: [UInt8]) -> [UInt8] {
   let headerEnd = (bytes.firstIndex(of: UInt8(ascii: "\n")) ?? bytes.count - 1) + 1
   var contents = [Array(bytes[..<headerEnd])]

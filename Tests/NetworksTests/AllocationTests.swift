@@ -5,7 +5,7 @@ import Tensors
 import Testing
 
 @Suite struct AllocationTests {
-  /// Sanitizers bring an allocator of their own, which does not count.
+  /// Sanitizers use an allocator of their own, which is not counted.
   @Test(.disabled(if: ProcessInfo.processInfo.environment["BACKTRAIL_SANITIZED"] != nil)) func allocationsAreCounted() throws {
     let before = ca_allocations()
     let buffer = try FloatBuffer(count: 10)
@@ -36,7 +36,7 @@ import Testing
     #expect(counts.dropFirst().allSatisfy { $0 == 0 }, "\(counts)")
   }
 
-  /// All memory of updates and evaluations is laid out before the first one.
+  /// All memory for updates and evaluations is allocated before the first one.
   @Test(arguments: [
     ("mlp:9,8", "sgd"), ("lenet", "rmsprop"), ("resnet18:2", "sgd"), ("resnet50:1", "momentum"),
     ("gpt:layers=2,heads=2,width=8,context=5,dropout=0.3", "adamw"),
@@ -60,7 +60,7 @@ import Testing
         network.evaluate(state, rows: 3, workspace: &workspace, into: &measurement)
         counts.append(ca_allocations() - before)
       }
-      // The first may still set up what a thread has once.
+      // The first call may still allocate what a thread needs once.
       #expect(counts.dropFirst().allSatisfy { $0 == 0 }, "\(counts)")
     }
   }

@@ -2,8 +2,9 @@ import Networks
 import Tensors
 import Testing
 
-/// y = x − r in training, with r the running mean of all inputs, kept in the state; r also saves the mean the pass
-/// used. It stands for normalisation layers: a buffer of the state, saved memory, scratch memory, a parameter.
+/// y = x − r in training, where r is the running mean of all inputs, kept in the state; the layer also saves the mean
+/// that the pass used. It represents normalisation layers, with a buffer of the state, saved memory, scratch memory
+/// and a parameter.
 private struct Centering: Layer {
   func placed(inputShape: [Int], in builder: inout NetworkBuilder) -> any PlacedLayer {
     let count = inputShape.reduce(1, *)
@@ -58,7 +59,8 @@ private struct PlacedCentering: PlacedLayer {
       Network(input: [3]) { layers }, loss: CrossEntropy(), batchSize: batch)
   }
 
-  /// Layers with buffers, saved and scratch memory, layers in place at every place of a chain, and chains in blocks.
+  /// Layers with buffers, saved and scratch memory, layers that work in place at every position of a chain, and
+  /// chains in blocks.
   @Test func gradientsMatchDifferences() throws {
     let block = Residual(rectified: true) {
       Dense(4)
@@ -72,7 +74,7 @@ private struct PlacedCentering: PlacedLayer {
       Dense(4).named("s")
       ReLU()
     }
-    // Its output is read on the way back, so the sum has a place of its own.
+    // The backward pass reads the layer's output, so the sum has memory of its own.
     let kept = Residual {
       Dense(4)
       ReLU()

@@ -1,8 +1,8 @@
 import Networks
 import Tensors
 
-/// y = x + p with a parameter for every element of the batch, whose gradient is therefore the gradient by the input of
-/// the layer behind it.
+/// y = x + p with a parameter for every element of the batch. Its gradient is therefore the gradient with respect to
+/// the input of the following layer.
 private struct InputTap: Layer {
   func placed(inputShape: [Int], in builder: inout NetworkBuilder) -> any PlacedLayer {
     let count = inputShape.reduce(1, *) * builder.batchSize
@@ -26,19 +26,20 @@ private struct PlacedInputTap: PlacedLayer {
   }
 }
 
-/// How far a network's gradients are from central differences of its training loss.
+/// Compares a network's gradients with central differences of its training loss.
 struct GradientCheck {
   var layers: [any Layer]
   var inputShape: [Int]
   var batch: Int
   var classes = 3
   var loss: any Loss = CrossEntropy()
-  /// Whether every label of an example has a position of its own, or one label sees all positions.
+  /// Whether each label of an example belongs to a position, rather than one label to all positions.
   var isPerPosition = false
   /// The input; by default standard normal.
   var fillInput: ((MutableMatrix) -> Void)?
   var step: Float = 0.01
-  /// Of the initial values. Differences mean nothing where they cross a kink, such as ReLU's at 0.
+  /// The seed of the initial values. Differences are meaningless if they cross a kink, such as that of ReLU at
+  /// 0.
   var seed: UInt64 = 5
 
   /// For each parameter, and for the input (as `shift`) unless `fillInput` is given: the distance between the gradient
@@ -56,7 +57,7 @@ struct GradientCheck {
     var state = try StateBuffer(count: network.stateCount)
     network.layout.initialize(&state, seed: seed)
     let random = RandomSource(seed: 6, purpose: .synthesis)
-    // Gains and biases away from the values that hide mistakes.
+    // Gains and biases are moved away from values that hide mistakes.
     for (index, tensor) in network.layout.tensors.enumerated() where tensor.shape.count == 1 && !tensor.name.hasSuffix("shift") {
       let values = state.mutableVector.part(tensor.region)
       let base = values[0]
@@ -88,7 +89,7 @@ struct GradientCheck {
           state[index] = value + steps * step
           return network.trainingLoss(of: &state, context: context, workspace: &workspace)
         }
-        // The error of four points is of the fourth order in the step.
+        // The error of four points is of fourth order in the step.
         let slope = (8 * (loss(1) - loss(-1)) - (loss(2) - loss(-2))) / Double(12 * step)
         state[index] = value
         differences.append(slope - Double(gradient[index]))
@@ -101,7 +102,7 @@ struct GradientCheck {
 }
 
 extension CompiledNetwork {
-  /// The default measures' values for the first `rows` examples in `workspace`.
+  /// The values of the default measures for the first `rows` examples in `workspace`.
   func measured(_ state: borrowing StateBuffer, rows: Int, workspace: inout Workspace) -> [Double] {
     var measurement = Measurement(loss.defaultMeasures, outputs: outputCount)
     evaluate(state, rows: rows, workspace: &workspace, into: &measurement)

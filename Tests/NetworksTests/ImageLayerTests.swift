@@ -3,7 +3,7 @@ import Tensors
 import Testing
 
 @Suite struct ImageLayerTests {
-  /// Odd shapes: single pixels, batches of one, strides that leave pixels over, windows as large as the image.
+  /// Unusual shapes: single pixels, batches of one, strides that leave pixels over, windows as large as the image.
   static let chains: [(layers: [any Layer], shape: [Int], batch: Int)] = [
     ([Convolution(3, size: 1)], [1, 1, 1], 1), ([Convolution(2, size: 3, padding: 1)], [1, 1, 3], 2),
     ([Convolution(5, size: 3, stride: 2, padding: 1, bias: false)], [6, 7, 2], 3),
@@ -29,7 +29,7 @@ import Testing
   func aNetworksGradientsMatchDifferences(model: String) throws {
     let network = try ModelSpecification(model).network(inputShape: [13, 12, 2], outputs: 4)
     let check = GradientCheck(layers: network.layers.map(\.layer), inputShape: [13, 12, 2], batch: 3, step: 2e-4)
-    // Steps cross the corners of ReLU in some of the many units.
+    // With many units, some steps cross the kinks of ReLU.
     let errors = try check.errors(samples: 12).map(\.error).sorted()
     #expect(errors[errors.count / 2] < 0.02, "\(errors)")
   }
@@ -55,7 +55,7 @@ import Testing
     }
   }
 
-  /// Without backward passes, memory is shared between layers, and nothing else changes.
+  /// Without backward passes, layers share memory, and nothing else changes.
   @Test(arguments: ["lenet", "resnet18:2", "resnet50:2"])
   func evaluationTakesLessMemoryAndGivesTheSame(model: String) throws {
     let description = try ModelSpecification(model).network(inputShape: [13, 12, 2], outputs: 4)

@@ -86,7 +86,7 @@ import Testing
     }
   }
 
-  /// Values of PyTorch's losses, `reduction="mean"`, at these outputs and targets.
+  /// The values of PyTorch's losses, with `reduction="mean"`, for these outputs and targets.
   @Test func valuesAreThoseOfKnownExamples() throws {
     var outputs = try FloatBuffer(count: 4)
     for (index, value) in ([1, -2, 0.5, 3] as [Float]).enumerated() { outputs[index] = value }
@@ -97,7 +97,7 @@ import Testing
     classes.classes = [0, 1]
     #expect(abs(MeanSquaredError().sum(over: matrix, values) / 2 - 2.015625) < 1e-7)
     #expect(abs(Huber().sum(over: matrix, values) / 2 - (0 + 1.5 + 0.03125 + 1.5) / 4) < 1e-7)
-    // Of odds 1 : e³ against the first class, and e^−2.5 : 1 of the second.
+    // The odds of the right class are e³ : 1 in the first row and e^2.5 : 1 in the second.
     let expected = (log(1 + exp(-3.0)) + log(1 + exp(-2.5))) / 2
     #expect(abs(CrossEntropy().sum(over: matrix, classes) / 2 - expected) < 1e-7)
   }
@@ -123,7 +123,7 @@ import Testing
 }
 
 @Suite struct MeasureTests {
-  /// The values over batches of these sizes of the outputs, in order.
+  /// The values of measures over the outputs, divided into batches of these sizes, in order.
   private func values(
     _ measures: [any Measure], _ outputs: [Float], columns: Int, batches: [Int], classes: [Int32] = [], values: [Float] = []
   ) throws -> [Double] {
@@ -172,7 +172,7 @@ import Testing
     #expect(try determination([2, 2, 2], [1, 2, 3]) == 0)
     #expect(try determination([1, 2, 3], [1, 2, 3]) == 1)
     #expect(try determination([.nan, 2, 2], [2, 2, 2]).isNaN)
-    // A large mean does not swallow the spread around it.
+    // A large mean must not swallow the deviations from it.
     let large = (0..<1000).map { 16_000_000 + Float($0 % 2) }
     #expect(abs(try determination(large.map { $0 == 16_000_000 ? 16_000_001 : 16_000_000 }, large) + 3) < 1e-9)
   }

@@ -4,7 +4,7 @@ import Tensors
 import TestSupport
 import Testing
 
-/// A compiled model with a state, a workspace with a random batch, and the same in double precision.
+/// A compiled model with a state and a workspace with a random batch, and the same model in double precision.
 private struct Bench: ~Copyable {
   let network: CompiledNetwork
   var state: StateBuffer
@@ -19,7 +19,7 @@ private struct Bench: ~Copyable {
     var workspace = try network.makeWorkspace()
     network.layout.initialize(&state, seed: seed)
     let random = RandomSource(seed: seed, purpose: .synthesis)
-    // No bias is zero, so that no unit stands at ReLU's corner.
+    // No bias is zero, so that no unit is at the kink of ReLU.
     for (index, tensor) in network.layout.tensors.enumerated() where tensor.shape.count == 1 {
       random.fillNormal(state.mutableVector.part(tensor.region), batch: 10 + index, deviation: 0.5)
     }

@@ -2,7 +2,7 @@ import Networks
 import Tensors
 import Testing
 
-/// What the rules compute is compared in ParityTests.
+/// The rules themselves are compared with PyTorch's in ParityTests.
 @Suite struct OptimizerTests {
   @Test func specifications() throws {
     let read: [(String, String?, Optimizer)] = [
@@ -63,7 +63,7 @@ import Testing
     }
   }
 
-  /// Decay acts on every parameter, and never on running statistics.
+  /// Decay applies to every parameter and never to running statistics.
   @Test(arguments: ["0.5", "decoupled:0.5"])
   func weightDecayWithoutAGradient(decay: String) throws {
     for rule in ["sgd", "momentum"] {
@@ -75,7 +75,7 @@ import Testing
       var state = try StateBuffer(count: network.stateCount)
       for tensor in network.layout.tensors { state.mutableVector.part(tensor.region).fill(1) }
       var workspace = try network.makeWorkspace()
-      // Equal weights and equally many of both classes: the gradient of all but the bias of the last layer is zero.
+      // With equal weights and equally many examples of both classes all gradients are zero: only decay acts.
       workspace.targets.classes = [0, 1]
       network.update(
         &state, learningRate: 0.1, position: 0, context: PassContext(isTraining: true), workspace: &workspace)

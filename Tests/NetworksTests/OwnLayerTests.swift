@@ -3,7 +3,7 @@ import Networks
 import Tensors
 import Testing
 
-// Only what is public, as in another package: a layer, a composite, a loss and a measure of one's own.
+// Uses only public API, like another package: a custom layer, composite layer, loss and measure.
 
 /// y = tanh(a x), with one learned factor. Its backward pass reads its output.
 private struct Tanh: Layer {
@@ -113,7 +113,7 @@ private struct PlacedGated: PlacedLayer {
   }
 }
 
-/// log cosh(x − t), the mean over the numbers of a prediction.
+/// log cosh(x − t), averaged over the numbers of a prediction.
 struct LogCosh: ElementwiseLoss {
   func value(_ output: Double, target: Double) -> Double { log(cosh(output - target)) }
   func slope(_ output: Float, target: Float) -> Float { tanh(output - target) }
@@ -143,7 +143,8 @@ private struct LargestError: Measure {
     ReLU()
   }
 
-  /// Behind a layer that reads its own output, none may work in place on it; and gates stand in blocks and blocks in gates.
+  /// After a layer that reads its own output, no layer may work in place on that output. Gates also occur in blocks,
+  /// and blocks in gates.
   private static let networks: [[any Layer]] = [
     [Tanh()], [Tanh(), ReLU()], [gate], [gate, ReLU(), Tanh(), ReLU()], [Dense(4), Residual { gate }, Tanh()],
     [Gated { Residual { Tanh() } } gate: { ReLU() }], [Dense(4), Residual { Tanh() }],
@@ -190,7 +191,7 @@ private struct LargestError: Measure {
     #expect(error?.description.contains("'fc.weight'") == true)
   }
 
-  /// A small regression, with a measure beside the loss: one number an example.
+  /// A small regression with a measure beside the loss; each example has one target.
   @Test func anImageGivesOneNumberAndLearnsIt() throws {
     let network = Network(input: [8, 8, 1]) {
       Dense(32)

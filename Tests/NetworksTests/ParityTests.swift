@@ -5,15 +5,15 @@ import Networks
 import Tensors
 import Testing
 
-/// Five updates beside PyTorch's, from the same state and batches. Tests/Fixtures/make_parity.py made the files and
-/// says what they hold.
+/// Compares five updates with PyTorch's, from the same state and batches. Tests/Fixtures/make_parity.py made the
+/// files and describes their contents.
 @Suite struct ParityTests {
   static let models: [(specification: String, fixture: String, classes: Int)] = [
     ("mlp:7,5", "mlp", 4), ("lenet", "lenet", 4), ("resnet18:2", "resnet18", 5), ("resnet50:2", "resnet50", 5),
     ("gpt:layers=2,heads=2,width=8,context=6", "gpt", 11),
   ]
 
-  /// As in the script: by the names there, ours with the learning rate.
+  /// The optimizers by their names in the script, and ours with the learning rate.
   static let optimizers: [String: (optimizer: String, weightDecay: String?, learningRate: Double)] = [
     "sgd": ("sgd", nil, 0.01), "momentum": ("momentum", "0.01", 0.005), "adam": ("adam:0.9,0.999,1e-4", nil, 0.002),
     "nesterov": ("nesterov:0.8", nil, 0.02), "adamw": ("adamw:0.8,0.95,1e-4", "0.1", 0.002),
@@ -48,7 +48,7 @@ import Testing
         for row in 0..<batch {
           let start = (update * batch + row) * count
           for index in 0..<count {
-            // Channels come first there, last here.
+            // Channels come first in PyTorch and last here.
             let target = isImage ? index % (count / shape[0]) * shape[0] + index / (count / shape[0]) : index
             workspace.inputs(rows: batch)[row: row][target] = inputs.values[start + index]
           }

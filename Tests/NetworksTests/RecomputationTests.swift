@@ -25,7 +25,8 @@ import Testing
     return digests
   }
 
-  /// Promise 1 for recomputation, with running statistics, dropout and every kind of optimizer.
+  /// Promise "same bits": recomputation changes none, with running statistics, dropout and every kind of
+  /// optimizer.
   @Test(arguments: [
     ("resnet18:2", "sgd"), ("resnet18:2", "adam"), ("resnet50:1", "momentum"), ("lenet", "sgd"),
     ("gpt:layers=3,heads=2,width=8,context=5,dropout=0.3", "adamw"), ("mlp:9,8,7", "rmsprop"),
@@ -64,7 +65,7 @@ import Testing
     }
   }
 
-  /// All persistent schedules for going back from stage t to stage s, as the theory has them.
+  /// All persistent schedules for going back from stage t to stage s, as the theory defines them.
   private func allSchedules(_ s: Int, _ t: Int) -> [[ActivationSchedule.Pass]] {
     var all: [[ActivationSchedule.Pass]] = (s == t ? [[]] : allSchedules(s + 1, t)).map { [.forward(s)] + $0 + [.backward(s)] }
     for split in (s + 1)..<max(s + 1, t + 1) {
@@ -74,7 +75,7 @@ import Testing
     return all
   }
 
-  /// The memory a schedule takes by its definition: what is alive at each pass.
+  /// The memory of a schedule by its definition: what is alive at each pass.
   private func peak(_ passes: [ActivationSchedule.Pass], _ stages: [StageCost]) -> Int {
     let count = stages.count
     func isUsed(_ activation: Int, after now: Int) -> Bool {
@@ -88,7 +89,7 @@ import Testing
       }
       return false
     }
-    /// Whether what stage saved is used before it is saved again.
+    /// Whether the saved data of a stage are used before they are saved again.
     func isSavedUsed(_ saved: Int, after now: Int) -> Bool {
       for pass in passes[(now + 1)...] {
         if pass == .forward(saved) { return false }
@@ -134,7 +135,7 @@ import Testing
       for memory in stride(from: peaks.min()! - 1, through: peaks.max()!, by: 3) {
         let best = zip(all, peaks).filter { $1 <= memory }.map { $0.0.seconds(stages) }.min()
         let found = MemoryCurve.schedule(stages, memory: memory)
-        // Plans count the gradient of the last output from the start, so they may need that much more.
+        // Plans count the gradient of the last output from the start, so they may need that much more memory.
         let slack = memory + stages[stages.count - 1].outputCount + stages[0].inputCount
         if let best {
           let relaxed = MemoryCurve.schedule(stages, memory: slack)
@@ -148,13 +149,13 @@ import Testing
     }
   }
 
-  /// With equal stages that save so much that only one can keep it, repetitions are the binomial optimum of Griewank and
-  /// Walther.
+  /// With equal stages whose saved data are so large that only one stage can keep them, the number of repetitions is
+  /// the binomial optimum of Griewank and Walther.
   @Test(arguments: [4, 7, 10])
   func equalStagesTakeTheBinomialOptimum(count: Int) {
     let stages = equalStages(count)
     for slots in 0..<count {
-      // Besides the slots: what the stage at hand saves, its input and output, and the gradients by them.
+      // Besides the slots there are the saved data of the current stage, its input and output, and their gradients.
       guard let schedule = MemoryCurve.schedule(stages, memory: slots + 104) else {
         Issue.record("\(slots) slots are enough")
         continue
@@ -163,7 +164,7 @@ import Testing
     }
   }
 
-  /// Stages that save so much that only one can keep it.
+  /// Stages whose saved data are so large that only one stage can keep them.
   private func equalStages(_ count: Int) -> [StageCost] {
     (0..<count).map { _ in
       StageCost(
@@ -172,18 +173,18 @@ import Testing
     }
   }
 
-  /// Forward passes of the optimal schedule of Griewank and Walther for equal stages.
+  /// The number of forward passes of the optimal schedule of Griewank and Walther for equal stages.
   private func binomialOptimum(count: Int, slots: Int) -> Int {
     func choose(_ n: Int, _ k: Int) -> Int { (0..<k).reduce(1) { $0 * (n - $1) / ($1 + 1) } }
-    // The start is given for nothing, and each backward pass has its own forward pass before it.
+    // The start is available at no cost, and each backward pass needs its own forward pass before it.
     let s = slots + 1
     var r = 0
     while choose(s + r, min(s, r)) < count { r += 1 }
     return r * count - choose(s + r, r - 1) + count
   }
 
-  /// Planning takes memory and time in proportion to a long chain's length: a table of all its stretches would take
-  /// gigabytes and minutes here. The schedule is not far from the optimum.
+  /// Planning takes memory and time proportional to the length of a long chain: a table of all its stretches would
+  /// take gigabytes and minutes here. The schedule is close to the optimum.
   @Test(.timeLimit(.minutes(1)), arguments: [(250, 2), (250, 12), (250, 120), (1200, 3), (1200, 25), (1200, 300), (1200, 890), (1200, 1500)])
   func longChainsArePlannedNearTheOptimum(count: Int, slots: Int) throws {
     let stages = equalStages(count)
@@ -191,12 +192,13 @@ import Testing
     #expect(peak(schedule.passes, stages) <= slots + 104)
     let (forward, optimum) = (schedule.passes.count - count, binomialOptimum(count: count, slots: slots))
     #expect(Double(forward) <= 1.1 * Double(optimum), "\(forward), not \(optimum)")
-    // With as many slots as a stage saves, keeping all of some stages is better than the optimum that keeps inputs only.
+    // With as many slots as a stage saves, keeping everything of some stages is better than the optimum that keeps
+    // inputs only.
     if slots < 100 { #expect(forward >= optimum) }
   }
 
-  /// Stages of all sizes, in stretches of stretches: the schedule takes no more than it is allowed, and each stage goes back
-  /// once, behind its own forward pass.
+  /// With stages of all sizes in nested stretches, a schedule stays within its memory, and each stage goes back once,
+  /// after its own forward pass.
   @Test(arguments: [101, 173])
   func longChainsOfUnequalStages(count: Int) throws {
     var random = SplitMix(state: 3)
@@ -227,12 +229,13 @@ import Testing
     let points = MemoryCurve(network).points
     let (most, least) = (points[0], points[points.count - 1])
     #expect(points.count > 50 && most.schedule.repeatedPasses == 0)
-    // Twenty times less memory for less than three forward passes more.
+    // The least memory is below a twentieth of the most; a tenth suffices for less than twice the time.
     #expect(least.arenaCount * 20 < most.arenaCount)
     #expect(points.contains { $0.arenaCount * 10 < most.arenaCount && $0.seconds < 2 * most.seconds })
   }
 
-  /// `torch.utils.checkpoint.checkpoint_sequential`: inputs of segments are kept, all but the last run forward again.
+  /// `torch.utils.checkpoint.checkpoint_sequential`: the inputs of segments are kept, and all segments but the last
+  /// run forward again.
   @Test func neverWorseThanEqualSegments() throws {
     let description = try ModelSpecification("resnet50:2").network(inputShape: [16, 16, 3], outputs: 10)
     let network = try CompiledNetwork(description, loss: CrossEntropy(), batchSize: 8)
@@ -253,7 +256,7 @@ import Testing
     }
   }
 
-  /// More memory is never slower, and a curve's ends are the least memory and no repetition.
+  /// More memory is never slower, and the ends of a curve are the least memory and no repetition.
   @Test func curvesAreMonotone() throws {
     let description = try ModelSpecification("resnet18:4").network(inputShape: [16, 16, 3], outputs: 10)
     let curve = MemoryCurve(try CompiledNetwork(description, loss: CrossEntropy(), batchSize: 8))

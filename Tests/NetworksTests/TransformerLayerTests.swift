@@ -3,7 +3,7 @@ import Tensors
 import Testing
 
 @Suite struct TransformerLayerTests {
-  /// Odd shapes: one position, batches of one, one head, channels that fill no register.
+  /// Unusual shapes: one position, batches of one, one head, numbers of channels that do not fill a register.
   static let chains: [(layers: [any Layer], shape: [Int], batch: Int)] = [
     ([LayerNormalization()], [1, 3], 1), ([LayerNormalization()], [5, 19], 3), ([LayerNormalization()], [7], 4),
     ([GELU()], [13], 3), ([GELU(), Dense(4), GELU()], [2, 9], 2),
@@ -21,7 +21,7 @@ import Testing
     }
   }
 
-  /// Numbers have no gradient, but what they stand for has: once with all of them equal.
+  /// Input numbers have no gradient, but the vectors they select have one; in one case all numbers are equal.
   @Test(arguments: [(6, 1, false), (5, 3, false), (5, 3, true), (1, 2, false)])
   func embeddings(context: Int, batch: Int, allEqual: Bool) throws {
     var check = GradientCheck(
@@ -94,7 +94,7 @@ import Testing
 }
 
 @Suite struct DropoutTests {
-  /// What a dropout makes of ones, row after row, behind `before` other dropouts.
+  /// The result of applying a dropout to ones, row after row, when `before` other dropouts precede it.
   private func dropped(
     _ probability: Double, rows: Int = 4, columns: Int = 1000, training: Bool = true, seed: UInt64 = 1, batch: Int = 1,
     before: Int = 0

@@ -4,7 +4,7 @@ import Tensors
 import TestSupport
 import Testing
 
-/// Forward's iterate i is 1 at place i and 0 elsewhere, so that an average's floats are its weights.
+/// Forward's iterate i is 1 at place i and 0 elsewhere, so the floats of an average are its weights.
 private struct UnitMap: UpdateMap {
   let stateCount: Int
   func apply(batch: Int, position: Int, to state: inout StateBuffer, workspace: inout Void) {
@@ -13,7 +13,7 @@ private struct UnitMap: UpdateMap {
   }
 }
 
-/// Keeps the floats of the averages it sees, by rule.
+/// Keeps the floats of observed averages, by rule.
 private final class WeightRecorder: IterateObserver {
   let weights = Lock<[Int: [Float]]>([:])
 
@@ -25,7 +25,7 @@ private final class WeightRecorder: IterateObserver {
   }
 }
 
-/// What a rule says, computed from its definition.
+/// The average by a rule, computed from its definition.
 private func definition(_ rule: AverageRule, n: Int) -> [Double] {
   let raw = (1...n).map { i -> Double in
     switch rule {
@@ -80,7 +80,7 @@ private func definition(_ rule: AverageRule, n: Int) -> [Double] {
     #expect(found.count == Self.rules.count)
     for (index, rule) in Self.rules.enumerated() {
       if case .uniform(let skipped) = rule, skipped >= n {
-        // Before its first state an average is the state itself.
+        // Before the first state of its window, an average is the state itself.
         #expect(found[index]?.last == 1)
         continue
       }
@@ -123,7 +123,7 @@ private func definition(_ rule: AverageRule, n: Int) -> [Double] {
     (1...n).map { i in zip(synthesis.coefficients, basis).reduce(0) { $0 + $1.0 * $1.1[i] } }
   }
 
-  /// The distance it tells is that of its weights, which sum to 1.
+  /// The reported distance is that of the weights, which sum to 1.
   private func check(_ synthesis: AverageSynthesis, _ wanted: AverageWeights, _ basis: [AverageWeights]) {
     let found = combination(synthesis, basis, n: wanted.n)
     let expected = (1...wanted.n).map { wanted[$0] }
@@ -163,7 +163,7 @@ private func definition(_ rule: AverageRule, n: Int) -> [Double] {
     #expect(AverageSynthesis(window, from: few).distance > 0.1)
   }
 
-  /// No combination whose weights sum to 1 is nearer: steps that keep the sum lead away.
+  /// No combination whose weights sum to 1 is nearer: steps that preserve the sum lead away.
   @Test func nothingIsNearer() {
     let basis = basis([.exponential(0.95), .polynomial(4)], at: [200, 150])
     let wanted = AverageWeights(.polynomial(10), n: 200)
@@ -181,7 +181,7 @@ private func definition(_ rule: AverageRule, n: Int) -> [Double] {
     }
   }
 
-  /// At n = 1 all averages are the iterate; at n = 2 they are two at most.
+  /// At n = 1 all averages are the iterate; at n = 2 there are at most two different ones.
   @Test func averagesThatDependOnEachOtherDoNoHarm() {
     for n in [1, 2] {
       let basis = basis([.exponential(0.99), .polynomial(8), .uniform], at: Array((1...n).reversed()))

@@ -1,7 +1,7 @@
 import Replay
 import Testing
 
-/// Sequences as DESIGN's table of orders spells them out, batch by batch.
+/// Sequences written out batch by batch as in DESIGN's table of orders.
 enum SpelledOut {
   static func batches(_ order: CompositionOrder, _ n: Int) -> [Int] {
     func down(_ from: Int, _ to: Int) -> [Int] { Array(stride(from: from, through: to, by: -1)) }

@@ -76,7 +76,7 @@ private final class DigestRecorder: IterateObserver {
     return recorder.digests.withLock { $0 }
   }
 
-  /// Promise 1: bits depend on the batch sequence alone.
+  /// Promise "same bits": bits depend on the batch sequence alone.
   @Test func iteratesEqualTheirSequencesReplayedOneByOne() async throws {
     let orders = SpelledOut.orders(maximumSize: 4)
     let points = [1, 2, 5, 11, 12, 30]
@@ -99,7 +99,7 @@ private final class DigestRecorder: IterateObserver {
         #expect(try await record(orders, points, lanes: lanes, memorySlots: memorySlots) == expected)
       }
     }
-    // What else is asked for changes nothing.
+    // Other requested iterates change nothing.
     for (index, order) in orders.enumerated() {
       let alone = try await record([order], [2, 30], lanes: 2)
       for n in [2, 30] {

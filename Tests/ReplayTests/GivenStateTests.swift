@@ -2,14 +2,14 @@ import Replay
 import Tensors
 import Testing
 
-/// Rewinds that begin at states that were stored.
+/// Rewinds that start from stored states.
 @Suite struct GivenStateTests {
   private static let many: [(positions: Range<Int>, given: [Int])] = [
     (0..<9, [4]), (0..<10, [3, 6]), (2..<10, [5]), (2..<10, [1, 7]), (3..<11, [2, 3, 9]), (5..<10, [4, 20]), (0..<8, [1, 2, 3, 7]),
     (6..<10, [6]), (0..<10, [9]), (7..<8, [3, 7]), (4..<12, [8, 1]), (0..<9, []),
   ]
 
-  /// Where reading a given state takes no longer than an update, a search over all ways finds none that is faster.
+  /// If reading a given state takes no longer than an update, a search over all ways finds none that is faster.
   @Test(arguments: [0, 0.5, 1])
   func noOtherWayIsFaster(cost: Double) throws {
     for (positions, places) in Self.many {
@@ -26,7 +26,8 @@ import Testing
     }
   }
 
-  /// Dear states are read only where that pays: it is never slower than any choice of them, nor than without them.
+  /// Expensive states are read only if that pays: the schedule is never slower than with any subset of them, or
+  /// without them.
   @Test(arguments: [2, 3.5, 6, 1000])
   func dearStatesAreReadWhereThatPays(cost: Double) throws {
     for (positions, places) in Self.many {
@@ -69,7 +70,7 @@ import Testing
     }
   }
 
-  /// Stored states a hundred updates apart leave a hundredth of the way to each pass.
+  /// With stored states a hundred updates apart, each pass has a hundredth of the way.
   @Test func aLongPathIsCutAtEveryState() throws {
     let given = (1..<1000).map { GivenState(position: 100 * $0) }
     let alone = try RewindSchedule(visiting: 0..<100_000, memorySlots: 3)
@@ -77,7 +78,7 @@ import Testing
     #expect(schedule.givenPositions == given.map(\.position))
     #expect(schedule.updates == 1000 * (try RewindSchedule(visiting: 0..<100, memorySlots: 3).updates))
     #expect(schedule.updates < alone.updates / 7)
-    // Late states are at hand without the way from the start.
+    // Late states are available without the way from the start.
     let late = try RewindSchedule(visiting: 99_990..<100_000, given: given, memorySlots: 3)
     #expect(late.givenPositions == [99_900] && late.updates < 10 * 100)
   }

@@ -2,7 +2,7 @@ import Replay
 import TestSupport
 import Testing
 
-/// Sizes at which sums and products could overflow: they are refused, or what comes out is right.
+/// At sizes where sums and products could overflow, plans are refused or correct.
 @Suite struct HugePlanTests {
   private static let most = BatchRun.largestBatch
   private static let sizes = [1, 2, 3, 1000, most / 2 - 1, most / 2, most / 2 + 1, most - 1, most]
@@ -65,7 +65,7 @@ import Testing
 
   @Test func moreUpdatesThanCanBeCountedAreRefused() {
     #expect(throws: ReplayError.tooManyUpdates) { try ReplayPlanner(orders: [.sliding(Self.most / 2)], points: [Self.most]).plan() }
-    // Together more than an Int holds.
+    // Together they exceed an `Int`.
     let many = (0..<60).map { CompositionOrder.sliding(Self.most / 2 - $0) }
     #expect(throws: ReplayError.tooManyUpdates) { try ReplayPlanner(orders: many, points: [Self.most]).plan() }
     #expect(ReplayPlanner.gradientEvaluations(of: many, points: many.map { _ in [Self.most] }) == .max)
@@ -103,7 +103,7 @@ import Testing
     #expect(refused > 0 && refused < rounds)
   }
 
-  /// Planning looks up now and then.
+  /// Planning checks for cancellation now and then.
   @Test(arguments: [nil, 0]) func aCancelledTaskStopsPlanning(memorySlots: Int?) async {
     var planner = ReplayPlanner(orders: [.forward, .splice(5)], points: Array(1...20_000))
     planner.memorySlots = memorySlots
@@ -136,10 +136,10 @@ import Testing
     }
   }
 
-  /// Sequences that look alike from a few batches are no trouble.
+  /// Sequences that agree in a few sampled batches cause no problem.
   @Test func manyThatLookAlikeTakeNoLonger() throws {
     let count = 4000
-    // All begin and end alike and differ at the second batch.
+    // All begin and end alike and differ in the second batch.
     let text = (1...count).map { "1,\($0),1-100" }.joined(separator: "\n")
     let orders = [CompositionOrder.listed(try ListedOrder(name: "file:x", text: text)), .forward]
     let iterates = (1...count).map { Iterate(order: 0, n: $0) }

@@ -2,16 +2,17 @@ import Replay
 import TestSupport
 import Testing
 
-/// What plans take, against a search over everything a lane could do.
+/// Compares the updates of plans with a search over everything a lane could do.
 @Suite struct LeastWorkTests {
-  /// A state that may be begun at, with or without the running averages there.
+  /// A state that a replay may start from, with or without the running averages there.
   private struct Stored {
     let batches: [Int]
     let hasAverages: Bool
   }
 
-  /// The least updates after which all wanted states were there and the averages have stood at all wanted n. A state that was
-  /// there once stays; the averages are in one place at a time and go on only with an update.
+  /// The least number of updates after which all wanted states have been reached and the averages have been at all
+  /// wanted n. A state once reached is kept; the averages are at one position at a time and move on only with an
+  /// update.
   private func leastUpdates(states wanted: Set<[Int]>, averages: Set<Int>, stored: [Stored]) -> Int {
     struct Situation: Hashable {
       var made: Set<[Int]>
@@ -25,7 +26,7 @@ import Testing
     var seen: Set<Situation> = []
     var level: Set<Situation> = [begun]
     for updates in 0... {
-      // What costs nothing: averages become those that are stored.
+      // Restoring stored averages costs nothing.
       var pending = Array(level)
       while let situation = pending.popLast() {
         for state in stored where state.hasAverages && state.batches == Array(1...state.batches.count) {
@@ -59,7 +60,7 @@ import Testing
     return .max
   }
 
-  /// Forward beside an order of random sequences, some of it done and some stored.
+  /// Forward beside an order of random sequences, where some work is done already and some states are stored.
   @Test func noOtherWayTakesFewerUpdates() throws {
     var random = SplitMix(state: 9)
     for round in 0..<cases(150, long: 3000) {
@@ -108,14 +109,14 @@ import Testing
     }
   }
 
-  /// Lanes that begin at stored states beside the averaged path leave its averages alone.
+  /// Lanes that start from stored states beside the averaged path leave its averages unchanged.
   @Test func averagesBelongToTheirPath() throws {
     var random = SplitMix(state: 10)
     for round in 0..<cases(300, long: 5000) {
       let orders = [CompositionOrder.forward, .splice(Int.random(in: 1...4, using: &random)), .window(2)]
       let points = Array(stride(from: 5, through: 40, by: 5))
       var progress = ReplicaProgress()
-      // A few averages are missing somewhere, and what needs forward's later states besides.
+      // A few averages are missing somewhere, and other iterates need later states of forward.
       let gap = points.randomElement(using: &random) ?? 5
       progress.averagesObserved = Set(points).subtracting([gap])
       progress.observed = Set(points.map { Iterate(order: 0, n: $0) })

@@ -2,7 +2,7 @@ import Replay
 import TestSupport
 import Testing
 
-/// Follows a plan knowing only which sequence each state holds: no numbers, no engine.
+/// Executes a plan while tracking only the sequence of each state, without numbers and without the engine.
 struct PlanChecker {
   enum Failure: Error {
     case emptySlot(Int, SlotTier), nothingLoaded, wrongIterate(Iterate), wrongAverage(Int), tooManySlots(Int, SlotTier), checkpointAt(Int)
@@ -13,7 +13,7 @@ struct PlanChecker {
     var sequence: [Int]
   }
 
-  /// What the plan was told is stored.
+  /// The stored states that the planner was told of.
   private let stored: [[ReplicaProgress.StoredPoint]]
   init(stored: [[ReplicaProgress.StoredPoint]]) {
     self.stored = stored
@@ -89,7 +89,7 @@ struct PlanChecker {
     }
   }
 
-  /// Segments one after the other, as listed.
+  /// Executes the segments in the order of the list.
   static func followInOrder(
     _ plan: ReplayPlan, stored: [[ReplicaProgress.StoredPoint]] = []
   ) throws -> PlanChecker {
@@ -101,7 +101,8 @@ struct PlanChecker {
     return checker
   }
 
-  /// `lanes` lanes that take any segment that may begin and proceed in a random interleaving.
+  /// Executes segments on `lanes` lanes that take any segment whose prerequisites are done and proceed in a random
+  /// interleaving.
   static func followAtRandom(
     _ plan: ReplayPlan, lanes: Int, seed: UInt64, stored: [[ReplicaProgress.StoredPoint]] = []
   ) throws -> PlanChecker {
@@ -132,8 +133,8 @@ struct PlanChecker {
   }
 }
 
-/// The least updates that give all sequences: every state on the way to one must be made once, and the states on the
-/// way are its prefixes.
+/// The least number of updates that yields all sequences: every state on a path must be computed once, and the states
+/// on the path are the prefixes of its sequence.
 private func leastUpdates(_ orders: [CompositionOrder], _ points: [Int]) -> Int {
   var states: Set<[Int]> = []
   for order in orders {
@@ -206,8 +207,8 @@ private func leastUpdates(_ orders: [CompositionOrder], _ points: [Int]) -> Int 
     }
   }
 
-  /// What is observed already is not observed again, what is stored is not computed again, and every other state is
-  /// made once.
+  /// What has been observed is not observed again, what is stored is not computed again, and every other state is
+  /// computed once.
   @Test func resumedPlansDoWhatIsLeft() throws {
     var random = SplitMix(state: 2)
     let orders = [CompositionOrder.forward] + SpelledOut.orders(maximumSize: 5)[1...]
@@ -252,7 +253,7 @@ private func leastUpdates(_ orders: [CompositionOrder], _ points: [Int]) -> Int 
         let states = progress.stored.map { stored in
           Array(SpelledOut.batches(chosen[stored.point.iterate.order], stored.point.iterate.n).prefix(stored.point.position))
         }
-        // Averages are taken from the last state before that has them.
+        // Averages start from the last state before that is stored with its averages.
         var averaged: Set<[Int]> = []
         for n in averages {
           let begin = zip(progress.stored, states).filter { $0.hasAverages && $1 == Array(1...$1.count) && $1.count <= n }
@@ -284,7 +285,7 @@ private func leastUpdates(_ orders: [CompositionOrder], _ points: [Int]) -> Int 
     }
   }
 
-  /// Averages are stored at the end of forward's path too, unless nothing is stored or they are there.
+  /// Averages are also stored at the end of forward's path, unless nothing is stored or they are there already.
   @Test func averagesAreStoredWhereForwardEnds() throws {
     for (interval, averages, stored, expected) in [
       (4, 2, nil, [4, 8, 11]), (4, 0, nil, [4, 8]), (11, 2, nil, [11]), (100, 1, nil, [11]), (nil, 2, nil, []),
@@ -304,7 +305,7 @@ private func leastUpdates(_ orders: [CompositionOrder], _ points: [Int]) -> Int 
       #expect(checker.checkpoints.map(\.count) == expected, "\(String(describing: interval)) \(averages)")
       #expect((plan.checkpointCounts.states > 0) == !expected.isEmpty)
     }
-    // A plan for what is missing before the end stores nothing there.
+    // A plan for averages missing before the end stores nothing there.
     var planner = ReplayPlanner(orders: [.forward], points: [5, 11])
     planner.averageCount = 1
     planner.checkpointInterval = 100
@@ -342,7 +343,7 @@ private func leastUpdates(_ orders: [CompositionOrder], _ points: [Int]) -> Int 
     #expect(plan.gradientEvaluations == leastUpdates(plan.orders, [1, 2, 3, 4]))
   }
 
-  /// A plan over a million batches holds entries for its observations, not for its batches.
+  /// A plan over a million batches has entries for its observations, not for its batches.
   @Test(arguments: SpelledOut.orders(maximumSize: 2) + [.tail(1000), .sliding(16), .flipflop(100), .blocks(1000)])
   func aMillionBatches(order: CompositionOrder) throws {
     let points = Array(stride(from: 10_000, through: 1_000_000, by: 10_000))

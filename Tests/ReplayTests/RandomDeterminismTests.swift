@@ -5,13 +5,13 @@ import Tensors
 import TestSupport
 import Testing
 
-/// Lets other lanes run where they rarely would: in the midst of a store's call.
+/// Lets other lanes run at points where they rarely would: during a call of a store.
 private func letOthersRun() {
   usleep(UInt32.random(in: 0...20))
   sched_yield()
 }
 
-/// Cancels a replay in the midst of it.
+/// Cancels a replay while it runs.
 private final class Interrupter: Sendable {
   private struct Watch {
     var updatesLeft = Int.max
@@ -21,7 +21,7 @@ private final class Interrupter: Sendable {
 
   func arm(after updates: Int) { watch.withLock { $0 = Watch(updatesLeft: updates) } }
 
-  /// - Parameter stop: called at once if it is late.
+  /// - Parameter stop: Called after the updates given to `arm`, or at once if these have been applied.
   func attach(_ stop: @escaping @Sendable () -> Void) {
     let isLate = watch.withLock { watch in
       watch.stop = stop
@@ -56,7 +56,7 @@ private struct TwistMap: UpdateMap {
   }
 }
 
-/// What is observed of a series, such as "tail:3" or "average 0".
+/// The name of an observed series, such as "tail:3" or "average 0".
 private struct Seen: Hashable {
   let replica: Int
   let series: String
@@ -95,7 +95,7 @@ private final class Recorder: IterateObserver {
   }
 }
 
-/// Checkpoints in memory, slow ones.
+/// Checkpoints in slow memory.
 private final class MemoryStore: CheckpointStore {
   struct Key: Hashable {
     let replica: Int
@@ -109,7 +109,7 @@ private final class MemoryStore: CheckpointStore {
   }
   private let orders: [String]
   private let contents = Mutex<[Key: Entry]>([:])
-  /// What the plan was told of, by replica.
+  /// The stored states that the planner was told of, by replica.
   private let offered = Mutex<[[Entry]]>([])
 
   init(_ orders: [CompositionOrder]) { self.orders = orders.map(\.description) }
@@ -145,7 +145,7 @@ private final class MemoryStore: CheckpointStore {
     return stored
   }
 
-  /// Tells of what is stored, except what is lost.
+  /// The progress to plan from: what is stored, except what is lost.
   func offer(replicas: Int, isLost: (Key) -> Bool) -> [[ReplicaProgress.StoredPoint]] {
     let kept = contents.withLock { contents in
       contents = contents.filter { !isLost($0.key) }
@@ -178,8 +178,8 @@ private struct SlowDisk: SlotStorage {
   func release(slot: Int) throws { try disk.release(slot: slot) }
 }
 
-/// Orders × schedules, fixed and adaptive, × averages × lanes × slots × interruptions × losses × extensions, against one lane
-/// that is left alone.
+/// Combinations of orders, fixed and adaptive schedules, averages, lanes, slots, interruptions, losses and extensions
+/// are compared with one lane that is never disturbed.
 @Suite struct RandomDeterminismTests {
   private struct Scenario {
     let orders: [CompositionOrder]
@@ -198,14 +198,14 @@ private struct SlowDisk: SlotStorage {
       rules = Array([.exponential(0.75), .uniform, .polynomial(3)].prefix(Int.random(in: 0...3, using: &random)))
       replicas = Int.random(in: 1...2, using: &random)
       let length = Int.random(in: 10...40, using: &random)
-      // Extended in the end.
+      // The last round extends the run.
       lengths = [length, length, length + Int.random(in: 0...30, using: &random)]
       isAdaptive = Bool.random(using: &random)
       let stride = Int.random(in: 1...8, using: &random)
       first = Array(Swift.stride(from: stride, to: length, by: stride)) + [length]
     }
 
-    /// The points of a round: of the schedule, or where what was seen leads.
+    /// The points of a round: those of the schedule, or those that observations lead to.
     func points(_ known: [[Int]], round: Int, seen: (Seen) -> Digest?) -> [[Int]] {
       zip(orders, known).map { order, known in
         let length = lengths[round]
@@ -242,7 +242,7 @@ private struct SlowDisk: SlotStorage {
     return planner
   }
 
-  /// One lane, nothing stored, never stopped.
+  /// Uses one lane, stores nothing and is never stopped.
   private func undisturbed(_ scenario: Scenario) async throws -> (points: [[Int]], seen: [Seen: Digest]) {
     let recorder = Recorder(scenario.orders, isSlow: false)
     var points = scenario.orders.map { _ in [Int]() }
@@ -294,7 +294,7 @@ private struct SlowDisk: SlotStorage {
         do {
           let summary = try await replay.value
           #expect(summary.gradientEvaluations == plan.gradientEvaluations)
-          // Now and then something is lost of what was finished.
+          // Occasionally something finished is lost.
           if attempts > 3 || Bool.random(using: &random) { break }
         } catch is CancellationError {
           continue
@@ -305,8 +305,8 @@ private struct SlowDisk: SlotStorage {
     return (points, recorder.seen)
   }
 
-  /// Loses some rows and states, or none; in the end none, so that there is an end.
-  /// - Returns: what is left of the states, by replica.
+  /// Loses some rows and states, or none; in the last rounds none, so that the test ends.
+  /// - Returns: The remaining states, by replica.
   private func lose(
     _ attempt: Int, _ length: Int, _ recorder: Recorder, _ store: MemoryStore, replicas: Int, _ random: inout SplitMix
   ) -> [[ReplicaProgress.StoredPoint]] {
@@ -320,7 +320,7 @@ private struct SlowDisk: SlotStorage {
       recorder.forget { _ in Int.random(in: 0..<share, using: &losses) == 0 }
       return store.offer(replicas: replicas) { _ in Int.random(in: 0..<share, using: &losses) == 0 }
     default:
-      // Averages at some n, and what lies on other paths behind: these begin at later states of forward's.
+      // Loses averages at some n, and states on other paths behind them, which start from later states of forward's.
       let cut = Int.random(in: 1...length, using: &losses)
       recorder.forget { seen in
         seen.series.hasPrefix("average") ? (cut - 6...cut).contains(seen.n)
@@ -330,7 +330,7 @@ private struct SlowDisk: SlotStorage {
     }
   }
 
-  /// Every stored state, and every average stored with it, is what it says.
+  /// Checks that every stored state and average has the right content.
   private func check(_ store: MemoryStore, _ scenario: Scenario) async throws {
     let recorder = Recorder([.forward], isSlow: false)
     var averages = ReplayPlanner(orders: [.forward], points: Array(1...(scenario.lengths.max() ?? 1)))

@@ -33,7 +33,7 @@ func compareOrders() async throws -> [String] {
   @Test func theExampleDoesWhatItSays() async throws {
     let lines = try await compareOrders()
     #expect(lines.count == 3 * 11 + 1)
-    // Forward 200; backward 190 + … + 200; tail 200 − 20 and 11 times 20.
+    // Forward takes 200 updates, backward 190 + … + 200, and tail 200 − 20 and 11 times 20.
     #expect(lines.last == "\(200 + 195 * 11 + 180 + 220) gradient evaluations")
     func range(_ order: Int) -> Float {
       let values = lines.filter { $0.hasPrefix("order \(order),") }.compactMap { $0.split(separator: " ").last.flatMap { Float($0) } }

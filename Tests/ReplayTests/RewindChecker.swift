@@ -1,6 +1,7 @@
 import Replay
 
-/// Follows a rewind knowing only which position each slot and the working state hold: no numbers, no engine.
+/// Executes a rewind while tracking only the positions of the slots and the working state, without numbers and
+/// without the engine.
 struct RewindChecker {
   enum Failure: Error {
     case emptySlot(Int, SlotTier), occupiedSlot(Int, SlotTier), noSuchSlot(Int, SlotTier)
@@ -12,7 +13,7 @@ struct RewindChecker {
   private(set) var saves = 0
   private(set) var diskWrites = 0
   private(set) var diskReads = 0
-  /// Given states that were read, the start not among them.
+  /// The given states that were read, without the start.
   private(set) var givenReads = 0
   private var slots: [SlotTier: [Int: Int]] = [:]
   private let slotCounts: [SlotTier: Int]
@@ -20,7 +21,7 @@ struct RewindChecker {
   private var working: Int?
   private var expected: [Int]
 
-  /// Goes through the whole schedule.
+  /// Runs through the whole schedule.
   init(_ schedule: RewindSchedule, given: Set<Int> = []) throws {
     self.given = given
     slotCounts = [.memory: schedule.memorySlots, .disk: schedule.diskSlots]
@@ -62,12 +63,12 @@ struct RewindChecker {
   }
 }
 
-/// The least time of any rewind with these slots, found by Dijkstra's search over everything that slots and working
-/// state can hold. Saves may be made, dropped and loaded at any time.
+/// The least time of any rewind with these slots, found by Dijkstra's algorithm over all contents of slots and
+/// working state. States may be saved, dropped and loaded at any time.
 func leastRewindSeconds(
   _ positions: Range<Int>, given: [GivenState] = [], memorySlots: Int, diskSlots: Int, costs: SlotCosts
 ) -> Double {
-  /// Bit p of a set of slots: state p is held.
+  /// Bit p of a set of slots tells whether state p is held.
   struct Situation: Hashable {
     var working = 0
     var memory = 0
@@ -77,7 +78,7 @@ func leastRewindSeconds(
   }
   let beginning = Situation(next: positions.upperBound - 1)
   var best = [beginning: 0.0]
-  // Few different times occur, so the queue is a list a time.
+  // Few different times occur, so the queue has one list per time.
   var open = [0.0: [beginning]]
   while let seconds = open.keys.min() {
     guard let situation = open[seconds]?.popLast() else {

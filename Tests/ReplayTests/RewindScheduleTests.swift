@@ -2,7 +2,7 @@ import Replay
 import TestSupport
 import Testing
 
-/// r l − C(s + r, r − 1) with s = slots + 1 and r the least such that C(s + r, s) ≥ l.
+/// r l − C(s + r, r − 1) with s = slots + 1 and the least r such that C(s + r, s) ≥ l.
 private func formula(states l: Int, slots: Int) -> Int {
   func choose(_ n: Int, _ k: Int) -> Int {
     k < 0 ? 0 : (0..<min(k, n - k)).reduce(1) { $0 * (n - $1) / ($1 + 1) }
@@ -13,9 +13,9 @@ private func formula(states l: Int, slots: Int) -> Int {
   return r * l - choose(s + r, r - 1)
 }
 
-/// The least updates for l states with s slots, their root among them, by the recursion itself.
+/// The least number of updates for l states with s slots, including that of their root, by the recursion itself.
 private func leastUpdates(upTo l: Int, slots s: Int) -> [[Int]] {
-  // Without a free slot every state is reached from the root.
+  // Without a free slot, every state is reached from the root.
   var least = [(0...l).map { $0 * ($0 - 1) / 2 }]
   for _ in 1..<s {
     var more = [0, 0]
@@ -47,7 +47,7 @@ private func leastUpdates(upTo l: Int, slots s: Int) -> [[Int]] {
     }
   }
 
-  /// Of all schedules with the fewest updates it is one with the fewest saves.
+  /// The schedule is among those with the fewest saves of all schedules with the fewest updates.
   @Test func noSaveIsIdle() throws {
     let updates = leastUpdates(upTo: 60, slots: 9)
     var fewest = [Array(repeating: 0, count: 61)]
@@ -79,12 +79,12 @@ private func leastUpdates(upTo l: Int, slots s: Int) -> [[Int]] {
   @Test(arguments: [1, 8, 30, 999_999])
   func aMillionStates(slots: Int) throws {
     let schedule = try RewindSchedule(visiting: 0..<1_000_000, memorySlots: slots)
-    // With a slot for every state each update is applied once.
+    // With a slot for every state, each update is applied once.
     #expect(schedule.updates == (slots == 999_999 ? 999_999 : formula(states: 1_000_000, slots: slots)))
     #expect(try RewindChecker(schedule).updates == schedule.updates)
   }
 
-  /// Visits that stop above the start.
+  /// Visits that end above the start.
   @Test func partsOfAPathAreVisitedWithTheFewestUpdates() throws {
     for lower in 0...30 {
       for count in 1...40 {
@@ -100,7 +100,7 @@ private func leastUpdates(upTo l: Int, slots s: Int) -> [[Int]] {
     #expect(try RewindChecker(far).updates == far.updates)
   }
 
-  /// One pass after the other from the start, each with a save at the lower end of what it visits.
+  /// The least updates if each pass goes from the start and saves at the lower end of what it visits.
   private func leastFromAfar(_ count: Int, approach: Int, slots: Int) -> [Int] {
     let upper = slots == 0 ? [0, 0] : leastUpdates(upTo: max(2, count), slots: slots)[slots - 1]
     var least = [0]
@@ -156,7 +156,7 @@ private func leastUpdates(upTo l: Int, slots s: Int) -> [[Int]] {
       for disk in [1, 2, 5, 1000] {
         let schedule = try RewindSchedule(visiting: positions, memorySlots: slots, diskSlots: disk, costs: costs)
         #expect(schedule.diskSlots <= disk)
-        // Sums of the same costs in another order.
+        // The same costs are summed in a different order.
         #expect(schedule.seconds <= previous * (1 + 1e-12))
         try check(schedule, costs)
         previous = schedule.seconds
@@ -186,7 +186,7 @@ private func leastUpdates(upTo l: Int, slots s: Int) -> [[Int]] {
         }
       }
     }
-    // The slots filled first wait longest: they are the ones on disk.
+    // The slots filled first wait longest, so they are the ones on disk.
     let schedule = try RewindSchedule.fewestUpdates(visiting: 0..<1000, memorySlots: 8, diskSlots: 8)
     #expect(schedule.diskWrites * 4 < (try RewindChecker(schedule).saves))
     #expect(throws: RewindError.negativeSlots(memory: 3, disk: -1)) {

@@ -21,7 +21,7 @@ private struct TwistMap: UpdateMap {
     return state
   }
 
-  /// Digests of all states of a path, from one run through its sequence.
+  /// The digests of all states of a path, from one run through its sequence.
   private func straightReplay(_ batches: [Int]) throws -> [Digest] {
     var state = TrainingState(values: try StateBuffer(count: 2))
     try initialState().read { state.copy(from: $0) }
@@ -35,7 +35,7 @@ private struct TwistMap: UpdateMap {
     return digests
   }
 
-  /// Promise 1 for rewinds.
+  /// Promise "same bits", for rewinds.
   @Test(arguments: SpelledOut.orders(maximumSize: 3))
   func statesEqualThoseOfAStraightReplay(order: CompositionOrder) throws {
     let n = 13
@@ -61,7 +61,7 @@ private struct TwistMap: UpdateMap {
     }
   }
 
-  /// What meters count is what the schedule says, and slots in use at once are as many as it has.
+  /// The counts of meters are those of the schedule, and as many slots are in use at once as it has.
   @Test func metersCountWhatIsHeld() throws {
     let sequence = CompositionOrder.backward.sequence(80)
     let expected = try straightReplay(SpelledOut.batches(.backward, 80))
@@ -95,7 +95,7 @@ private struct TwistMap: UpdateMap {
     #expect(rewinder.updates == schedule.updates)
   }
 
-  /// Given states stand for the way to them.
+  /// Given states replace the way to them.
   @Test func statesFromGivenOnesHaveTheSameBits() throws {
     let order = CompositionOrder.backward
     let expected = try straightReplay(SpelledOut.batches(order, 50))

@@ -2,10 +2,11 @@ import Replay
 import TestSupport
 import Testing
 
-/// What a plan with few slots takes, and what the least is by a search over all ways to use them.
+/// Compares the time of plans with few slots with the least time found by a search over all uses of slots.
 @Suite struct SlotPlacementTests {
-  /// The least time over all ways to visit the wanted states with so many memory slots and any number on disk: Dijkstra
-  /// over what the lane holds, what the slots hold, and what has been visited. Knows batches only.
+  /// The least time over all ways to visit the wanted states with the given number of memory slots and any number on
+  /// disk: Dijkstra's algorithm over the contents of the lane and the slots and the set of visited states. It uses
+  /// batches only.
   private func leastTime(_ sequences: [[Int]], memorySlots: Int, costs: SlotCosts) -> Double {
     struct Situation: Hashable {
       var lane: [Int]
@@ -17,7 +18,7 @@ import Testing
     let prefixes = Set(sequences.flatMap { sequence in (1...sequence.count).map { Array(sequence.prefix($0)) } })
     var children: [[Int]: [[Int]]] = [:]
     for prefix in prefixes { children[Array(prefix.dropLast()), default: []].append(prefix) }
-    // Only where paths part is there a reason to keep a state.
+    // There is a reason to keep a state only where paths part.
     let kept = Set(children.filter { $0.value.count > 1 && !$0.key.isEmpty }.keys)
     var least: [Situation: Double] = [:]
     var pending: [(time: Double, situation: Situation)] = [
@@ -57,7 +58,7 @@ import Testing
             }
           }
         }
-        // Once written a state need not be read back by the lane that holds it.
+        // A state just written need not be read by the lane that still holds it.
         if !situation.disk.contains(situation.lane) { add(costs.write) { $0.disk.insert($0.lane) } }
       }
       for (time, situation) in next where time < least[situation] ?? .infinity {
@@ -73,7 +74,7 @@ import Testing
       + Double(checker.diskReads) * costs.read + Double(starts) * costs.start
   }
 
-  /// A random order: iterates that share beginnings.
+  /// A random order whose iterates share prefixes.
   private func randomTree(_ random: inout SplitMix, leaves: Int) throws -> [[Int]] {
     var sequences: [[Int]] = [[1]]
     while sequences.count < leaves {
@@ -94,7 +95,7 @@ import Testing
         try ListedOrder(
           name: "file:x", text: sequences.map { $0.map(String.init).joined(separator: ",") }.joined(separator: "\n")))
       var planner = ReplayPlanner(orders: [order], points: Array(1...sequences.count))
-      // Reading back what the lane still holds is what a plan does so that other lanes can begin; here it is free.
+      // A plan reads a state that the lane still holds so that other lanes can start from it; here that is free.
       planner.slotCosts = SlotCosts(step: 1, write: Double(Int.random(in: 0...5, using: &random)), read: 0)
       for slots in 0...2 {
         planner.memorySlots = slots
@@ -111,7 +112,7 @@ import Testing
     }
   }
 
-  /// `SlotPlacement`'s recursion as its comment states it, value by value.
+  /// The recursion in the comment of `SlotPlacement`, computed value by value.
   private struct Recursion {
     private struct Key: Hashable {
       let state: [Int]
@@ -155,13 +156,13 @@ import Testing
     }
   }
 
-  /// On trees too large for a search, with reading and starting that cost something.
+  /// Compares trees that are too large for a search, with costs for reading and starting.
   @Test func plansTakeWhatTheRecursionSays() throws {
     var random = SplitMix(state: 5)
     for round in 0..<cases(60, long: 2000) {
       var sequences: [[Int]] = [[1]]
       for _ in 0..<Int.random(in: 2...30, using: &random) {
-        // Paths with teeth, and bushes.
+        // The trees are paths with teeth, and bushes.
         let base = Bool.random(using: &random) ? sequences[sequences.count - 1] : sequences.randomElement(using: &random) ?? []
         let shared = Int.random(in: 0...base.count, using: &random)
         let more = (0..<Int.random(in: 1...6, using: &random)).map { _ in Int.random(in: 1...4, using: &random) }

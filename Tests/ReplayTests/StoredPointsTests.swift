@@ -5,7 +5,7 @@ import Testing
 @Suite struct StoredPointsTests {
   private let orders: [CompositionOrder] = [.forward, .backward, .tail(4), .splice(6), .sliding(3), .flipflop(5), .blocks(4)]
 
-  /// A plan that is told of the nearest state alone applies as many updates as one that is told of all.
+  /// A plan made with the nearest state alone applies as many updates as one made with all stored states.
   @Test func theNearestStateIsAsGoodAsAll() throws {
     var random = SplitMix(state: 3)
     for round in 0..<60 {

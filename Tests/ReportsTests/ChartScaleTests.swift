@@ -27,7 +27,7 @@ import Testing
     #expect(scale(values, log: log).labels == expected)
   }
 
-  /// Whatever the values are, there are a few ticks inside, in order, each with a label of its own.
+  /// For any values there are a few ticks inside the range, in order, each with a distinct label.
   @Test(arguments: [
     [], [0], [5], [-3], [7, 7, 7], [-2, -2], [0, 0], [1e-5], [5e-324, 0], [1e-299, 3e-299], [1e299, 3e299], [1e308, -1e308],
     [-1e300, 1e300], [1, 1 + 1e-15], [1e9, 1e9 + 1e-7], [.nan, .infinity, 2], [-.infinity], [0, 1e-300], [1, 2, 3, 1000],
@@ -56,7 +56,7 @@ import Testing
   @Test func someValuesHaveNoPlace() {
     for value in [Double.nan, .infinity, -.infinity, 2e305] { #expect(scale([1, 2]).position(value) == nil) }
     for value in [0, -1, 1e-310] { #expect(scale([1, 2], log: true).position(value) == nil) }
-    // They change nothing for those that have.
+    // Values that the axis can't show do not affect the others.
     #expect(scale([1, 2, 0, -5, .nan], log: true).range == scale([1, 2], log: true).range)
   }
 

@@ -3,8 +3,8 @@ import Reports
 import TestSupport
 import Testing
 
-/// Names that break markup which takes them for itself: among them a `<` that is no Swift character of its own, and what XML
-/// can't hold.
+/// Names that break markup if they are not escaped, including a `<` that is not a Swift character of its own, and
+/// scalars that XML can't contain.
 let hostileNames = [
   "<b>&\"x", "</text><script>alert(1)</script>", "' onload='x", "]]>", "&amp;", "<\u{301}", "\"\u{301}", "a\u{0}\u{8}\u{FFFF}b", "{{title}}",
   "\u{1F1E9}\u{1F1EA}", "<!--", "a\r\nb",
@@ -22,7 +22,7 @@ let hostileNames = [
     values.enumerated().map { Chart.Point(x: Double($0 + 1), y: $1) }
   }
 
-  /// All numbers in attributes that hold coordinates.
+  /// All numbers in attributes that contain coordinates.
   private func coordinates(_ xml: XMLDocument) -> [String] {
     let names: Set = ["x", "y", "x1", "y1", "x2", "y2", "cx", "cy", "r", "d", "viewBox", "width", "height", "transform"]
     return xml.elements.filter { $0.attributes["class"] != "ground" }.flatMap { element in
@@ -46,7 +46,7 @@ let hostileNames = [
       String.UnicodeScalarView(name.unicodeScalars.map { ["\u{0}", "\u{8}", "\u{FFFF}"].contains($0) ? "\u{FFFD}" : $0 }))
     for (drawing, plainDrawing) in zip(drawings(chart), drawings(plain)) {
       let xml = try XMLDocument(drawing)
-      // Names make neither elements nor attributes; one that is shortened has its whole name in a title.
+      // Names create neither elements nor attributes. The full form of a shortened name is in a title.
       let allowed = name.count > 26 ? ["title"] : []
       let before = try XMLDocument(plainDrawing).elements.map(\.name)
       #expect(xml.elements.map(\.name).filter { !allowed.contains($0) } == before.filter { !allowed.contains($0) })
@@ -56,7 +56,7 @@ let hostileNames = [
     }
   }
 
-  /// Nothing that can be put into a chart makes coordinates that are no numbers.
+  /// No contents of a chart lead to coordinates that are not numbers.
   @Test(arguments: [false, true], [false, true])
   func coordinatesAreNumbers(x: Bool, y: Bool) throws {
     let odd: [[Double]] = [
@@ -103,7 +103,7 @@ let hostileNames = [
     #expect(abs(try #require(label.attributes["y"].flatMap(Double.init)) - 4 - y[1]) < 0.2)
   }
 
-  /// A wide interval does not press the values into a corner, and is cut where the plot ends.
+  /// A wide interval does not squeeze the values into a corner, and is cut at the end of the plot.
   @Test(arguments: [false, true])
   func intervalsLeaveRoomForValues(log: Bool) throws {
     var narrow = points([1, 2, 3, 4])
@@ -119,7 +119,7 @@ let hostileNames = [
     #expect(try height(wide) < 0.9 * height(narrow))
   }
 
-  /// Every series has a legend inside the picture and a look that no other one has, however many there are.
+  /// Every series has a legend inside the picture and a unique look, however many there are.
   @Test(arguments: [1, 7, 8, 20, 27])
   func legendsOfManySeries(count: Int) throws {
     for style in [Chart.Series.Style.line, .marks] {
@@ -166,7 +166,7 @@ let hostileNames = [
     #expect(titles.allSatisfy { $0.text.count < 95 })
   }
 
-  /// Labels of points stay inside the plot and off each other; those that have no room are left out.
+  /// Labels of points stay inside the plot and do not overlap; those without room are left out.
   @Test func labelsOfPointsDoNotOverlap() throws {
     let crowd = (0..<60).map { Chart.Point(x: Double($0 % 9), y: Double($0 % 7), label: "every:\($0)") }
     let xml = try XMLDocument(chart([Chart.Series("s", style: .marks, points: crowd)]).figure(.wide))

@@ -35,7 +35,7 @@ import Testing
     #expect(xml.all("p").count { Array($0.text.unicodeScalars) == Array(readable.unicodeScalars) } == 3)
   }
 
-  /// Nothing is loaded from anywhere, and nothing runs.
+  /// The page loads nothing and runs no code.
   @Test func thePageIsWhole() throws {
     let html = try page("name").html()
     #expect(html.hasPrefix("<!DOCTYPE html>\n<html"))
@@ -70,7 +70,8 @@ import Testing
     #expect(xml.all("thead").count == 1)
   }
 
-  /// Both drawings of a chart are there; the style sheet shows one of them, by the window's width.
+  /// The page contains both drawings of a chart, of which the style sheet shows one depending on the width of the
+  /// window.
   @Test func chartsAreDrawnForBothWidths() throws {
     let xml = try XMLDocument(page("a").html())
     let classes = xml.all("svg").compactMap { $0.attributes["class"] }
@@ -81,7 +82,7 @@ import Testing
     for rule in [".wide { display: none }", ".narrow { display: none }", ".backtrail .grid{", "prefers-color-scheme: dark", "@media print"] {
       #expect(style.contains(rule), "\(rule)")
     }
-    // Not once a chart.
+    // The style sheet is not repeated for each chart.
     #expect(xml.all("style").count == 1)
   }
 }

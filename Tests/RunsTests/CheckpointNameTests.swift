@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 @Suite struct CheckpointNameTests {
-  /// What names may be, as a pattern.
+  /// The pattern of valid names.
   private static func isOwn(_ name: String) -> Bool {
     let pattern = /[0-9]+-[a-z][A-Za-z0-9_.+-]*-[0-9]+-[0-9]+(-[a-z][a-z0-9_.+-]*)?\.ckpt(\.[0-9A-Fa-f-]{36}\.partial)?/
     return name.utf8.count <= 255 && name.wholeMatch(of: pattern) != nil

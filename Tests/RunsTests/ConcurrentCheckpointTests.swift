@@ -5,7 +5,7 @@ import Tensors
 import TestSupport
 import Testing
 
-/// What several lanes store at once, and what a stopped run still writes.
+/// States that several lanes store at once, and those that a stopped run still writes.
 @Suite struct ConcurrentCheckpointTests {
   private let folder: TemporaryFolder
 

@@ -7,7 +7,7 @@ import Testing
 
   @Test func aRunThatGoesOnWithTheSameBitsKeepsItsFingerprint() {
     #expect(NumericsFingerprint.joining(a, with: a) == a)
-    // The first release did not name its kernels.
+    // The first release did not name the revision of its kernels.
     let unnamed = "float32; products avx512; glibc 2.36"
     let named = "float32; kernels 1; products avx512; glibc 2.36"
     #expect(NumericsFingerprint.joining(unnamed, with: named) == named)

@@ -5,7 +5,7 @@ import Tensors
 import TestSupport
 import Testing
 
-/// Runs of a problem that knows nothing of networks: what a run promises holds for any.
+/// Runs of a problem without a network: the promises of runs hold for any problem.
 @Suite struct ProblemRunTests {
   private let folder: TemporaryFolder
   private let orders: [CompositionOrder] = [.forward, .backward, .tail(7), .splice(4), .sliding(3)]
@@ -21,7 +21,7 @@ import Testing
       averages: averages, budgets: budgets)
   }
 
-  /// By series, seed and n.
+  /// The digests by series, seed and n.
   private func digests(_ name: String) throws -> [String: Digest] {
     Dictionary(
       uniqueKeysWithValues: try StoredRun(folder(name)).observations().map { ("\($0.series) \($0.seed) \($0.n)", $0.digest) })
@@ -45,7 +45,7 @@ import Testing
     for try await observation in run.train() { Issue.record("\(observation) was observed again") }
   }
 
-  /// "Same bits", whatever the resources.
+  /// Promise "same bits", whatever the resources.
   @Test func resourcesChangeNoBit() async throws {
     _ = try await create("usual").finish()
     let expected = try digests("usual")
@@ -59,7 +59,7 @@ import Testing
     }
   }
 
-  /// "Nothing finished is lost": stopped over and over, opened anew each time.
+  /// Promise "nothing finished is lost": the run is stopped repeatedly and opened anew each time.
   @Test func anInterruptedRunComesToTheSame() async throws {
     _ = try await create("whole").finish()
     let expected = try digests("whole")
@@ -79,7 +79,7 @@ import Testing
           }
         }
         try? await training.value
-        // Leaving the loop stops the training, which may still be at its last commit.
+        // Leaving the loop stops the training, which may still be in its last commit.
         while (try? RunLock(RunFolder(path: folder(name)))) == nil { try await Task.sleep(for: .milliseconds(1)) }
         isFinished = try StoredRun(folder(name)).status == "finished"
       }
@@ -96,7 +96,7 @@ import Testing
       #expect(iterate.digest == (try Drift().digest(of: order.sequence(n), seed: 3)))
       #expect(iterate.tensors.map(\.name) == ["state"] && iterate.tensors[0].values.count == 3)
     }
-    // From the checkpoint at 54.
+    // The replay starts from the checkpoint at 54.
     let near = try await run.iterate(.forward, 59, seed: 2)
     #expect(near.gradientEvaluations == 5 && near.checkpoint?.position == 54)
     let states = Lock<[RewoundState]>([])
@@ -196,14 +196,14 @@ import Testing
     _ = try await create("run").finish()
     let files = try FileManager.default.contentsOfDirectory(atPath: folder("run/checkpoints")).filter { $0.hasSuffix(".ckpt") }.sorted()
     try folder.write([1, 2, 3], to: "run/checkpoints/\(files[1])")
-    // Without the problem's code, too.
+    // This also works without the problem's code.
     #expect(try StoredRun.verify(folder("run")).damaged.count == 1)
     let report = try await Run.verify(folder("run"), Drift(), repairs: true)
     #expect(report.damaged.count == 1 && report.repaired.count == 1)
     #expect(try await Run.verify(folder("run"), Drift(), replays: 100).damaged.isEmpty)
   }
 
-  /// An automatic schedule goes by the first metric.
+  /// An automatic schedule uses the first metric.
   @Test func automaticSchedulesFollowTheFirstMetric() async throws {
     let workload = try Workload(
       orders: [ObservedOrder(.forward), ObservedOrder(.tail, observing: nil)], steps: 200, observing: .automatic(error: 0.01),

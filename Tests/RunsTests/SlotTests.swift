@@ -17,7 +17,7 @@ import Testing
     ((try? FileManager.default.contentsOfDirectory(atPath: folder.path)) ?? []).filter { $0.hasPrefix("slots") }.sorted()
   }
 
-  /// A state of all kinds of float, those around ties and limits of 16 bits among them.
+  /// A state with all kinds of floats, including those around ties and at the limits of 16 bits.
   private func state() throws -> TrainingState {
     let patterns = FloatPatterns.aroundTies
     var values = try StateBuffer(count: patterns.count)
@@ -35,7 +35,7 @@ import Testing
     return loaded
   }
 
-  /// In memory and in files: the first floats as the precision rounds them, the others as they are.
+  /// In memory and in files, the leading floats are rounded to the precision, and the others are unchanged.
   @Test(arguments: [CheckpointPrecision.bfloat16, .float16], [0, 1, 7, 4096, 210_752])
   func slotsRoundWhatTheyAreToldTo(precision: CheckpointPrecision, roundedCount: Int) throws {
     let state = try state()
@@ -55,7 +55,7 @@ import Testing
         Issue.record("\(type(of: slots)), float \(index): \(loaded.values[index]), not \(expected)")
         break
       }
-      // What was rounded is kept as it is.
+      // What was rounded once is kept unchanged.
       let again = try roundTrip(loaded, through: slots)
       let digests = [loaded.digest, again.digest]
       #expect(digests[0] == digests[1])
@@ -77,7 +77,7 @@ import Testing
     #expect(slotFolders.isEmpty)
   }
 
-  /// What a reader holds is left alone by others, also by training; what a dead one left goes.
+  /// The slots of a live reader are left alone by others, including training; those of a dead one are removed.
   @Test func abandonedFoldersGoAndOthersStay() throws {
     let state = TrainingState(values: try StateBuffer(count: 5), updateCount: 12)
     var first: SlotFiles? = try SlotFiles.ofReader(run)
@@ -89,7 +89,7 @@ import Testing
       try FileManager.default.createDirectory(atPath: folder(name), withIntermediateDirectories: true)
     }
     try folder.write("half a state", to: "\(abandoned)/0.ckpt.\(UUID().uuidString).partial")
-    // What is not Backtrail's stays.
+    // Files that are not Backtrail's stay.
     try folder.write("mine", to: "slots-mine/0.ckpt")
     try FileManager.default.createDirectory(atPath: folder("slots"), withIntermediateDirectories: true)
     let second = try SlotFiles.ofReader(run)
@@ -101,7 +101,7 @@ import Testing
     if let first { _ = try roundTrip(state, through: first) }
     second.removeAll()
     #expect(slotFolders.filter { $0 != "slots-mine" } == held)
-    // As if its process had ended.
+    // Releasing the slots without removing them looks as if their process had ended.
     first = nil
     SlotFiles.removeAbandoned(in: run)
     #expect(slotFolders == ["slots-mine"] && FileManager.default.fileExists(atPath: folder("slots-mine/0.ckpt")))

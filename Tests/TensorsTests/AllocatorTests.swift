@@ -4,9 +4,10 @@ import Tensors
 import Testing
 
 @Suite struct AllocatorTests {
-  /// A library leaves it to the process where its blocks of memory come from.
+  /// A library must not change how the process allocates memory.
   @Test func givingMemoryBackChangesNothingForLaterBlocks() throws {
-    /// Whether a block below glibc's own threshold, 128 KiB, is a mapping of its own, as the word before it tells (bit 1).
+    /// Whether a block below glibc's own threshold of 128 KiB is a mapping of its own, which bit 1 of the word before
+    /// it shows.
     func isMapped() throws -> Bool {
       let block = try #require(malloc(100 << 10))
       defer { free(block) }

@@ -58,7 +58,7 @@ private func values(_ buffer: borrowing FloatBuffer) -> [Float] {
 }
 
 @Suite struct DigestTests {
-  /// What `xxhsum -H2` prints for these bytes.
+  /// The output of `xxhsum -H2` for these bytes.
   @Test func agreesWithTheReferenceProgram() {
     #expect(Digest(of: Array("backtrail\n".utf8).span.bytes).description == "a91f47c0501f320961a9d09d9fcd5545")
   }

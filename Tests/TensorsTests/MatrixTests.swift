@@ -6,7 +6,7 @@ import Testing
 @Suite struct MatrixTests {
   private static let levels = ["avx512", "avx2", "sse2", "neon"]
 
-  /// Runs `body` at a level, on this thread; not at all where the machine lacks it.
+  /// Runs `body` on this thread at a level of SIMD, unless the machine lacks it.
   private func at(_ level: String, _ body: () throws -> Void) rethrows {
     guard ck_set_matrix_level(level) == 1 else { return }
     defer { ck_set_matrix_level(nil) }
@@ -63,7 +63,7 @@ import Testing
     }
   }
 
-  /// A row's bits depend on no other row.
+  /// The bits of a row depend on no other row.
   @Test(arguments: [false, true])
   func rowsAreIndependent(transposed: Bool) throws {
     let (m, n, k) = (37, 70, 700)
@@ -82,7 +82,7 @@ import Testing
     }
   }
 
-  /// Zeros in a whole batch are passed over, and no bit tells.
+  /// Zeros in a whole batch are skipped, which changes no bit.
   @Test(arguments: [false, true])
   func zerosChangeNothing(transposed: Bool) throws {
     let (rows, inner, columns) = (8, 600, 70)
@@ -104,7 +104,7 @@ import Testing
     for index in 0..<result.count { #expect(result[index] == expected[index]) }
   }
 
-  /// Threads share the work and change no bit.
+  /// Threads share the work without changing a bit.
   @Test func threadsChangeNothing() throws {
     let (m, n, k) = (200, 130, 260)
     let a = try random(m * k, batch: 1)
@@ -142,7 +142,7 @@ import Testing
     [
       ([1, 1, 1], 1, 1, 0, 1), ([5, 4, 3], 3, 1, 1, 7), ([7, 6, 2], 3, 2, 1, 65), ([4, 9, 1], 2, 3, 0, 4),
       ([3, 3, 5], 5, 1, 2, 70), ([6, 5, 520], 3, 2, 1, 17), ([6, 6, 16], 1, 2, 0, 20),
-      // By Winograd's transforms, with tiles cut at the edges and blocks of them cut short.
+      // These sizes use Winograd's transforms, with tiles and blocks cut at the edges.
       ([8, 8, 16], 3, 1, 1, 32), ([13, 15, 80], 3, 1, 0, 16), ([9, 11, 32], 3, 1, 2, 144),
     ])
   func convolutions(level: String, geometry: ([Int], Int, Int, Int, Int)) throws {

@@ -110,7 +110,7 @@ import Testing
     #expect(worst(doubles(s), expected) < 1e-6 && worst(doubles(g), expectedGradients) < 1e-6)
   }
 
-  /// The mask is made of the generator's own numbers.
+  /// The mask consists of the generator's own numbers.
   @Test(arguments: [1, 4, 63, 64, 65, 1000])
   func dropout(count: Int) throws {
     let source = RandomSource(seed: 0x1234_5678_9ABC_DEF0, purpose: .dropout)

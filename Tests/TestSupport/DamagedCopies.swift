@@ -1,6 +1,6 @@
 import Tensors
 
-/// `count` damaged copies of `bytes`, the same ones each time: cut short, or with one to four bytes changed.
+/// `count` damaged copies of `bytes`, the same ones each time: either truncated or with one to four bytes changed.
 public func damagedCopies(of bytes: [UInt8], count: Int) -> [[UInt8]] {
   let source = RandomSource(seed: 7, purpose: .sampling)
   return (0..<count).map { copy in

@@ -1,7 +1,7 @@
 import Foundation
 
-/// A multilayer perceptron in double precision, written for plainness: the independent reference for gradients and
-/// updates. Weights are outputs × inputs, row by row.
+/// A multilayer perceptron in double precision, written to be simple: the independent reference for gradients and
+/// updates. Weights have the shape outputs × inputs, row-major.
 public struct DoublePerceptron {
   public struct Dense {
     public var weight: [[Double]]
@@ -19,7 +19,7 @@ public struct DoublePerceptron {
     self.layers = layers
   }
 
-  /// From flat row-major weights and biases, as a state lists them.
+  /// Makes a perceptron from flat row-major weights and biases in the order of a state.
   public init(tensors: [(shape: [Int], values: [Float])]) {
     layers = stride(from: 0, to: tensors.count, by: 2).map { index in
       let (outputs, inputs) = (tensors[index].shape[0], tensors[index].shape[1])
@@ -30,10 +30,10 @@ public struct DoublePerceptron {
     }
   }
 
-  /// All weights and biases in the order a state lists them.
+  /// All weights and biases in the order of a state.
   public var parameters: [Double] { layers.flatMap { $0.weight.flatMap { $0 } + $0.bias } }
 
-  /// The activations of every layer, the input first, the logits last.
+  /// The activations of every layer, from the input to the logits.
   func activations(_ input: [Double]) -> [[Double]] {
     var all = [input]
     for (index, layer) in layers.enumerated() {
@@ -45,7 +45,7 @@ public struct DoublePerceptron {
     return all
   }
 
-  /// Mean cross-entropy.
+  /// The mean cross-entropy.
   public func loss(_ inputs: [[Double]], _ labels: [Int]) -> Double {
     zip(inputs, labels).reduce(0) { sum, example in
       let logits = activations(example.0)[layers.count]
@@ -53,7 +53,7 @@ public struct DoublePerceptron {
     } / Double(inputs.count)
   }
 
-  /// θ ← θ − η ∇L(θ), by the chain rule, example by example.
+  /// θ ← θ − η ∇L(θ), by the chain rule, one example at a time.
   public mutating func descend(_ inputs: [[Double]], _ labels: [Int], learningRate: Double) {
     var updated = layers
     for (input, label) in zip(inputs, labels) {

@@ -2,8 +2,8 @@ import Replay
 import Runs
 import Tensors
 
-/// A training problem without a network, for tests of runs: three floats that each batch moves and mixes in a way that no
-/// order of batches leaves alone.
+/// A training problem without a network, for tests of runs. Each batch moves and mixes three floats in such a way
+/// that every order of batches gives a different result.
 public struct Drift: UpdateMap, TrainingProblem {
   public let stateCount = 3
   public var metrics: [Metric] { [Metric("offset", unit: "units"), Metric("spread", isLessBetter: false)] }
@@ -41,7 +41,7 @@ public struct Drift: UpdateMap, TrainingProblem {
     Double(abs(state[0] - Float(batch % 2)))
   }
 
-  /// The digest of an iterate, composed update by update.
+  /// The digest of an iterate, computed update by update.
   public func digest(of sequence: BatchSequence, seed: Int) throws -> Digest {
     var state = TrainingState(values: try StateBuffer(count: 3))
     writeInitialState(seed: seed, to: &state.values)

@@ -1,4 +1,4 @@
-/// Bits of float32 numbers to try roundings on.
+/// Bit patterns of float32 numbers for testing rounding.
 public enum FloatPatterns {
   /// Floats of every exponent and sign, with mantissas around ties, and random ones.
   public static var aroundTies: [UInt32] {

@@ -1,7 +1,7 @@
 import Foundation
 
-/// Whether tests run at length, as `make test-long` has them.
+/// Whether tests run at length, as with `make test-long`.
 public let runsAtLength = ProcessInfo.processInfo.environment["BACKTRAIL_LONG"] == "1"
 
-/// How many cases a test tries: a few in `make test`, many in `make test-long`.
+/// The number of cases a test tries: few in `make test`, many in `make test-long`.
 public func cases(_ few: Int, long many: Int) -> Int { runsAtLength ? many : few }

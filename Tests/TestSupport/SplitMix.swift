@@ -1,4 +1,4 @@
-/// SplitMix64 (Steele, Lea and Flood 2014): a generator with a seed, for tests that must come out the same every time.
+/// SplitMix64 (Steele, Lea and Flood 2014): a seeded generator for tests that must be reproducible.
 public struct SplitMix: RandomNumberGenerator {
   private var state: UInt64
 

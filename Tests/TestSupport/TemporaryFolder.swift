@@ -1,6 +1,6 @@
 import Foundation
 
-/// A folder of its own for one test, removed when the test lets it go.
+/// A folder for one test, removed when the value is released.
 public final class TemporaryFolder: Sendable {
   public let path: String
 
@@ -12,10 +12,10 @@ public final class TemporaryFolder: Sendable {
 
   deinit { try? FileManager.default.removeItem(atPath: path) }
 
-  /// The path of something inside.
+  /// The path of a file inside the folder.
   public func callAsFunction(_ name: String) -> String { "\(path)/\(name)" }
 
-  /// Writes a file inside and returns its path.
+  /// Writes a file into the folder and returns its path.
   @discardableResult
   public func write(_ bytes: [UInt8], to name: String) throws -> String {
     try Data(bytes).write(to: URL(fileURLWithPath: self(name)))

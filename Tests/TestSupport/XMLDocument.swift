@@ -4,12 +4,12 @@ import Foundation
   import FoundationXML
 #endif
 
-/// What a strict XML parser, not ours, reads from a document.
+/// The content of a document as read by a strict, independent XML parser.
 public final class XMLDocument: NSObject, XMLParserDelegate {
   public struct Element {
     public let name: String
     public let attributes: [String: String]
-    /// Of it alone, without elements inside it.
+    /// The text of the element itself, without that of elements inside it.
     public fileprivate(set) var text = ""
   }
 
@@ -20,7 +20,7 @@ public final class XMLDocument: NSObject, XMLParserDelegate {
   public private(set) var elements: [Element] = []
   private var open: [Int] = []
 
-  /// - Throws: `Malformed` where the document is not well-formed.
+  /// - Throws: `Malformed` if the document is not well-formed.
   public init(_ document: String) throws {
     super.init()
     let parser = XMLParser(data: Data(document.utf8))
@@ -48,6 +48,6 @@ public final class XMLDocument: NSObject, XMLParserDelegate {
 
   public func all(_ name: String) -> [Element] { elements.filter { $0.name == name } }
 
-  /// Every text of an element of that name.
+  /// The texts of all elements with that name.
   public func texts(_ name: String) -> [String] { all(name).map(\.text) }
 }

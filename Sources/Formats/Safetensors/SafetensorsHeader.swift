@@ -1,18 +1,18 @@
 import Tensors
 
-/// The JSON of a header, read as the format allows it and no wider: it begins with `{`, names no key twice, and may end in
-/// spaces. General readers of JSON keep one of two equal keys and pass over a byte order mark.
+/// Reads the JSON of a header exactly as strictly as the format requires: it begins with `{`, contains no key twice,
+/// and may end in spaces. General readers of JSON would keep one of two equal keys and ignore a byte order mark.
 struct SafetensorsHeader {
-  /// What it says of a tensor, not yet checked.
+  /// The fields of a tensor as the header states them, not yet checked.
   struct Fields {
     var type = ""
     var shape: [Int] = []
     var offsets: [Int] = []
   }
 
-  /// Where and why it can't be read.
+  /// An error in the header.
   struct Failure: Error {
-    /// In the header, from 0.
+    /// The offset of the error in the header, counted from 0.
     let offset: Int
     let reason: String
   }
@@ -53,14 +53,14 @@ struct SafetensorsHeader {
   }
 }
 
-/// Goes through JSON byte by byte.
+/// Reads JSON byte by byte.
 private struct Reader {
   typealias Failure = SafetensorsHeader.Failure
 
   private let bytes: [UInt8]
   private var next = 0
 
-  /// No tensor has more extents.
+  /// The largest number of elements in an array of numbers. No tensor has more extents.
   private static let mostNumbers = 64
 
   init(_ bytes: [UInt8]) { self.bytes = bytes }
@@ -121,7 +121,7 @@ private struct Reader {
     throw Failure(offset: start, reason: "a text does not end")
   }
 
-  /// What follows a backslash.
+  /// Reads the rest of an escape sequence, after the backslash.
   private mutating func readEscape() throws(Failure) -> Unicode.Scalar {
     guard next < bytes.count else { throw failure("a text does not end") }
     next += 1
@@ -171,7 +171,8 @@ private struct Reader {
     guard take(character) else { throw failure("a “\(character)” belongs here") }
   }
 
-  /// Moves on behind a character, if it comes next after blanks.
+  /// Consumes a character if it comes next after blanks.
+  /// - Returns: Whether it did.
   private mutating func take(_ character: Unicode.Scalar) -> Bool {
     skipBlanks()
     guard next < bytes.count, bytes[next] == UInt8(ascii: character) else { return false }

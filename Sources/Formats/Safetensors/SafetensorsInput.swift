@@ -1,7 +1,8 @@
 import Foundation
 import Tensors
 
-/// A regular file that is read once from its first byte to its last. No more memory is taken than its size justifies.
+/// A regular file that is read once from its first byte to its last. No more memory is allocated than its size
+/// justifies.
 struct SafetensorsInput: ~Copyable {
   private let file: PositionedFile
   private let size: Int
@@ -11,7 +12,7 @@ struct SafetensorsInput: ~Copyable {
 
   var path: String { file.path }
 
-  /// - Throws: `SafetensorsError.missing` where there is no such file, it can't be read, or it is not a regular one.
+  /// - Throws: `SafetensorsError.missing` if the file does not exist, can't be read, or is not a regular file.
   init(path: String) throws(SafetensorsError) {
     let file = try Self.open(path)
     let size = try Self.size(of: file)
@@ -39,7 +40,7 @@ struct SafetensorsInput: ~Copyable {
     .missing(path: file.path, reason: "can't be read: \(error.reason)", remedy: "Check the disk.")
   }
 
-  /// The next `count` bytes, which hold `content`.
+  /// Reads the next `count` bytes, which contain `content`.
   mutating func read(_ count: Int, for content: String) throws(SafetensorsError) -> [UInt8] {
     try require(count, for: content)
     try requireMemory(count, for: content)
@@ -52,15 +53,15 @@ struct SafetensorsInput: ~Copyable {
     return bytes
   }
 
-  /// Checks that the file still holds `count` bytes, before memory is taken for them.
-  /// - Parameter content: what the bytes are, for the error.
+  /// Checks that the file contains `count` more bytes, before memory is allocated for them.
+  /// - Parameter content: A description of the bytes, for the error.
   func require(_ count: Int, for content: String) throws(SafetensorsError) {
     guard count <= size - position else {
       throw damaged("ends within \(content): it needs \(count) bytes and can't hold more than \(size - position)")
     }
   }
 
-  /// Checks that there is memory for what is about to be read.
+  /// Checks that there is memory for the bytes to be read next.
   func requireMemory(_ bytes: Int, for content: String) throws(SafetensorsError) {
     guard SystemMemory.has(bytes) else {
       throw .tooLarge(path: path, reason: "\(content) takes \(bytes) bytes of memory\(SystemMemory.note)")

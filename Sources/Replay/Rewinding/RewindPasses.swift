@@ -20,7 +20,7 @@ struct RewindPasses: Sendable {
   /// state.
   private let stretches: [Int]
 
-  /// - Parameter step: the cost of an update.
+  /// - Parameter step: The cost of an update.
   /// - Complexity: O((v + k) r log k) with r the repetitions of `BinomialRewind`, k ≤ r + 1, and v at most m.
   init(_ leg: RewindLeg, slots: Int, step: Double) {
     let m = leg.positions.count

@@ -28,7 +28,7 @@ public struct Budgets: Hashable, Sendable {
     self.checkpoints = checkpoints
   }
 
-  /// - Throws: `RunError.usage` where a number is out of range.
+  /// - Throws: `RunError.usage` if a number is out of range.
   func check() throws(RunError) {
     func check(_ name: String, _ number: Int, in range: ClosedRange<Int>) throws(RunError) {
       guard range.contains(number) else {

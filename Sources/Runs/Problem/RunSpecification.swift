@@ -131,7 +131,7 @@ extension RunSpecification {
     return (with(selection), findings, isComplete)
   }
 
-  /// The specification with orders that may still be observed because automatic ones may choose them.
+  /// The specification with the orders that are observed at the n others choose, and so are not in the selection yet.
   var withOrdersToCome: RunSpecification { with(workload.withOrdersToCome(selection)) }
 
   /// The batch sequence of an iterate.
