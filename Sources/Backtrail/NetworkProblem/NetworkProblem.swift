@@ -88,6 +88,9 @@ public struct NetworkProblem: TrainingProblem {
       network, loss: loss, batchSize: batchSize, optimizer: rule.optimizer, kernelThreads: kernelThreads)
     try compiled.check(targetsOf: data, measures: evaluation.measures ?? [])
     try augmentation?.check(exampleShape: data.exampleShape)
+    if case .step(let every, _) = rule.schedule.shape, every < 1 {
+      throw RunError.usage("`schedule` lowers the rate every \(every) updates, but it must be every 1 or more")
+    }
     guard rule.learningRate.isFinite, rule.learningRate > 0, Float(rule.learningRate).isFinite else {
       throw RunError.usage("`learning-rate` is \(rule.learningRate), but must be a positive number")
     }

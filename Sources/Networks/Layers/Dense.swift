@@ -27,7 +27,7 @@ public struct Dense: Layer {
   }
 
   public func placed(inputShape: [Int], in builder: inout NetworkBuilder) throws(NetworkError) -> any PlacedLayer {
-    guard outputs > 0 else { throw .shape("a dense layer needs 1 output or more, not \(outputs)") }
+    guard (1...1 << 31).contains(outputs) else { throw .shape("a dense layer has from 1 to \(1 << 31) outputs, not \(outputs)") }
     let channels = inputShape[inputShape.count - 1]
     let inputs = isPerPosition ? channels : inputShape.reduce(1, *)
     return PlacedDense(
