@@ -9,7 +9,11 @@ public struct Convolution: Layer {
   public let padding: Int
   public let hasBias: Bool
 
-  /// - Parameter channels: of the output.
+  /// - Parameters:
+  ///   - channels: channels of the output.
+  ///   - size: height and width of the window.
+  ///   - stride: how far apart its places are, down and across.
+  ///   - padding: how many zeros are added on each of the four sides.
   public init(_ channels: Int, size: Int, stride: Int = 1, padding: Int = 0, bias: Bool = true) {
     self.channels = channels
     self.size = size
