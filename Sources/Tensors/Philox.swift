@@ -30,7 +30,7 @@ public struct Philox4x32: Sendable {
 
 /// Random numbers of a run, each a pure function of (seed, purpose, batch, example, element).
 public struct RandomSource: Sendable {
-  /// What numbers are drawn for. Purposes never share numbers. Raw values are part of what a seed means: append only.
+  /// What numbers are drawn for. Purposes never share numbers. The raw values are part of what a seed means, so none may change.
   public enum Purpose: UInt32, Sendable {
     case initialization = 1
     case sampling = 2

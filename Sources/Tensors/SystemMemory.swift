@@ -1,7 +1,7 @@
 import CKernels
 import Foundation
 
-/// The memory there is to take. What is about to allocate asks here first, since the system says yes to more than it has,
+/// The memory that is there to be taken. Whatever is about to allocate asks here first, since the system grants more than it has,
 /// and ends the process later.
 public enum SystemMemory {
   /// Bytes that the process could take now: what the system could give without taking any from other processes, the
@@ -14,7 +14,8 @@ public enum SystemMemory {
     #endif
   }
 
-  /// Whether so many more bytes could be taken. Small amounts are granted unasked: asking takes longer than they do.
+  /// Whether the process could take so many more bytes. Small amounts are granted without a look, which would take longer than they
+  /// do.
   public static func has(_ bytes: Int) -> Bool {
     guard bytes >= 32 << 20, let available = availableBytes else { return true }
     return bytes <= available
@@ -42,7 +43,8 @@ public enum SystemMemory {
       return max(0, most - used)
     }
 
-    /// Of control groups in their second version; the page cache it counts is given back when memory is asked for.
+    /// What is left of the memory limit of a control group, version 2, in bytes. The page cache that the group counts is given back
+    /// when memory is asked for.
     private static var groupBytes: Int? {
       let folder = "/sys/fs/cgroup"
       guard let most = number("\(folder)/memory.max"), let used = number("\(folder)/memory.current") else { return nil }
@@ -51,7 +53,7 @@ public enum SystemMemory {
       return max(0, most - used + cached)
     }
 
-    /// A line of a file that counts in KiB, in bytes.
+    /// The number in a line of a file, such as `/proc/meminfo`, that counts in KiB; returned in bytes.
     package static func field(_ name: String, of path: String) -> Int? {
       let fields = lines(path).first { $0.hasPrefix(name) }?.split(separator: " ")
       return fields?.dropFirst().first.flatMap { Int($0) }.map { $0 * 1024 }

@@ -114,6 +114,26 @@ private struct PlacedCentering: PlacedLayer {
     #expect(network.layout.values(of: mean, in: state) == [2, 2, 2])
   }
 
+  /// `Centering` writes to its buffer whenever the pass gives it one: a repeated pass does not.
+  @Test func buffersChangeOnceInAnUpdate() throws {
+    let whole = try network([Dense(3), Centering(), Dense(2)], batch: 2)
+    let passes: [ActivationSchedule.Pass] = [
+      .forward(0), .forward(1), .forward(2), .backward(2), .forward(0), .forward(1), .backward(1), .backward(0),
+    ]
+    let repeating = try whole.rescheduled(ActivationSchedule(passes))
+    let means = try [whole, repeating].map { network in
+      var state = try StateBuffer(count: network.layout.count)
+      network.layout.initialize(&state, seed: 5)
+      var workspace = try network.makeWorkspace()
+      workspace.inputs(rows: 2).elements.fill(4)
+      network.update(
+        &state, learningRate: 0.1, position: 0, context: PassContext(isTraining: true), workspace: &workspace)
+      return network.layout.values(of: network.layout.tensors[3], in: state)
+    }
+    #expect(whole.layout.tensors[3].role == .buffer && means[0].contains { $0 != 0 })
+    #expect(means[1] == means[0])
+  }
+
   /// With weights 1, 1/2, 1/3, running statistics are means over batches.
   @Test func runningStatisticsTakeTheWeightTheyAreGiven() throws {
     let network = try network([BatchNormalization(), Dense(2)], batch: 3)

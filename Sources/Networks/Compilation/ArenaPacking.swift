@@ -2,19 +2,20 @@ import Tensors
 
 /// A block of an arena that is in use from one step of a program to another.
 struct Lifetime {
+  /// Its length in floats.
   let count: Int
-  /// The steps in which it is used, first and last.
+  /// The steps in which it is used, from the first to the last.
   var steps: ClosedRange<Int>
 }
 
 /// Offsets for blocks in one arena, so that those in use at the same time do not overlap.
 ///
-/// Largest first, each at the lowest place that is free during its steps: the rule of greedy-by-size offset assignment
-/// (Pisarchyk and Lee 2020, "Efficient memory management for deep neural net inference").
+/// Larger blocks are placed before smaller ones, each at the lowest place that is free during its steps: the rule of greedy-by-size
+/// offset assignment (Pisarchyk and Lee 2020, "Efficient memory management for deep neural net inference").
 struct ArenaPacking {
-  /// By block.
+  /// The place of each block, in the order of the blocks.
   let regions: [Region]
-  /// Length of the arena.
+  /// Length of the arena, in floats.
   let count: Int
 
   init(_ blocks: [Lifetime]) {
@@ -22,7 +23,7 @@ struct ArenaPacking {
       (count + FloatBuffer.alignment - 1) / FloatBuffer.alignment * FloatBuffer.alignment
     }
     var offsets = [Int](repeating: 0, count: blocks.count)
-    /// In order of offsets, so that the first gap that is wide enough is the lowest.
+    /// The blocks that have their place, in order of offsets, so that the first gap that is wide enough is the lowest.
     var placed: [Placed] = []
     var end = 0
     let order = blocks.indices.sorted { (blocks[$0].count, $1) > (blocks[$1].count, $0) }

@@ -11,30 +11,31 @@ struct NetworkProgram: Sendable {
 
     let kind: Kind
     let stage: Int
-    /// Whether the same forward pass came before.
+    /// Whether the forward pass of the same stage came before.
     let isRepeated: Bool
     fileprivate(set) var input = Region(offset: 0, count: 0)
     fileprivate(set) var output = Region(offset: 0, count: 0)
     fileprivate(set) var saved = Region(offset: 0, count: 0)
     fileprivate(set) var scratch = Region(offset: 0, count: 0)
-    /// Backward and loss: the gradient by the output.
+    /// In backward passes and the loss, the gradient by the output.
     fileprivate(set) var outputGradient = Region(offset: 0, count: 0)
-    /// Backward: the gradient by the input; nil for the first stage, whose input has none.
+    /// In backward passes, the gradient by the input; nil for the first stage, whose input has none.
     fileprivate(set) var inputGradient: Region?
-    /// Backward: a parameter's gradient, where the optimizer needs it whole.
+    /// In backward passes, room for the gradient of one parameter, where the optimizer needs it whole.
     fileprivate(set) var parameterGradient = Region(offset: 0, count: 0)
   }
 
   let steps: [Step]
-  /// Of the network's input and of its output.
+  /// The place of the network's input in the arena.
   let input: Region
+  /// The place of its output.
   let outputs: Region
-  /// Floats of the arena.
+  /// Length of the arena, in floats.
   let arenaCount: Int
 
   /// - Parameters:
-  ///   - stages: what each takes, and the floats of its largest parameter if the optimizer needs gradients whole.
-  ///   - schedule: nil for an evaluation: each stage forward.
+  ///   - stages: what each takes, and the length of its largest parameter, in floats, if the optimizer needs gradients whole.
+  ///   - schedule: the order of an update's passes; nil for an evaluation, which runs each stage forward once.
   init(_ stages: [(cost: StageCost, parameterCount: Int)], schedule: ActivationSchedule?) {
     var blocks = BlockList()
     let inputBlock = blocks.add(stages[0].cost.inputCount, at: 0)
@@ -80,7 +81,7 @@ struct NetworkProgram: Sendable {
           ], stage == 0 ? nil : gradients[stage])
       }
     }
-    // The caller's: it may be used again.
+    // The input belongs to the caller, who may use it again.
     blocks.use(inputBlock, at: steps.count - 1)
     let packing = ArenaPacking(blocks.lifetimes)
     self.steps = steps.map { step, uses, inputGradient in

@@ -1,6 +1,6 @@
 /// A layer in a list of layers, with the name that the names of its tensors begin with.
 public struct NamedLayer: Sendable {
-  /// Nil for its place in the list, counted from 0, as in PyTorch's `Sequential`.
+  /// The name; nil where the layer is named by its place in the list, counted from 0, as in PyTorch's `Sequential`.
   public let name: String?
   public let layer: any Layer
 

@@ -7,9 +7,9 @@ public struct AveragePooling: Layer {
   public let padding: Int
 
   /// - Parameters:
-  ///   - size: the window's height and width.
-  ///   - stride: by default the window's size.
-  ///   - padding: zeros around the image, which count as values.
+  ///   - size: height and width of the window.
+  ///   - stride: how far apart its places are, down and across; by default the window's size.
+  ///   - padding: how many zeros are added on each of the four sides, at most half the size.
   public init(_ size: Int, stride: Int? = nil, padding: Int = 0) {
     self.size = size
     self.stride = stride ?? size

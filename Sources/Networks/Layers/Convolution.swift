@@ -10,11 +10,10 @@ public struct Convolution: Layer {
   public let hasBias: Bool
 
   /// - Parameters:
-  ///   - channels: of the output.
-  ///   - size: the window's height and width.
-  ///   - stride: from one place of the window to the next.
-  ///   - padding: zeros around the image.
-  ///   - bias: whether each channel of the output gets a number of its own.
+  ///   - channels: channels of the output.
+  ///   - size: height and width of the window.
+  ///   - stride: how far apart its places are, down and across.
+  ///   - padding: how many zeros are added on each of the four sides.
   public init(_ channels: Int, size: Int, stride: Int = 1, padding: Int = 0, bias: Bool = true) {
     self.channels = channels
     self.size = size

@@ -1,12 +1,12 @@
 import Tensors
 
 extension ImageWindow {
-  /// The shape of a pool's output.
+  /// The shape of a pool's output for one example: height, width, channels.
   var pooledShape: [Int] { [outputHeight, outputWidth, imageShape[2]] }
 }
 
-/// The window of a pool.
-/// - Throws: `NetworkError.shape` where it does not fit.
+/// The window of a pool over examples of `inputShape`: height, width and channels.
+/// - Throws: `NetworkError.shape` where the window does not fit into such examples.
 func poolingWindow(
   _ inputShape: [Int], size: Int, stride: Int, padding: Int
 ) throws(NetworkError) -> ImageWindow {

@@ -25,7 +25,7 @@ private struct GPTShape {
   var context = 64
   var dropout = 0.0
 
-  /// Nil where an option is unknown, given twice or out of range.
+  /// - Returns: nil where an option is unknown, given twice or out of range.
   init?(_ options: String?) {
     var seen: Set<String> = []
     for option in options?.split(separator: ",", omittingEmptySubsequences: false) ?? [] {

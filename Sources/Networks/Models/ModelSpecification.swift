@@ -13,7 +13,7 @@ public struct ModelSpecification: Sendable {
   /// What users can write, for help and messages.
   public static let forms = families.map(\.form).joined(separator: ", ")
 
-  /// - Throws: `NetworkError.unreadable`.
+  /// - Throws: `NetworkError.unreadable` when no model family has this form.
   public init(_ text: String) throws(NetworkError) {
     let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
     guard let family = Self.families.first(where: { $0.name == parts.first }) else {
@@ -29,9 +29,9 @@ public struct ModelSpecification: Sendable {
 
   /// The model for examples of one shape.
   /// - Parameters:
-  ///   - inputShape: channels last.
-  ///   - outputs: how many numbers it predicts, for each example or, as `gpt` does, for each position: a logit a class, or
-  ///     a value a target.
+  ///   - inputShape: the shape of one example, channels last.
+  ///   - outputs: how many numbers it predicts, for each example or, as `gpt` does, for each position: a logit for each
+  ///     class, or a value for each target.
   /// - Throws: `NetworkError.shape` when it can't take such examples.
   public func network(inputShape: [Int], outputs: Int) throws(NetworkError) -> Network {
     Network(input: inputShape, layers: try build(inputShape, outputs))
@@ -42,7 +42,7 @@ public struct ModelSpecification: Sendable {
 struct ModelFamily: Sendable {
   typealias Build = @Sendable (_ inputShape: [Int], _ outputs: Int) throws(NetworkError) -> [NamedLayer]
 
-  /// What comes before the colon.
+  /// What comes before the colon in a specification.
   let name: String
   /// How it is asked for, with an example.
   let form: String

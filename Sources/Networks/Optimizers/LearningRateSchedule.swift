@@ -1,12 +1,12 @@
 import Foundation
 
-/// What fraction of the learning rate an update gets.
+/// The fraction of the learning rate that an update gets.
 ///
 /// The index i = 0, 1, … of an update is its position (how many updates the state has had) or its batch's number less
 /// one. By batch number, T_j is one map wherever it is applied, as the theory of backward orders wants.
 public struct LearningRateSchedule: Sendable, Equatable {
   public enum Shape: Sendable, Equatable {
-    /// 1.
+    /// The fraction is always 1.
     case constant
     /// f + (1 − f) (1 + cos π p) / 2, where p goes from 0 after the warm-up to 1 at the horizon and f is `final`
     /// (Loshchilov and Hutter 2017, without restarts).
@@ -20,7 +20,7 @@ public struct LearningRateSchedule: Sendable, Equatable {
   }
 
   public let shape: Shape
-  /// So many updates rise linearly: update i < warmUp gets (i + 1) / warmUp (Goyal et al. 2017).
+  /// The number of first updates in which the fraction rises linearly: update i < warmUp gets (i + 1) / warmUp (Goyal et al. 2017).
   public let warmUp: Int
   /// N: how many updates the schedule is for. Later ones are as the last.
   public let horizon: Int

@@ -1,4 +1,4 @@
-/// In which order one update runs the forward and backward passes of a network's stages.
+/// The order in which one update runs the forward and backward passes of a network's stages.
 ///
 /// A backward pass needs the input, the output and the saved memory of its stage's last forward pass. What a later forward
 /// pass makes again need not be kept: how long everything lives follows from the order of the passes alone.
@@ -10,24 +10,24 @@ public struct ActivationSchedule: Sendable, Equatable {
 
   public let passes: [Pass]
 
-  /// - Parameter passes: each stage's last forward pass before its backward pass, from the last stage back to the first.
+  /// - Parameter passes: the backward passes, from the last stage to the first, each after a forward pass of its stage.
   public init(_ passes: [Pass]) {
     self.passes = passes
   }
 
-  /// Each pass once: the fastest, with the most memory.
+  /// The schedule that runs each pass once: the fastest one, with the most memory.
   public static func keepingAll(stageCount: Int) -> ActivationSchedule {
     ActivationSchedule(
       (0..<stageCount).map { .forward($0) } + (0..<stageCount).reversed().map { .backward($0) })
   }
 
-  /// How many forward passes are repetitions.
+  /// How many forward passes are repetitions of earlier ones.
   public var repeatedPasses: Int {
     let backward = passes.count { if case .backward = $0 { true } else { false } }
     return passes.count - 2 * backward
   }
 
-  /// The time of all passes.
+  /// The time that all passes take, in seconds.
   public func seconds(_ stages: [StageCost]) -> Double {
     passes.reduce(0) {
       switch $1 {
@@ -38,13 +38,13 @@ public struct ActivationSchedule: Sendable, Equatable {
   }
 }
 
-/// What the passes of one stage take. Memory is in floats, for a full batch.
+/// What the passes of one stage take, for a full batch: time in seconds, and memory in floats.
 public struct StageCost: Sendable, Equatable {
   public var forwardSeconds: Double
   public var backwardSeconds: Double
   public let inputCount: Int
   public let outputCount: Int
-  /// Kept from a forward pass to the backward pass, besides input and output.
+  /// Floats kept from a forward pass to the backward pass, besides input and output.
   public let savedCount: Int
   public let forwardScratchCount: Int
   public let backwardScratchCount: Int

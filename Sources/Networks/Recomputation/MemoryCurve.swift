@@ -2,18 +2,16 @@
 public struct MemoryCurve: Sendable {
   public struct Point: Sendable {
     public let schedule: ActivationSchedule
-    /// Floats of a workspace.
+    /// Length of a workspace's arena, in floats.
     public let arenaCount: Int
-    /// Of all passes of an update, by the stages' costs.
+    /// How long all passes of an update take by the stages' costs, in seconds.
     public let seconds: Double
   }
 
-  /// From most memory to least, from fastest to slowest.
+  /// The points from most memory to least, which is from fastest to slowest.
   public let points: [Point]
 
-  /// - Parameters:
-  ///   - network: the network whose updates are scheduled.
-  ///   - costs: the network's stages with measured times; nil for its guesses.
+  /// - Parameter costs: the network's stages with measured times; nil for the guesses it was compiled with.
   public init(_ network: CompiledNetwork, costs: [StageCost]? = nil) {
     let stages = costs ?? network.stageCosts
     var candidates = [ActivationSchedule.keepingAll(stageCount: stages.count)]

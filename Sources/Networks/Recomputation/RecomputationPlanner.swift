@@ -1,6 +1,6 @@
-/// Finds the schedule that takes least time in given memory.
+/// Finds the schedule that takes the least time in given memory.
 ///
-/// The optimal persistent schedules for a chain of unequal stages: Herrmann, Beaumont, Eyraud-Dubois, Hermann, Joly,
+/// It finds the optimal persistent schedules for a chain of unequal stages, as in Herrmann, Beaumont, Eyraud-Dubois, Hermann, Joly,
 /// Shilova 2019, "Optimal checkpointing for heterogeneous chains", arXiv 1911.13214. To go back from stage t to stage s,
 /// whose input is there, either
 ///
@@ -13,7 +13,7 @@
 /// one; of the first kind there are several, which keep all that a stretch's forward passes made, or the inputs of every stage
 /// in it, of every second, fourth and so on.
 struct RecomputationPlanner {
-  /// Floats of one unit of memory. Sizes are rounded up to units, so that no plan takes more than it is allowed.
+  /// How many floats one unit of memory has. Sizes are rounded up to units, so that no plan takes more than it is allowed.
   private let unit: Int
   private let units: Int
   private let chain: Stretch
@@ -42,11 +42,12 @@ struct RecomputationPlanner {
 
 /// Stages next to each other, with the fastest way back through them for any units of memory.
 private struct Stretch {
-  /// By units: the least time from the first stage's input and the last one's gradient to the gradient of that input.
+  /// The least time from the first stage's input and the last one's gradient to the gradient of that input, in seconds, by how
+  /// many units of memory there are.
   let seconds: [Double]
   private let parts: [Part]
-  /// By first part, last part and units: for the second kind of plan, where it keeps an input; for the first kind, which of
-  /// the first part's `ways` it is, as −2 − its index; −1 where there is no plan.
+  /// The plan by first part, last part and units: for the second kind of plan, where it keeps an input; for the first kind, which
+  /// of the first part's `ways` it takes, as −2 − the way's index; −1 where there is no plan.
   private var splits: [Int16]
   private let units: Int
 
@@ -146,27 +147,28 @@ private struct Part {
   let stages: Range<Int>
   let forwardSeconds: Double
   let outputCount: Int
-  /// Floats that forward passes take which keep only the last output: with the part's input or, where that is kept anyway,
-  /// without.
+  /// Floats that forward passes take which keep only the last output, the part's input included.
   let sweep: Int
+  /// The same without the part's input, for where that is kept anyway.
   let firstSweep: Int
-  /// Units of its input.
+  /// How many units its input takes.
   let input: Int
-  /// What can be kept of its forward passes.
+  /// The choices of what to keep of its forward passes.
   let ways: [Way]
-  /// Nil for a stage.
+  /// The stages of a stretch; nil for a single stage.
   let inner: Stretch?
 
   /// What is kept of a part's forward passes until its backward passes.
   struct Way {
-    /// Nil for all that they made; else the inputs of every so many stages, which then run forward again.
+    /// Nil to keep all that they made; else the inputs of every `step` stages are kept, which then run forward again.
     let step: Int?
-    /// Units kept.
+    /// How many units are kept.
     let kept: Int
-    /// Floats that the forward passes take, beside the gradient of the last output there is; and the passes back.
+    /// Floats that the forward passes take, beside the gradient of the last output there is.
     let forward: Int
+    /// Floats that the passes back take.
     let backward: Int
-    /// Of the passes back, those forward again included.
+    /// How long the passes back take, those that run forward again included.
     let seconds: Double
   }
 
