@@ -136,19 +136,29 @@ import Testing
       guard let row = try Row.fetchOne(database, sql: "SELECT * FROM run"),
         let json = String.fromDatabaseValue(row["configuration"]),
         var stored = (try? JSONSerialization.jsonObject(with: Data(json.utf8))) as? [String: Any],
-        var configuration = stored["configuration"] as? [String: Any]
+        var problem = stored["problem"] as? [String: Any], var settings = problem["settings"] as? [String: Any],
+        var workload = stored["workload"] as? [String: Any], var budgets = stored["budgets"] as? [String: Any]
       else { return "nothing" }
       for key in Self.monsters.keys.sorted().shuffled(using: &random).prefix(2) {
-        configuration[key] = Self.monsters[key]?.randomElement(using: &random)
+        let value = Self.monsters[key]?.randomElement(using: &random)
+        // Each where runs keep it.
+        if workload[key] != nil {
+          workload[key] = value
+        } else if budgets[key] != nil {
+          budgets[key] = value
+        } else {
+          settings[key] = value
+        }
       }
-      stored["configuration"] = configuration
+      problem["settings"] = settings
+      (stored["problem"], stored["workload"], stored["budgets"]) = (problem, workload, budgets)
       let text = String(decoding: try JSONSerialization.data(withJSONObject: stored, options: .sortedKeys), as: UTF8.self)
       var values = Dictionary(row.map { ($0.0, $0.1) }) { first, _ in first }
       values["seal"] = nil
       values["configuration"] = text.databaseValue
       try database.execute(
         sql: "UPDATE run SET configuration = ?, seal = ?", arguments: [text, RowSeal.digest(table: "run", values).description])
-      return "configuration \(configuration)"
+      return "settings \(settings), workload \(workload), budgets \(budgets)"
     }
   }
 

@@ -14,6 +14,37 @@ import Testing
     return try Dataset(inputs: (0..<count).map { Float($0) }, shape: [1], values: values, targetShape: shape)
   }
 
+  /// What does not go together is said when the problem is made, not when it is trained.
+  @Test func partsOfAProblemThatDoNotGoTogether() throws {
+    let data = try data(values: (0..<40).map { Float($0) })
+    let classes = try Dataset(inputs: (0..<40).map { Float($0) }, shape: [1], labels: (0..<40).map { $0 % 2 })
+    let network = Network(input: [1]) { Dense(1) }
+    let pair = Network(input: [1]) { Dense(2) }
+    func problem(
+      _ network: Network, _ data: Dataset, _ evaluation: NetworkProblem.Evaluation = .init(), loss: any Loss = MeanSquaredError(),
+      rule: UpdateRule = .sgd(learningRate: 0.1), batchSize: Int = 4
+    ) throws {
+      _ = try NetworkProblem(network, loss: loss, data: data, batchSize: batchSize, optimizer: rule, evaluation: evaluation)
+    }
+    try problem(network, data)
+    #expect(throws: NetworkError.self) { try problem(Network(input: [5]) { Dense(1) }, data) }
+    #expect(throws: NetworkError.self) { try problem(Network(input: [1]) { Dense(.max) }, data) }
+    #expect(throws: NetworkError.self) { try problem(network, data, .init(measures: [MeanLoss(MeanSquaredError()), Accuracy()])) }
+    #expect(throws: NetworkError.self) {
+      try problem(
+        pair, classes, .init(measures: [MeanLoss(CrossEntropy()), CoefficientOfDetermination()]), loss: CrossEntropy())
+    }
+    #expect(throws: NetworkError.self) {
+      try problem(pair, classes, .init(measures: [MeanLoss(MeanSquaredError())]), loss: CrossEntropy())
+    }
+    #expect(throws: RunError.self) { try problem(network, data, .init(batchSize: .max)) }
+    #expect(throws: RunError.self) { try problem(network, data, rule: .sgd(learningRate: 0)) }
+    #expect(throws: DatasetError.self) { try problem(network, data, batchSize: 0) }
+    #expect(throws: DatasetError.self) { try problem(network, data, batchSize: 1000) }
+    let stepped = UpdateRule(Optimizer(.sgd), learningRate: 0.1, schedule: LearningRateSchedule(.step(every: 0, factor: 0.1)))
+    #expect(throws: RunError.self) { try problem(network, data, rule: stepped) }
+  }
+
   @Test func predictionsMeetTheirTargets() throws {
     let one = Network(input: [1]) { Dense(1) }
     let three = Network(input: [1]) { Dense(3) }

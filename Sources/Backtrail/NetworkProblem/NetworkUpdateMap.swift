@@ -34,13 +34,6 @@ public struct NetworkUpdateMap: UpdateMap {
       recalibrated: try StateBuffer(count: evaluator.recalibrationBatches > 0 ? stateCount : 0))
   }
 
-  /// The size of a workspace in bytes.
-  /// - Parameter arenaCount: The length in floats of the network's part.
-  func workspaceBytes(arenaCount: Int) -> Int {
-    let recalibrated = evaluator.recalibrationBatches > 0 ? stateCount : 0
-    return (max(arenaCount, evaluator.network.arenaCount) + recalibrated) * MemoryLayout<Float>.stride
-  }
-
   /// The values of the evaluator's measures, in their order. The state keeps its own running statistics.
   func evaluate(_ state: borrowing StateBuffer, workspace: inout Workspace) -> [Double] {
     guard evaluator.recalibrationBatches > 0 else { return evaluator.evaluate(state, workspace: &workspace.network) }

@@ -1,3 +1,4 @@
+import Foundation
 import Tensors
 
 /// Executes plans on several lanes.
@@ -50,9 +51,11 @@ public struct ReplayEngine<Map: UpdateMap, Observer: IterateObserver>: Sendable 
     let board = SegmentBoard(plan)
     progress.expect(
       updates: plan.gradientEvaluations, observations: plan.observationCount + plan.averageObservationCount)
+    let laneCount = min(lanes, max(1, plan.segmentCount))
+    let executors = (0..<min(laneCount, ProcessInfo.processInfo.activeProcessorCount)).map { _ in LaneExecutor() }
     return try await withThrowingTaskGroup(of: ReplaySummary.self) { group in
-      for _ in 0..<min(lanes, max(1, plan.segmentCount)) {
-        group.addTask(executorPreference: LaneExecutor()) {
+      for lane in 0..<laneCount {
+        group.addTask(executorPreference: executors[lane % executors.count]) {
           try await runLane(plan, board: board, shared: shared, progress: progress)
         }
       }

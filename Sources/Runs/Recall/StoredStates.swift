@@ -25,6 +25,7 @@ package struct StoredStates: Sendable {
 
   /// The stored state on a path that is nearest to its end; nil if the initial state is nearer than all of them.
   package func nearest(on path: BatchSequence, isUsable: (CheckpointRecord) -> Bool = { _ in true }) -> CheckpointRecord? {
-    points.nearest(on: path) { isUsable(records[$0]) }.map { records[$0] }
+    // A difference is of no use without what it is a difference to.
+    points.nearest(on: path) { index.chain(to: records[$0]) != nil && isUsable(records[$0]) }.map { records[$0] }
   }
 }

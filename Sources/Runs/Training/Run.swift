@@ -66,6 +66,9 @@ public struct Run<Problem: TrainingProblem>: Sendable {
     guard let batches = problem.batches else {
       throw RunError.impossible("\(folder.path) is a run of \(problem.name), whose batches are not made of examples")
     }
+    guard (1...BatchRun.largestBatch).contains(j) else {
+      throw RunError.impossible("there is no batch \(j): batches count from 1 to \(BatchRun.largestBatch)")
+    }
     if let count = problem.batchCount, j > count {
       throw RunError.impossible("\(problem.name) has \(count) batches, so there is no batch \(j)")
     }
