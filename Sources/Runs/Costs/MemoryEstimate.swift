@@ -77,7 +77,7 @@ extension RunSpecification {
       MemoryEstimate.Term(name: "observations", bytes: observationBytes(plan.observations)),
     ]
     if plan.checkpoints.states > 0 || plan.diskSlots > 0 {
-      var bytes = min(Overhead.codec, 4 * stateBytes + (1 << 17))
+      var bytes = min(Overhead.codec, 4 * stateBytes + (1 << 20))
       // Writing a difference needs its parent in memory.
       if budgets.checkpoints.chainLength > 0 { bytes += stateBytes }
       let writers = plan.diskSlots > 0 ? threads : min(threads, plan.checkpoints.states)
@@ -115,13 +115,13 @@ extension RunSpecification {
 private enum Overhead {
   /// Memory for products on a thread with its stack (`thread`), for encoding a checkpoint (`codec`), for a run
   /// besides (`run`), and for opening its database (`database`).
-  static let thread = 3 << 18
+  static let thread = 1 << 20
   static let codec = 15 << 18
-  static let run = 1 << 19
+  static let run = 1 << 20
   static let database = 10 << 20
   static let bytesPerRecord = 1024
   static let bytesPerStoredAverage = 256
-  static let bytesPerObservationUnderway = 512
+  static let bytesPerObservationUnderway = 2048
   static let bytesPerObservationKept = 256
   /// The size of SQLite's default cache; `bytesPerRow` is that of a row with its seal.
   static let databaseCache = 2 << 20
