@@ -88,7 +88,7 @@ import Testing
       """
       case '\(command)' in *' run '*) $B train \(run) --out run >/dev/null 2>&1;; esac
       mkfifo unread; exec 3<>unread
-      timeout --preserve-status -k 30 -s TERM 0.3 $B \(command) >&3; exit $?
+      timeout --foreground --preserve-status -k 30 -s TERM 0.3 $B \(command) >&3; exit $?
       """, in: folder.path)
     #expect(stopped.status == 75, "\(stopped.errors)")
     #expect(stopped.errors.contains("interrupted"))
@@ -116,7 +116,7 @@ import Testing
       """, in: folder.path)
     #expect(stopped.status == 74 && stopped.errors.contains("gone is gone"), "\(stopped.errors)")
     if !loss.hasSuffix("rm -rf elsewhere") {
-      let resumed = try Command.shell("timeout --preserve-status -s TERM 1 $B resume elsewhere", in: folder.path)
+      let resumed = try Command.shell("timeout --foreground --preserve-status -s TERM 1 $B resume elsewhere", in: folder.path)
       #expect(resumed.status == 75, "\(resumed.errors)")
     }
   }

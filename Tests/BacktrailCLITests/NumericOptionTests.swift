@@ -128,7 +128,7 @@ import Testing
     let shown = try shell("$B runs show run --order forward --iterate 90")
     #expect(shown.status == 0 && shown.errors.contains("30 gradient evaluations"), "\(shown.errors)")
     #expect(try shell("$B batches run --from 61 --to 70").output.split(separator: "\n").count == 10)
-    let asked = try shell("timeout -s INT 1 $B runs show run --order forward --iterate 1000000000 --any-cost")
+    let asked = try shell("timeout --foreground -s INT 1 $B runs show run --order forward --iterate 1000000000 --any-cost")
     #expect(asked.errors.contains("gradient evaluations") && asked.status == 124, "\(asked.errors)")
   }
 

@@ -4,7 +4,8 @@ import TestSupport
 import Testing
 
 /// Inputs that once broke a reader, and the initial inputs of fuzzing: see `make fuzz`.
-@Suite struct CorpusTests {
+/// One after the other, because an input of a kind has one place on disk.
+@Suite(.serialized) struct CorpusTests {
   static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
     .deletingLastPathComponent().appendingPathComponent("Fuzz/Corpus").path
 

@@ -105,7 +105,7 @@ extension RunSpecification {
   /// The memory for observations on their way to and from the database, and for the pages that SQLite caches. If
   /// orders or schedules are automatic, their curves are kept in memory besides.
   private func observationBytes(_ count: Int) -> Int {
-    let underway = min(count, ObservationWriter.capacity) * Overhead.bytesPerObservationUnderway
+    let underway = min(count, 2 * ObservationWriter.capacity) * Overhead.bytesPerObservationUnderway
     let pages = min(Overhead.databaseCache, count * Overhead.bytesPerRow)
     return underway + pages + (workload.isAdaptive ? count * Overhead.bytesPerObservationKept : 0)
   }
