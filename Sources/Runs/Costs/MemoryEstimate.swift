@@ -77,7 +77,7 @@ extension RunSpecification {
       MemoryEstimate.Term(name: "observations", bytes: observationBytes(plan.observations)),
     ]
     if plan.checkpoints.states > 0 || plan.diskSlots > 0 {
-      var bytes = min(Overhead.codec, 4 * stateBytes + (1 << 20))
+      var bytes = min(Overhead.codec, 4 * stateBytes + (1 << 17))
       // Writing a difference needs its parent in memory.
       if budgets.checkpoints.chainLength > 0 { bytes += stateBytes }
       let writers = plan.diskSlots > 0 ? threads : min(threads, plan.checkpoints.states)
@@ -105,7 +105,7 @@ extension RunSpecification {
   /// The memory for observations on their way to and from the database, and for the pages that SQLite caches. If
   /// orders or schedules are automatic, their curves are kept in memory besides.
   private func observationBytes(_ count: Int) -> Int {
-    let underway = min(count, 2 * ObservationWriter.capacity) * Overhead.bytesPerObservationUnderway
+    let underway = min(count, ObservationWriter.capacity) * Overhead.bytesPerObservationUnderway
     let pages = min(Overhead.databaseCache, count * Overhead.bytesPerRow)
     return underway + pages + (workload.isAdaptive ? count * Overhead.bytesPerObservationKept : 0)
   }
@@ -115,13 +115,13 @@ extension RunSpecification {
 private enum Overhead {
   /// Memory for products on a thread with its stack (`thread`), for encoding a checkpoint (`codec`), for a run
   /// besides (`run`), and for opening its database (`database`).
-  static let thread = 1 << 20
+  static let thread = 7 << 17
   static let codec = 15 << 18
-  static let run = 1 << 20
+  static let run = 1 << 19
   static let database = 10 << 20
   static let bytesPerRecord = 1024
   static let bytesPerStoredAverage = 256
-  static let bytesPerObservationUnderway = 2048
+  static let bytesPerObservationUnderway = 512
   static let bytesPerObservationKept = 256
   /// The size of SQLite's default cache; `bytesPerRow` is that of a row with its seal.
   static let databaseCache = 2 << 20

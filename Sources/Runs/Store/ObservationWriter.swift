@@ -13,8 +13,8 @@ public final class ObservationWriter: Sendable {
     var failure: StorageError?
   }
 
-  /// The number of observations waiting for the disk at which lanes begin to wait too. As many may be being written meanwhile.
-  public static let capacity = 256
+  /// The number of observations waiting for the disk at which lanes begin to wait too.
+  public static let capacity = 1024
 
   private let database: RunDatabase
   private let state = Lock(State())
