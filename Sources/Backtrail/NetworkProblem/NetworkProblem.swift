@@ -58,14 +58,14 @@ public struct NetworkProblem: TrainingProblem {
 
   /// - Parameters:
   ///   - data: A data set whose targets have the kind and shape that the loss compares with the network's output.
-  ///   - optimizer: The optimizer with its learning rate.
+  ///   - rule: The optimizer with its learning rate.
   ///   - sampling: The way the examples of batch j are chosen.
   ///   - initial: The tensors of the initial state under the layout's names; nil if it follows from the seed.
   ///   - startPrecision: The precision that the floats of initial states are rounded to.
   ///   - kernelThreads: The number of threads that share each large matrix product of a lane. Bits do not depend on
   ///     it.
   ///   - name: The name in lists of runs; nil for a name composed of the network's layers and the data.
-  ///   - kind: what makes it again from its settings.
+  ///   - kind: What makes the problem again from its settings.
   ///   - settings: Further settings that readers of its runs should know.
   /// - Throws: `NetworkError` if network, loss and data do not fit together, `DatasetError` if batches can't be made.
   public init(

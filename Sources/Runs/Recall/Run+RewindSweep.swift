@@ -9,7 +9,7 @@ extension Run {
   /// Every state visited is compared with the same state of a replay that runs through the sequence once. If slots
   /// round nothing, it must have the same bits.
   /// - Parameters:
-  ///   - n, to, seed: The same as for `rewind`.
+  ///   - n: The iterate to rewind from, as for `rewind`.
   ///   - willMeasure: Called with the number of rewinds and of all their updates; an error that it throws prevents
   ///     the sweep.
   ///   - didMeasure: Called after each rewind.
