@@ -134,11 +134,11 @@ import Testing
       let peaks = all.map { peak($0.passes, stages) }
       for memory in stride(from: peaks.min()! - 1, through: peaks.max()!, by: 3) {
         let best = zip(all, peaks).filter { $1 <= memory }.map { $0.0.seconds(stages) }.min()
-        let found = MemoryCurve.schedule(stages, memory: memory)
+        let found = MemoryCurve.schedule(StageGraph(chain: stages), memory: memory)
         // Plans count the gradient of the last output from the start, so they may need that much more memory.
         let slack = memory + stages[stages.count - 1].outputCount + stages[0].inputCount
         if let best {
-          let relaxed = MemoryCurve.schedule(stages, memory: slack)
+          let relaxed = MemoryCurve.schedule(StageGraph(chain: stages), memory: slack)
           #expect(relaxed.map { $0.seconds(stages) <= best + 1e-9 } == true)
         }
         if let found {
@@ -156,7 +156,7 @@ import Testing
     let stages = equalStages(count)
     for slots in 0..<count {
       // Besides the slots there are the saved data of the current stage, its input and output, and their gradients.
-      guard let schedule = MemoryCurve.schedule(stages, memory: slots + 104) else {
+      guard let schedule = MemoryCurve.schedule(StageGraph(chain: stages), memory: slots + 104) else {
         Issue.record("\(slots) slots are enough")
         continue
       }
@@ -188,7 +188,7 @@ import Testing
   @Test(.timeLimit(.minutes(1)), arguments: [(250, 2), (250, 12), (250, 120), (1200, 3), (1200, 25), (1200, 300), (1200, 890), (1200, 1500)])
   func longChainsArePlannedNearTheOptimum(count: Int, slots: Int) throws {
     let stages = equalStages(count)
-    let schedule = try #require(MemoryCurve.schedule(stages, memory: slots + 104))
+    let schedule = try #require(MemoryCurve.schedule(StageGraph(chain: stages), memory: slots + 104))
     #expect(peak(schedule.passes, stages) <= slots + 104)
     let (forward, optimum) = (schedule.passes.count - count, binomialOptimum(count: count, slots: slots))
     #expect(Double(forward) <= 1.1 * Double(optimum), "\(forward), not \(optimum)")
@@ -205,7 +205,7 @@ import Testing
     let stages = stages(count, &random)
     let all = stages.reduce(40) { $0 + $1.savedCount + $1.outputCount }
     for memory in [60, all / 8, all / 3, 2 * all] {
-      let schedule = try #require(MemoryCurve.schedule(stages, memory: memory))
+      let schedule = try #require(MemoryCurve.schedule(StageGraph(chain: stages), memory: memory))
       #expect(peak(schedule.passes, stages) <= memory)
       var ran: Set<Int> = []
       var next = count - 1
@@ -239,20 +239,19 @@ import Testing
   @Test func neverWorseThanEqualSegments() throws {
     let description = try ModelSpecification("resnet50:2").network(inputShape: [16, 16, 3], outputs: 10)
     let network = try CompiledNetwork(description, loss: CrossEntropy(), batchSize: 8)
-    let count = network.stageCosts.count
+    let (blocks, costs) = (network.graph.blocks, network.graph.stages.map(\.cost))
     let curve = MemoryCurve(network)
-    for segments in 1...count {
-      let length = count / segments
-      let starts = (0..<segments).map { $0 * length }
-      var passes = (0..<count).map { ActivationSchedule.Pass.forward($0) }
-      for (index, start) in starts.enumerated().reversed() {
-        let end = index == segments - 1 ? count : starts[index + 1]
-        if index < segments - 1 { for stage in start..<end { passes.append(.forward(stage)) } }
-        for stage in (start..<end).reversed() { passes.append(.backward(stage)) }
+    for count in 1...blocks.count {
+      let starts = (0..<count).map { blocks[$0 * (blocks.count / count)].lowerBound } + [costs.count]
+      var passes = costs.indices.map { ActivationSchedule.Pass.forward($0) }
+      for index in (0..<count).reversed() {
+        let segment = starts[index]..<starts[index + 1]
+        if index < count - 1 { for stage in segment { passes.append(.forward(stage)) } }
+        for stage in segment.reversed() { passes.append(.backward(stage)) }
       }
       let segmented = ActivationSchedule(passes)
       let point = try #require(curve.fastest(arenaCount: network.arenaCount(with: segmented)))
-      #expect(point.seconds <= segmented.seconds(network.stageCosts) + 1e-9, "\(segments) segments")
+      #expect(point.seconds <= segmented.seconds(costs) + 1e-9, "\(count) segments")
     }
   }
 

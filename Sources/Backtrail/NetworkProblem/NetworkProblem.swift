@@ -211,7 +211,7 @@ extension NetworkProblem {
     (Double(evaluator.count) / Double(batchSize) + Double(evaluator.recalibrationBatches)) / 3
   }
 
-  public var stageCount: Int { network.stageCosts.count }
+  public var stageCount: Int { network.graph.stages.count }
 
   /// The memory levels: activations are kept, or recomputed stage by stage, so that each amount of memory gives the
   /// fewest seconds.
@@ -234,7 +234,7 @@ extension NetworkProblem {
 
   /// The times of the stages, measured with the least memory that an update takes.
   private func measuredCosts(least schedule: ActivationSchedule?) throws -> [StageCost] {
-    guard let schedule else { return network.stageCosts }
+    guard let schedule else { return network.graph.stages.map(\.cost) }
     let map = try rescheduled(schedule).map(seed: 0)
     var state = try StateBuffer(count: map.stateCount)
     try writeInitialState(seed: 0, to: &state)

@@ -106,41 +106,73 @@ extension CompiledNetwork {
   }
 
   private func perform(
-    _ step: NetworkProgram.Step, _ state: MutableVector, context: PassContext, targets: Targets, in arena: MutableVector,
+    _ step: PassStep<Region>, _ state: MutableVector, context: PassContext, targets: Targets, in arena: MutableVector,
     sink: (MutableVector) -> GradientSink
   ) {
-    let gradient = arena.part(step.outputGradient)
     switch step.kind {
     case .forward:
       forward(step, state.vector, buffers: state, rows: batchSize, context: context, in: arena)
     case .loss:
+      let outputs = matrix(step.output, of: step.stage + 1, rows: batchSize, in: arena)
+      let gradient = matrix(step.outputGradient, of: step.stage + 1, rows: batchSize, in: arena)
       loss.writeGradient(
-        of: output(of: step, rows: batchSize, in: arena).matrix.rearranged(columns: outputCount), targets,
-        to: gradient.matrix(rows: batchSize * predictionCount, columns: outputCount))
+        of: outputs.matrix.rearranged(columns: outputCount), targets, to: gradient.rearranged(columns: outputCount))
     case .backward:
-      let input = input(of: step, rows: batchSize, in: arena.vector)
-      let output = output(of: step, rows: batchSize, in: arena).matrix
-      stages[step.stage].backward(
-        BackwardPass(
-          input: input, output: output, outputGradient: gradient.matrix(rows: batchSize, columns: output.columns),
-          inputGradient: step.inputGradient.map { arena.part($0).matrix(rows: batchSize, columns: input.columns) },
-          saved: arena.vector.part(step.saved), scratch: arena.part(step.scratch), context: context, state: state.vector,
-          sink: sink(arena.part(step.parameterGradient))))
+      backward(step, state.vector, context: context, in: arena, sink: sink)
     }
   }
 
   private func forward(
-    _ step: NetworkProgram.Step, _ state: Vector, buffers: MutableVector?, rows: Int, context: PassContext,
+    _ step: PassStep<Region>, _ state: Vector, buffers: MutableVector?, rows: Int, context: PassContext,
     in arena: MutableVector
   ) {
-    stages[step.stage].forward(
-      ForwardPass(
-        input: input(of: step, rows: rows, in: arena.vector), output: output(of: step, rows: rows, in: arena),
-        saved: arena.part(step.saved), scratch: arena.part(step.scratch), context: context.repeated(step.isRepeated),
-        state: state, buffers: context.isTraining && !step.isRepeated ? buffers : nil))
+    let inputs = graph.stages[step.stage].inputs
+    let input = matrix(step.inputs[0], of: inputs[0], rows: rows, in: arena)
+    let output = matrix(step.output, of: step.stage + 1, rows: rows, in: arena)
+    switch stages[step.stage].work {
+    case .layers(let layers):
+      layers.forward(
+        ForwardPass(
+          input: input.matrix, output: output, saved: part(step.saved, of: arena), scratch: part(step.scratch, of: arena),
+          context: context.repeated(step.isRepeated), state: state,
+          buffers: context.isTraining && !step.isRepeated ? buffers : nil))
+    case .sum(let isRectified):
+      if !graph.stages[step.stage].takesInputPlace { output.elements.copy(from: input.elements.vector) }
+      output.elements.add(matrix(step.inputs[1], of: inputs[1], rows: rows, in: arena).elements.vector)
+      if isRectified { output.elements.rectify() }
+    }
   }
 
-  /// The stages' costs with times measured on the batch in `workspace`: the least of each pass's times.
+  private func backward(
+    _ step: PassStep<Region>, _ state: Vector, context: PassContext, in arena: MutableVector,
+    sink: (MutableVector) -> GradientSink
+  ) {
+    let activation = graph.stages[step.stage].inputs[0]
+    let output = matrix(step.output, of: step.stage + 1, rows: batchSize, in: arena)
+    var gradient = matrix(step.outputGradient, of: step.stage + 1, rows: batchSize, in: arena)
+    if step.gradientCopy != nil {
+      let copy = matrix(step.gradientCopy, of: step.stage + 1, rows: batchSize, in: arena)
+      copy.elements.copy(from: gradient.elements.vector)
+      gradient = copy
+    }
+    let inputGradient = step.inputGradient.map { matrix($0, of: activation, rows: batchSize, in: arena) }
+    switch stages[step.stage].work {
+    case .layers(let layers):
+      layers.backward(
+        BackwardPass(
+          input: matrix(step.inputs[0], of: activation, rows: batchSize, in: arena).matrix, output: output.matrix,
+          outputGradient: gradient, inputGradient: inputGradient, saved: part(step.saved, of: arena).vector,
+          scratch: part(step.scratch, of: arena), context: context, state: state,
+          sink: sink(part(step.parameterGradient, of: arena))))
+    case .sum(let isRectified):
+      if isRectified { gradient.elements.keep(where: output.elements.vector) }
+    }
+    for addend in step.addends {
+      inputGradient?.elements.add(matrix(addend, of: activation, rows: batchSize, in: arena).elements.vector)
+    }
+  }
+
+  /// The stages' costs with times measured on the batch in `workspace`: the least of each pass's times, in the order of stages.
   /// - Parameters:
   ///   - state: its slots and buffers are changed, as by updates with a learning rate of zero.
   ///   - context: seed and batch, from which layers draw random numbers, and what kind of pass it is.
@@ -153,7 +185,7 @@ extension CompiledNetwork {
     let arena = workspace.arena.mutableVector
     let vector = state.mutableVector
     let context = context.shared(between: kernelThreads)
-    var costs = stageCosts
+    var costs = graph.stages.map(\.cost)
     for index in costs.indices { (costs[index].forwardSeconds, costs[index].backwardSeconds) = (.infinity, .infinity) }
     for _ in 0...repetitions {
       for step in program.steps {
@@ -172,11 +204,14 @@ extension CompiledNetwork {
     return costs
   }
 
-  private func input(of step: NetworkProgram.Step, rows: Int, in arena: Vector) -> Matrix {
-    arena.part(step.input).matrix(rows: rows, columns: stageCosts[step.stage].inputCount / batchSize)
+  /// An activation, or a gradient by it: examples × numbers of one.
+  /// - Parameter region: its place; nil where it is not there and nobody reads it. Then the matrix has the right shape only.
+  private func matrix(_ region: Region?, of activation: Int, rows: Int, in arena: MutableVector) -> MutableMatrix {
+    let columns = activation == 0 ? inputCount : graph.stages[activation - 1].cost.outputCount / batchSize
+    return arena.part(region ?? Region(offset: 0, count: rows * columns)).matrix(rows: rows, columns: columns)
   }
 
-  private func output(of step: NetworkProgram.Step, rows: Int, in arena: MutableVector) -> MutableMatrix {
-    arena.part(step.output).matrix(rows: rows, columns: stageCosts[step.stage].outputCount / batchSize)
+  private func part(_ region: Region?, of arena: MutableVector) -> MutableVector {
+    arena.part(region ?? Region(offset: 0, count: 0))
   }
 }

@@ -20,13 +20,10 @@ public struct CompiledNetwork: Sendable {
   /// Numbers in a prediction: a logit for each class, or a value for each target.
   public let outputCount: Int
   private let isTrained: Bool
-  /// The network's layers in groups that begin with one that has an output of its own; the others work on it in place.
-  let stages: [PlacedSequential]
+  let stages: [NetworkStage]
+  /// What the stages' passes take, in memory; their times are only guessed.
+  public let graph: StageGraph
   let program: NetworkProgram
-  /// What each stage's passes take, in memory; their times are only guessed. A stage is a layer with an output of its own
-  /// and those that work on it in place.
-  public let stageCosts: [StageCost]
-  private let parameterCounts: [Int]
 
   /// - Parameters:
   ///   - network: its layers, in their order.
@@ -53,18 +50,9 @@ public struct CompiledNetwork: Sendable {
         examples and \(kernelThreads) threads
         """)
     }
-    var builder = NetworkBuilder(batchSize: batchSize, isTrained: isTrained)
-    var stages: [PlacedSequential] = []
-    var parameterCounts: [Int] = []
-    var shape = network.inputShape
-    for group in try Self.groups(network, batchSize: batchSize) {
-      let first = builder.layout.tensors.count
-      stages.append(try PlacedSequential(group, inputShape: shape, in: &builder))
-      shape = stages[stages.count - 1].outputShape
-      parameterCounts.append(
-        optimizer.rule == .sgd ? 0 : builder.layout.tensors[first...].reduce(0) { max($0, $1.region.count) })
-    }
-    if let name = builder.layout.repeatedName {
+    var placed = NetworkStages(batchSize: batchSize, isTrained: isTrained, optimizer: optimizer)
+    let shape = try placed.add(network.layers, from: NetworkStages.Activation(number: 0, shape: network.inputShape)).shape
+    if let name = placed.builder.layout.repeatedName {
       throw .ambiguous("two tensors of the network are called '\(name)': give their layers different names with named(_:)")
     }
     guard let outputCount = shape.last, let predictions = Self.count(shape.dropLast()), predictions * outputCount > 0 else {
@@ -74,26 +62,17 @@ public struct CompiledNetwork: Sendable {
     self.loss = loss
     self.isTrained = isTrained
     self.kernelThreads = kernelThreads
-    layout = builder.layout
+    layout = placed.builder.layout
     self.batchSize = batchSize
     self.optimizer = optimizer
-    self.stages = stages
+    stages = placed.stages
+    graph = StageGraph(placed.graph)
     self.inputCount = inputCount
     outputShape = shape
     predictionCount = predictions
     self.outputCount = outputCount
-    var counts = inputCount
-    stageCosts = stages.map { stage in
-      let outputs = stage.outputShape.reduce(1, *)
-      defer { counts = outputs }
-      return StageCost(
-        forwardSeconds: 1, backwardSeconds: 2, inputCount: counts * batchSize, outputCount: outputs * batchSize,
-        savedCount: stage.memory.saved, forwardScratchCount: stage.memory.forwardScratch,
-        backwardScratchCount: stage.memory.backwardScratch)
-    }
-    self.parameterCounts = parameterCounts
     let update = schedule ?? .keepingAll(stageCount: stages.count)
-    program = NetworkProgram(Array(zip(stageCosts, parameterCounts)), schedule: isTrained ? update : nil)
+    program = NetworkProgram(graph, schedule: isTrained ? update : nil)
   }
 
   /// The product of a shape's extents; nil where one is negative or it overflows.
@@ -128,27 +107,7 @@ public struct CompiledNetwork: Sendable {
 
   /// The `arenaCount` that there would be with another schedule, in floats.
   public func arenaCount(with schedule: ActivationSchedule) -> Int {
-    NetworkProgram(Array(zip(stageCosts, parameterCounts)), schedule: schedule).arenaCount
-  }
-
-  /// The layers in groups: a layer with an output of its own, then those that work on it in place.
-  private static func groups(
-    _ network: Network, batchSize: Int
-  ) throws(NetworkError) -> [[(name: String, layer: any Layer)]] {
-    var trial = NetworkBuilder(batchSize: batchSize)
-    var memories: [LayerMemory] = []
-    var shape = network.inputShape
-    let layers = network.layers.withPlaces
-    for (name, layer) in layers {
-      let placed = try trial.place(layer, named: name, inputShape: shape)
-      shape = placed.outputShape
-      memories.append(placed.memory)
-    }
-    var groups: [[(name: String, layer: any Layer)]] = []
-    for (layer, isInPlace) in zip(layers, PlacedSequential.inPlace(memories)) {
-      if isInPlace { groups[groups.count - 1].append(layer) } else { groups.append([layer]) }
-    }
-    return groups
+    NetworkProgram(graph, schedule: schedule).arenaCount
   }
 
   /// Length of the training state, in floats: the network's tensors, then for each slot of the optimizer as much again,

@@ -75,16 +75,23 @@ public struct LayerMemory: Sendable {
   /// Whether the output takes the input's place. Then the backward pass sees the output only, and `outputGradient`
   /// and `inputGradient` are the same memory too.
   public var isInPlace: Bool
-  /// Whether the backward pass reads `output`. Where it does not, a composite may let something else take that memory.
+  /// Whether the backward pass reads `input`. Where it does not, something else may take that memory.
+  public var readsInput: Bool
+  /// Whether the backward pass reads `output`. Where it does not, something else may take that memory.
   public var readsOutput: Bool
+  /// Whether the backward pass overwrites `outputGradient`. Where it does not, no copy is made for others who need the gradient.
+  public var overwritesGradient: Bool
 
   public init(
-    saved: Int = 0, forwardScratch: Int = 0, backwardScratch: Int = 0, isInPlace: Bool = false, readsOutput: Bool = true
+    saved: Int = 0, forwardScratch: Int = 0, backwardScratch: Int = 0, isInPlace: Bool = false, readsInput: Bool = true,
+    readsOutput: Bool = true, overwritesGradient: Bool = true
   ) {
     self.saved = saved
     self.forwardScratch = forwardScratch
     self.backwardScratch = backwardScratch
     self.isInPlace = isInPlace
+    self.readsInput = readsInput
     self.readsOutput = readsOutput
+    self.overwritesGradient = overwritesGradient
   }
 }

@@ -54,9 +54,17 @@ public struct NetworkBuilder {
   public mutating func place(
     _ layer: any Layer, named name: String = "", inputShape: [Int]
   ) throws(NetworkError) -> any PlacedLayer {
-    let outer = prefix
-    defer { prefix = outer }
-    if !name.isEmpty { prefix += name + "." }
+    let outer = enter(name)
+    defer { leave(to: outer) }
     return try layer.placed(inputShape: inputShape, in: &self)
   }
+
+  /// Lets names of tensors begin with `name` and a dot from now on, behind what they begin with already.
+  /// - Returns: what they began with, for `leave(to:)`.
+  mutating func enter(_ name: String) -> String {
+    defer { if !name.isEmpty { prefix += name + "." } }
+    return prefix
+  }
+
+  mutating func leave(to prefix: String) { self.prefix = prefix }
 }

@@ -30,14 +30,17 @@ public struct Residual: Layer {
   public func placed(inputShape: [Int], in builder: inout NetworkBuilder) throws(NetworkError) -> any PlacedLayer {
     let main = try builder.place(Sequential(main), inputShape: inputShape)
     let shortcut = shortcut.isEmpty ? nil : try builder.place(Sequential(shortcut), inputShape: inputShape)
-    let passed = shortcut?.outputShape ?? inputShape
-    guard main.outputShape == passed else {
-      throw .shape("a residual block adds outputs of shape \(main.outputShape) to a shortcut's of shape \(passed)")
-    }
+    try Self.check(main.outputShape, shortcut: shortcut?.outputShape ?? inputShape)
     return PlacedResidual(
       main: main, shortcut: shortcut, isRectified: isRectified, isTrained: builder.isTrained,
       inputCount: inputShape.reduce(1, *) * builder.batchSize,
       outputCount: main.outputShape.reduce(1, *) * builder.batchSize)
+  }
+
+  static func check(_ main: [Int], shortcut: [Int]) throws(NetworkError) {
+    guard main == shortcut else {
+      throw .shape("a residual block adds outputs of shape \(main) to a shortcut's of shape \(shortcut)")
+    }
   }
 }
 

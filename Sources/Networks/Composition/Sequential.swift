@@ -18,9 +18,13 @@ public struct Sequential: Layer {
 }
 
 extension [NamedLayer] {
-  /// Every layer with its name, or its place where it has none.
+  /// Every layer with its name, or its place where it has none; instead of a sequence, the layers in it.
   var withPlaces: [(name: String, layer: any Layer)] {
-    enumerated().map { ($0.element.name ?? String($0.offset), $0.element.layer) }
+    enumerated().flatMap { place, named in
+      let name = named.name ?? String(place)
+      guard let inner = named.layer as? Sequential, !inner.layers.isEmpty else { return [(name, named.layer)] }
+      return inner.layers.withPlaces.map { ([name, $0.name].filter { !$0.isEmpty }.joined(separator: "."), $0.layer) }
+    }
   }
 }
 
@@ -58,19 +62,27 @@ struct PlacedSequential: PlacedLayer {
       placed.append(try builder.place(layer, named: name, inputShape: shape))
       shape = placed[placed.count - 1].outputShape
     }
+    self.init(placed, batchSize: builder.batchSize, isTrained: builder.isTrained)
+  }
+
+  /// - Parameters:
+  ///   - placed: at least one layer, each of which takes the output of the one before.
+  ///   - batchSize: the most examples a pass will have.
+  ///   - isTrained: whether there will be backward passes.
+  init(_ placed: [any PlacedLayer], batchSize: Int, isTrained: Bool) {
     var stages: [Stage] = []
     var output: Region?
     let inPlace = Self.inPlace(placed.map(\.memory))
     // From here on, all stages work in place on the last output.
     let lastPlace = inPlace.lastIndex(of: false) ?? 0
     var saved = SavedMemory(
-      largestOutput: placed[..<lastPlace].reduce(0) { max($0, $1.outputShape.reduce(1, *) * builder.batchSize) },
-      largestSaved: placed.reduce(0) { max($0, $1.memory.saved) }, isTrained: builder.isTrained)
+      largestOutput: placed[..<lastPlace].reduce(0) { max($0, $1.outputShape.reduce(1, *) * batchSize) },
+      largestSaved: placed.reduce(0) { max($0, $1.memory.saved) }, isTrained: isTrained)
     for (index, layer) in placed.enumerated() {
       let memory = layer.memory
       let isInPlace = inPlace[index]
       let outputCount = layer.outputShape.reduce(1, *)
-      if !isInPlace { output = index == lastPlace ? nil : saved.output(count: outputCount * builder.batchSize) }
+      if !isInPlace { output = index == lastPlace ? nil : saved.output(count: outputCount * batchSize) }
       stages.append(
         Stage(
           layer: layer, outputCount: outputCount, isInPlace: isInPlace,
@@ -79,19 +91,20 @@ struct PlacedSequential: PlacedLayer {
     var scratchLayout = ArenaLayout()
     var gradientCounts = [0, 0]
     var place = 0
-    for index in stages.indices.dropFirst().reversed() where builder.isTrained && !stages[index].isInPlace {
-      gradientCounts[place] = max(gradientCounts[place], stages[index - 1].outputCount * builder.batchSize)
+    for index in stages.indices.dropFirst().reversed() where isTrained && !stages[index].isInPlace {
+      gradientCounts[place] = max(gradientCounts[place], stages[index - 1].outputCount * batchSize)
       place = 1 - place
     }
     gradients = gradientCounts.map { scratchLayout.reserve($0) }
     let backwardScratch = placed.reduce(0) { max($0, $1.memory.backwardScratch) }
-    layerScratch = scratchLayout.reserve(builder.isTrained ? backwardScratch : 0)
+    layerScratch = scratchLayout.reserve(isTrained ? backwardScratch : 0)
     self.stages = stages
-    outputShape = shape
+    outputShape = placed[placed.count - 1].outputShape
     memory = LayerMemory(
       saved: saved.layout.count, forwardScratch: placed.reduce(0) { max($0, $1.memory.forwardScratch) },
-      backwardScratch: scratchLayout.count,
-      readsOutput: placed[lastPlace...].contains(where: \.memory.readsOutput))
+      backwardScratch: scratchLayout.count, readsInput: placed[0].memory.readsInput,
+      readsOutput: placed[lastPlace...].contains(where: \.memory.readsOutput),
+      overwritesGradient: placed[lastPlace...].contains(where: \.memory.overwritesGradient))
   }
 
   /// Which layers work on the output of the one before. The first never does, because it may not overwrite what it was

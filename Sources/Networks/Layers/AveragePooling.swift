@@ -25,7 +25,7 @@ public struct AveragePooling: Layer {
 private struct PlacedAveragePooling: PlacedLayer {
   let window: ImageWindow
   var outputShape: [Int] { window.pooledShape }
-  var memory: LayerMemory { LayerMemory(readsOutput: false) }
+  var memory: LayerMemory { LayerMemory(readsInput: false, readsOutput: false, overwritesGradient: false) }
 
   func forward(_ pass: ForwardPass) { window.mean(pass.input, into: pass.output) }
 

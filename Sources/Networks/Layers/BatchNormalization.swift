@@ -39,7 +39,8 @@ private struct PlacedBatchNormalization: PlacedLayer {
 
   /// Saved are the mean, then the factor γ / √(σ² + ε), then 1 / √(σ² + ε).
   var memory: LayerMemory {
-    LayerMemory(saved: 3 * channels, forwardScratch: channels, backwardScratch: 4 * channels, readsOutput: false)
+    LayerMemory(
+      saved: 3 * channels, forwardScratch: channels, backwardScratch: 4 * channels, readsOutput: false, overwritesGradient: false)
   }
 
   /// The place of row `index` in saved or scratch memory.

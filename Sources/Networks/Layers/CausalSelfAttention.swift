@@ -30,7 +30,10 @@ private struct PlacedCausalSelfAttention: PlacedLayer {
 
   /// The probabilities of one head of one example, and their gradient.
   var memory: LayerMemory {
-    LayerMemory(forwardScratch: context * context, backwardScratch: 2 * context * context, readsOutput: false)
+    
+    LayerMemory(
+      forwardScratch: context * context, backwardScratch: 2 * context * context, readsOutput: false, overwritesGradient: false)
+  
   }
 
   private var depth: Int { width / heads }

@@ -49,7 +49,7 @@ private struct PlacedConvolution: PlacedLayer {
 
   var memory: LayerMemory {
     let scratch = window.convolutionScratchCount(channels: channels)
-    return LayerMemory(forwardScratch: scratch, backwardScratch: scratch, readsOutput: false)
+    return LayerMemory(forwardScratch: scratch, backwardScratch: scratch, readsOutput: false, overwritesGradient: false)
   }
 
   func forward(_ pass: ForwardPass) {

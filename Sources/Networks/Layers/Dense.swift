@@ -46,7 +46,7 @@ private struct PlacedDense: PlacedLayer {
   let weight: Region
   let bias: Region?
 
-  var memory: LayerMemory { LayerMemory(readsOutput: false) }
+  var memory: LayerMemory { LayerMemory(readsOutput: false, overwritesGradient: false) }
 
   func forward(_ pass: ForwardPass) {
     let input = pass.input.rearranged(columns: inputs)

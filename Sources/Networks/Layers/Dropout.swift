@@ -26,7 +26,7 @@ private struct PlacedDropout: PlacedLayer {
   /// The layer's number among those with randomness.
   let stream: Int
 
-  var memory: LayerMemory { LayerMemory(readsOutput: false) }
+  var memory: LayerMemory { LayerMemory(readsInput: false, readsOutput: false, overwritesGradient: false) }
 
   func forward(_ pass: ForwardPass) {
     drop(pass.input, into: pass.output, context: pass.context)

@@ -37,7 +37,7 @@ private struct PlacedEmbedding: PlacedLayer {
   let position: Region
 
   var outputShape: [Int] { [context, width] }
-  var memory: LayerMemory { LayerMemory(readsOutput: false) }
+  var memory: LayerMemory { LayerMemory(readsOutput: false, overwritesGradient: false) }
 
   func forward(_ pass: ForwardPass) {
     let token = pass.tensor(token).matrix(rows: vocabulary, columns: width)

@@ -10,7 +10,7 @@ public struct Flatten: Layer {
 
 private struct PlacedFlatten: PlacedLayer {
   let outputShape: [Int]
-  var memory: LayerMemory { LayerMemory(isInPlace: true, readsOutput: false) }
+  var memory: LayerMemory { LayerMemory(isInPlace: true, readsInput: false, readsOutput: false, overwritesGradient: false) }
 
   func forward(_ pass: ForwardPass) {}
   func backward(_ pass: BackwardPass) {}

@@ -11,7 +11,7 @@ public struct GELU: Layer {
 
 private struct PlacedGELU: PlacedLayer {
   let outputShape: [Int]
-  var memory: LayerMemory { LayerMemory(readsOutput: false) }
+  var memory: LayerMemory { LayerMemory(readsOutput: false, overwritesGradient: false) }
 
   func forward(_ pass: ForwardPass) {
     pass.output.elements.assignGELU(of: pass.input.elements)

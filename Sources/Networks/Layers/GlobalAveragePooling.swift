@@ -13,7 +13,7 @@ public struct GlobalAveragePooling: Layer {
 private struct PlacedGlobalAveragePooling: PlacedLayer {
   let positions: Int
   let outputShape: [Int]
-  var memory: LayerMemory { LayerMemory(readsOutput: false) }
+  var memory: LayerMemory { LayerMemory(readsInput: false, readsOutput: false) }
 
   func forward(_ pass: ForwardPass) {
     for r in 0..<pass.input.rows {

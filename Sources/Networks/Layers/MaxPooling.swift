@@ -25,7 +25,7 @@ public struct MaxPooling: Layer {
 private struct PlacedMaxPooling: PlacedLayer {
   let window: ImageWindow
   var outputShape: [Int] { window.pooledShape }
-  var memory: LayerMemory { LayerMemory(readsOutput: false) }
+  var memory: LayerMemory { LayerMemory(readsOutput: false, overwritesGradient: false) }
 
   func forward(_ pass: ForwardPass) { window.maximum(pass.input, into: pass.output) }
 

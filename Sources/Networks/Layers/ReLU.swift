@@ -11,7 +11,7 @@ public struct ReLU: Layer {
 
 private struct PlacedReLU: PlacedLayer {
   let outputShape: [Int]
-  var memory: LayerMemory { LayerMemory(isInPlace: true) }
+  var memory: LayerMemory { LayerMemory(isInPlace: true, readsInput: false) }
 
   func forward(_ pass: ForwardPass) {
     pass.output.elements.rectify()

@@ -1,7 +1,7 @@
 /// The order in which one update runs the forward and backward passes of a network's stages.
 ///
-/// A backward pass needs the input, the output and the saved memory of its stage's last forward pass. What a later forward
-/// pass makes again need not be kept: how long everything lives follows from the order of the passes alone.
+/// A backward pass needs what its stage's last forward pass saved, and its input and output where it reads them. What a later
+/// forward pass makes again need not be kept: how long everything lives follows from the order of the passes alone.
 public struct ActivationSchedule: Sendable, Equatable {
   public enum Pass: Sendable, Equatable {
     case forward(Int)
@@ -10,7 +10,9 @@ public struct ActivationSchedule: Sendable, Equatable {
 
   public let passes: [Pass]
 
-  /// - Parameter passes: the backward passes, from the last stage to the first, each after a forward pass of its stage.
+  /// - Parameter passes: the backward passes, from the last stage to the first, each after a forward pass of its stage, and every
+  ///   forward pass after one of each stage whose output it reads. A sum may take the place of its first input, so that stage runs
+  ///   again before the sum does.
   public init(_ passes: [Pass]) {
     self.passes = passes
   }

@@ -13,19 +13,19 @@ public struct MemoryCurve: Sendable {
 
   /// - Parameter costs: the network's stages with measured times; nil for the guesses it was compiled with.
   public init(_ network: CompiledNetwork, costs: [StageCost]? = nil) {
-    let stages = costs ?? network.stageCosts
-    var candidates = [ActivationSchedule.keepingAll(stageCount: stages.count)]
+    let graph = costs.map { network.graph.with($0) } ?? network.graph
+    let whole = ActivationSchedule.keepingAll(stageCount: graph.stages.count)
+    var candidates = [whole]
     // The planner does not know how blocks will lie in the arena, so many plans are made and the arenas compared.
-    let all = stages.reduce(0) { $0 + $1.savedCount + $1.outputCount }
-      + 2 * stages.reduce(0) { max($0, $1.inputCount, $1.outputCount, $1.forwardScratchCount, $1.backwardScratchCount) }
-    let planner = RecomputationPlanner(stages, memory: all)
+    let all = whole.floatsInUse(graph)
+    let planner = RecomputationPlanner(graph, memory: all)
     for part in 1...Self.partCount {
       if let schedule = planner.schedule(memory: all * part / Self.partCount), candidates.last != schedule {
         candidates.append(schedule)
       }
     }
     let sorted = candidates.map {
-      Point(schedule: $0, arenaCount: network.arenaCount(with: $0), seconds: $0.seconds(stages))
+      Point(schedule: $0, arenaCount: network.arenaCount(with: $0), seconds: $0.seconds(graph.stages.map(\.cost)))
     }.sorted { ($0.seconds, $0.arenaCount) < ($1.seconds, $1.arenaCount) }
     points = sorted.reduce(into: []) { points, point in
       if point.arenaCount < points.last?.arenaCount ?? .max { points.append(point) }
@@ -37,9 +37,9 @@ public struct MemoryCurve: Sendable {
   /// The fastest point with at most `arenaCount` floats; nil where none is so small.
   public func fastest(arenaCount: Int) -> Point? { points.first { $0.arenaCount <= arenaCount } }
 
-  /// The fastest schedule for a chain of stages in at most `memory` floats besides its input; nil where there is none.
-  public static func schedule(_ stages: [StageCost], memory: Int) -> ActivationSchedule? {
+  /// The fastest schedule in at most `memory` floats besides the network's input; nil where there is none.
+  public static func schedule(_ graph: StageGraph, memory: Int) -> ActivationSchedule? {
     guard memory > 0 else { return nil }
-    return RecomputationPlanner(stages, memory: memory).schedule(memory: memory)
+    return RecomputationPlanner(graph, memory: memory).schedule(memory: memory)
   }
 }

@@ -1,16 +1,16 @@
 /// Finds the schedule that takes the least time in given memory.
 ///
-/// It finds the optimal persistent schedules for a chain of unequal stages, as in Herrmann, Beaumont, Eyraud-Dubois, Hermann, Joly,
-/// Shilova 2019, "Optimal checkpointing for heterogeneous chains", arXiv 1911.13214. To go back from stage t to stage s,
+/// It finds the optimal persistent schedules for a chain of unequal blocks, as in Herrmann, Beaumont, Eyraud-Dubois, Hermann, Joly,
+/// Shilova 2019, "Optimal checkpointing for heterogeneous chains", arXiv 1911.13214. To go back from block t to block s,
 /// whose input is there, either
 ///
-/// - the forward pass of s is kept with all it saved, then comes the rest, s + 1 … t, and then the backward pass of s; or
-/// - forward passes lead from s to some later stage whose input is kept, then come s′ … t, and then s … s′ − 1 afresh.
+/// - the forward passes of s are kept in one of the block's ways, then comes the rest, s + 1 … t, and then the passes back of s; or
+/// - forward passes lead from s to some later block whose input is kept, then come s′ … t, and then s … s′ − 1 afresh.
 ///
 /// The times of both follow from those of shorter chains with less memory. That takes memory with the square of the chain's
-/// length and time with its cube, so a chain of more than `longestExact` stages is parted into stretches of about equal
+/// length and time with its cube, so a chain of more than `longestExact` blocks is parted into stretches of about equal
 /// length. Each of them is solved by itself, in the same way. Among them, the second kind keeps an input at the beginning of
-/// one; of the first kind there are several, which keep all that a stretch's forward passes made, or the inputs of every stage
+/// one; of the first kind there are several, which keep all that a stretch's forward passes made, or the inputs of every block
 /// in it, of every second, fourth and so on.
 struct RecomputationPlanner {
   /// How many floats one unit of memory has. Sizes are rounded up to units, so that no plan takes more than it is allowed.
@@ -18,16 +18,17 @@ struct RecomputationPlanner {
   private let units: Int
   private let chain: Stretch
 
-  /// Chains up to this length have the optimal schedules.
+  /// Chains of up to this many blocks have the optimal schedules.
   static let longestExact = 100
 
   /// - Parameters:
   ///   - memory: floats for activations, gradients of activations and scratch memory, besides the network's input.
   ///   - resolution: how many units of memory are told apart.
-  init(_ stages: [StageCost], memory: Int, resolution: Int = 1000) {
+  init(_ graph: StageGraph, memory: Int, resolution: Int = 1000) {
     unit = max(1, (memory + resolution - 1) / resolution)
     units = memory / unit
-    chain = Stretch(stages, 0..<stages.count, unit: unit, units: units)
+    let blocks = graph.blocks.map { BlockWays(graph, $0, isFirst: $0.lowerBound == 0) }
+    chain = Stretch(blocks, 0..<blocks.count, unit: unit, units: units)
   }
 
   /// The fastest schedule in at most `memory` floats, no more than the planner was made for; nil where there is none.
@@ -40,9 +41,9 @@ struct RecomputationPlanner {
   }
 }
 
-/// Stages next to each other, with the fastest way back through them for any units of memory.
+/// Blocks next to each other, with the fastest way back through them for any units of memory.
 private struct Stretch {
-  /// The least time from the first stage's input and the last one's gradient to the gradient of that input, in seconds, by how
+  /// The least time from the first block's input and the last one's gradient to the gradient of that input, in seconds, by how
   /// many units of memory there are.
   let seconds: [Double]
   private let parts: [Part]
@@ -51,18 +52,17 @@ private struct Stretch {
   private var splits: [Int16]
   private let units: Int
 
-  /// - Parameter isWhole: whether these are all stages of the chain.
-  init(_ stages: [StageCost], _ range: Range<Int>, unit: Int, units: Int, isWhole: Bool = true) {
+  /// - Parameter isWhole: whether these are all blocks of the chain.
+  init(_ blocks: [BlockWays], _ range: Range<Int>, unit: Int, units: Int, isWhole: Bool = true) {
     self.units = units
     let (most, partCount) = isWhole ? (RecomputationPlanner.longestExact, 64) : (24, 16)
     if range.count <= most {
-      parts = range.map { Part($0, stages[$0], unit: unit) }
+      parts = range.map { Part(blocks[$0], unit: unit) }
     } else {
       parts = (0..<partCount).map { part in
         let bounds = range.lowerBound + range.count * part / partCount..<range.lowerBound + range.count * (part + 1) / partCount
         return Part(
-          stages, bounds, unit: unit,
-          inner: Stretch(stages, bounds, unit: unit, units: units, isWhole: false))
+          Array(blocks[bounds]), unit: unit, inner: Stretch(blocks, bounds, unit: unit, units: units, isWhole: false))
       }
     }
     let rows = parts.count * (parts.count + 1) / 2
@@ -127,24 +127,22 @@ private struct Stretch {
     if s == t, let inner = parts[s].inner { return inner.append(units: m, to: &passes) }
     let split = Int(splits[Self.row(s, t) * (units + 1) + m])
     if split < 0 {
-      let (stages, way) = (parts[s].stages, parts[s].ways[-2 - split])
-      for stage in stages { passes.append(.forward(stage)) }
+      let part = parts[s]
+      part.appendForward(to: &passes)
+      let way = part.ways[-2 - split]
       if s < t { append(s + 1, t, m - way.kept, to: &passes) }
-      for segment in Part.segments(stages, way.step ?? stages.count).reversed() {
-        if way.step != nil { for stage in segment { passes.append(.forward(stage)) } }
-        for stage in segment.reversed() { passes.append(.backward(stage)) }
-      }
+      part.appendBack(way, to: &passes)
     } else {
-      for part in parts[s..<split] { for stage in part.stages { passes.append(.forward(stage)) } }
+      for part in parts[s..<split] { part.appendForward(to: &passes) }
       append(split, t, m - parts[split].input, to: &passes)
       append(s, split - 1, m, to: &passes)
     }
   }
 }
 
-/// A stage, or a stretch of them.
+/// A block, or a stretch of them.
 private struct Part {
-  let stages: Range<Int>
+  let blocks: [BlockWays]
   let forwardSeconds: Double
   let outputCount: Int
   /// Floats that forward passes take which keep only the last output, the part's input included.
@@ -155,13 +153,19 @@ private struct Part {
   let input: Int
   /// The choices of what to keep of its forward passes.
   let ways: [Way]
-  /// The stages of a stretch; nil for a single stage.
+  /// The blocks of a stretch; nil for a single block.
   let inner: Stretch?
 
-  /// What is kept of a part's forward passes until its backward passes.
+  /// What is kept of a part's forward passes until its passes back.
   struct Way {
-    /// Nil to keep all that they made; else the inputs of every `step` stages are kept, which then run forward again.
-    let step: Int?
+    enum Kind {
+      /// The way of this number of a single block; of a stretch, what the first ways of its blocks keep.
+      case kept(Int)
+      /// The inputs of every so many blocks are kept, which then run forward again.
+      case segments(of: Int)
+    }
+
+    let kind: Kind
     /// How many units are kept.
     let kept: Int
     /// Floats that the forward passes take, beside the gradient of the last output there is.
@@ -172,59 +176,76 @@ private struct Part {
     let seconds: Double
   }
 
-  init(_ stage: Int, _ cost: StageCost, unit: Int) {
-    self.init([cost], stage..<stage + 1, unit: unit, steps: [], inner: nil)
+  init(_ block: BlockWays, unit: Int) {
+    self.init(
+      [block], unit: unit, inner: nil,
+      ways: block.ways.enumerated().map { number, way in
+        Way(
+          kind: .kept(number), kept: (way.kept + unit - 1) / unit, forward: way.forward, backward: way.backward,
+          seconds: way.seconds)
+      })
   }
 
-  init(_ all: [StageCost], _ range: Range<Int>, unit: Int, inner: Stretch) {
-    let steps = sequence(first: 1) { 2 * $0 }.prefix { $0 < range.count }
-    self.init(Array(all[range]), range, unit: unit, steps: Array(steps), inner: inner)
-  }
-
-  private init(_ costs: [StageCost], _ stages: Range<Int>, unit: Int, steps: [Int], inner: Stretch?) {
-    self.stages = stages
-    self.inner = inner
+  init(_ blocks: [BlockWays], unit: Int, inner: Stretch) {
     func units(_ floats: Int) -> Int { (floats + unit - 1) / unit }
-    let output = costs[costs.count - 1].outputCount
-    outputCount = output
-    forwardSeconds = costs.reduce(0) { $0 + $1.forwardSeconds }
-    input = units(costs[0].inputCount)
-    let sweeps = costs.map { $0.inputCount + $0.outputCount + $0.savedCount + $0.forwardScratchCount }
-    let sweep = sweeps.reduce(0, max)
-    self.sweep = sweep
-    firstSweep = sweeps.dropFirst().reduce(sweeps[0] - costs[0].inputCount, max)
-
-    let backwardSeconds = costs.reduce(0) { $0 + $1.backwardSeconds }
-    /// All that the forward passes of `range` make, and the most that is needed beside it on the way back.
+    /// All that the forward passes of `range` make, and the most that is needed beside it.
     func whole(_ range: Range<Int>) -> (made: Int, scratch: Int, gradients: Int) {
-      costs[range].reduce((0, 0, 0)) {
-        (
-          $0.0 + $1.savedCount + $1.outputCount, max($0.1, $1.forwardScratchCount),
-          max($0.2, $1.outputCount + $1.inputCount + $1.backwardScratchCount)
-        )
+      blocks[range].reduce((0, 0, 0)) {
+        let way = $1.ways[0]
+        return ($0.0 + way.kept, max($0.1, way.forward - way.kept), max($0.2, way.backward - way.kept))
       }
     }
-    let (made, scratch, gradients) = whole(costs.indices)
+    let (made, scratch, gradients) = whole(blocks.indices)
+    let backwardSeconds = blocks.reduce(0) { $0 + $1.ways[0].seconds }
+    let forwardSeconds = blocks.reduce(0) { $0 + $1.forwardSeconds }
+    let sweep = blocks.reduce(0) { max($0, $1.sweep) }
     var ways = [
-      Way(step: nil, kept: units(made), forward: made + scratch, backward: made + gradients, seconds: backwardSeconds)
+      Way(kind: .kept(0), kept: units(made), forward: made + scratch, backward: made + gradients, seconds: backwardSeconds)
     ]
-    for step in steps {
-      let segments = Self.segments(costs.indices, step)
-      let kept = segments.dropFirst().reduce(output) { $0 + costs[$1.lowerBound].inputCount }
+    for length in sequence(first: 1, next: { 2 * $0 }).prefix(while: { $0 < blocks.count }) {
+      let segments = Self.segments(blocks.indices, length)
+      let kept = segments.dropFirst().reduce(blocks[blocks.count - 1].outputCount) { $0 + blocks[$1.lowerBound].inputCount }
       let again = segments.map { segment in
         let (made, scratch, gradients) = whole(segment)
-        return made + max(scratch + costs[segment.upperBound - 1].outputCount, gradients)
+        return made + max(scratch + blocks[segment.upperBound - 1].outputCount, gradients)
       }
       ways.append(
         Way(
-          step: step, kept: units(kept), forward: kept + sweep, backward: kept + again.reduce(0, max),
+          kind: .segments(of: length), kept: units(kept), forward: kept + sweep, backward: kept + again.reduce(0, max),
           seconds: forwardSeconds + backwardSeconds))
     }
-    self.ways = ways
+    self.init(blocks, unit: unit, inner: inner, ways: ways)
   }
 
-  /// The stages of `range` in segments of `step`, the last of which may be shorter.
-  static func segments(_ range: Range<Int>, _ step: Int) -> [Range<Int>] {
-    stride(from: range.lowerBound, to: range.upperBound, by: step).map { $0..<min($0 + step, range.upperBound) }
+  private init(_ blocks: [BlockWays], unit: Int, inner: Stretch?, ways: [Way]) {
+    self.blocks = blocks
+    self.inner = inner
+    self.ways = ways
+    outputCount = blocks[blocks.count - 1].outputCount
+    forwardSeconds = blocks.reduce(0) { $0 + $1.forwardSeconds }
+    input = (blocks[0].inputCount + unit - 1) / unit
+    sweep = blocks.reduce(0) { max($0, $1.sweep) }
+    firstSweep = blocks.dropFirst().reduce(blocks[0].firstSweep) { max($0, $1.sweep) }
+  }
+
+  func appendForward(to passes: inout [ActivationSchedule.Pass]) {
+    for block in blocks { for stage in block.stages { passes.append(.forward(stage)) } }
+  }
+
+  func appendBack(_ way: Way, to passes: inout [ActivationSchedule.Pass]) {
+    switch way.kind {
+    case .kept(let number):
+      for block in blocks.reversed() { passes += block.ways[number].passes }
+    case .segments(let length):
+      for segment in Self.segments(blocks.indices, length).reversed() {
+        for block in blocks[segment] { for stage in block.stages { passes.append(.forward(stage)) } }
+        for block in blocks[segment].reversed() { passes += block.ways[0].passes }
+      }
+    }
+  }
+
+  /// The blocks of `range` in segments of `length`, the last of which may be shorter.
+  private static func segments(_ range: Range<Int>, _ length: Int) -> [Range<Int>] {
+    stride(from: range.lowerBound, to: range.upperBound, by: length).map { $0..<min($0 + length, range.upperBound) }
   }
 }
