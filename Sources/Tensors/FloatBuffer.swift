@@ -113,6 +113,15 @@ public struct FloatBuffer: ~Copyable, @unchecked Sendable {
     }
   }
 
+  /// self ← keep · self + factor · other, both of the same length. With keep = 0, old values are not read.
+  public mutating func assign(_ factor: Float, times other: borrowing FloatBuffer, plus keep: Float) throws(PagingError) {
+    precondition(count == other.count, "buffers differ in length")
+    let (to, from) = (mutableVector, other.vector)
+    try Self.forEachPart(of: whole, in: [paged(keep == 0 ? .overwrite : .change), other.paged(.read)]) { part in
+      to.part(part).assign(factor, times: from.part(part), plus: keep)
+    }
+  }
+
   /// The Euclidean distance to `other`, of the same length, summed in double precision from first to last.
   /// - Parameter length: how many of the first floats are compared; nil for all.
   public func distance(to other: borrowing FloatBuffer, first length: Int? = nil) throws(PagingError) -> Double {

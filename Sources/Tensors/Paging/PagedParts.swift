@@ -7,7 +7,7 @@ package enum PartUse {
 }
 
 /// A paged buffer in an operation on whole buffers.
-package struct PagedUse {
+package struct PagedUse: Sendable {
   fileprivate let pager: Pager
   fileprivate let use: PartUse
 }
@@ -76,23 +76,25 @@ extension FloatBuffer {
     try forEachPart(parts(of: region, in: buffers), in: buffers, rethrow: { $0 }, body)
   }
 
-  /// Calls `body` with every part of the buffer, from first to last, and the floats of each. All floats of a buffer in memory are one
-  /// part.
-  public func forEachPart(_ body: (_ region: Region, _ part: Vector) throws(PagingError) -> Void) throws(PagingError) {
-    let vector = vector
-    try Self.forEachPart(of: whole, in: [paged(.read)]) { (region) throws(PagingError) in
-      try body(region, vector.part(region))
+  /// Calls `body` with one part of `region` after the other, and its floats. Where all floats are in memory there is one part.
+  /// - Parameter region: nil for the whole buffer.
+  public func forEachPart(of region: Region? = nil, _ body: (_ part: Region, _ floats: Vector) throws -> Void) throws {
+    let (vector, uses) = (vector, [paged(.read)])
+    try Self.forEachPart(Self.parts(of: region ?? whole, in: uses), in: uses, rethrow: { $0 as any Error }) { part in
+      try body(part, vector.part(part))
     }
   }
 
-  /// Calls `body` with every part of the buffer, from first to last, to change its floats.
-  /// - Parameter overwriting: Whether `body` writes every float and reads none, so that none need be read from a file.
+  /// Calls `body` with one part of `region` after the other, and its floats, to change them.
+  /// - Parameters:
+  ///   - region: nil for the whole buffer.
+  ///   - overwriting: Whether `body` writes every float and reads none, so that none need be read from a file.
   public mutating func forEachMutablePart(
-    overwriting: Bool = false, _ body: (_ region: Region, _ part: MutableVector) throws(PagingError) -> Void
-  ) throws(PagingError) {
-    let vector = mutableVector
-    try Self.forEachPart(of: whole, in: [paged(overwriting ? .overwrite : .change)]) { (region) throws(PagingError) in
-      try body(region, vector.part(region))
+    of region: Region? = nil, overwriting: Bool = false, _ body: (_ part: Region, _ floats: MutableVector) throws -> Void
+  ) throws {
+    let (vector, uses) = (mutableVector, [paged(overwriting ? .overwrite : .change)])
+    try Self.forEachPart(Self.parts(of: region ?? whole, in: uses), in: uses, rethrow: { $0 as any Error }) { part in
+      try body(part, vector.part(part))
     }
   }
 

@@ -25,6 +25,8 @@ public final class Pager: Sendable {
   private static let mostPagesAtOnce = 64
   private static let pageLength = pageBytes / MemoryLayout<Float>.stride
 
+  /// Where the file is.
+  public let folder: String
   private let store: Store
 
   /// - Parameters:
@@ -38,6 +40,7 @@ public final class Pager: Sendable {
     }
     let pageCount = rounded / Self.pageBytes
     let file = try PageFile(in: folder, byteCount: pageCount * Self.pageBytes)
+    self.folder = folder
     store = Store(memory: memory, file: file, pageCount: pageCount, folder: folder)
     let thread = Thread { [store] in store.run() }
     thread.name = "pages"
