@@ -50,7 +50,7 @@ let package = Package(
     .target(name: "Formats", dependencies: ["Tensors", "CKernels", "CZstd"], swiftSettings: strict),
     .target(
       name: "Runs",
-      dependencies: ["Tensors", "Replay", "Formats", "CKernels", .product(name: "GRDB", package: "GRDB.swift")],
+      dependencies: ["Tensors", "Replay", "Formats", .product(name: "GRDB", package: "GRDB.swift")],
       swiftSettings: strict),
     .target(
       name: "Backtrail", dependencies: ["Tensors", "Networks", "Datasets", "Formats", "Replay", "Runs", "Yams"],

@@ -69,6 +69,14 @@ public struct DigestBuilder: ~Copyable {
     add(Array(text.utf8).span.bytes)
   }
 
+  /// Adds the floats of a buffer, from first to last.
+  mutating func add(_ values: borrowing FloatBuffer) throws(PagingError) {
+    let base = values.base
+    try FloatBuffer.forEachPart(of: values.whole, in: [values.paged(.read)]) { part in
+      _ = xxh3_update(state, base + part.offset, part.count * MemoryLayout<Float>.stride)
+    }
+  }
+
   public var digest: Digest {
     let hash = XXH3_128bits_digest(state)
     return Digest(high: hash.high64, low: hash.low64)
@@ -83,14 +91,16 @@ extension Digest {
   }
 
   /// The digest of a buffer's floats.
-  public init(of values: borrowing FloatBuffer) {
-    self.init(of: values.span.bytes)
+  public init(of values: borrowing FloatBuffer) throws(PagingError) {
+    var builder = DigestBuilder()
+    try builder.add(values)
+    self = builder.digest
   }
 
   /// The digest of a training state: its floats, then its update count.
-  public init(of state: borrowing StateBuffer, updateCount: Int) {
+  public init(of state: borrowing StateBuffer, updateCount: Int) throws(PagingError) {
     var builder = DigestBuilder()
-    builder.add(state.span.bytes)
+    try builder.add(state)
     builder.add(updateCount)
     self = builder.digest
   }

@@ -6,6 +6,10 @@ import Foundation
 /// Buffers are allocated before a loop and reused inside it. They can't be copied by accident: a copy is an explicit
 /// `copy(from:)` into a buffer that exists already.
 ///
+/// The floats of a *paged* buffer wait in a file. It has a `pager`, and only what that holds is in memory, at the place where it
+/// always is: `vector`, `mutableVector`, both spans and the subscript may be used for held floats, and touching others ends the
+/// process. `withPart`, `forEachPart` and their like hold what they give; the operations on whole buffers below go part by part.
+///
 /// It is Sendable although it holds a pointer, because it is the pointer's only owner: the type is not copyable, so moving
 /// a buffer to another thread takes it away from the first. Threads that borrow one together only read it, because
 /// `mutableSpan` and `mutableVector` need it exclusively; and views are not Sendable, so that they stay on the thread that made them.
@@ -13,6 +17,8 @@ public struct FloatBuffer: ~Copyable, @unchecked Sendable {
   /// Length in floats.
   public let count: Int
   let base: UnsafeMutablePointer<Float>
+  /// Brings floats in from a file; nil where all are in memory.
+  public let pager: Pager?
 
   /// The alignment of every buffer, and of every region an `ArenaLayout` hands out, in floats.
   public static let alignment = 16
@@ -30,9 +36,24 @@ public struct FloatBuffer: ~Copyable, @unchecked Sendable {
     memset(raw, 0, bytes)
     self.count = count
     base = raw.bindMemory(to: Float.self, capacity: max(count, 1))
+    pager = nil
   }
 
-  deinit { free(base) }
+  /// Makes a buffer of `count` floats, all 0, that wait in a file without a name. No memory is taken for them.
+  /// - Parameter folder: Where the file is made. All the space that it needs is taken from the disk at once.
+  /// - Throws: `PagingError.cannotMake`.
+  public init(count: Int, pagedIn folder: String) throws(PagingError) {
+    precondition(count >= 0, "a buffer has no negative length")
+    let pager = try Pager(count: count, folder: folder)
+    self.count = count
+    base = pager.base
+    self.pager = pager
+  }
+
+  deinit {
+    // The memory of a paged buffer goes with its pager.
+    if pager == nil { free(base) }
+  }
 
   /// Returns memory to the system that the process has freed but kept for later allocations, such as what was needed to read a
   /// data set.
@@ -68,29 +89,52 @@ public struct FloatBuffer: ~Copyable, @unchecked Sendable {
   }
 
   /// Overwrites all floats with those of `source`, which has the same length.
-  public mutating func copy(from source: borrowing FloatBuffer) {
+  public mutating func copy(from source: borrowing FloatBuffer) throws(PagingError) {
     precondition(count == source.count, "buffers differ in length")
-    memcpy(base, source.base, count * MemoryLayout<Float>.stride)
+    let (to, from) = (base, source.base)
+    try Self.forEachPart(of: whole, in: [paged(.overwrite), source.paged(.read)]) { part in
+      memcpy(to + part.offset, from + part.offset, part.count * MemoryLayout<Float>.stride)
+    }
+  }
+
+  /// Makes all floats 0. No part of a paged buffer may be held.
+  public mutating func clear() throws(PagingError) {
+    guard let pager else { return base.update(repeating: 0, count: count) }
+    try pager.clear()
   }
 
   /// Moves each float towards that of `target` by the fraction `weight`: x ← x + w (t − x).
-  public mutating func move(toward target: borrowing FloatBuffer, by weight: Float) {
+  public mutating func move(toward target: borrowing FloatBuffer, by weight: Float) throws(PagingError) {
     precondition(count == target.count, "buffers differ in length")
     let x = base
     let t = target.base
-    for i in 0..<count { x[i] += weight * (t[i] - x[i]) }
+    try Self.forEachPart(of: whole, in: [paged(.change), target.paged(.read)]) { part in
+      for i in part.offset..<part.end { x[i] += weight * (t[i] - x[i]) }
+    }
+  }
+
+  /// self ← keep · self + factor · other, both of the same length. With keep = 0, old values are not read.
+  public mutating func assign(_ factor: Float, times other: borrowing FloatBuffer, plus keep: Float) throws(PagingError) {
+    precondition(count == other.count, "buffers differ in length")
+    let (to, from) = (mutableVector, other.vector)
+    try Self.forEachPart(of: whole, in: [paged(keep == 0 ? .overwrite : .change), other.paged(.read)]) { part in
+      to.part(part).assign(factor, times: from.part(part), plus: keep)
+    }
   }
 
   /// The Euclidean distance to `other`, of the same length, summed in double precision from first to last.
   /// - Parameter length: how many of the first floats are compared; nil for all.
-  public func distance(to other: borrowing FloatBuffer, first length: Int? = nil) -> Double {
+  public func distance(to other: borrowing FloatBuffer, first length: Int? = nil) throws(PagingError) -> Double {
     precondition(count == other.count, "buffers differ in length")
     let length = length ?? count
     precondition((0...count).contains(length), "a buffer has no more floats than it is long")
+    let (x, y) = (base, other.base)
     var squares = 0.0
-    for i in 0..<length {
-      let difference = Double(base[i]) - Double(other.base[i])
-      squares += difference * difference
+    try Self.forEachPart(of: Region(offset: 0, count: length), in: [paged(.read), other.paged(.read)]) { part in
+      for i in part.offset..<part.end {
+        let difference = Double(x[i]) - Double(y[i])
+        squares += difference * difference
+      }
     }
     return squares.squareRoot()
   }

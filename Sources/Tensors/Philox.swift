@@ -83,10 +83,12 @@ public struct RandomSource: Sendable {
 
   /// Fills `vector` with normal numbers of mean 0 and the given standard deviation (Box and Muller 1958, in double
   /// precision, four numbers a block).
-  public func fillNormal(_ vector: MutableVector, batch: Int, deviation: Double) {
+  /// - Parameter first: The place of the vector's first number among those of the batch, a multiple of 4.
+  public func fillNormal(_ vector: MutableVector, batch: Int, first: Int = 0, deviation: Double) {
+    precondition(first.isMultiple(of: 4), "numbers are made in blocks of four")
     var index = 0
     while index < vector.count {
-      let normals = Self.normals(words(batch: batch, element: index / 4))
+      let normals = Self.normals(words(batch: batch, element: (first + index) / 4))
       for lane in 0..<min(4, vector.count - index) { vector[index + lane] = Float(normals[lane] * deviation) }
       index += 4
     }

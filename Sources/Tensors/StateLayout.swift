@@ -73,13 +73,15 @@ public struct StateLayout: Sendable {
   }
 
   /// Gives every tensor its initial values, a pure function of the seed.
-  public func initialize(_ state: inout StateBuffer, seed: UInt64) {
+  public func initialize(_ state: inout StateBuffer, seed: UInt64) throws(PagingError) {
     let source = RandomSource(seed: seed, purpose: .initialization)
     for (index, tensor) in tensors.enumerated() {
-      let values = state.mutableVector.part(tensor.region)
-      switch tensor.initialization {
-      case .constant(let value): values.fill(value)
-      case .normal(let deviation): source.fillNormal(values, batch: index, deviation: Double(deviation))
+      try state.forEachPartToWrite(of: tensor.region) { part, values in
+        switch tensor.initialization {
+        case .constant(let value): values.fill(value)
+        case .normal(let deviation):
+          source.fillNormal(values, batch: index, first: part.offset - tensor.region.offset, deviation: Double(deviation))
+        }
       }
     }
   }
@@ -92,7 +94,7 @@ public struct StateLayout: Sendable {
   ///   - state: takes them.
   public func load(
     _ values: [String: (shape: [Int], values: [Float])], from origin: String, into state: inout StateBuffer
-  ) throws(StateMismatch) {
+  ) throws {
     let unknown = Set(values.keys).subtracting(tensors.map(\.name)).subtracting(counters).sorted()
     guard unknown.isEmpty else {
       throw StateMismatch("\(origin) has tensors this model has not: \(unknown.joined(separator: ", "))")
@@ -105,36 +107,49 @@ public struct StateLayout: Sendable {
         throw StateMismatch(
           "\(origin): the tensor \(tensor.name) has the shape \(given.shape), but this model's has \(tensor.shape)")
       }
-      let target = state.mutableVector.part(tensor.region)
-      tensor.forEachIndex { target[$1] = given.values[$0] }
+      try state.forEachPartToWrite(of: tensor.region) { part, target in
+        tensor.forEachIndex(in: part) { target[$1 - part.offset] = given.values[$0] }
+      }
     }
   }
 
   /// The values of `tensor`, row by row of its shape.
-  public func values(of tensor: Tensor, in state: borrowing StateBuffer) -> [Float] {
-    let source = state.vector.part(tensor.region)
-    return [Float](unsafeUninitializedCapacity: source.count) { values, count in
-      tensor.forEachIndex { values[$0] = source[$1] }
-      count = source.count
+  public func values(of tensor: Tensor, in state: borrowing StateBuffer) throws(PagingError) -> [Float] {
+    var values = [Float](repeating: 0, count: tensor.region.count)
+    let source = state.vector
+    try FloatBuffer.forEachPart(of: tensor.region, in: [state.paged(.read)]) { part in
+      tensor.forEachIndex(in: part) { values[$0] = source[$1] }
     }
+    return values
+  }
+}
+
+extension FloatBuffer {
+  /// Calls `body` with the parts of `region`, to write all their floats.
+  fileprivate mutating func forEachPartToWrite(of region: Region, _ body: (Region, MutableVector) -> Void) throws(PagingError) {
+    let vector = mutableVector
+    try Self.forEachPart(of: region, in: [paged(.overwrite)]) { part in body(part, vector.part(part)) }
   }
 }
 
 extension StateLayout.Tensor {
-  /// Calls `body` with each index into the values row by row, and the index of the same value in the state.
-  fileprivate func forEachIndex(_ body: (Int, Int) -> Void) {
+  /// Calls `body` for every float of a part of the tensor's region, with the place of its value row by row of the shape, and its own
+  /// in the state.
+  fileprivate func forEachIndex(in part: Region, _ body: (_ value: Int, _ float: Int) -> Void) {
     guard case .inputsFirst(let channels) = storage, region.count > 0 else {
-      for index in 0..<region.count { body(index, index) }
+      for float in part.offset..<part.end { body(float - region.offset, float) }
       return
     }
     let outputs = shape[0]
     let positions = region.count / outputs / channels
-    for output in 0..<outputs {
-      for channel in 0..<channels {
-        for position in 0..<positions {
-          body(
-            (output * channels + channel) * positions + position, (position * channels + channel) * outputs + output)
-        }
+    var float = part.offset
+    while float < part.end {
+      // Values of all outputs lie next to each other.
+      let (row, first) = (float - region.offset).quotientAndRemainder(dividingBy: outputs)
+      let (position, channel) = row.quotientAndRemainder(dividingBy: channels)
+      for output in first..<min(outputs, first + part.end - float) {
+        body((output * channels + channel) * positions + position, float)
+        float += 1
       }
     }
   }

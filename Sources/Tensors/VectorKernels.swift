@@ -64,6 +64,32 @@ extension MutableVector {
   }
 }
 
+extension MutableVector {
+  /// self ← source rounded to bfloat16, two numbers in each float's place: self is half as long, rounded up.
+  package func packBfloat16(_ source: Vector) {
+    precondition(count == (source.count + 1) / 2)
+    ck_pack_bfloat16(source.base, source.count, base)
+  }
+
+  /// self ← source rounded to binary16, two numbers in each float's place: self is half as long, rounded up.
+  package func packFloat16(_ source: Vector) {
+    precondition(count == (source.count + 1) / 2)
+    ck_pack_float16(source.base, source.count, base)
+  }
+
+  /// self ← the numbers that `packBfloat16` has put into `source`.
+  package func unpackBfloat16(_ source: Vector) {
+    precondition(source.count == (count + 1) / 2)
+    ck_unpack_bfloat16(source.base, count, base)
+  }
+
+  /// self ← the numbers that `packFloat16` has put into `source`.
+  package func unpackFloat16(_ source: Vector) {
+    precondition(source.count == (count + 1) / 2)
+    ck_unpack_float16(source.base, count, base)
+  }
+}
+
 extension MutableMatrix {
   /// Every row ← `row`, which is `columns` long.
   public func fillRows(with row: Vector) {

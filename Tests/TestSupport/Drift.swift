@@ -50,6 +50,6 @@ public struct Drift: UpdateMap, TrainingProblem {
       apply(batch: sequence[position], position: position, to: &state.values, workspace: &workspace)
       state.updateCount += 1
     }
-    return state.digest
+    return try state.digest
   }
 }

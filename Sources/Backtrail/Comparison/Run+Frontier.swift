@@ -115,10 +115,10 @@ extension Run {
     for (replica, seed) in workload.seeds.enumerated() {
       let exact = try await recalledState(.backward, n, seed: seed).state
       let start = StoredState(try specification.initialState(replica: replica))
-      let way = problem.layout.parameterDistance(exact, start)
+      let way = try problem.layout.parameterDistance(exact, start)
       for (order, points) in specification.selection.curves where order != .backward && points.contains(n) {
         let state = try await recalledState(order, n, seed: seed).state
-        values[order, default: []].append(problem.layout.parameterDistance(state, exact) / way)
+        values[order, default: []].append(try problem.layout.parameterDistance(state, exact) / way)
       }
     }
     return values.map { ($0, Estimate($1)) }

@@ -165,15 +165,15 @@ public struct NetworkProblem: TrainingProblem {
   }
 
   public func writeInitialState(seed: Int, to state: inout StateBuffer) throws {
-    guard let initial else { return layout.initialize(&state, seed: UInt64(seed)) }
+    guard let initial else { return try layout.initialize(&state, seed: UInt64(seed)) }
     let named = Dictionary(initial.map { ($0.name, ($0.shape, $0.values)) }) { first, _ in first }
     try layout.load(named, from: initialOrigin, into: &state)
   }
 
   public func measure(
     _ state: borrowing TrainingState, seed: Int, workspace: inout NetworkUpdateMap.Workspace
-  ) -> [Double] {
-    map(seed: seed).evaluate(state.values, workspace: &workspace)
+  ) throws(PagingError) -> [Double] {
+    try map(seed: seed).evaluate(state.values, workspace: &workspace)
   }
 
   public func trainingLoss(
@@ -184,8 +184,8 @@ public struct NetworkProblem: TrainingProblem {
 
   public func measurementSeconds(
     _ state: borrowing TrainingState, seed: Int, workspace: inout NetworkUpdateMap.Workspace, atMost seconds: Double
-  ) -> Double {
-    map(seed: seed).timeEvaluation(state.values, workspace: &workspace, atMost: seconds)
+  ) throws(PagingError) -> Double {
+    try map(seed: seed).timeEvaluation(state.values, workspace: &workspace, atMost: seconds)
   }
 
   public func writeFiles(into folder: RunFolder) throws {
@@ -236,7 +236,7 @@ extension NetworkProblem {
   private func measuredCosts(least schedule: ActivationSchedule?) throws -> [StageCost] {
     guard let schedule else { return network.graph.stages.map(\.cost) }
     let map = try rescheduled(schedule).map(seed: 0)
-    var state = try StateBuffer(count: map.stateCount)
+    var state = try map.makeState()
     try writeInitialState(seed: 0, to: &state)
     var workspace = try map.makeWorkspace()
     return map.measuredCosts(&state, workspace: &workspace)

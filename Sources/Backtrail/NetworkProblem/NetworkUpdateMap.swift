@@ -31,14 +31,14 @@ public struct NetworkUpdateMap: UpdateMap {
     Workspace(
       network: try network.makeWorkspace(sharedWith: evaluator.network),
       indices: [Int](repeating: 0, count: network.batchSize),
-      recalibrated: try StateBuffer(count: evaluator.recalibrationBatches > 0 ? stateCount : 0))
+      recalibrated: try evaluator.recalibrationBatches > 0 ? makeState() : StateBuffer(count: 0))
   }
 
   /// The values of the evaluator's measures, in their order. The state keeps its own running statistics.
-  func evaluate(_ state: borrowing StateBuffer, workspace: inout Workspace) -> [Double] {
+  func evaluate(_ state: borrowing StateBuffer, workspace: inout Workspace) throws(PagingError) -> [Double] {
     guard evaluator.recalibrationBatches > 0 else { return evaluator.evaluate(state, workspace: &workspace.network) }
     // The running statistics for these parameters are the means over the first batches.
-    workspace.recalibrated.copy(from: state)
+    try workspace.recalibrated.copy(from: state)
     for batch in 1...evaluator.recalibrationBatches {
       let context = gather(batch, into: &workspace, statisticsWeight: 1 / Float(batch))
       _ = network.trainingLoss(of: &workspace.recalibrated, context: context, workspace: &workspace.network)
@@ -48,18 +48,20 @@ public struct NetworkUpdateMap: UpdateMap {
 
   /// The time in seconds of a full `evaluate`. It is measured if that is short, and otherwise extrapolated from some
   /// of the batches.
-  func timeEvaluation(_ state: borrowing StateBuffer, workspace: inout Workspace, atMost seconds: Double) -> Double {
+  func timeEvaluation(_ state: borrowing StateBuffer, workspace: inout Workspace, atMost seconds: Double) throws(PagingError) -> Double {
     // The first batch pays for touching memory.
     _ = evaluator.evaluate(state, workspace: &workspace.network, limit: 1)
     let one = secondsTaken { _ = evaluator.evaluate(state, workspace: &workspace.network, limit: 1) }
     let limit = min(evaluator.batchCount, max(1, Int(seconds / one)))
     guard limit < evaluator.batchCount || evaluator.recalibrationBatches > 0 else {
-      return secondsTaken { _ = evaluate(state, workspace: &workspace) }
+      let begin = ContinuousClock.now
+      _ = try evaluate(state, workspace: &workspace)
+      return (.now - begin) / .seconds(1)
     }
     let some = secondsTaken { _ = evaluator.evaluate(state, workspace: &workspace.network, limit: limit) }
     var whole = some * Double(evaluator.batchCount) / Double(limit)
     if evaluator.recalibrationBatches > 0 {
-      workspace.recalibrated.copy(from: state)
+      try workspace.recalibrated.copy(from: state)
       let pass = secondsTaken {
         let context = gather(1, into: &workspace, statisticsWeight: 1)
         _ = network.trainingLoss(of: &workspace.recalibrated, context: context, workspace: &workspace.network)

@@ -85,6 +85,8 @@ enum ExitStatus: Int32 {
       self = .badData
     case is TensorError:
       self = .impossible
+    case is PagingError:
+      self = .inputOutput
     case let error as OutputError:
       self =
         switch error {

@@ -8,6 +8,7 @@
 #include "images.h"
 #include "matrix.h"
 #include "optimizers.h"
+#include "pages.h"
 #include "transformer.h"
 #include "winograd.h"
 

@@ -8,6 +8,8 @@ import Tensors
 /// threads of `encode` only read through the pointers, and `concurrentPerform` returns when all of them have ended.
 struct CheckpointWriting: @unchecked Sendable {
   private let state: UnsafeBufferPointer<Float>
+  /// The state and its parent, as far as they are paged.
+  private let paged: [PagedUse?]
   private let updateCount: Int
   private let parent: (floats: UnsafeBufferPointer<Float>, digest: Digest)?
   private let sections: [CheckpointSection]
@@ -15,11 +17,12 @@ struct CheckpointWriting: @unchecked Sendable {
   private let options: CheckpointOptions
 
   init(
-    _ state: UnsafeBufferPointer<Float>, updateCount: Int, parent: (UnsafeBufferPointer<Float>, Digest)? = nil,
+    _ state: UnsafeBufferPointer<Float>, updateCount: Int, parent: (UnsafeBufferPointer<Float>, Digest)? = nil, paged: [PagedUse?],
     options: CheckpointOptions
   ) {
     precondition(updateCount >= 0, "a state has had no negative number of updates")
     self.state = state
+    self.paged = paged
     self.updateCount = updateCount
     self.parent = parent.map { (floats: $0, digest: $1) }
     self.options = options
@@ -63,8 +66,15 @@ struct CheckpointWriting: @unchecked Sendable {
     } catch {
       throw error.storageError(path: path)
     }
-    for start in stride(from: 0, to: frames.count, by: max(threads, 1)) {
-      let round = min(threads, frames.count - start)
+    let rounds = stride(from: 0, to: frames.count, by: max(threads, 1)).map { $0..<min($0 + threads, frames.count) }
+    let parts = rounds.map { round in
+      let (first, last) = (frames[round.lowerBound].region, frames[round.upperBound - 1].region)
+      return Region(offset: first.offset, count: last.end - first.offset)
+    }
+    var done = 0
+    try FloatBuffer.forEachPart(parts, in: paged, rethrow: \.storageError) { _ throws(StorageError) in
+      let (start, round) = (rounds[done].lowerBound, rounds[done].count)
+      done += 1
       let failure = FirstFailure()
       DispatchQueue.concurrentPerform(iterations: round) { [encoders] index in
         failure.record(frame: start + index) { () throws(CodecError) in

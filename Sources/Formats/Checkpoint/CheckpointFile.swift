@@ -49,8 +49,9 @@ public enum CheckpointFile {
   public static func write(
     _ state: borrowing StateBuffer, updateCount: Int, options: CheckpointOptions = .init(), to path: String
   ) throws(StorageError) -> CheckpointHeader {
-    try state.span.withUnsafeBufferPointer { floats throws(StorageError) in
-      try CheckpointWriting(floats, updateCount: updateCount, options: options).write(to: path)
+    let paged = [state.paged(.read)]
+    return try state.span.withUnsafeBufferPointer { floats throws(StorageError) in
+      try CheckpointWriting(floats, updateCount: updateCount, paged: paged, options: options).write(to: path)
     }
   }
 
@@ -62,10 +63,11 @@ public enum CheckpointFile {
     options: CheckpointOptions = .init(), to path: String
   ) throws(StorageError) -> CheckpointHeader {
     precondition(state.count == parent.count, "a state and its parent have the same length")
+    let paged = [state.paged(.read), parent.paged(.read)]
     return try state.span.withUnsafeBufferPointer { floats throws(StorageError) in
       try parent.span.withUnsafeBufferPointer { parent throws(StorageError) in
         try CheckpointWriting(
-          floats, updateCount: updateCount, parent: (parent, parentDigest), options: options
+          floats, updateCount: updateCount, parent: (parent, parentDigest), paged: paged, options: options
         ).write(to: path)
       }
     }
@@ -91,16 +93,22 @@ public enum CheckpointFile {
     guard header.stateCount == state.count else {
       throw .mismatch(path: path, reason: "it holds \(header.stateCount) floats, not \(state.count)")
     }
+    // A difference is applied to the floats that are there; anything else replaces them.
+    let paged = [state.paged(header.parentDigest == nil ? .overwrite : .change)]
     var floats = state.mutableSpan
     try floats.withUnsafeMutableBufferPointer { floats throws(StorageError) in
       // The threads of `forEachFrame` write through this pointer. No two frames share a float, and all threads have
       // ended when it returns, within the scope that lends the pointer.
       nonisolated(unsafe) let floats = floats
       try forEachFrame(of: table, in: file, threads: threads) { decoder, frame, size throws(CodecError) in
-        try decoder.decode(frame, size: size, over: floats)
+        try FloatBuffer.forEachPart([frame.region], in: paged, rethrow: { CodecError.file($0.storageError) }) { _ throws(CodecError) in
+          try decoder.decode(frame, size: size, over: floats)
+        }
       }
     }
-    guard Digest(of: state, updateCount: header.updateCount) == header.digest else {
+    let digest: Digest
+    do { digest = try Digest(of: state, updateCount: header.updateCount) } catch { throw error.storageError }
+    guard digest == header.digest else {
       // All bytes are as they were written, so the state they were applied to is wrong.
       guard let parent = header.parentDigest else {
         throw .damaged(path: path, reason: "it decodes to a state of another digest than it records")

@@ -1,9 +1,20 @@
 import Foundation
+import Tensors
 
 /// A system error in words.
 package func reason(_ error: any Error) -> String {
   let error = error as NSError
   return (error.userInfo[NSUnderlyingErrorKey] as? NSError)?.localizedDescription ?? error.localizedDescription
+}
+
+extension PagingError {
+  /// The same error, where files are read and written.
+  var storageError: StorageError {
+    switch self {
+    case .cannotMake, .failed: .failed(path: folder, reason: reason)
+    case .damaged: .failed(path: folder, reason: "\(reason): its disk or this machine's memory is damaged")
+    }
+  }
 }
 
 /// An error of a file or a folder.

@@ -6,23 +6,23 @@ final class RunningAverage: Sendable {
   private let rule: AverageRule
   private let steps: Lock<AverageSteps>
 
-  init(_ rule: AverageRule, count: Int) throws {
-    state = try StoredState(count: count)
+  init(_ rule: AverageRule, for map: some UpdateMap) throws {
+    state = try StoredState(for: map)
     self.rule = rule
     steps = Lock(AverageSteps(rule))
   }
 
   /// Adds the next state of the path. The first state starts the average anew.
-  /// - Throws: `ReplayError.averageOutOfStep` if the state does not follow the last one added.
-  func add(_ state: borrowing TrainingState) throws(ReplayError) {
+  /// - Throws: `ReplayError.averageOutOfStep` if the state does not follow the last one added, and `PagingError`.
+  func add(_ state: borrowing TrainingState) throws {
     let weight = steps.withLock { $0.weight(state.updateCount) }
-    try self.state.write { (average) throws(ReplayError) in
+    try self.state.write { average throws in
       guard state.updateCount == 1 || average.updateCount == state.updateCount - 1 else {
         throw outOfStep(average.updateCount, expected: state.updateCount - 1)
       }
       // The mean of one state is that state, whatever the average held before.
-      guard weight < 1 else { return average.copy(from: state) }
-      average.values.move(toward: state.values, by: Float(weight))
+      guard weight < 1 else { return try average.copy(from: state) }
+      try average.values.move(toward: state.values, by: Float(weight))
       average.updateCount = state.updateCount
     }
   }

@@ -42,11 +42,10 @@ public struct ReplayEngine<Map: UpdateMap, Observer: IterateObserver>: Sendable 
     precondition(plan.replicas == maps.count, "the plan is for \(plan.replicas) replicas, not \(maps.count)")
     precondition(plan.averagesKept == 0 || plan.averagesKept == averages.count, "the plan is for \(plan.averagesKept) averages")
     precondition(plan.diskSlots == 0 || diskSlots != nil, "the plan keeps states on disk")
-    let stateCount = maps[0].stateCount
     let shared = SharedStates(
-      slots: try (0..<plan.memorySlots).map { _ in try StoredState(count: stateCount) },
-      averages: try maps.map { _ in
-        try averages.prefix(plan.averagesKept).map { try RunningAverage($0, count: stateCount) }
+      slots: try (0..<plan.memorySlots).map { _ in try StoredState(for: maps[0]) },
+      averages: try maps.map { map in
+        try averages.prefix(plan.averagesKept).map { try RunningAverage($0, for: map) }
       })
     let board = SegmentBoard(plan)
     progress.expect(
@@ -75,7 +74,7 @@ public struct ReplayEngine<Map: UpdateMap, Observer: IterateObserver>: Sendable 
     _ plan: ReplayPlan, board: SegmentBoard, shared: SharedStates, progress: ReplayProgress
   ) async throws -> ReplaySummary {
     var lane = Lane(
-      state: TrainingState(values: try StateBuffer(count: maps[0].stateCount)),
+      state: TrainingState(values: try maps[0].makeState()),
       executor: try BatchRunExecutor(for: maps[0], progress: progress))
     while let segment = await board.next() {
       lane.begin(
@@ -111,11 +110,11 @@ public struct ReplayEngine<Map: UpdateMap, Observer: IterateObserver>: Sendable 
       lane.isAveraging = averages
       lane.isStored = true
     case .load(let slot, .memory):
-      shared.slots[slot].read { lane.state.copy(from: $0) }
+      try shared.slots[slot].copy(to: &lane.state)
     case .load(let slot, .disk):
       try diskSlots?.load(slot: slot, into: &lane.state)
     case .save(let slot, .memory):
-      shared.slots[slot].write { $0.copy(from: lane.state) }
+      try shared.slots[slot].copy(from: lane.state)
     case .save(let slot, .disk):
       try diskSlots?.save(lane.state, slot: slot)
     case .release:

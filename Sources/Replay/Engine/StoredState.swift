@@ -4,9 +4,9 @@ import Tensors
 public final class StoredState: Sendable {
   private let state: Lock<TrainingState>
 
-  /// Makes a state of `count` zeros.
-  public init(count: Int) throws {
-    state = Lock(TrainingState(values: try StateBuffer(count: count)))
+  /// Makes a state of zeros.
+  public init(for map: some UpdateMap) throws {
+    state = Lock(TrainingState(values: try map.makeState()))
   }
 
   public init(_ state: consuming TrainingState) {
@@ -21,6 +21,21 @@ public final class StoredState: Sendable {
 
   public func write<E: Error>(_ body: (inout TrainingState) throws(E) -> Void) throws(E) {
     try state.withLock { (state: inout sending TrainingState) throws(E) in try body(&state) }
+  }
+
+  /// Overwrites it with `other`.
+  public func copy(from other: borrowing TrainingState) throws(PagingError) {
+    try write { (state) throws(PagingError) in try state.copy(from: other) }
+  }
+
+  /// Overwrites `other` with it.
+  public func copy(to other: inout TrainingState) throws(PagingError) {
+    try read { (state) throws(PagingError) in try other.copy(from: state) }
+  }
+
+  /// The digest of the state.
+  public var digest: Digest {
+    get throws(PagingError) { try read { (state) throws(PagingError) in try state.digest } }
   }
 }
 
@@ -37,7 +52,7 @@ public enum InitialState: Sendable {
   func write(to state: inout TrainingState) throws {
     switch self {
     case .kept(let stored):
-      stored.read { state.copy(from: $0) }
+      try stored.copy(to: &state)
     case .slot(let storage, let slot):
       try storage.load(slot: slot, into: &state)
     case .made(let make):

@@ -10,11 +10,13 @@ public struct TrainingState: ~Copyable, Sendable {
     self.updateCount = updateCount
   }
 
-  public mutating func copy(from source: borrowing TrainingState) {
-    values.copy(from: source.values)
+  public mutating func copy(from source: borrowing TrainingState) throws(PagingError) {
+    try values.copy(from: source.values)
     updateCount = source.updateCount
   }
 
   /// The digest of every float and of the update count. Equal digests mean equal bits.
-  public var digest: Digest { Digest(of: values, updateCount: updateCount) }
+  public var digest: Digest {
+    get throws(PagingError) { try Digest(of: values, updateCount: updateCount) }
+  }
 }

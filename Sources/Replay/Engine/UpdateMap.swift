@@ -22,11 +22,20 @@ public protocol UpdateMap: Sendable {
 
   func makeWorkspace() throws -> Workspace
 
+  /// Makes a training state of zeros. By default all of it is in memory. A map whose states are larger than that makes paged ones,
+  /// and holds what it works on; then all states of a run are: those of lanes, in slots, of averages, and initial ones.
+  func makeState() throws -> StateBuffer
+
   /// Replaces `state` by T_batch(state).
   /// - Parameters:
   ///   - batch: The number of the batch, counted from 1.
   ///   - position: The number of updates the state has had before this one, for schedules and bias correction.
-  func apply(batch: Int, position: Int, to state: inout StateBuffer, workspace: inout Workspace)
+  /// - Throws: Errors of what lies outside of the process, such as the file of a paged state. The state is not used any more then.
+  func apply(batch: Int, position: Int, to state: inout StateBuffer, workspace: inout Workspace) throws
+}
+
+extension UpdateMap {
+  public func makeState() throws -> StateBuffer { try StateBuffer(count: stateCount) }
 }
 
 extension UpdateMap where Workspace == Void {

@@ -35,8 +35,8 @@ public struct Rewinder<Map: UpdateMap>: ~Copyable {
   ///   - memory: The storage for states in memory; nil for `MemorySlots`.
   ///   - progress: Counts every update.
   ///   - readGiven: Reads a given state of the schedule; required if a leg of the schedule starts from one.
-  /// - Throws: `RewindError.sequenceTooShort`, `RewindError.storageMissing`, `TensorError.outOfMemory`, and errors in
-  ///   making the map's workspace.
+  /// - Throws: `RewindError.sequenceTooShort`, `RewindError.storageMissing`, and errors in making the map's
+  ///   workspace and states.
   public init(
     _ map: Map, along sequence: BatchSequence, from initialState: StoredState, schedule: RewindSchedule,
     storage: (any SlotStorage)? = nil, memory: (any SlotStorage)? = nil, progress: ReplayProgress? = nil,
@@ -48,8 +48,8 @@ public struct Rewinder<Map: UpdateMap>: ~Copyable {
     guard schedule.diskSlots == 0 || storage != nil else { throw RewindError.storageMissing }
     // Everything that can throw comes first, since a noncopyable value must be initialized completely or not at all.
     let executor = try BatchRunExecutor(for: map, progress: progress)
-    let values = try StateBuffer(count: map.stateCount)
-    self.memory = try memory ?? MemorySlots(count: schedule.memorySlots, stateCount: map.stateCount)
+    let values = try map.makeState()
+    self.memory = try memory ?? MemorySlots(count: schedule.memorySlots, for: map)
     self.map = map
     self.executor = executor
     self.sequence = sequence
@@ -67,7 +67,7 @@ public struct Rewinder<Map: UpdateMap>: ~Copyable {
     try Task.checkCancellation()
     while let instruction = instructions.next() {
       switch instruction {
-      case .start(0): initialState.read { state.copy(from: $0) }
+      case .start(0): try initialState.copy(to: &state)
       case .start(let position): try readGiven(position, &state)
       case .load(let slot, let tier): try slots(tier)?.load(slot: slot, into: &state)
       case .save(let slot, let tier): try slots(tier)?.save(state, slot: slot)
@@ -96,7 +96,7 @@ public struct Rewinder<Map: UpdateMap>: ~Copyable {
     guard let visited, visited < sequence.count else {
       preconditionFailure("no state has been visited, or it is the last of the sequence")
     }
-    other.copy(from: state)
+    try other.copy(from: state)
     let batch = sequence[visited]
     try executor.apply(BatchRun(batch, batch), of: map, to: &other)
   }

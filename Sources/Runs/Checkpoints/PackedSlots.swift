@@ -1,4 +1,3 @@
-import CKernels
 import Formats
 import Replay
 import Tensors
@@ -15,7 +14,10 @@ public struct PackedSlots: SlotStorage {
   private final class PackedSlot: Sendable {
     let contents: Lock<Contents>
 
-    init(count: Int) throws { contents = Lock(Contents(values: try FloatBuffer(count: count))) }
+    init(count: Int, pagedIn folder: String?) throws {
+      let values = try folder.map { try FloatBuffer(count: count, pagedIn: $0) } ?? FloatBuffer(count: count)
+      contents = Lock(Contents(values: values))
+    }
   }
 
   private let slots: [PackedSlot]
@@ -39,61 +41,62 @@ public struct PackedSlots: SlotStorage {
   ///   - stateCount: The length of a state, in floats.
   ///   - roundedCount: The number of its leading floats that are rounded.
   ///   - precision: One of the 16-bit precisions.
-  /// - Throws: `TensorError.outOfMemory`.
-  public init(count: Int, stateCount: Int, roundedCount: Int, precision: CheckpointPrecision) throws {
+  ///   - folder: Where the content of slots waits in files; nil to keep it in memory.
+  /// - Throws: `TensorError.outOfMemory`, `PagingError.cannotMake`.
+  public init(count: Int, stateCount: Int, roundedCount: Int, precision: CheckpointPrecision, pagedIn folder: String? = nil) throws {
     precondition((0...stateCount).contains(roundedCount), "the rounded floats are some of the state's")
     precondition(precision != .float32, "what is not rounded is not packed")
     self.stateCount = stateCount
     self.roundedCount = roundedCount
     self.precision = precision
     let room = Self.room(stateCount: stateCount, roundedCount: roundedCount)
-    slots = try (0..<count).map { _ in try PackedSlot(count: room) }
+    slots = try (0..<count).map { _ in try PackedSlot(count: room, pagedIn: folder) }
   }
 
-  public func save(_ state: borrowing TrainingState, slot: Int) {
-    // `withLock` runs its body on this thread before it returns, so no other thread sees the pointers and none
-    // outlives them. The state is borrowed until then, so nobody changes what is read.
-    state.values.span.withUnsafeBufferPointer { floats in
-      nonisolated(unsafe) let floats = floats
-      let updateCount = state.updateCount
-      slots[slot].contents.withLock { contents in
-        contents.updateCount = updateCount
-        var room = contents.values.mutableSpan
-        room.withUnsafeMutableBytes { room in
-          guard let from = floats.baseAddress, let to = room.baseAddress else { return }
+  public func save(_ state: borrowing TrainingState, slot: Int) throws {
+    try slots[slot].contents.withLock { contents throws in
+      contents.updateCount = state.updateCount
+      try state.values.forEachPart(of: rounded) { part, floats in
+        try contents.values.withMutablePart(packed(part), overwriting: true) { room in
           switch precision {
-          case .bfloat16: ck_pack_bfloat16(from, roundedCount, to)
-          case .float16: ck_pack_float16(from, roundedCount, to)
+          case .bfloat16: room.packBfloat16(floats)
+          case .float16: room.packFloat16(floats)
           case .float32: break
           }
-          let others = packedCount * MemoryLayout<Float>.stride
-          (to + others).copyMemory(from: from + roundedCount, byteCount: room.count - others)
         }
+      }
+      try state.values.forEachPart(of: others) { part, floats in
+        try contents.values.withMutablePart(moved(part), overwriting: true) { $0.copy(from: floats) }
       }
     }
   }
 
-  public func load(slot: Int, into state: inout TrainingState) {
-    // As in `save`, the pointers stay on this thread and end with the lock; `inout` gives this call exclusive access
-    // to the state.
-    var floats = state.values.mutableSpan
-    state.updateCount = floats.withUnsafeMutableBufferPointer { floats in
-      nonisolated(unsafe) let floats = floats
-      return slots[slot].contents.withLock { contents in
-        contents.values.span.withUnsafeBytes { room in
-          guard let from = room.baseAddress, let to = floats.baseAddress else { return }
+  public func load(slot: Int, into state: inout TrainingState) throws {
+    state.updateCount = try slots[slot].contents.withLock { contents throws in
+      try state.values.forEachMutablePart(of: rounded, overwriting: true) { part, floats in
+        try contents.values.withPart(packed(part)) { room in
           switch precision {
-          case .bfloat16: ck_unpack_bfloat16(from, roundedCount, to)
-          case .float16: ck_unpack_float16(from, roundedCount, to)
+          case .bfloat16: floats.unpackBfloat16(room)
+          case .float16: floats.unpackFloat16(room)
           case .float32: break
           }
-          let others = packedCount * MemoryLayout<Float>.stride
-          UnsafeMutableRawPointer(to + roundedCount).copyMemory(from: from + others, byteCount: room.count - others)
         }
-        return contents.updateCount
       }
+      try state.values.forEachMutablePart(of: others, overwriting: true) { part, floats in
+        try contents.values.withPart(moved(part)) { floats.copy(from: $0) }
+      }
+      return contents.updateCount
     }
   }
+
+  private var rounded: Region { Region(offset: 0, count: roundedCount) }
+  private var others: Region { Region(offset: roundedCount, count: stateCount - roundedCount) }
+
+  /// Where a slot has a part of the rounded floats, which begins at an even place.
+  private func packed(_ part: Region) -> Region { Region(offset: part.offset / 2, count: (part.count + 1) / 2) }
+
+  /// Where a slot has a part of the others.
+  private func moved(_ part: Region) -> Region { Region(offset: packedCount + part.offset - roundedCount, count: part.count) }
 
   public func release(slot: Int) {}
 }

@@ -19,6 +19,8 @@ public final class RunCheckpoints: CheckpointStore {
   private let options: CheckpointOptions
   /// The run's identity in the labels of its files.
   private let identity: String
+  /// Makes a state of zeros.
+  private let makeState: @Sendable () throws -> StateBuffer
   /// The lock is held while files are added and removed, so that the budget holds for any number of lanes.
   private let retention: Lock<CheckpointRetention>
 
@@ -29,10 +31,11 @@ public final class RunCheckpoints: CheckpointStore {
   ///   - stored: The checkpoints of each replica that the plan may restore.
   ///   - needed: The checkpoints of `stored` that will be restored, each listed as often as it will be. They are kept
   ///     until then, even beyond the budget.
+  ///   - makeState: Makes a state of zeros, for the states that others are stored as differences to.
   public init(
     _ folder: RunFolder, _ database: RunDatabase, seeds: [Int], orders: [CompositionOrder], averages: [String],
     stored: [[CheckpointRecord]], needed: [CheckpointRecord], policy: CheckpointPolicy,
-    budget: Int?
+    budget: Int?, makeState: @escaping @Sendable () throws -> StateBuffer
   ) throws(StorageError) {
     self.folder = folder
     self.database = database
@@ -43,6 +46,7 @@ public final class RunCheckpoints: CheckpointStore {
     indices = stored.map(CheckpointIndex.init)
     self.policy = policy
     self.budget = budget
+    self.makeState = makeState
     options = CheckpointOptions(level: policy.level)
     identity = try database.record().identity
     var retained = CheckpointRetention(try database.checkpoints())
@@ -59,9 +63,9 @@ public final class RunCheckpoints: CheckpointStore {
     let stem = CheckpointName.stem(seed: seed, order: order, n: n, position: point.position)
     var record = CheckpointRecord(
       seed: seed, order: order, n: n, position: point.position, file: CheckpointName.file(stem),
-      averages: zip(self.averages, averages).map { rule, average in
-        StoredAverage(file: CheckpointName.file(stem, average: rule), digest: average.read { $0.digest })
-      }, bytes: 0, digest: state.digest)
+      averages: try zip(self.averages, averages).map { rule, average in
+        StoredAverage(file: CheckpointName.file(stem, average: rule), digest: try average.digest)
+      }, bytes: 0, digest: try state.digest)
     switch retention.withLock({ $0.claim(record.place) }) {
     case .taken:
       return
@@ -115,7 +119,7 @@ public final class RunCheckpoints: CheckpointStore {
       let last = chain.last
     {
       defer { retention.withLock { $0.unpin(last) } }
-      var parent = TrainingState(values: try StateBuffer(count: state.values.count))
+      var parent = TrainingState(values: try makeState())
       guard try read(chain, into: &parent) else { continue }
       record.parent = last.position
       record.bytes = try CheckpointFile.write(

@@ -185,19 +185,24 @@ extension RunSpecification {
 
   // MARK: Initial states
 
+  /// Makes a state of zeros.
+  package func makeState() throws -> StateBuffer { try maps[0].makeState() }
+
   /// The initial state of the seed at `index` in the workload's seeds.
   package func initialState(replica index: Int) throws -> TrainingState {
-    var values = try StateBuffer(count: stateCount)
+    var values = try makeState()
     try writeInitialState(replica: index, to: &values)
     return TrainingState(values: values)
   }
 
   func writeInitialState(replica index: Int, to values: inout StateBuffer) throws {
-    values.mutableVector.fill(0)
+    try values.clear()
     try problem.writeInitialState(seed: workload.seeds.lowerBound + index, to: &values)
     let precision = problem.startPrecision
     if precision != .float32 {
-      for position in 0..<values.count { values[position] = precision.rounded(values[position]) }
+      try values.forEachMutablePart { _, part in
+        for position in 0..<part.count { part[position] = precision.rounded(part[position]) }
+      }
     }
   }
 
@@ -209,12 +214,13 @@ extension RunSpecification {
     guard problem.startPrecision != .float32 else {
       return try maps.indices.map { .kept(StoredState(try initialState(replica: $0))) }
     }
+    var state = TrainingState(values: try makeState())
     let slots = try PackedSlots(
-      count: maps.count, stateCount: stateCount, roundedCount: stateCount, precision: problem.startPrecision)
-    var state = TrainingState(values: try StateBuffer(count: stateCount))
+      count: maps.count, stateCount: stateCount, roundedCount: stateCount, precision: problem.startPrecision,
+      pagedIn: state.values.pager?.folder)
     for replica in maps.indices {
       try writeInitialState(replica: replica, to: &state.values)
-      slots.save(state, slot: replica)
+      try slots.save(state, slot: replica)
     }
     return maps.indices.map { .slot(slots, $0) }
   }

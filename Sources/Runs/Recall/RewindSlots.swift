@@ -38,16 +38,22 @@ struct RewindStores {
   let memory: SlotMeter
   let disk: SlotMeter?
 
-  /// - Parameter files: The files that hold the states on disk; nil if there are no disk slots.
+  /// - Parameters:
+  ///   - initial: A state of the run.
+  ///   - files: The files that hold the states on disk; nil if there are no disk slots.
   /// - Throws: `RunError.impossible` if the system lacks the memory, and `TensorError.outOfMemory`.
-  init<Problem>(_ specification: RunSpecification<Problem>, slots: Int, precision: CheckpointPrecision, files: SlotFiles?) throws {
+  init<Problem>(
+    _ specification: RunSpecification<Problem>, like initial: StoredState, slots: Int, precision: CheckpointPrecision, files: SlotFiles?
+  ) throws {
+    let folder = initial.read { $0.values.pager?.folder }
     let bytes = Self.bytes(specification, precision)
-    try Self.checkMemory(slots: slots, bytes: bytes)
+    if folder == nil { try Self.checkMemory(slots: slots, bytes: bytes) }
     let store: any SlotStorage =
       precision == .float32
-      ? try MemorySlots(count: slots, stateCount: specification.stateCount)
+      ? try MemorySlots(count: slots, for: specification.maps[0])
       : try PackedSlots(
-        count: slots, stateCount: specification.stateCount, roundedCount: specification.namedCount, precision: precision)
+        count: slots, stateCount: specification.stateCount, roundedCount: specification.namedCount, precision: precision,
+        pagedIn: folder)
     memory = SlotMeter(store) { _ in bytes }
     disk = files.map { files in SlotMeter(files) { try files.bytes(slot: $0) } }
   }

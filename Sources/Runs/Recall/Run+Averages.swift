@@ -168,9 +168,9 @@ extension Run {
     }
     let combinations = wanted.map { AverageSynthesis(AverageWeights($0, n: n), from: stored.map(\.weights)) }
     let parents = CheckpointIndex(records)
-    let sums = try wanted.map { _ in try StoredState(count: specification.stateCount) }
+    let sums = try wanted.map { _ in try StoredState(for: specification.maps[replica]) }
     var isBegun = wanted.map { _ in false }
-    var part = TrainingState(values: try StateBuffer(count: specification.stateCount))
+    var part = TrainingState(values: try specification.makeState())
     for (index, stored) in stored.enumerated() where combinations.contains(where: { $0.coefficients[index] != 0 }) {
       if let average = stored.average {
         try folder.restore(stored.record.averages[average], of: stored.record, into: &part)
@@ -178,9 +178,8 @@ extension Run {
         try folder.restore(stored.record, among: parents, into: &part)
       }
       for (place, combination) in combinations.enumerated() where combination.coefficients[index] != 0 {
-        sums[place].write { sum in
-          sum.values.mutableVector.assign(
-            Float(combination.coefficients[index]), times: part.values.vector, plus: isBegun[place] ? 1 : 0)
+        try sums[place].write { sum throws in
+          try sum.values.assign(Float(combination.coefficients[index]), times: part.values, plus: isBegun[place] ? 1 : 0)
           sum.updateCount = n
         }
         isBegun[place] = true
@@ -227,7 +226,7 @@ extension Run {
   ) throws -> MeasuredAverage {
     MeasuredAverage(
       weightDistance: weightDistance, measurements: try specification.measure(state, seed: seed, workspace: &workspace),
-      digest: state.digest)
+      digest: try state.digest)
   }
 }
 

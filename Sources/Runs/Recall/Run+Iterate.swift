@@ -32,7 +32,7 @@ extension Run {
     var workspace = try specification.maps[try replica(ofSeed: seed)].makeWorkspace()
     return try recalled.state.read { state throws in
       ReplayedIterate(
-        tensors: problem.layout.namedTensors(of: state.values, updateCount: state.updateCount), digest: state.digest,
+        tensors: try problem.layout.namedTensors(of: state.values, updateCount: state.updateCount), digest: try state.digest,
         measurements: try specification.measure(state, seed: seed, workspace: &workspace),
         gradientEvaluations: recalled.gradientEvaluations, checkpoint: recalled.checkpoint, wasObserved: isObserved)
     }
@@ -45,7 +45,7 @@ extension Run {
   ) async throws -> RecalledState {
     let replica = try replica(ofSeed: seed)
     let recalled = try await recall(order, n, replica: replica, from: try StoredStates(ofSeed: seed, in: self), progress: progress)
-    try check(recalled.state.read { $0.digest }, observedAs: .order(order), n: n, seed: seed)
+    try check(try recalled.state.digest, observedAs: .order(order), n: n, seed: seed)
     return recalled
   }
 
@@ -84,7 +84,7 @@ extension Run {
     let initial = StoredState(try specification.initialState(replica: replica))
     guard n > 0 else { return RecalledState(state: initial, gradientEvaluations: 0, checkpoint: nil) }
     let nearest = stored.nearest(on: sequence, isUsable: isUsable)
-    let keeper = StateKeeper<Problem.Map.Workspace>(kept: try StoredState(count: specification.stateCount))
+    let keeper = StateKeeper<Problem.Map.Workspace>(kept: try StoredState(for: specification.maps[replica]))
     let engine = ReplayEngine(
       maps: [specification.maps[replica]], initialStates: [.kept(initial)], observer: keeper,
       checkpoints: StoredStateReader(folder: folder, records: nearest.map { [$0] } ?? [], among: stored.index))

@@ -70,7 +70,7 @@ extension Run {
     try willRewind(schedule.updates)
     progress.expect(updates: schedule.updates)
     let stores = try RewindStores(
-      specification, slots: schedule.memorySlots, precision: slots.precision, files: schedule.diskSlots > 0 ? files : nil)
+      specification, like: initial, slots: schedule.memorySlots, precision: slots.precision, files: schedule.diskSlots > 0 ? files : nil)
 
     let begin = ContinuousClock.now
     var checkpointReads = 0
@@ -81,23 +81,23 @@ extension Run {
       try stored.read(position, from: folder, into: &state)
     }
     var workspace = try map.makeWorkspace()
-    var copy = try StateBuffer(count: map.stateCount)
-    var iterate = TrainingState(values: try StateBuffer(count: map.stateCount))
+    var copy = try map.makeState()
+    var iterate = TrainingState(values: try map.makeState())
     var states: [RewoundState] = []
     // States that slots rounded have other bits.
     let observed = slots.precision == .float32 ? try observedStates(on: sequence, of: order, seed: seed) : [:]
     while let position = try rewinder.next() {
       if position == sequence.count - 1 {
         try rewinder.writeSuccessor(to: &iterate)
-        if observed[sequence.count] != nil { try check(iterate.digest, observedAs: .order(order), n: n, seed: seed) }
+        if observed[sequence.count] != nil { try check(try iterate.digest, observedAs: .order(order), n: n, seed: seed) }
       }
-      let digest = rewinder.state.digest
+      let digest = try rewinder.state.digest
       if let n = observed[position] { try check(digest, observedAs: .order(order), n: n, seed: seed) }
-      copy.copy(from: rewinder.state.values)
-      let distance = iterate.values.distance(to: copy, first: specification.namedCount)
+      try copy.copy(from: rewinder.state.values)
+      let distance = try iterate.values.distance(to: copy, first: specification.namedCount)
       let state = RewoundState(
         n: position, batch: sequence[position],
-        trainingLoss: problem.trainingLoss(batch: sequence[position], seed: seed, of: &copy, workspace: &workspace),
+        trainingLoss: try problem.trainingLoss(batch: sequence[position], seed: seed, of: &copy, workspace: &workspace),
         distance: distance, digest: digest)
       if try visit(state) { states.append(state) }
     }
@@ -152,8 +152,8 @@ extension Run {
   /// for new memory and other work on the machine slows some down.
   func costs(initial: StoredState, files: SlotFiles) throws -> SlotCosts {
     let step = try Calibration.rates(specification, lanes: 1)[0].secondsPerUpdate
-    var state = TrainingState(values: try StateBuffer(count: specification.stateCount))
-    initial.read { state.copy(from: $0) }
+    var state = TrainingState(values: try specification.makeState())
+    try initial.copy(to: &state)
     var costs = SlotCosts(step: step, write: .greatestFiniteMagnitude, read: .greatestFiniteMagnitude)
     let first = ContinuousClock.now
     repeat {

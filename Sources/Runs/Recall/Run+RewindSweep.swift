@@ -109,7 +109,7 @@ private struct Sweep<Problem: TrainingProblem> {
   private func checkRoom(for walks: [Walk]) throws {
     for walk in walks {
       let bytes = RewindStores.bytes(specification, walk.precision)
-      try RewindStores.checkMemory(slots: walk.schedule.memorySlots, bytes: bytes)
+      if initial.read({ $0.values.pager == nil }) { try RewindStores.checkMemory(slots: walk.schedule.memorySlots, bytes: bytes) }
       let slots = walk.schedule.diskSlots
       let attributes = try? FileManager.default.attributesOfFileSystem(forPath: run.folder.path)
       guard let free = attributes?[.systemFreeSize] as? Int, slots > free / bytes else { continue }
@@ -125,20 +125,20 @@ private struct Sweep<Problem: TrainingProblem> {
   func exactPath() throws -> ExactPath {
     var path = ExactPath()
     var executor = try BatchRunExecutor(for: map, progress: progress)
-    var copy = try StateBuffer(count: map.stateCount)
-    var state = TrainingState(values: try StateBuffer(count: map.stateCount))
-    initial.read { state.copy(from: $0) }
+    var copy = try map.makeState()
+    var state = TrainingState(values: try map.makeState())
+    try initial.copy(to: &state)
     for position in 0..<positions.upperBound {
       let batch = sequence[position]
       if position >= positions.lowerBound {
-        copy.copy(from: state.values)
-        let loss = run.problem.trainingLoss(batch: batch, seed: seed, of: &copy, workspace: &executor.workspace)
+        try copy.copy(from: state.values)
+        let loss = try run.problem.trainingLoss(batch: batch, seed: seed, of: &copy, workspace: &executor.workspace)
         guard loss?.isFinite ?? true else {
           throw RunError.impossible(
             "the training loss of state \(position) on the path is not finite: the updates diverge; rewind another iterate")
         }
         path.trainingLosses.append(loss)
-        path.digests.append(state.digest)
+        path.digests.append(try state.digest)
       }
       try executor.apply(BatchRun(batch, batch), of: map, to: &state)
     }
@@ -153,7 +153,7 @@ private struct Sweep<Problem: TrainingProblem> {
     // The memory of the previous rewind must not be available already.
     FloatBuffer.returnFreedMemory()
     let begin = ContinuousClock.now
-    let stores = try RewindStores(specification, slots: schedule.memorySlots, precision: walk.precision, files: files)
+    let stores = try RewindStores(specification, like: initial, slots: schedule.memorySlots, precision: walk.precision, files: files)
     var rewinder = try Rewinder(
       map, along: sequence, from: initial, schedule: schedule, storage: stores.disk, memory: stores.memory, progress: progress)
     var seconds = (.now - begin) / .seconds(1)
@@ -165,7 +165,7 @@ private struct Sweep<Problem: TrainingProblem> {
       let next = try rewinder.next()
       seconds += (.now - begin) / .seconds(1)
       guard let position = next else { break }
-      let isIdentical = rewinder.state.digest == exact.digests[position - positions.lowerBound]
+      let isIdentical = try rewinder.state.digest == exact.digests[position - positions.lowerBound]
       identical += isIdentical ? 1 : 0
       if !isRounded, !isIdentical {
         throw RunError.damaged(
@@ -197,11 +197,10 @@ private struct Sweep<Problem: TrainingProblem> {
     private var start: TrainingState
 
     init(_ sweep: Sweep<Problem>, _ exact: ExactPath) throws {
-      let count = sweep.map.stateCount
       let workspace = try sweep.map.makeWorkspace()
-      let copy = try StateBuffer(count: count)
-      var start = TrainingState(values: try StateBuffer(count: count))
-      sweep.initial.read { start.copy(from: $0) }
+      let copy = try sweep.map.makeState()
+      var start = TrainingState(values: try sweep.map.makeState())
+      try sweep.initial.copy(to: &start)
       reference = try Rewinder(
         sweep.map, along: sweep.sequence, from: sweep.initial,
         schedule: try .fewestUpdates(visiting: sweep.positions, memorySlots: referenceSlots))
@@ -218,10 +217,10 @@ private struct Sweep<Problem: TrainingProblem> {
       _ = try reference.next()
       guard !isIdentical else { return }
       let length = sweep.run.specification.namedCount
-      let way = reference.state.values.distance(to: start.values, first: length)
-      let distance = state.values.distance(to: reference.state.values, first: length)
-      copy.copy(from: state.values)
-      let loss = sweep.run.problem.trainingLoss(
+      let way = try reference.state.values.distance(to: start.values, first: length)
+      let distance = try state.values.distance(to: reference.state.values, first: length)
+      try copy.copy(from: state.values)
+      let loss = try sweep.run.problem.trainingLoss(
         batch: sweep.sequence[position], seed: sweep.seed, of: &copy, workspace: &workspace)
       guard distance.isFinite, loss?.isFinite ?? true else {
         throw RunError.impossible(

@@ -4,21 +4,24 @@ import Tensors
 
 extension StateLayout {
   /// The tensors of a state as files store them, in the order of the state, followed by its counters.
-  package func namedTensors(of state: borrowing StateBuffer, updateCount: Int) -> [NamedTensor] {
-    tensors.map { NamedTensor(name: $0.name, shape: $0.shape, values: values(of: $0, in: state)) }
+  package func namedTensors(of state: borrowing StateBuffer, updateCount: Int) throws(PagingError) -> [NamedTensor] {
+    try tensors.map { (tensor) throws(PagingError) in NamedTensor(name: tensor.name, shape: tensor.shape, values: try values(of: tensor, in: state)) }
       + counters.map { NamedTensor(name: $0, shape: [], integers: [Int64(updateCount)]) }
   }
 
   /// The Euclidean distance between the parameters of two states.
-  package func parameterDistance(_ a: StoredState, _ b: StoredState) -> Double {
-    a.read { a in
-      b.read { b in
+  package func parameterDistance(_ a: StoredState, _ b: StoredState) throws -> Double {
+    try a.read { a throws in
+      try b.read { b throws in
         var sum = 0.0
         for tensor in tensors where tensor.role == .parameter {
-          let (x, y) = (a.values.vector.part(tensor.region), b.values.vector.part(tensor.region))
-          for index in 0..<x.count {
-            let difference = Double(x[index] - y[index])
-            sum += difference * difference
+          try a.values.forEachPart(of: tensor.region) { part, x in
+            try b.values.withPart(part) { y in
+              for index in 0..<x.count {
+                let difference = Double(x[index] - y[index])
+                sum += difference * difference
+              }
+            }
           }
         }
         return sum.squareRoot()

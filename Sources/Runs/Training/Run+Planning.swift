@@ -49,7 +49,8 @@ extension Run {
         let checkpoints = try RunCheckpoints(
           folder, database, seeds: Array(workload.seeds), orders: specification.selection.orders,
           averages: workload.averages.map(\.description), stored: records, needed: needed,
-          policy: specification.budgets.checkpoints, budget: specification.budgets.disk)
+          policy: specification.budgets.checkpoints, budget: specification.budgets.disk,
+          makeState: specification.makeState)
         return (plan, checkpoints)
       }
       try folder.giveUp(unreadable, in: database)
@@ -60,7 +61,7 @@ extension Run {
   private func unreadable(_ records: Set<CheckpointRecord>, _ listener: TrainingListener) throws -> [CheckpointRecord] {
     guard !records.isEmpty else { return [] }
     let all = CheckpointIndex(try database.checkpoints())
-    var state = TrainingState(values: try StateBuffer(count: specification.stateCount))
+    var state = TrainingState(values: try specification.makeState())
     var unreadable: [CheckpointRecord] = []
     for record in records {
       do throws(StorageError) {

@@ -41,7 +41,7 @@ struct RunObserver<Problem: TrainingProblem>: IterateObserver {
         range as \(metric.least) to \(metric.greatest); give a range that holds every value
         """)
     }
-    let digest = state.digest
+    let digest = try state.digest
     try writer.add(
       names.map { Observation(seed: seed, series: $0.series, n: $0.n, measurements: measurements, digest: digest) })
   }
@@ -66,7 +66,7 @@ extension RunSpecification {
 struct StateKeeper<Workspace: ~Copyable>: IterateObserver {
   let kept: StoredState
 
-  func observe(_ iterates: [Iterate], replica: Int, state: borrowing TrainingState, workspace: inout Workspace) {
-    kept.write { $0.copy(from: state) }
+  func observe(_ iterates: [Iterate], replica: Int, state: borrowing TrainingState, workspace: inout Workspace) throws {
+    try kept.copy(from: state)
   }
 }

@@ -119,8 +119,8 @@ private struct RunVerification<Problem: TrainingProblem> {
 
   /// Decodes every checkpoint once, reading differences over their parents where these come just before.
   private mutating func decode(_ records: [CheckpointRecord]) throws {
-    var state = TrainingState(values: try StateBuffer(count: run.specification.stateCount))
-    var average = TrainingState(values: try StateBuffer(count: run.specification.stateCount))
+    var state = TrainingState(values: try run.specification.makeState())
+    var average = TrainingState(values: try run.specification.makeState())
     let index = CheckpointIndex(records)
     var before: CheckpointRecord?
     for record in records where damaged[record] == nil {
@@ -153,9 +153,10 @@ private struct RunVerification<Problem: TrainingProblem> {
     let run = run
     @Sendable func write(_ state: borrowing TrainingState, _ average: Int?) throws {
       let digest = average.map { record.averages[$0].digest } ?? record.digest
-      guard state.digest == digest else {
+      let found = try state.digest
+      guard found == digest else {
         throw RunError.damaged(
-          "\(record.file) can't be repaired: its replay has the digest \(state.digest), not \(digest) as the database says")
+          "\(record.file) can't be repaired: its replay has the digest \(found), not \(digest) as the database says")
       }
       try run.folder.rewrite(state, of: record, average: average.map { ($0, run.workload.averages[$0].description) }, in: run.database)
     }
@@ -184,13 +185,13 @@ private struct RunVerification<Problem: TrainingProblem> {
     if record.averages.isEmpty {
       let recalled = try await state(at: record)
       report.gradientEvaluations += recalled.gradientEvaluations
-      compare(record, average: nil, recalled.state.read { $0.digest })
+      compare(record, average: nil, try recalled.state.digest)
       return
     }
     let found = Lock<[(average: Int?, digest: Digest)]>([])
     report.gradientEvaluations += try await replayAverages(to: record.position, seed: record.seed, besides: record) {
       average, state, _ in
-      let digest = state.digest
+      let digest = try state.digest
       found.withLock { $0.append((average, digest)) }
     }
     for found in found.withLock({ $0 }) { compare(record, average: found.average, found.digest) }
@@ -266,7 +267,7 @@ private struct RunVerification<Problem: TrainingProblem> {
     @Sendable func observed(_ state: borrowing TrainingState, _ workspace: inout Problem.Map.Workspace) throws -> Observation {
       Observation(
         seed: seed, series: observation.series, n: n,
-        measurements: try specification.measure(state, seed: seed, workspace: &workspace), digest: state.digest)
+        measurements: try specification.measure(state, seed: seed, workspace: &workspace), digest: try state.digest)
     }
     switch observation.series {
     case .average(let rule):

@@ -1,0 +1,43 @@
+import Foundation
+
+/// The addresses of a buffer whose floats wait in a file: all of them are reserved, and only pages in use have memory.
+///
+/// The others can't be read or written. Whoever touches floats that nobody holds is stopped there, and computes nothing from zeros.
+///
+/// It is Sendable although it holds a pointer: it changes only which pages have memory. `PageTable` says who may touch the content
+/// of a page at a time, the thread of the pager or those who hold it.
+struct PageMemory: ~Copyable, @unchecked Sendable {
+  let base: UnsafeMutableRawPointer
+  private let byteCount: Int
+
+  /// Nil where the process may not have so many addresses.
+  init?(byteCount: Int) {
+    guard let base = mmap(nil, byteCount, PROT_NONE, Self.flags, -1, 0), base != MAP_FAILED else { return nil }
+    self.base = base
+    self.byteCount = byteCount
+  }
+
+  deinit { munmap(base, byteCount) }
+
+  #if os(Linux)
+    private static let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE
+  #else
+    private static let flags = MAP_PRIVATE | MAP_ANON | MAP_NORESERVE
+  #endif
+
+  subscript(bytes: Range<Int>) -> UnsafeMutableRawBufferPointer {
+    UnsafeMutableRawBufferPointer(start: base + bytes.lowerBound, count: bytes.count)
+  }
+
+  /// Lets the bytes be used. They are zeros.
+  /// - Returns: 0, or the system's error.
+  func open(_ bytes: Range<Int>) -> Int32 {
+    mprotect(base + bytes.lowerBound, bytes.count, PROT_READ | PROT_WRITE) == 0 ? 0 : errno
+  }
+
+  /// Gives the memory of the bytes back to the system.
+  /// - Returns: 0, or the system's error.
+  func close(_ bytes: Range<Int>) -> Int32 {
+    mmap(base + bytes.lowerBound, bytes.count, PROT_NONE, Self.flags | MAP_FIXED, -1, 0) == MAP_FAILED ? errno : 0
+  }
+}
