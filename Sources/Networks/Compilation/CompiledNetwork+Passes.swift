@@ -13,9 +13,9 @@ extension CompiledNetwork {
   public func update(
     _ state: inout StateBuffer, learningRate: Double, position: Int, context: PassContext,
     workspace: inout Workspace
-  ) {
+  ) throws(PagingError) {
     let vector = state.mutableVector
-    run(vector, context: context, workspace: &workspace) {
+    try run(vector, pager: state.pager, context: context, workspace: &workspace) {
       sink(vector, learningRate: learningRate, position: position, scratch: $0)
     }
   }
@@ -41,25 +41,26 @@ extension CompiledNetwork {
   public func gradient(
     of state: inout StateBuffer, into gradient: inout StateBuffer, context: PassContext,
     workspace: inout Workspace
-  ) {
+  ) throws(PagingError) {
     let sink = GradientSink.accumulate(in: gradient.mutableVector, scale: 1, keep: 0)
-    run(state.mutableVector, context: context, workspace: &workspace) { _ in sink }
+    try run(state.mutableVector, pager: state.pager, context: context, workspace: &workspace) { _ in sink }
   }
 
   /// The mean loss L(θ) of the full batch in `workspace` as an update sees it. Buffers such as running statistics
   /// are changed as in training.
   public func trainingLoss(
     of state: inout StateBuffer, context: PassContext, workspace: inout Workspace
-  ) -> Double {
-    let outputs = forward(state.vector, buffers: state.mutableVector, rows: batchSize, context: context, workspace: &workspace)
+  ) throws(PagingError) -> Double {
+    let outputs = try forward(
+      state.vector, pager: state.pager, buffers: state.mutableVector, rows: batchSize, context: context, workspace: &workspace)
     return loss.sum(over: outputs, workspace.targets) / Double(outputs.rows)
   }
 
   /// Adds the first `rows` examples in `workspace`, evaluated on a borrowed state, to a measurement.
   public func evaluate(
     _ state: borrowing StateBuffer, rows: Int, workspace: inout Workspace, into measurement: inout Measurement
-  ) {
-    let outputs = outputs(state, rows: rows, workspace: &workspace)
+  ) throws(PagingError) {
+    let outputs = try outputs(state, rows: rows, workspace: &workspace)
     measurement.add(outputs, workspace.targets)
   }
 
@@ -67,29 +68,29 @@ extension CompiledNetwork {
   /// next use.
   public func outputs(
     _ state: borrowing StateBuffer, rows: Int, workspace: inout Workspace
-  ) -> Matrix {
-    forward(
-      state.vector, buffers: nil, rows: rows, context: PassContext(isTraining: false), workspace: &workspace)
+  ) throws(PagingError) -> Matrix {
+    try forward(
+      state.vector, pager: state.pager, buffers: nil, rows: rows, context: PassContext(isTraining: false), workspace: &workspace)
   }
 
   /// The outputs for the first `rows` examples in `workspace` in any context: `rows` · `predictionCount` × `outputCount`, valid until
   /// its next use. In training, buffers such as running statistics are changed.
   public func outputs(
     _ state: inout StateBuffer, rows: Int, context: PassContext, workspace: inout Workspace
-  ) -> Matrix {
-    forward(state.vector, buffers: state.mutableVector, rows: rows, context: context, workspace: &workspace)
+  ) throws(PagingError) -> Matrix {
+    try forward(
+      state.vector, pager: state.pager, buffers: state.mutableVector, rows: rows, context: context, workspace: &workspace)
   }
 
   /// Runs the forward passes up to the loss.
   /// - Parameter buffers: the state again, where training passes may change its buffers; nil where it is only borrowed.
   /// - Returns: the outputs, a row for each prediction.
   private func forward(
-    _ state: Vector, buffers: MutableVector?, rows: Int, context: PassContext, workspace: inout Workspace
-  ) -> Matrix {
+    _ state: Vector, pager: Pager?, buffers: MutableVector?, rows: Int, context: PassContext, workspace: inout Workspace
+  ) throws(PagingError) -> Matrix {
     let arena = workspace.arena.mutableVector
     let context = context.shared(between: kernelThreads)
-    for step in program.steps {
-      if step.kind == .loss { break }
+    try forEachStep(before: .loss, holding: pager) { step in
       forward(step, state, buffers: buffers, rows: rows, context: context, in: arena)
     }
     return arena.vector.part(program.outputs).matrix(rows: rows * predictionCount, columns: outputCount)
@@ -98,11 +99,34 @@ extension CompiledNetwork {
   /// Runs all passes of an update.
   /// - Parameter sink: where gradients go, given memory for that of one parameter.
   private func run(
-    _ state: MutableVector, context: PassContext, workspace: inout Workspace, sink: (MutableVector) -> GradientSink
-  ) {
+    _ state: MutableVector, pager: Pager?, context: PassContext, workspace: inout Workspace,
+    sink: (MutableVector) -> GradientSink
+  ) throws(PagingError) {
     let arena = workspace.arena.mutableVector
     let context = context.shared(between: kernelThreads)
-    for step in program.steps { perform(step, state, context: context, targets: workspace.targets, in: arena, sink: sink) }
+    let targets = workspace.targets
+    try forEachStep(holding: pager) { step in perform(step, state, context: context, targets: targets, in: arena, sink: sink) }
+  }
+
+  /// Calls `body` with one step after the other, while what it needs of the state is in memory.
+  /// - Parameters:
+  ///   - end: the kind of step to stop before; nil for all steps.
+  ///   - pager: that of the state; nil where all of it is in memory.
+  private func forEachStep(
+    before end: PassKind? = nil, holding pager: Pager?, _ body: (PassStep<Region>) -> Void
+  ) throws(PagingError) {
+    var hold = StateHold(pager, accesses)
+    do throws(PagingError) {
+      for (index, step) in program.steps.enumerated() {
+        if step.kind == end { break }
+        try hold.hold(for: index)
+        body(step)
+      }
+    } catch {
+      try? hold.releaseAll()
+      throw error
+    }
+    try hold.releaseAll()
   }
 
   private func perform(
@@ -180,17 +204,17 @@ extension CompiledNetwork {
   ///   - repetitions: updates after a first one, which also pays for touching memory.
   public func measuredCosts(
     _ state: inout StateBuffer, context: PassContext, workspace: inout Workspace, repetitions: Int = 2
-  ) -> [StageCost] {
+  ) throws(PagingError) -> [StageCost] {
     let clock = ContinuousClock()
-    let arena = workspace.arena.mutableVector
-    let vector = state.mutableVector
+    let (arena, targets) = (workspace.arena.mutableVector, workspace.targets)
+    let (vector, pager) = (state.mutableVector, state.pager)
     let context = context.shared(between: kernelThreads)
     var costs = graph.stages.map(\.cost)
     for index in costs.indices { (costs[index].forwardSeconds, costs[index].backwardSeconds) = (.infinity, .infinity) }
     for _ in 0...repetitions {
-      for step in program.steps {
+      try forEachStep(holding: pager) { step in
         let seconds = clock.measure {
-          perform(step, vector, context: context, targets: workspace.targets, in: arena) {
+          perform(step, vector, context: context, targets: targets, in: arena) {
             sink(vector, learningRate: 0, position: 0, scratch: $0)
           }
         } / .seconds(1)

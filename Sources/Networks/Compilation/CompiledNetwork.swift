@@ -24,6 +24,8 @@ public struct CompiledNetwork: Sendable {
   /// What the stages' passes take, in memory; their times are only guessed.
   public let graph: StageGraph
   let program: NetworkProgram
+  /// What each step of the program needs of the training state.
+  let accesses: [StateAccess?]
 
   /// - Parameters:
   ///   - network: its layers, in their order.
@@ -73,6 +75,8 @@ public struct CompiledNetwork: Sendable {
     self.outputCount = outputCount
     let update = schedule ?? .keepingAll(stageCount: stages.count)
     program = NetworkProgram(graph, schedule: isTrained ? update : nil)
+    accesses = Self.accesses(
+      program.steps, stages: stages, layout: layout, slots: optimizer.slotNames.count, isTraining: isTrained)
   }
 
   /// The product of a shape's extents; nil where one is negative or it overflows.
