@@ -110,6 +110,36 @@ public struct StateLayout: Sendable {
     }
   }
 
+  /// Overwrites a part of a tensor.
+  /// - Parameters:
+  ///   - values: consecutive values, row by row of the tensor's shape.
+  ///   - start: the index of the first of them.
+  ///   - isTransposed: whether they go row by row of the transposed matrix instead: the tensor's first extent is then the
+  ///     columns, and all others together are the rows.
+  public func write(
+    _ values: [Float], from start: Int, isTransposed: Bool = false, to tensor: Tensor, in state: inout StateBuffer
+  ) {
+    let target = state.mutableVector.part(tensor.region)
+    precondition(start >= 0 && start + values.count <= target.count, "values outside the tensor \(tensor.name)")
+    guard let outputs = tensor.shape.first, outputs > 0, target.count > 0 else {
+      for index in values.indices { target[start + index] = values[index] }
+      return
+    }
+    let inputs = target.count / outputs
+    // Where the value that comes next belongs.
+    var (output, input) = isTransposed ? (start % outputs, start / outputs) : (start / inputs, start % inputs)
+    for value in values {
+      target[tensor.place(output: output, input: input, outputs: outputs, inputs: inputs)] = value
+      if isTransposed {
+        output += 1
+        if output == outputs { (output, input) = (0, input + 1) }
+      } else {
+        input += 1
+        if input == inputs { (output, input) = (output + 1, 0) }
+      }
+    }
+  }
+
   /// The values of `tensor`, row by row of its shape.
   public func values(of tensor: Tensor, in state: borrowing StateBuffer) -> [Float] {
     let source = state.vector.part(tensor.region)
@@ -121,6 +151,16 @@ public struct StateLayout: Sendable {
 }
 
 extension StateLayout.Tensor {
+  /// The index in the state, from the tensor's beginning, of the value at an index of the first extent and an index of
+  /// all others together.
+  fileprivate func place(output: Int, input: Int, outputs: Int, inputs: Int) -> Int {
+    guard case .inputsFirst(let channels) = storage else { return output * inputs + input }
+    let positions = inputs / channels
+    guard positions > 1 else { return input * outputs + output }
+    let (channel, position) = input.quotientAndRemainder(dividingBy: positions)
+    return (position * channels + channel) * outputs + output
+  }
+
   /// Calls `body` with each index into the values row by row, and the index of the same value in the state.
   fileprivate func forEachIndex(_ body: (Int, Int) -> Void) {
     guard case .inputsFirst(let channels) = storage, region.count > 0 else {
@@ -144,5 +184,5 @@ extension StateLayout.Tensor {
 public struct StateMismatch: Error, Equatable, CustomStringConvertible {
   public let description: String
 
-  init(_ description: String) { self.description = description }
+  package init(_ description: String) { self.description = description }
 }

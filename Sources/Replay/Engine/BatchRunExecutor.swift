@@ -19,7 +19,7 @@ public struct BatchRunExecutor<Map: UpdateMap>: ~Copyable {
 
   /// Applies the batches of the run to `state`, from first to last.
   /// - Throws: `CancellationError` between two updates if the surrounding task was cancelled. The state then has as
-  ///   many updates as its update count says.
+  ///   many updates as its update count says. What an update throws, which leaves a state without meaning.
   public mutating func apply(_ run: BatchRun, of map: Map, to state: inout TrainingState) throws {
     try apply(run, of: map, to: &state, averages: [])
   }
@@ -30,7 +30,7 @@ public struct BatchRunExecutor<Map: UpdateMap>: ~Copyable {
   ) throws {
     for index in 0..<run.count {
       try Task.checkCancellation()
-      map.apply(batch: run[index], position: state.updateCount, to: &state.values, workspace: &workspace)
+      try map.apply(batch: run[index], position: state.updateCount, to: &state.values, workspace: &workspace)
       state.updateCount += 1
       updates += 1
       for average in averages { try average.add(state) }

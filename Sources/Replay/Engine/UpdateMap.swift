@@ -26,7 +26,8 @@ public protocol UpdateMap: Sendable {
   /// - Parameters:
   ///   - batch: The number of the batch, counted from 1.
   ///   - position: The number of updates the state has had before this one, for schedules and bias correction.
-  func apply(batch: Int, position: Int, to state: inout StateBuffer, workspace: inout Workspace)
+  /// - Throws: What keeps it from reading its inputs. `state` then means nothing.
+  func apply(batch: Int, position: Int, to state: inout StateBuffer, workspace: inout Workspace) throws
 }
 
 extension UpdateMap where Workspace == Void {

@@ -112,9 +112,9 @@ public struct Calibration: Codable, Sendable {
     _ specification: RunSpecification<Problem>, whenReady wait: () -> Void
   ) throws -> (update: Double, observation: Double) {
     var trial = try TrialLane(specification)
-    _ = trial.secondsPerUpdate(for: 0.05)
+    _ = try trial.secondsPerUpdate(for: 0.05)
     wait()
-    let updates = (0..<5).map { _ in trial.secondsPerUpdate(for: 0.08) }.sorted()
+    let updates = try (0..<5).map { _ in try trial.secondsPerUpdate(for: 0.08) }.sorted()
     return (updates[2], try trial.measurementSeconds(atMost: 0.2))
   }
 
@@ -123,10 +123,10 @@ public struct Calibration: Codable, Sendable {
     let indices = Set([0, levels.count / 2, levels.count - 1]).sorted()
     return try indices.map { index in
       var trial = try TrialLane(specification.with(levels[index].problem()))
-      _ = trial.secondsPerUpdate(for: 0.02)
+      _ = try trial.secondsPerUpdate(for: 0.02)
       return RecomputationLevel(
         workspaceBytes: levels[index].workspaceBytes, repeatedPasses: levels[index].repeatedPasses,
-        secondsPerUpdate: trial.secondsPerUpdate(for: 0.1))
+        secondsPerUpdate: try trial.secondsPerUpdate(for: 0.1))
     }
   }
 
@@ -134,10 +134,10 @@ public struct Calibration: Codable, Sendable {
     _ specification: RunSpecification<Problem>, in folder: String
   ) throws -> StateStorage {
     var trial = try TrialLane(specification)
-    _ = trial.secondsPerUpdate(for: 0.1)
+    _ = try trial.secondsPerUpdate(for: 0.1)
     var parent = try StateBuffer(count: specification.stateCount)
     parent.copy(from: trial.state.values)
-    trial.update()
+    try trial.update()
     let options = CheckpointOptions(level: specification.budgets.checkpoints.level)
     let path = "\(folder)/.calibration-\(UUID().uuidString)"
     defer { unlink(path) }
@@ -179,17 +179,17 @@ struct TrialLane<Problem: TrainingProblem>: ~Copyable {
     lastBatch = specification.problem.batchCount ?? .max
   }
 
-  mutating func update() {
-    specification.maps[0].apply(
+  mutating func update() throws {
+    try specification.maps[0].apply(
       batch: state.updateCount % lastBatch + 1, position: state.updateCount, to: &state.values, workspace: &workspace)
     state.updateCount += 1
   }
 
   /// The mean time of an update, measured over at least `seconds` seconds and at least two updates.
-  mutating func secondsPerUpdate(for seconds: Double) -> Double {
+  mutating func secondsPerUpdate(for seconds: Double) throws -> Double {
     let begin = ContinuousClock.now
     let before = state.updateCount
-    repeat { update() } while state.updateCount - before < 2 || .now - begin < .seconds(seconds)
+    repeat { try update() } while state.updateCount - before < 2 || .now - begin < .seconds(seconds)
     return (.now - begin) / .seconds(1) / Double(state.updateCount - before)
   }
 

@@ -71,7 +71,7 @@ public protocol TrainingProblem: MemoryElastic {
   /// The mean loss over the examples of one batch, computed as an update with this batch would; nil, the default, if
   /// there is none.
   /// - Parameter state: The state, which may be changed.
-  func trainingLoss(batch: Int, seed: Int, of state: inout StateBuffer, workspace: inout Map.Workspace) -> Double?
+  func trainingLoss(batch: Int, seed: Int, of state: inout StateBuffer, workspace: inout Map.Workspace) throws -> Double?
 
   /// The time in seconds that `measure` takes. It may be extrapolated from a part of the work if all of it would take
   /// longer than `seconds`. The default times the whole.
@@ -142,7 +142,7 @@ extension TrainingProblem {
   public var batches: BatchSource? { nil }
   public var startPrecision: CheckpointPrecision { .float32 }
 
-  public func trainingLoss(batch: Int, seed: Int, of state: inout StateBuffer, workspace: inout Map.Workspace) -> Double? { nil }
+  public func trainingLoss(batch: Int, seed: Int, of state: inout StateBuffer, workspace: inout Map.Workspace) throws -> Double? { nil }
 
   public func measurementSeconds(
     _ state: borrowing TrainingState, seed: Int, workspace: inout Map.Workspace, atMost seconds: Double

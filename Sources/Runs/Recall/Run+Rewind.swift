@@ -97,7 +97,7 @@ extension Run {
       let distance = iterate.values.distance(to: copy, first: specification.namedCount)
       let state = RewoundState(
         n: position, batch: sequence[position],
-        trainingLoss: problem.trainingLoss(batch: sequence[position], seed: seed, of: &copy, workspace: &workspace),
+        trainingLoss: try problem.trainingLoss(batch: sequence[position], seed: seed, of: &copy, workspace: &workspace),
         distance: distance, digest: digest)
       if try visit(state) { states.append(state) }
     }

@@ -132,7 +132,7 @@ private struct Sweep<Problem: TrainingProblem> {
       let batch = sequence[position]
       if position >= positions.lowerBound {
         copy.copy(from: state.values)
-        let loss = run.problem.trainingLoss(batch: batch, seed: seed, of: &copy, workspace: &executor.workspace)
+        let loss = try run.problem.trainingLoss(batch: batch, seed: seed, of: &copy, workspace: &executor.workspace)
         guard loss?.isFinite ?? true else {
           throw RunError.impossible(
             "the training loss of state \(position) on the path is not finite: the updates diverge; rewind another iterate")
@@ -221,7 +221,7 @@ private struct Sweep<Problem: TrainingProblem> {
       let way = reference.state.values.distance(to: start.values, first: length)
       let distance = state.values.distance(to: reference.state.values, first: length)
       copy.copy(from: state.values)
-      let loss = sweep.run.problem.trainingLoss(
+      let loss = try sweep.run.problem.trainingLoss(
         batch: sweep.sequence[position], seed: sweep.seed, of: &copy, workspace: &workspace)
       guard distance.isFinite, loss?.isFinite ?? true else {
         throw RunError.impossible(
