@@ -13,14 +13,15 @@ public struct Dataset: Sendable {
   public let training: Examples
   public let test: Examples
 
-  /// The characters of a text; nil for other data.
+  /// The characters of a text, or the numbers of tokens; nil for other data.
   public let vocabulary: Vocabulary?
 
   /// The digest of everything that training and evaluation read: shapes, classes, targets, features and divisors of
   /// both splits. It does not include the name, so that moved files count as the same data.
   public let fingerprint: Digest
 
-  /// - Throws: `DatasetError.impossible` if a split is empty or the two differ in shapes or classes.
+  /// - Throws: `DatasetError.impossible` if a split is empty or the two differ in shapes or classes, and what reading
+  ///   examples in files throws.
   public init(
     name: String, training: Examples, test: Examples, vocabulary: Vocabulary? = nil
   ) throws(DatasetError) {
@@ -45,9 +46,9 @@ public struct Dataset: Sendable {
     self.test = test
     self.vocabulary = vocabulary
     var builder = DigestBuilder()
-    training.add(to: &builder)
-    test.add(to: &builder)
-    if let vocabulary { builder.add(vocabulary.decode(Array(0..<vocabulary.count))) }
+    try training.add(to: &builder)
+    try test.add(to: &builder)
+    if let characters = vocabulary?.characters { builder.add(String(String.UnicodeScalarView(characters))) }
     fingerprint = builder.digest
   }
 
@@ -67,16 +68,19 @@ public struct Dataset: Sendable {
   /// per class, or one number per target.
   public var outputCount: Int { classCount ?? training.targetCount }
 
-  /// The size in bytes that both splits take in memory.
+  /// The size in bytes that both splits take in memory. What is in files does not count.
   public var byteCount: Int { training.byteCount + test.byteCount }
 
   /// Reads or generates the data set of a specification, which has one of the forms in `catalogue`.
   /// - Parameters:
-  ///   - context: The number of characters of a text that the model sees at once; other data ignore it.
+  ///   - context: The number of characters or tokens of a text that the model sees at once; other data ignore it.
   ///   - targets: The kind of targets that the loss needs. Only the column of a table can be read as either kind.
+  ///   - residentLimit: The largest size in bytes of features that stay in memory. Larger data stay in their files, or
+  ///     if those are compressed or tables, in temporary ones, and batches read their own examples. Files must not
+  ///     change as long as the data set is in use.
   /// - Throws: `DatasetError`; in particular `.impossible` if values are asked for and the data have classes.
   public static func load(
-    _ specification: String, context: Int? = nil, targets: Targets.Kind = .classes
+    _ specification: String, context: Int? = nil, targets: Targets.Kind = .classes, residentLimit: Int = mostResidentBytes
   ) throws(DatasetError) -> Dataset {
     let parsed = try DatasetSpecification(specification)
     guard targets == .classes || parsed.isTable else {
@@ -86,15 +90,21 @@ public struct Dataset: Sendable {
         table, `csv:FILE,target=COLUMN`
         """)
     }
+    // What is still free of the limit.
+    var room = residentLimit
     return switch parsed {
     case .digits: try digits()
-    case .mnist(let folder): try mnist(folder: folder)
-    case .cifar(let kind, let folder): try cifar(kind, folder: folder)
-    case .text(let file): try text(file: file, context: context)
-    case .csv(let table): try csv(table, targets: targets)
+    case .mnist(let folder): try mnist(folder: folder, room: &room)
+    case .cifar(let kind, let folder): try cifar(kind, folder: folder, room: &room)
+    case .text(let file): try text(file: file, context: context, room: &room)
+    case .tokens(let tokens): try self.tokens(tokens, context: context, room: &room)
+    case .csv(let table): try csv(table, targets: targets, room: &room)
     case .synthetic(let clouds): try clouds.dataset()
     }
   }
+
+  /// The size in bytes up to which the features of a data set stay in memory.
+  public static let mostResidentBytes = 64 << 20
 
   /// Whether an example of a file that contains both splits is a test example: every fifth one is, starting with the
   /// first.

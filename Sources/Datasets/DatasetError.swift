@@ -7,6 +7,8 @@ public enum DatasetError: Error, Equatable, CustomStringConvertible {
   case missing(path: String, reason: String, remedy: String)
   /// A file does not contain what its format or its use requires.
   case damaged(path: String, place: Place? = nil, reason: String, remedy: String)
+  /// A file or folder that was usable can't be read or written any more, or is not what it was.
+  case failed(path: String, reason: String, remedy: String)
   /// Each part is valid, but they can't be combined; for example, a batch is larger than the data set.
   case impossible(String)
 
@@ -25,7 +27,7 @@ public enum DatasetError: Error, Equatable, CustomStringConvertible {
     case .unknown(let specification, let reason):
       let forms = Dataset.catalogue.map { "\n  \($0.form): \($0.summary)" }.joined()
       return "data set “\(specification)”: \(reason). The forms known are:\(forms)"
-    case .missing(let path, let reason, let remedy):
+    case .missing(let path, let reason, let remedy), .failed(let path, let reason, let remedy):
       return "\(path): \(reason). \(remedy)"
     case .damaged(let path, let place, let reason, let remedy):
       return "\(path)\(place.map { ", \($0.text)" } ?? ""): \(reason). \(remedy)"

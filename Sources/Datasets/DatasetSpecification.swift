@@ -7,6 +7,7 @@ enum DatasetSpecification: Equatable, CustomStringConvertible {
   case mnist(folder: String)
   case cifar(CIFAR, folder: String)
   case text(file: String)
+  case tokens(TokensSpecification)
   case csv(CSVSpecification)
   case synthetic(GaussianClouds)
 
@@ -29,6 +30,10 @@ enum DatasetSpecification: Equatable, CustomStringConvertible {
     case "text":
       guard !argument.isEmpty else { throw .unknown(specification: text, reason: "`text:` needs a file") }
       self = .text(file: Self.absolute(argument))
+    case "tokens":
+      do { self = .tokens(try TokensSpecification(argument, absolute: Self.absolute)) } catch {
+        throw .unknown(specification: text, reason: error.reason)
+      }
     case "csv":
       do { self = .csv(try CSVSpecification(argument, absolute: Self.absolute)) } catch {
         throw .unknown(specification: text, reason: error.reason)
@@ -48,6 +53,7 @@ enum DatasetSpecification: Equatable, CustomStringConvertible {
     case .mnist(let folder): "mnist:\(folder)"
     case .cifar(let kind, let folder): "cifar\(kind.classCount):\(folder)"
     case .text(let file): "text:\(file)"
+    case .tokens(let tokens): "tokens:\(tokens)"
     case .csv(let table): "csv:\(table)"
     case .synthetic(let clouds): "synthetic:\(clouds)"
     }
@@ -84,6 +90,9 @@ extension Dataset {
     Form(form: "cifar10:DIR", summary: "binary records, data_batch_*.bin and test_batch.bin, gzip-compressed or not"),
     Form(form: "cifar100:DIR", summary: "binary records, train.bin and test.bin, gzip-compressed or not; the fine classes"),
     Form(form: "text:FILE", summary: "characters in UTF-8, the first nine tenths to train on; for models such as gpt"),
+    Form(
+      form: "tokens:DIR[,vocabulary=50257]",
+      summary: "train.bin and val.bin of 16-bit tokens, as nanoGPT and llm.c write them; for models such as gpt"),
     Form(
       form: "csv:FILE[,target=COLUMN][,missing=drop|mean]",
       summary: "numbers; the target, of classes 0, 1, 2, … or values, is label, class, target or y, else the last column"),

@@ -1,7 +1,8 @@
 import Tensors
 
 /// One split of a data set. Bytes are converted only when a batch is gathered, so that pixels take a quarter of the
-/// memory, and windows of a text share its characters.
+/// memory, and windows of a text share its characters. Large splits stay in their files, and a batch reads its own
+/// examples.
 public struct Examples: Sendable {
   private enum Content: Sendable {
     /// The features of all examples, one example after the other, each in the shape `exampleShape`, row-major.
@@ -9,6 +10,8 @@ public struct Examples: Sendable {
     case floats([Float])
     /// Windows of a text. The targets are the characters that follow each character of a window.
     case windows(TextWindows)
+    /// Features, and targets with them, in files.
+    case rows(StoredRows)
   }
 
   private let content: Content
@@ -19,11 +22,12 @@ public struct Examples: Sendable {
   /// The shape of one example's targets: [] for a single one, [k] for k values, [positions] for one at each position.
   public let targetShape: [Int]
 
-  /// The classes of all examples, one example after the other, in 0 ..< `classCount`. Empty if targets are values,
-  /// and for windows of a text, whose classes are its characters.
+  /// The classes of all examples, one example after the other, in 0 ..< `classCount`. Empty if targets are values, for
+  /// windows of a text, whose classes are its characters, and for examples in files.
   public let labels: [Int32]
 
-  /// The targets of all examples, one example after the other, if they are values; otherwise empty.
+  /// The targets of all examples, one example after the other, if they are values; otherwise empty, as it is for
+  /// examples in files.
   public let values: [Float]
 
   /// The shape of one example, channels last: [28, 28, 1] for a grey image, [d] for a row of a table, [context] for a
@@ -134,6 +138,16 @@ public struct Examples: Sendable {
     self.targetCount = targetCount
   }
 
+  /// Makes examples of rows in files, each with one target.
+  /// - Parameter classCount: The number of classes; nil if targets are values.
+  init(rows: StoredRows, exampleShape: [Int], classCount: Int?) {
+    content = .rows(rows)
+    (targetKind, labels, values, self.classCount) = (classCount == nil ? .values : .classes, [], [], classCount)
+    (self.exampleShape, featureCount) = (exampleShape, rows.featureCount)
+    (targetShape, targetCount) = ([], 1)
+    count = rows.count
+  }
+
   /// Makes windows of a text: features are the numbers of characters, the label at each position is the next
   /// character.
   init(windows: TextWindows, classCount: Int) {
@@ -144,25 +158,35 @@ public struct Examples: Sendable {
     count = windows.count
   }
 
-  /// The size in bytes that features and targets take in memory.
+  /// The size in bytes that features and targets take in memory. What is in files does not count.
   public var byteCount: Int {
     let targetBytes = labels.count * MemoryLayout<Int32>.stride + values.count * MemoryLayout<Float>.stride
     return switch content {
     case .bytes(let bytes, _): bytes.count + targetBytes
     case .floats(let floats): floats.count * MemoryLayout<Float>.stride + targetBytes
-    case .windows(let windows): windows.characters.count * MemoryLayout<UInt16>.stride
+    case .windows(let windows): windows.text.byteCount
+    case .rows(let rows): rows.byteCount
     }
   }
 
+  /// A target outside `range` if targets are values and there is one.
+  public func value(outside range: ClosedRange<Float>) -> Float? {
+    guard case .rows(let rows) = content else { return values.first { !range.contains($0) } }
+    return rows.valueRange.flatMap { values in [values.lowerBound, values.upperBound].first { !range.contains($0) } }
+  }
+
   /// Writes the features of example `indices[r]` to row r of `inputs` and its targets to row r of `targets`, for each
-  /// r in 0 ..< `indices.count`. Further rows stay unchanged. This allocates no memory.
+  /// r in 0 ..< `indices.count`. Further rows stay unchanged. This allocates no memory, or where examples are in files
+  /// that of one example.
   /// - Parameters:
   ///   - inputs: A matrix of the shape [at least `indices.count`, `featureCount`].
   ///   - targets: Targets of this kind, at least `indices.count` · `targetCount` of them, row by row.
   ///   - augmentation: The random changes of images in this batch; nil for none. They do not affect targets.
+  /// - Throws: `DatasetError.failed` if examples are in files and these can't be read, or are not what they were when the
+  ///   data set was loaded. What was written then means nothing.
   public func gather(
     _ indices: [Int], into inputs: MutableMatrix, targets: inout Targets, augmentation: Augmentation.Batch? = nil
-  ) {
+  ) throws(DatasetError) {
     precondition(inputs.columns == featureCount, "\(featureCount) features do not fit a row of \(inputs.columns)")
     precondition(
       inputs.rows >= indices.count && targets.kind == targetKind && targets.count >= indices.count * targetCount,
@@ -190,13 +214,9 @@ public struct Examples: Sendable {
       }
       gatherTargets(indices, into: &targets)
     case .windows(let windows):
-      for row in 0..<indices.count {
-        let start = windows.start(of: indices[row])
-        for position in 0..<windows.context {
-          inputs[row: row][position] = Float(windows.characters[start + position])
-          targets.classes[row * windows.context + position] = Int32(windows.characters[start + position + 1])
-        }
-      }
+      try windows.gather(indices, classCount: classCount ?? 0, into: inputs, targets: &targets)
+    case .rows(let rows):
+      try rows.gather(indices, classCount: classCount, into: inputs, targets: &targets, augmentation: augmentation)
     }
   }
 
@@ -213,8 +233,10 @@ public struct Examples: Sendable {
   /// The range of the features of example `index`.
   private func range(of index: Int) -> Range<Int> { index * featureCount..<(index + 1) * featureCount }
 
-  /// Adds shapes, classes, targets, features and divisor to a digest.
-  func add(to digest: inout DigestBuilder) {
+  /// Adds shapes, classes, targets, features and divisor to a digest. It is the same whether examples are in memory or in
+  /// files.
+  /// - Throws: `DatasetError.damaged` if a token is outside the vocabulary, and `.failed` if a file can't be read.
+  func add(to digest: inout DigestBuilder) throws(DatasetError) {
     digest.add(exampleShape.count)
     for extent in exampleShape { digest.add(extent) }
     // No data with classes have 0 of them, so 0 stands for none.
@@ -230,24 +252,16 @@ public struct Examples: Sendable {
       digest.add(floats.span.bytes)
     case .windows(let windows):
       digest.add(windows.stride)
-      digest.add(windows.characters.span.bytes)
+      try windows.text.add(to: &digest, below: classCount ?? 0)
       return
+    case .rows(let rows):
+      try rows.addLabels(targetKind, to: &digest)
+      try rows.addFeatures(to: &digest)
     }
     guard targetKind == .values || !targetShape.isEmpty else { return }
     digest.add(targetShape.count)
     for extent in targetShape { digest.add(extent) }
     digest.add(values.span.bytes)
+    if case .rows(let rows) = content { try rows.addTargets(to: &digest) }
   }
-}
-
-/// Windows of `context` characters of a text, `stride` characters apart, each with the character after it.
-struct TextWindows: Sendable {
-  /// The text as numbers in its vocabulary.
-  let characters: [UInt16]
-  let context: Int
-  let stride: Int
-
-  var count: Int { max(0, (characters.count - context - 1) / stride + 1) }
-
-  func start(of index: Int) -> Int { index * stride }
 }

@@ -113,6 +113,40 @@ public struct StateLayout: Sendable {
     }
   }
 
+  /// Overwrites a part of a tensor.
+  /// - Parameters:
+  ///   - values: consecutive values, row by row of the tensor's shape.
+  ///   - start: the index of the first of them.
+  ///   - isTransposed: whether they go row by row of the transposed matrix instead: the tensor's first extent is then the
+  ///     columns, and all others together are the rows.
+  /// - Throws: `PagingError`, if the state is paged.
+  public func write(
+    _ values: [Float], from start: Int, isTransposed: Bool = false, to tensor: Tensor, in state: inout StateBuffer
+  ) throws {
+    precondition(start >= 0 && start + values.count <= tensor.region.count, "values outside the tensor \(tensor.name)")
+    if tensor.storage == .rowMajor, !isTransposed {
+      return try state.withMutablePart(Region(offset: tensor.region.offset + start, count: values.count)) { target in
+        for index in values.indices { target[index] = values[index] }
+      }
+    }
+    guard let outputs = tensor.shape.first, outputs > 0, tensor.region.count > 0 else { return }
+    let inputs = tensor.region.count / outputs
+    try state.withMutablePart(tensor.region) { target in
+      // Where the value that comes next belongs.
+      var (output, input) = isTransposed ? (start % outputs, start / outputs) : (start / inputs, start % inputs)
+      for value in values {
+        target[tensor.place(output: output, input: input, outputs: outputs, inputs: inputs)] = value
+        if isTransposed {
+          output += 1
+          if output == outputs { (output, input) = (0, input + 1) }
+        } else {
+          input += 1
+          if input == inputs { (output, input) = (output + 1, 0) }
+        }
+      }
+    }
+  }
+
   /// The values of `tensor`, row by row of its shape.
   public func values(of tensor: Tensor, in state: borrowing StateBuffer) throws(PagingError) -> [Float] {
     var values = [Float](repeating: 0, count: tensor.region.count)
@@ -133,6 +167,16 @@ extension FloatBuffer {
 }
 
 extension StateLayout.Tensor {
+  /// The index in the state, from the tensor's beginning, of the value at an index of the first extent and an index of
+  /// all others together.
+  fileprivate func place(output: Int, input: Int, outputs: Int, inputs: Int) -> Int {
+    guard case .inputsFirst(let channels) = storage else { return output * inputs + input }
+    let positions = inputs / channels
+    guard positions > 1 else { return input * outputs + output }
+    let (channel, position) = input.quotientAndRemainder(dividingBy: positions)
+    return (position * channels + channel) * outputs + output
+  }
+
   /// Calls `body` for every float of a part of the tensor's region, with the place of its value row by row of the shape, and its own
   /// in the state.
   fileprivate func forEachIndex(in part: Region, _ body: (_ value: Int, _ float: Int) -> Void) {
@@ -159,5 +203,5 @@ extension StateLayout.Tensor {
 public struct StateMismatch: Error, Equatable, CustomStringConvertible {
   public let description: String
 
-  init(_ description: String) { self.description = description }
+  package init(_ description: String) { self.description = description }
 }

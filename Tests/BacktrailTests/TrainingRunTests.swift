@@ -215,7 +215,8 @@ private func digests(_ result: RunResult) -> [String: String] {
     #expect(try await again.iterate(.backward, 30, seed: 0).digest.description == expected["backward 0 30"])
     // An iterate of another run is named RUN:ORDER:N.
     let iterate = try await first.iterate(.tail(7), 13, seed: 0)
-    #expect(try await InitialTensors.read("\(folder("first")):tail:7:13") == iterate.tensors)
+    let recalled = try await InitialTensors.read("\(folder("first")):tail:7:13")
+    #expect(recalled?.digest == InitialTensors(iterate.tensors).digest)
   }
 
   @Test func exportedBatchesAndOrdersReplayARun() async throws {

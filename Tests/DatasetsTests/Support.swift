@@ -49,7 +49,7 @@ func gathered(
   var buffer = try FloatBuffer(count: count)
   let rows = buffer.mutableVector.matrix(rows: indices.count, columns: examples.featureCount)
   var targets = Targets(examples.targetKind, count: indices.count * examples.targetCount)
-  examples.gather(indices, into: rows, targets: &targets, augmentation: augmentation)
+  try examples.gather(indices, into: rows, targets: &targets, augmentation: augmentation)
   return ((0..<count).map { buffer[$0] }, targets.classes, targets.values)
 }
 

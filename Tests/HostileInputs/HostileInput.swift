@@ -21,6 +21,8 @@ public enum HostileInput: String, CaseIterable, Sendable {
   case mnist
   case cifar
   case text
+  /// A file of tokens, without and with a header.
+  case tokens
   /// The batches of `--sampler file:PATH`.
   case batches
   /// The sequences of `--order file:PATH`.
@@ -46,7 +48,7 @@ public enum HostileInput: String, CaseIterable, Sendable {
     case .safetensors:
       _ = try Safetensors.read(path: path)
     case .csv:
-      _ = try Dataset.load("csv:\(path)")
+      try Self.readDataset("csv:\(path)")
     case .mnist:
       let images = "\(folder)/train-images-idx3-ubyte"
       try write(bytes, to: images)
@@ -54,13 +56,17 @@ public enum HostileInput: String, CaseIterable, Sendable {
         ("train-labels-idx1-ubyte", [0, 0, 8, 1, 0, 0, 0, 1, 7]), ("t10k-labels-idx1-ubyte", [0, 0, 8, 1, 0, 0, 0, 1, 7]),
         ("t10k-images-idx3-ubyte", [0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 9]),
       ] as [(String, [UInt8])] { try write(content, to: "\(folder)/\(name)") }
-      _ = try Dataset.load("mnist:\(folder)")
+      try Self.readDataset("mnist:\(folder)")
     case .cifar:
       try write(bytes, to: "\(folder)/data_batch_1.bin")
       try write([UInt8](repeating: 1, count: 3073), to: "\(folder)/test_batch.bin")
-      _ = try Dataset.load("cifar10:\(folder)")
+      try Self.readDataset("cifar10:\(folder)")
     case .text:
-      _ = try Dataset.load("text:\(path)", context: 2)
+      try Self.readDataset("text:\(path)")
+    case .tokens:
+      try write(bytes, to: "\(folder)/train.bin")
+      try write([1, 0, 2, 0, 3, 0], to: "\(folder)/val.bin")
+      try Self.readDataset("tokens:\(folder)")
     case .batches:
       _ = try ImportedBatches.read(path: path)
     case .order:
@@ -72,6 +78,23 @@ public enum HostileInput: String, CaseIterable, Sendable {
     case .settings:
       _ = try RunConfiguration(RunSettings(configurationFile: path))
     }
+  }
+
+  /// Loads a data set in memory and left in files, which must come to the same, and gathers an example.
+  private static func readDataset(_ specification: String) throws {
+    let resident = Result { try Dataset.load(specification, context: 2) }
+    let stored = Result { try Dataset.load(specification, context: 2, residentLimit: 0) }
+    guard case (.success(let a), .success(let b)) = (resident, stored) else {
+      guard case (.failure, .failure(let error)) = (resident, stored) else {
+        preconditionFailure("\(specification) is read into memory (\(resident)), or from its file (\(stored)), but not both")
+      }
+      throw error
+    }
+    precondition(a.fingerprint == b.fingerprint, "\(specification) is other data in a file")
+    var buffer = try FloatBuffer(count: b.training.featureCount)
+    var targets = Targets(b.targetKind, count: b.training.targetCount)
+    try b.training.gather(
+      [b.training.count - 1], into: buffer.mutableVector.matrix(rows: 1, columns: b.training.featureCount), targets: &targets)
   }
 
   private static func readCheckpoint(_ path: String) throws {

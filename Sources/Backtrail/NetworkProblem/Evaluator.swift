@@ -44,11 +44,11 @@ public struct Evaluator: Sendable {
   /// - Returns: The values of the measures, in their order.
   func evaluate(
     _ state: borrowing StateBuffer, workspace: inout CompiledNetwork.Workspace, limit: Int = .max
-  ) -> [Double] {
+  ) throws(DatasetError) -> [Double] {
     network.take(&workspace)
     var measurement = Measurement(measures, outputs: network.outputCount)
     for batch in batches.prefix(limit) {
-      examples.gather(batch, into: workspace.inputs(rows: batch.count), targets: &workspace.targets)
+      try examples.gather(batch, into: workspace.inputs(rows: batch.count), targets: &workspace.targets)
       network.evaluate(state, rows: batch.count, workspace: &workspace, into: &measurement)
     }
     return measurement.values
@@ -84,7 +84,7 @@ extension CompiledNetwork {
     }
     let range = loss.targetRange
     for examples in [dataset.training, dataset.test] {
-      if let value = examples.values.first(where: { !range.contains($0) }) {
+      if let value = examples.value(outside: range) {
         throw .shape("the loss takes targets from \(range.lowerBound) to \(range.upperBound), but \(dataset.name) has \(value)")
       }
     }

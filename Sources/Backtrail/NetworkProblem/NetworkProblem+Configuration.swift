@@ -15,7 +15,7 @@ extension NetworkProblem {
   ///   - dataset: The configuration's data set if it has been read before.
   /// - Throws: `DatasetError`, `NetworkError` or `RunError`.
   public init(
-    _ configuration: RunConfiguration, initial: [NamedTensor]? = nil, batches: ImportedBatches? = nil, dataset: Dataset? = nil
+    _ configuration: RunConfiguration, initial: InitialTensors? = nil, batches: ImportedBatches? = nil, dataset: Dataset? = nil
   ) throws {
     // Cheap checks come first, then what takes time to read.
     let model = try ModelSpecification(configuration.model)
@@ -37,8 +37,7 @@ extension NetworkProblem {
       evaluation: Evaluation(
         exampleCount: configuration.evaluationExamples, batchSize: configuration.evaluationBatchSize,
         recalibrationBatches: configuration.recalibrate),
-      initial: initial, initialOrigin: configuration.initial ?? "the initial state",
-      startPrecision: configuration.startPrecision, kernelThreads: configuration.kernelThreads,
+      initial: initial, startPrecision: configuration.startPrecision, kernelThreads: configuration.kernelThreads,
       name: "\(configuration.model) on \(data.name)", kind: Self.kindOfSettings, settings: try completed.problemSettings)
   }
 
@@ -51,7 +50,7 @@ extension NetworkProblem {
     let configuration = try RunConfiguration(contents)
     try self.init(
       configuration,
-      initial: try configuration.initial.map { _ in try Safetensors.read(path: contents.folder.initialStatePath) },
+      initial: try configuration.initial.map { _ in try InitialTensors(path: contents.folder.initialStatePath) },
       batches: contents.batches.map { ImportedBatches(indices: $0.indices, batchSize: $0.batchSize, path: $0.path) })
   }
 }

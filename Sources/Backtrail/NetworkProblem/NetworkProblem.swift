@@ -52,15 +52,13 @@ public struct NetworkProblem: TrainingProblem {
   private let rule: UpdateRule
   private let augmentation: Augmentation?
   /// The tensors of the initial state; nil if it follows from the seed.
-  let initial: [NamedTensor]?
-  /// The origin of the initial tensors, for messages.
-  private let initialOrigin: String
+  let initial: InitialTensors?
 
   /// - Parameters:
   ///   - data: A data set whose targets have the kind and shape that the loss compares with the network's output.
   ///   - rule: The optimizer with its learning rate.
   ///   - sampling: The way the examples of batch j are chosen.
-  ///   - initial: The tensors of the initial state under the layout's names; nil if it follows from the seed.
+  ///   - initial: The tensors of the initial state; nil if it follows from the seed.
   ///   - startPrecision: The precision that the floats of initial states are rounded to.
   ///   - kernelThreads: The number of threads that share each large matrix product of a lane. Bits do not depend on
   ///     it.
@@ -71,7 +69,7 @@ public struct NetworkProblem: TrainingProblem {
   public init(
     _ network: Network, loss: any Loss, data: Dataset, batchSize: Int = 32, optimizer rule: UpdateRule,
     augmentation: Augmentation? = nil, sampling: BatchSampler.Method = .shuffle, evaluation: Evaluation = Evaluation(),
-    initial: [NamedTensor]? = nil, initialOrigin: String = "the initial state", startPrecision: CheckpointPrecision = .float32,
+    initial: InitialTensors? = nil, startPrecision: CheckpointPrecision = .float32,
     kernelThreads: Int = 1, name: String? = nil, kind: String = "NetworkProblem", settings: [String: JSONValue]? = nil
   ) throws {
     // The sampler checks the batch size before memory is laid out for it.
@@ -114,7 +112,6 @@ public struct NetworkProblem: TrainingProblem {
     self.rule = rule
     self.augmentation = augmentation
     self.initial = initial
-    self.initialOrigin = initialOrigin
     self.startPrecision = startPrecision
     try checkRecalibration()
   }
@@ -137,7 +134,7 @@ public struct NetworkProblem: TrainingProblem {
   public var layout: StateLayout { network.layout }
 
   public var inputs: InputDigests {
-    var digests = InputDigests(data: dataset.fingerprint, initial: initial.map { Digest(ofTensors: $0) })
+    var digests = InputDigests(data: dataset.fingerprint, initial: initial?.digest)
     if case .imported(let batches) = sampler.method { digests.batches = batches.fingerprint }
     return digests
   }
@@ -166,30 +163,29 @@ public struct NetworkProblem: TrainingProblem {
 
   public func writeInitialState(seed: Int, to state: inout StateBuffer) throws {
     guard let initial else { return try layout.initialize(&state, seed: UInt64(seed)) }
-    let named = Dictionary(initial.map { ($0.name, ($0.shape, $0.values)) }) { first, _ in first }
-    try layout.load(named, from: initialOrigin, into: &state)
+    try initial.write(to: &state, layout: layout)
   }
 
   public func measure(
     _ state: borrowing TrainingState, seed: Int, workspace: inout NetworkUpdateMap.Workspace
-  ) throws(PagingError) -> [Double] {
+  ) throws -> [Double] {
     try map(seed: seed).evaluate(state.values, workspace: &workspace)
   }
 
   public func trainingLoss(
     batch: Int, seed: Int, of state: inout StateBuffer, workspace: inout NetworkUpdateMap.Workspace
-  ) -> Double? {
-    map(seed: seed).trainingLoss(batch: batch, of: &state, workspace: &workspace)
+  ) throws -> Double? {
+    try map(seed: seed).trainingLoss(batch: batch, of: &state, workspace: &workspace)
   }
 
   public func measurementSeconds(
     _ state: borrowing TrainingState, seed: Int, workspace: inout NetworkUpdateMap.Workspace, atMost seconds: Double
-  ) throws(PagingError) -> Double {
+  ) throws -> Double {
     try map(seed: seed).timeEvaluation(state.values, workspace: &workspace, atMost: seconds)
   }
 
   public func writeFiles(into folder: RunFolder) throws {
-    if let initial { try Safetensors.write(initial, metadata: [:], to: folder.initialStatePath) }
+    try initial?.writeFile(to: folder.initialStatePath)
   }
 }
 
@@ -239,7 +235,7 @@ extension NetworkProblem {
     var state = try map.makeState()
     try writeInitialState(seed: 0, to: &state)
     var workspace = try map.makeWorkspace()
-    return map.measuredCosts(&state, workspace: &workspace)
+    return try map.measuredCosts(&state, workspace: &workspace)
   }
 }
 

@@ -7,9 +7,10 @@ import Tensors
 
 /// The way text is drawn from a network.
 public struct TextSampling: Sendable {
-  /// The text to continue; a line break if it is empty.
+  /// The text to continue: characters, or numbers of tokens separated by blanks. If it is empty, a line break or the
+  /// last token of the vocabulary is continued.
   public var prompt = ""
-  /// The number of characters to draw.
+  /// The number of characters or tokens to draw.
   public var length = 500
   /// Logits are divided by the temperature. Below 1 likely characters become more likely; 0 always takes the
   /// likeliest.
@@ -20,11 +21,11 @@ public struct TextSampling: Sendable {
 }
 
 extension Run where Problem == NetworkProblem {
-  /// Continues a text character by character with an iterate of the run. The text is a pure function of the iterate
-  /// and the sampling.
+  /// Continues a text character by character, or token by token, with an iterate of the run. The text is a pure
+  /// function of the iterate and the sampling.
   /// - Returns: The text without the prompt.
-  /// - Throws: `RunError.impossible` if the run's data are not text, `DatasetError` if the prompt contains characters
-  ///   that are not in the data.
+  /// - Throws: `RunError.impossible` if the run's data are not text, `DatasetError` if the prompt contains what is
+  ///   not in the data's vocabulary.
   public func text(
     order: CompositionOrder, n: Int, seed: Int, sampling: TextSampling, progress: ReplayProgress = ReplayProgress()
   ) async throws -> String {
@@ -32,7 +33,8 @@ extension Run where Problem == NetworkProblem {
       throw RunError.impossible("\(folder.path) was trained on \(problem.dataset.name), which is no text")
     }
     let context = problem.dataset.exampleShape[0]
-    let start = try vocabulary.encode(sampling.prompt.isEmpty ? "\n" : sampling.prompt)
+    var start = try vocabulary.encode(sampling.prompt)
+    if start.isEmpty { start = try vocabulary.beginning() }
     let network = try CompiledNetwork(
       problem.network.network, loss: problem.network.loss, batchSize: 1, isTrained: false,
       kernelThreads: problem.network.kernelThreads)

@@ -17,7 +17,7 @@ extension RunSpecification where Problem == NetworkProblem {
   ///   - dataset: The configuration's data set if it has been read before.
   ///   - orderTexts: The contents of order files, by path. Files that are not among them are read.
   public init(
-    _ configuration: RunConfiguration, initial: [NamedTensor]? = nil, batches: ImportedBatches? = nil, dataset: Dataset? = nil,
+    _ configuration: RunConfiguration, initial: InitialTensors? = nil, batches: ImportedBatches? = nil, dataset: Dataset? = nil,
     orderTexts: [String: String] = [:]
   ) throws {
     let workload = try configuration.workload(orderTexts: orderTexts)

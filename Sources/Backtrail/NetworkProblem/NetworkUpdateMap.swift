@@ -35,35 +35,33 @@ public struct NetworkUpdateMap: UpdateMap {
   }
 
   /// The values of the evaluator's measures, in their order. The state keeps its own running statistics.
-  func evaluate(_ state: borrowing StateBuffer, workspace: inout Workspace) throws(PagingError) -> [Double] {
-    guard evaluator.recalibrationBatches > 0 else { return evaluator.evaluate(state, workspace: &workspace.network) }
+  func evaluate(_ state: borrowing StateBuffer, workspace: inout Workspace) throws -> [Double] {
+    guard evaluator.recalibrationBatches > 0 else { return try evaluator.evaluate(state, workspace: &workspace.network) }
     // The running statistics for these parameters are the means over the first batches.
     try workspace.recalibrated.copy(from: state)
     for batch in 1...evaluator.recalibrationBatches {
-      let context = gather(batch, into: &workspace, statisticsWeight: 1 / Float(batch))
+      let context = try gather(batch, into: &workspace, statisticsWeight: 1 / Float(batch))
       _ = network.trainingLoss(of: &workspace.recalibrated, context: context, workspace: &workspace.network)
     }
-    return evaluator.evaluate(workspace.recalibrated, workspace: &workspace.network)
+    return try evaluator.evaluate(workspace.recalibrated, workspace: &workspace.network)
   }
 
   /// The time in seconds of a full `evaluate`. It is measured if that is short, and otherwise extrapolated from some
   /// of the batches.
-  func timeEvaluation(_ state: borrowing StateBuffer, workspace: inout Workspace, atMost seconds: Double) throws(PagingError) -> Double {
+  func timeEvaluation(_ state: borrowing StateBuffer, workspace: inout Workspace, atMost seconds: Double) throws -> Double {
     // The first batch pays for touching memory.
-    _ = evaluator.evaluate(state, workspace: &workspace.network, limit: 1)
-    let one = secondsTaken { _ = evaluator.evaluate(state, workspace: &workspace.network, limit: 1) }
+    _ = try evaluator.evaluate(state, workspace: &workspace.network, limit: 1)
+    let one = try secondsTaken { _ = try evaluator.evaluate(state, workspace: &workspace.network, limit: 1) }
     let limit = min(evaluator.batchCount, max(1, Int(seconds / one)))
     guard limit < evaluator.batchCount || evaluator.recalibrationBatches > 0 else {
-      let begin = ContinuousClock.now
-      _ = try evaluate(state, workspace: &workspace)
-      return (.now - begin) / .seconds(1)
+      return try secondsTaken { _ = try evaluate(state, workspace: &workspace) }
     }
-    let some = secondsTaken { _ = evaluator.evaluate(state, workspace: &workspace.network, limit: limit) }
+    let some = try secondsTaken { _ = try evaluator.evaluate(state, workspace: &workspace.network, limit: limit) }
     var whole = some * Double(evaluator.batchCount) / Double(limit)
     if evaluator.recalibrationBatches > 0 {
       try workspace.recalibrated.copy(from: state)
-      let pass = secondsTaken {
-        let context = gather(1, into: &workspace, statisticsWeight: 1)
+      let pass = try secondsTaken {
+        let context = try gather(1, into: &workspace, statisticsWeight: 1)
         _ = network.trainingLoss(of: &workspace.recalibrated, context: context, workspace: &workspace.network)
       }
       whole += pass * Double(evaluator.recalibrationBatches)
@@ -71,8 +69,8 @@ public struct NetworkUpdateMap: UpdateMap {
     return whole
   }
 
-  public func apply(batch: Int, position: Int, to state: inout StateBuffer, workspace: inout Workspace) {
-    let context = gather(batch, into: &workspace)
+  public func apply(batch: Int, position: Int, to state: inout StateBuffer, workspace: inout Workspace) throws {
+    let context = try gather(batch, into: &workspace)
     network.update(
       &state, learningRate: learningRate * schedule.fraction(batch: batch, position: position), position: position,
       context: context, workspace: &workspace.network)
@@ -80,23 +78,23 @@ public struct NetworkUpdateMap: UpdateMap {
 
   /// The mean loss over a batch's examples, computed as an update with this batch would. Buffers in `state`, such as
   /// running statistics, are changed.
-  public func trainingLoss(batch: Int, of state: inout StateBuffer, workspace: inout Workspace) -> Double {
-    let context = gather(batch, into: &workspace)
+  public func trainingLoss(batch: Int, of state: inout StateBuffer, workspace: inout Workspace) throws(DatasetError) -> Double {
+    let context = try gather(batch, into: &workspace)
     return network.trainingLoss(of: &state, context: context, workspace: &workspace.network)
   }
 
   /// The network's stages with times measured on batch 1.
-  func measuredCosts(_ state: inout StateBuffer, workspace: inout Workspace) -> [StageCost] {
-    let context = gather(1, into: &workspace)
+  func measuredCosts(_ state: inout StateBuffer, workspace: inout Workspace) throws(DatasetError) -> [StageCost] {
+    let context = try gather(1, into: &workspace)
     return network.measuredCosts(&state, context: context, workspace: &workspace.network)
   }
 
   private func gather(
     _ batch: Int, into workspace: inout Workspace, statisticsWeight: Float? = nil
-  ) -> PassContext {
+  ) throws(DatasetError) -> PassContext {
     network.take(&workspace.network)
     sampler.fill(&workspace.indices, batch: batch)
-    examples.gather(
+    try examples.gather(
       workspace.indices, into: workspace.network.inputs(rows: network.batchSize), targets: &workspace.network.targets,
       augmentation: augmentation.map {
         Augmentation.Batch($0, seed: UInt64(seed), batch: batch, exampleShape: examples.exampleShape)

@@ -6,15 +6,15 @@ import Replay
 struct TextCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "text",
-    abstract: "Print text as an iterate of a run on text continues it.",
+    abstract: "Print text as an iterate of a run on text or tokens continues it.",
     discussion: IterateOptions.note)
 
   @OptionGroup var options: IterateOptions
 
-  @Option(help: "What the text begins with. (default: a line break)")
+  @Option(help: "What the text begins with; for a run on tokens, their numbers. (default: a line break, or the last token of the vocabulary)")
   var prompt = ""
 
-  @Option(help: "Characters to draw.")
+  @Option(help: "Characters or tokens to draw.")
   var length = 500
 
   @Option(help: "Below 1 likely characters get likelier; 0 takes the likeliest.")
@@ -45,6 +45,7 @@ struct TextCommand: AsyncParsableCommand {
     let text = try await run.text(
       order: order, n: options.iterate, seed: seed, sampling: sampling, progress: progress)
     reporter.stop()
-    try printResult(prompt + text)
+    let separator = run.problem.dataset.vocabulary?.separator ?? ""
+    try printResult(prompt.isEmpty ? text : prompt + separator + text)
   }
 }

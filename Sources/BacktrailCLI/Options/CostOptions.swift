@@ -49,7 +49,7 @@ struct CostOptions: ParsableArguments {
 
 /// Reads the tensors that `--initial` names, if it is given.
 /// - Parameter isQuiet: Whether the replay of an iterate for it is not reported.
-func readInitialTensors(_ specification: String?, isQuiet: Bool) async throws -> [NamedTensor]? {
+func readInitialTensors(_ specification: String?, isQuiet: Bool) async throws -> InitialTensors? {
   let progress = ReplayProgress()
   let reporter = isQuiet ? nil : ProgressReporter(progress)
   defer { reporter?.stop() }

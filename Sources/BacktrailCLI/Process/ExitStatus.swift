@@ -36,6 +36,7 @@ enum ExitStatus: Int32 {
         case .unknown: .usage
         case .missing: .missingInput
         case .damaged: .badData
+        case .failed: .inputOutput
         case .impossible: .impossible
         }
     case let error as NetworkError:

@@ -1,24 +1,27 @@
 import Tensors
 
 /// The rows of a table, which are checked and divided into training and test rows as they are appended.
-struct CSVTable {
+struct CSVTable: ~Copyable {
   private let path: String
   private let specification: CSVSpecification
   private let columnCount: Int
   private let targets: Targets.Kind
   private var targetColumn: Int
   private var names: [String]?
-  private var training = Rows()
-  private var test = Rows()
+  private var training: CSVRows
+  private var test: CSVRows
   /// The numbers of rows in the data set, and of rows left out because a value is missing.
   private var (rowCount, droppedCount) = (0, 0)
 
-  init(_ specification: CSVSpecification, columnCount: Int, targets: Targets.Kind) {
+  /// - Parameter room: The largest size in bytes of rows that stay in memory.
+  init(_ specification: CSVSpecification, columnCount: Int, targets: Targets.Kind, room: Int) {
     path = specification.file
     self.specification = specification
     self.columnCount = columnCount
     self.targets = targets
     targetColumn = columnCount - 1
+    training = CSVRows(path: path, width: columnCount - 1, targets: targets, room: room)
+    test = CSVRows(path: path, width: columnCount - 1, targets: targets, room: room)
   }
 
   /// Whether a record is a header. Numbers and missing values alone are not, so that a gap in the first row of data
@@ -58,8 +61,7 @@ struct CSVTable {
     }
   }
 
-  /// - Parameter file: The file that the record comes from, which checks that there is enough memory.
-  mutating func append(_ record: CSVRecords.Record, from file: borrowing InputFile) throws(DatasetError) {
+  mutating func append(_ record: CSVRecords.Record) throws(DatasetError) {
     guard record.cells.count == columnCount else {
       throw .damaged(
         path: path, place: .line(record.line),
@@ -82,25 +84,26 @@ struct CSVTable {
           remedy: "Fill it in, leave such rows out with `,missing=drop`, or put the column's mean there with `,missing=mean`.")
       }
     }
-    let isTest = Dataset.isTest(rowCount)
-    try file.requireMemory(toAppend: columnCount, to: isTest ? test.features : training.features)
-    try file.requireMemory(toAppend: 1, to: isTest ? test.values : training.values)
-    var row = Rows()
+    // The features, then the target: if it is a class, its bits.
+    var row: [Float] = []
+    row.reserveCapacity(columnCount)
+    var target: Float = 0
     for (column, cell) in record.cells.enumerated() {
       if column != targetColumn {
-        row.features.append(CSVSpecification.isMissing(cell) ? .nan : try number(cell, record, column))
+        row.append(CSVSpecification.isMissing(cell) ? .nan : try number(cell, record, column))
       } else if targets == .values {
-        row.values.append(try number(cell, record, column))
+        target = try number(cell, record, column)
       } else {
         guard let label = Double(cell).flatMap(Int32.init(exactly:)), label >= 0 else {
           throw problem(
             record, column, "is no class",
             remedy: "Number the classes 0, 1, 2, …, name another column with `,target=COLUMN`, or take a loss for real values.")
         }
-        row.labels.append(label)
+        target = Float(bitPattern: UInt32(bitPattern: label))
       }
     }
-    if isTest { test.append(row) } else { training.append(row) }
+    row.append(target)
+    if Dataset.isTest(rowCount) { try test.append(row) } else { try training.append(row) }
     rowCount += 1
   }
 
@@ -118,51 +121,36 @@ struct CSVTable {
       path: path, place: .line(record.line, column: column + 1), reason: "\(content) \(reason)", remedy: remedy)
   }
 
-  mutating func dataset(name: String) throws(DatasetError) -> Dataset {
+  /// - Parameter room: The largest size in bytes of rows that stay in memory.
+  mutating func dataset(name: String, room: inout Int) throws(DatasetError) -> Dataset {
     guard training.count >= 2 else {
       let dropped = droppedCount > 0 ? ", besides \(droppedCount) with missing values," : ""
       throw .damaged(
         path: path, reason: "\(rowCount) rows\(dropped) are too few to train and to test on",
         remedy: "Name a file of 3 rows or more.")
     }
-    if specification.missing == .mean { try fillIn() }
-    let shape = [columnCount - 1]
-    func examples(_ rows: Rows, classCount: Int?) throws(DatasetError) -> Examples {
-      guard let classCount else {
-        return try Examples(floats: rows.features, exampleShape: shape, values: rows.values)
-      }
-      return try Examples(floats: rows.features, exampleShape: shape, labels: rows.labels, classCount: classCount)
-    }
+    let means = specification.missing == .mean ? try means() : nil
     let classCount = targets == .classes ? try classCount() : nil
     return try Dataset(
-      name: name, training: examples(training, classCount: classCount), test: examples(test, classCount: classCount))
+      name: name, training: training.examples(classCount: classCount, means: means, room: &room),
+      test: test.examples(classCount: classCount, means: means, room: &room))
   }
 
-  /// Replaces missing values by the mean of their column over the training rows, summed in double precision from
-  /// first to last.
-  private mutating func fillIn() throws(DatasetError) {
-    let width = columnCount - 1
-    var sums = [Double](repeating: 0, count: width)
-    var counts = [Int](repeating: 0, count: width)
-    for (index, feature) in training.features.enumerated() where !feature.isNaN {
-      sums[index % width] += Double(feature)
-      counts[index % width] += 1
-    }
-    if let empty = counts.firstIndex(of: 0) {
+  /// The mean of each column of features over the training rows, which takes the place of missing values.
+  private func means() throws(DatasetError) -> [Float] {
+    if let empty = training.valueCounts.firstIndex(of: 0) {
       let column = empty < targetColumn ? empty : empty + 1
       let name = names.map { ", “\(excerpt($0[column]))”," } ?? ""
       throw .damaged(
         path: path, reason: "column \(column + 1)\(name) has no value in any row to train on, and so no mean",
         remedy: "Remove the column.")
     }
-    let means = zip(sums, counts).map { Float($0 / Double($1)) }
-    training.fill(with: means)
-    test.fill(with: means)
+    return zip(training.sums, training.valueCounts).map { Float($0 / Double($1)) }
   }
 
   /// The number of classes: one more than the largest label. Every label up to it must occur.
   private func classCount() throws(DatasetError) -> Int {
-    let labels = Set(training.labels).union(test.labels)
+    let labels = training.labels.union(test.labels)
     let largest = labels.max() ?? 0
     guard largest > 0 else {
       throw .damaged(
@@ -178,28 +166,5 @@ struct CSVTable {
           """)
     }
     return labels.count
-  }
-}
-
-extension CSVTable {
-  /// The rows of one split.
-  private struct Rows {
-    /// The features, with NaN for missing values.
-    var features: [Float] = []
-    /// The targets: either `labels` or `values` is empty.
-    var labels: [Int32] = []
-    var values: [Float] = []
-
-    var count: Int { max(labels.count, values.count) }
-
-    mutating func append(_ other: Rows) {
-      features += other.features
-      labels += other.labels
-      values += other.values
-    }
-
-    mutating func fill(with means: [Float]) {
-      for index in features.indices where features[index].isNaN { features[index] = means[index % means.count] }
-    }
   }
 }

@@ -9,6 +9,9 @@ enum CIFAR: Equatable {
 
   var classCount: Int { self == .ten ? 10 : 100 }
   fileprivate var labelBytes: Int { self == .ten ? 1 : 2 }
+  /// The number of pixels in an image of 32 × 32.
+  fileprivate static var pixelCount: Int { 32 * 32 }
+  fileprivate var recordBytes: Int { labelBytes + 3 * Self.pixelCount }
   /// The folder that the archives unpack to.
   fileprivate var folderName: String { self == .ten ? "cifar-10-batches-bin" : "cifar-100-binary" }
   fileprivate var testFile: String { self == .ten ? "test_batch.bin" : "test.bin" }
@@ -17,7 +20,7 @@ enum CIFAR: Equatable {
 extension Dataset {
   /// Reads a folder of binary records, each file plain or with `.gz`: `data_batch_1.bin`, … (any number of them, in
   /// numeric order) and `test_batch.bin`, or `train.bin` and `test.bin`. Pixels are divided by 255.
-  static func cifar(_ kind: CIFAR, folder: String) throws(DatasetError) -> Dataset {
+  static func cifar(_ kind: CIFAR, folder: String, room: inout Int) throws(DatasetError) -> Dataset {
     let inner = "\(folder)/\(kind.folderName)"
     let place = FileManager.default.fileExists(atPath: inner) ? inner : folder
     let names = (try? FileManager.default.contentsOfDirectory(atPath: place)) ?? []
@@ -33,7 +36,8 @@ extension Dataset {
     let training = kind == .ten ? try trainingFiles(among: names, in: place) : ["train.bin"]
     return try Dataset(
       name: DatasetSpecification.cifar(kind, folder: folder).description,
-      training: try examples(kind, files: training.map(path)), test: try examples(kind, files: [try path(kind.testFile)]))
+      training: try examples(kind, files: training.map(path), room: &room),
+      test: try examples(kind, files: [try path(kind.testFile)], room: &room))
   }
 
   /// The training files of CIFAR-10 in a folder, in the order of their numbers.
@@ -58,46 +62,88 @@ extension Dataset {
     return numbers.isEmpty ? ["\(stem)_1.bin"] : numbers.sorted().map { "\(stem)_\($0).bin" }
   }
 
-  private static func examples(_ kind: CIFAR, files: [String]) throws(DatasetError) -> Examples {
-    let pixelCount = 32 * 32
-    let recordBytes = kind.labelBytes + 3 * pixelCount
-    var pixels: [UInt8] = []
-    var labels: [Int32] = []
+  private static func examples(_ kind: CIFAR, files: [String], room: inout Int) throws(DatasetError) -> Examples {
+    var size = 0
+    var isCompressed = false
     for path in files {
-      var file = try InputFile(path: path)
-      func isNoWholeNumber(_ count: String) -> DatasetError {
-        .damaged(
-          path: path, reason: "\(count) bytes are not a whole number of records of \(recordBytes) bytes",
-          remedy: "Fetch the file again, the binary version.")
-      }
+      let file = try InputFile(path: path)
       // The size of a plain file is checked before anything is read; that of a compressed file is only known at its
       // end.
-      if !file.isCompressed, file.capacity == 0 || !file.capacity.isMultiple(of: recordBytes) {
-        throw isNoWholeNumber("\(file.capacity)")
+      if !file.isCompressed, file.capacity == 0 || !file.capacity.isMultiple(of: kind.recordBytes) {
+        throw kind.isNoWholeNumber(file.capacity, path)
       }
-      while true {
-        let records = try file.read(upTo: 100 * recordBytes)
-        guard records.count.isMultiple(of: recordBytes), file.position > 0 else {
-          throw isNoWholeNumber("\(file.position)")
-        }
-        if records.isEmpty { break }
-        try file.requireMemory(toAppend: records.count, to: pixels)
-        for start in stride(from: 0, to: records.count, by: recordBytes) {
-          let label = Int32(records[start + kind.labelBytes - 1])
-          guard label < kind.classCount else {
-            throw .damaged(
-              path: path, place: .index((file.position - records.count + start) / recordBytes),
-              reason: "label \(label) is outside 0 to \(kind.classCount - 1)",
-              remedy: "Fetch the file again, the binary version.")
-          }
-          labels.append(label)
-          for pixel in 0..<pixelCount {
-            for channel in 0..<3 { pixels.append(records[start + kind.labelBytes + channel * pixelCount + pixel]) }
+      size += file.capacity
+      isCompressed = isCompressed || file.isCompressed
+    }
+    if !isCompressed, size > room { return try storedExamples(kind, files: files) }
+
+    var pixels = Collector<UInt8>(path: files[0], room: room)
+    var labels: [UInt8] = []
+    for path in files {
+      try kind.forEachPiece(of: path) { records throws(DatasetError) in
+        var piece: [UInt8] = []
+        piece.reserveCapacity(records.count)
+        for start in stride(from: 0, to: records.count, by: kind.recordBytes) {
+          labels.append(records[start + kind.labelBytes - 1])
+          for pixel in 0..<CIFAR.pixelCount {
+            for channel in 0..<3 { piece.append(records[start + kind.labelBytes + channel * CIFAR.pixelCount + pixel]) }
           }
         }
+        try pixels.append(piece)
       }
     }
-    return try Examples(
-      bytes: pixels, dividedBy: 255, exampleShape: [32, 32, 3], labels: labels, classCount: kind.classCount)
+    switch try pixels.finish(room: &room) {
+    case .memory(let pixels):
+      return try Examples(
+        bytes: pixels, dividedBy: 255, exampleShape: [32, 32, 3], labels: labels.map(Int32.init), classCount: kind.classCount)
+    case .file(let file):
+      let rows = StoredRows(
+        parts: [StoredRows.Part(file: file, offset: 0, count: labels.count)], form: .bytes(divisor: 255, labels: labels),
+        featureCount: 3 * CIFAR.pixelCount)
+      return Examples(rows: rows, exampleShape: [32, 32, 3], classCount: kind.classCount)
+    }
+  }
+
+  /// Examples that stay in their files.
+  private static func storedExamples(_ kind: CIFAR, files: [String]) throws(DatasetError) -> Examples {
+    var parts: [StoredRows.Part] = []
+    for path in files {
+      let file = try StoredFile(path: path)
+      try kind.forEachPiece(of: path) { _ in }
+      parts.append(StoredRows.Part(file: file, offset: 0, count: file.size / kind.recordBytes))
+    }
+    let form = StoredRows.Form.planes(labelBytes: kind.labelBytes, channels: 3, divisor: 255)
+    return Examples(
+      rows: StoredRows(parts: parts, form: form, featureCount: 3 * CIFAR.pixelCount), exampleShape: [32, 32, 3],
+      classCount: kind.classCount)
+  }
+}
+
+extension CIFAR {
+  /// Gives `body` the records of a file, some at a time, once their labels are checked.
+  fileprivate func forEachPiece(
+    of path: String, _ body: ([UInt8]) throws(DatasetError) -> Void
+  ) throws(DatasetError) {
+    var file = try InputFile(path: path)
+    while true {
+      let records = try file.read(upTo: 100 * recordBytes)
+      guard records.count.isMultiple(of: recordBytes), file.position > 0 else { throw isNoWholeNumber(file.position, path) }
+      if records.isEmpty { return }
+      for start in stride(from: 0, to: records.count, by: recordBytes) {
+        let label = records[start + labelBytes - 1]
+        guard label < classCount else {
+          throw .damaged(
+            path: path, place: .index((file.position - records.count + start) / recordBytes),
+            reason: "label \(label) is outside 0 to \(classCount - 1)", remedy: "Fetch the file again, the binary version.")
+        }
+      }
+      try body(records)
+    }
+  }
+
+  fileprivate func isNoWholeNumber(_ count: Int, _ path: String) -> DatasetError {
+    .damaged(
+      path: path, reason: "\(count) bytes are not a whole number of records of \(recordBytes) bytes",
+      remedy: "Fetch the file again, the binary version.")
   }
 }

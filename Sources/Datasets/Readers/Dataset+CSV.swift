@@ -10,16 +10,18 @@ extension Dataset {
   /// starting with the first, is a test row; rows that are left out do not count.
   ///
   /// A cell that is empty, NA, NaN, null or ? is missing, which is an error unless the specification says what to do.
-  static func csv(_ specification: CSVSpecification, targets: Targets.Kind) throws(DatasetError) -> Dataset {
+  static func csv(
+    _ specification: CSVSpecification, targets: Targets.Kind, room: inout Int
+  ) throws(DatasetError) -> Dataset {
     let path = specification.file
     var records = try CSVRecords(path: path)
     guard let first = try records.read() else {
       throw .damaged(path: path, reason: "is empty", remedy: "Name a file with a row for each example.")
     }
-    var table = CSVTable(specification, columnCount: first.cells.count, targets: targets)
+    var table = CSVTable(specification, columnCount: first.cells.count, targets: targets, room: room)
     try table.chooseTargetColumn(header: CSVTable.isHeader(first) ? first : nil)
-    if !CSVTable.isHeader(first) { try table.append(first, from: records.bytes.file) }
-    while let record = try records.read() { try table.append(record, from: records.bytes.file) }
-    return try table.dataset(name: DatasetSpecification.csv(specification).description)
+    if !CSVTable.isHeader(first) { try table.append(first) }
+    while let record = try records.read() { try table.append(record) }
+    return try table.dataset(name: DatasetSpecification.csv(specification).description, room: &room)
   }
 }

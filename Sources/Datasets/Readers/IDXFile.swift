@@ -8,11 +8,12 @@ struct IDXFile {
   let path: String
   let shape: [Int]
   /// The elements. Their number is the product of `shape`.
-  let bytes: [UInt8]
+  let bytes: FileBytes
 
   /// Reads `name` or `name.gz`, whichever the folder contains.
+  /// - Parameter room: The largest size in bytes of elements that are read into memory. It is reduced by what is.
   /// - Throws: `DatasetError.missing`, or `.damaged` if the header or the length is wrong.
-  init(folder: String, name: String, dimensionCount: Int) throws(DatasetError) {
+  init(folder: String, name: String, dimensionCount: Int, room: inout Int) throws(DatasetError) {
     let candidates = [name, "\(name).gz"]
     let paths = candidates.map { "\(folder)/\($0)" }
     guard let path = paths.first(where: { FileManager.default.fileExists(atPath: $0) }) else {
@@ -38,8 +39,7 @@ struct IDXFile {
       throw .damaged(
         path: path, place: .byte(4), reason: "has the impossible extents \(shape)", remedy: "Fetch the file again.")
     }
-    bytes = try file.read(count, for: "the elements of \(shape)")
-    try file.finish()
+    bytes = try file.readRest(count, for: "the elements of \(shape)", room: &room)
     self.path = path
     self.shape = shape
   }

@@ -44,7 +44,8 @@ package struct InputFile: ~Copyable {
     limit = isGzip && !overflow ? max(Self.freeExpansion, size * Self.highestRatio) : .max
   }
 
-  private static func openRegular(_ path: String) throws(DatasetError) -> (descriptor: Int32, size: Int) {
+  /// Opens a file for reading, whose descriptor is then the caller's.
+  static func openRegular(_ path: String) throws(DatasetError) -> (descriptor: Int32, size: Int) {
     // Without O_NONBLOCK, opening a pipe would wait for a writer.
     let descriptor = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
     guard descriptor >= 0 else {
@@ -89,6 +90,35 @@ package struct InputFile: ~Copyable {
     return bytes
   }
 
+  /// Reads the next `count` bytes, which the file's own header announces for `content` and which are the last. More of
+  /// them than there is room for are not read into memory: they stay in the file, or are decompressed into a temporary
+  /// one.
+  /// - Parameter room: The largest size in bytes that stays in memory. It is reduced by what does.
+  mutating func readRest(_ count: Int, for content: String, room: inout Int) throws(DatasetError) -> FileBytes {
+    if count <= room {
+      let bytes = try read(count, for: content)
+      try finish()
+      room -= count
+      return .memory(bytes)
+    }
+    try require(count, for: content)
+    guard isCompressed else {
+      let start = position
+      guard capacity == start + count else { throw moreFollows(at: start + count) }
+      let copy = fcntl(descriptor, F_DUPFD_CLOEXEC, 0)
+      guard copy >= 0 else { throw Self.unreadable(path) }
+      return .file(try StoredFile(path: path, descriptor: copy), offset: start)
+    }
+    var decoded = try TemporaryFile()
+    while decoded.size < count {
+      let bytes = try read(upTo: min(1 << 20, count - decoded.size))
+      if bytes.isEmpty { throw damaged("ends within \(content): it needs \(count) bytes, \(decoded.size) are there") }
+      try decoded.append(bytes)
+    }
+    try finish()
+    return .file(try decoded.stored(as: path), offset: 0)
+  }
+
   /// Checks that there is memory for the bytes to be read next.
   func requireMemory(_ bytes: Int, for content: String) throws(DatasetError) {
     guard SystemMemory.has(bytes) else {
@@ -119,10 +149,11 @@ package struct InputFile: ~Copyable {
   /// Checks that nothing follows what was read, and the checksum of gzip, which comes last.
   mutating func finish() throws(DatasetError) {
     let end = position
-    guard try read(upTo: 1).isEmpty else {
-      throw .damaged(
-        path: path, place: .byte(end), reason: "more bytes follow than the header tells of", remedy: Self.remedy)
-    }
+    guard try read(upTo: 1).isEmpty else { throw moreFollows(at: end) }
+  }
+
+  private func moreFollows(at end: Int) -> DatasetError {
+    .damaged(path: path, place: .byte(end), reason: "more bytes follow than the header tells of", remedy: Self.remedy)
   }
 
   /// Reads the next `count` bytes, or as many as are left.
@@ -184,6 +215,12 @@ package struct InputFile: ~Copyable {
   }
 
   private static let remedy = "Fetch or make the file again."
+}
+
+/// Bytes of a file, in memory or left in a file from byte `offset` on.
+enum FileBytes: Sendable {
+  case memory([UInt8])
+  case file(StoredFile, offset: Int)
 }
 
 /// The bytes of a file one at a time, without holding them all in memory.

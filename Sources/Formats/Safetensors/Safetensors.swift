@@ -67,6 +67,9 @@ extension Safetensors {
     case float16 = "F16"
     case bfloat16 = "BF16"
     case int64 = "I64"
+    case uint8 = "U8"
+    /// A byte that is 0 or 1, as masks have.
+    case boolean = "BOOL"
 
     init(_ numbers: NamedTensor.Numbers) {
       self =
@@ -82,6 +85,7 @@ extension Safetensors {
       case .float64, .int64: 8
       case .float32: 4
       case .float16, .bfloat16: 2
+      case .uint8, .boolean: 1
       }
     }
 
@@ -93,6 +97,7 @@ extension Safetensors {
       case .float16: Self.half(UInt32(truncatingIfNeeded: bits))
       case .bfloat16: Float(bitPattern: UInt32(truncatingIfNeeded: bits) << 16)
       case .int64: Float(Int64(bitPattern: bits))
+      case .uint8, .boolean: Float(bits)
       }
     }
 

@@ -30,7 +30,8 @@ public protocol UpdateMap: Sendable {
   /// - Parameters:
   ///   - batch: The number of the batch, counted from 1.
   ///   - position: The number of updates the state has had before this one, for schedules and bias correction.
-  /// - Throws: Errors of what lies outside of the process, such as the file of a paged state. The state is not used any more then.
+  /// - Throws: Errors of what lies outside of the process, such as the data or the file of a paged state. The state is not used any
+  ///   more then.
   func apply(batch: Int, position: Int, to state: inout StateBuffer, workspace: inout Workspace) throws
 }
 

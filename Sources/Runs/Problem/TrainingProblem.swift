@@ -142,7 +142,7 @@ extension TrainingProblem {
   public var batches: BatchSource? { nil }
   public var startPrecision: CheckpointPrecision { .float32 }
 
-  public func trainingLoss(batch: Int, seed: Int, of state: inout StateBuffer, workspace: inout Map.Workspace) -> Double? { nil }
+  public func trainingLoss(batch: Int, seed: Int, of state: inout StateBuffer, workspace: inout Map.Workspace) throws -> Double? { nil }
 
   public func measurementSeconds(
     _ state: borrowing TrainingState, seed: Int, workspace: inout Map.Workspace, atMost seconds: Double

@@ -42,4 +42,26 @@ extension Digest {
     }
     self = builder.digest
   }
+
+  /// The digest of a file's tensors, which are read piece by piece.
+  package init(ofTensorsIn file: SafetensorsFile) throws(SafetensorsError) {
+    var builder = DigestBuilder()
+    for tensor in file.tensors {
+      builder.add(tensor)
+      for piece in file.pieces(of: tensor) {
+        let values = try file.values(of: tensor, in: piece)
+        builder.add(values.span.bytes)
+      }
+    }
+    self = builder.digest
+  }
+}
+
+extension DigestBuilder {
+  /// Adds a tensor's name and shape. Its values as floats come next.
+  package mutating func add(_ tensor: SafetensorsFile.Tensor) {
+    add(tensor.name)
+    add(tensor.shape.count)
+    for extent in tensor.shape { add(extent) }
+  }
 }

@@ -172,7 +172,7 @@ struct StoredRunVerification {
     if let expected = stored.inputs.initial {
       attempt { this in
         let path = this.folder.initialStatePath
-        guard try Digest(ofTensors: Safetensors.read(path: path)) == expected else {
+        guard try Digest(ofTensorsIn: SafetensorsFile(path: path)) == expected else {
           throw RunError.damaged("\(path) is not the initial state that \(this.folder.path) was made from; bring it back")
         }
       }
