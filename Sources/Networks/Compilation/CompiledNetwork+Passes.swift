@@ -52,10 +52,13 @@ extension CompiledNetwork {
     of state: inout StateBuffer, context: PassContext, workspace: inout Workspace
   ) -> Double {
     let outputs = forward(state.vector, buffers: state.mutableVector, rows: batchSize, context: context, workspace: &workspace)
-    return loss.sum(over: outputs, workspace.targets) / Double(outputs.rows)
+    var sum = 0.0
+    loss.sum(over: outputs, workspace.targets, into: &sum)
+    return sum / Double(loss.termCount(outputs: outputCount)) / Double(outputs.rows)
   }
 
-  /// Adds the first `rows` examples in `workspace`, evaluated on a borrowed state, to a measurement.
+  /// Adds the first `rows` examples in `workspace`, evaluated on a borrowed state, to a measurement. They may be a part of a
+  /// batch of the measurement: outputs of finite states are the same bits whatever the other rows are, and however many.
   public func evaluate(
     _ state: borrowing StateBuffer, rows: Int, workspace: inout Workspace, into measurement: inout Measurement
   ) {
@@ -116,7 +119,7 @@ extension CompiledNetwork {
     case .loss:
       loss.writeGradient(
         of: output(of: step, rows: batchSize, in: arena).matrix.rearranged(columns: outputCount), targets,
-        to: gradient.matrix(rows: batchSize * predictionCount, columns: outputCount))
+        predictions: batchSize * predictionCount, to: gradient.matrix(rows: batchSize * predictionCount, columns: outputCount))
     case .backward:
       let input = input(of: step, rows: batchSize, in: arena.vector)
       let output = output(of: step, rows: batchSize, in: arena).matrix
