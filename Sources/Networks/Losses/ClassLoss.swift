@@ -9,39 +9,37 @@ public protocol ClassLoss: Loss {
   /// The loss of one prediction.
   func value(_ statistics: LogitStatistics) -> Double
 
-  /// Writes the gradient of `value`, times a weight, by some of the prediction's logits.
+  /// Turns probabilities into the gradient of `value`, times a weight, by some of the prediction's logits.
   /// - Parameters:
-  ///   - logits: those of the classes from `first` on; a chunk as for `LogitStatistics.add(_:target:)`.
+  ///   - gradient: weight · softmax(x)_k for the classes k from `first` on, which the gradient takes the place of.
   ///   - first: the number of the chunk's first class.
   ///   - target: the prediction's class, which another chunk may hold.
   ///   - statistics: of all the prediction's logits.
   ///   - weight: what the gradient is multiplied by.
-  ///   - gradient: takes it; as long as `logits`. Its old contents are no number to rely on.
-  func writeGradient(
-    of logits: Vector, from first: Int, target: Int, _ statistics: LogitStatistics, times weight: Float,
-    to gradient: MutableVector)
+  func finishGradient(
+    _ gradient: MutableVector, from first: Int, target: Int, _ statistics: LogitStatistics, times weight: Float)
 }
 
 extension ClassLoss {
   public var targetKind: Targets.Kind { .classes }
 
   public func sum(over logits: Matrix, _ targets: Targets, into sum: inout Double) {
-    for r in 0..<logits.rows { sum += value(statistics(of: logits[row: r], target: targets.label(r, of: logits.columns))) }
+    for r in 0..<logits.rows {
+      var statistics = LogitStatistics()
+      statistics.add(logits[row: r], target: targets.label(r, of: logits.columns))
+      sum += value(statistics)
+    }
   }
 
   public func writeGradient(of logits: Matrix, _ targets: Targets, predictions: Int, to gradient: MutableMatrix) {
     let weight = 1 / Float(predictions)
     for r in 0..<logits.rows {
-      let (row, target) = (logits[row: r], targets.label(r, of: logits.columns))
-      writeGradient(
-        of: row, from: 0, target: target, statistics(of: row, target: target), times: weight, to: gradient[row: r])
+      let (row, result, target) = (logits[row: r], gradient[row: r], targets.label(r, of: logits.columns))
+      var statistics = LogitStatistics()
+      statistics.add(row, target: target, powers: result)
+      statistics.writeSoftmax(of: row, times: weight, to: result, holdsPowers: true)
+      finishGradient(result, from: 0, target: target, statistics, times: weight)
     }
-  }
-
-  private func statistics(of logits: Vector, target: Int) -> LogitStatistics {
-    var statistics = LogitStatistics()
-    statistics.add(logits, target: target)
-    return statistics
   }
 
   /// Takes a chunk of classes into the statistics of each prediction.
@@ -71,9 +69,9 @@ extension ClassLoss {
   ) {
     let weight = 1 / Float(predictions)
     for r in 0..<logits.rows {
-      writeGradient(
-        of: logits[row: r], from: first, target: targets.label(r, of: statistics[r].count), statistics[r], times: weight,
-        to: gradient[row: r])
+      let target = targets.label(r, of: statistics[r].count)
+      statistics[r].writeSoftmax(of: logits[row: r], times: weight, to: gradient[row: r])
+      finishGradient(gradient[row: r], from: first, target: target, statistics[r], times: weight)
     }
   }
 }

@@ -29,11 +29,9 @@ public struct CrossEntropy: ClassLoss {
   }
 
   /// weight · (softmax(x) − q).
-  public func writeGradient(
-    of logits: Vector, from first: Int, target: Int, _ statistics: LogitStatistics, times weight: Float,
-    to gradient: MutableVector
+  public func finishGradient(
+    _ gradient: MutableVector, from first: Int, target: Int, _ statistics: LogitStatistics, times weight: Float
   ) {
-    statistics.writeSoftmax(of: logits, times: weight, to: gradient)
     if labelSmoothing > 0 {
       let shared = weight * labelSmoothing / Float(statistics.count)
       for c in 0..<gradient.count { gradient[c] -= shared }

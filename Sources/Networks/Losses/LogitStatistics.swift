@@ -37,21 +37,28 @@ public struct LogitStatistics: Sendable {
   /// - Parameters:
   ///   - logits: a multiple of `block`, or those up to the last class.
   ///   - target: the prediction's class.
-  public mutating func add(_ logits: Vector, target: Int) {
+  ///   - powers: takes the exponentials, for `writeSoftmax(of:times:to:holdsPowers:)`; as long as `logits`, or nil.
+  public mutating func add(_ logits: Vector, target: Int, powers: MutableVector? = nil) {
     precondition(count.isMultiple(of: Self.block), "a chunk of classes that is not the last is a multiple of a block")
     if target >= count && target < count + logits.count { targetLogit = logits[target - count] }
-    Self.forBlocks(of: logits) { block, _ in add(block: block) }
+    Self.forBlocks(of: logits) { block, region in add(block: block, powers: powers?.part(region)) }
   }
 
-  private mutating func add(block: Vector) {
+  private mutating func add(block: Vector, powers: MutableVector?) {
     let largest = block[block.indexOfLargest]
     let origin = Self.origin(largest)
     var (sum, singleSum, logitSum): (Double, Float, Double) = (0, 0, self.logitSum)
-    for c in 0..<block.count {
-      let power = exp(block[c] - origin)
+    func add(_ power: Float, _ logit: Float) {
       sum += Double(power)
       singleSum += power
-      logitSum += Double(block[c])
+      logitSum += Double(logit)
+    }
+    if let powers {
+      // Apart from the calls of `exp`, the sums stay in registers.
+      for c in 0..<block.count { powers[c] = exp(block[c] - origin) }
+      for c in 0..<block.count { add(powers[c], block[c]) }
+    } else {
+      for c in 0..<block.count { add(exp(block[c] - origin), block[c]) }
     }
     self.logitSum = logitSum
     if count == 0 {
@@ -70,16 +77,19 @@ public struct LogitStatistics: Sendable {
 
   /// result ← weight · softmax(x) for some of the logits, once all have been added.
   /// - Parameters:
-  ///   - logits: a chunk as for `add(_:target:)`.
+  ///   - logits: a chunk as for `add(_:target:powers:)`.
   ///   - result: as long.
-  public func writeSoftmax(of logits: Vector, times weight: Float, to result: MutableVector) {
+  ///   - holdsPowers: whether `result` has the exponentials already, from `add(_:target:powers:)`.
+  public func writeSoftmax(
+    of logits: Vector, times weight: Float, to result: MutableVector, holdsPowers: Bool = false
+  ) {
     let scale = weight / singleSum
     Self.forBlocks(of: logits) { block, region in
       let result = result.part(region)
-      let largest = block[block.indexOfLargest]
+      let largest = count <= Self.block ? self.largest : block[block.indexOfLargest]
       let origin = Self.origin(largest)
-      let factor = exp(largest - Self.origin(self.largest)) * scale
-      for c in 0..<block.count { result[c] = exp(block[c] - origin) * factor }
+      if !holdsPowers { for c in 0..<block.count { result[c] = exp(block[c] - origin) } }
+      result.scale(by: exp(largest - Self.origin(self.largest)) * scale)
     }
   }
 
