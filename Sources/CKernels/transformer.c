@@ -61,9 +61,9 @@ void ck_gelu_gradient(const float *g, const float *x, float *out, size_t count) 
 }
 
 CK_DISPATCHED
-void ck_causal_softmax(float *s, size_t size, float scale) {
-  for (size_t r = 0; r < size; r++) {
-    size_t seen = r + 1;
+void ck_causal_softmax(float *s, size_t rows, size_t columns, float scale) {
+  for (size_t r = 0; r < rows; r++) {
+    size_t seen = columns - rows + r + 1;
     float largest = s[0];
     for (size_t c = 1; c < seen; c++) largest = s[c] > largest ? s[c] : largest;
     for (size_t c = 0; c < seen; c++) s[c] = ck_exp(scale * (s[c] - largest));
@@ -71,21 +71,21 @@ void ck_causal_softmax(float *s, size_t size, float scale) {
     CK_LANE_SUM(sum, seen, s[i])
     float factor = 1 / sum;
     for (size_t c = 0; c < seen; c++) s[c] *= factor;
-    memset(s + seen, 0, (size - seen) * sizeof(float));
-    s += size;
+    memset(s + seen, 0, (columns - seen) * sizeof(float));
+    s += columns;
   }
 }
 
 CK_DISPATCHED
-void ck_causal_softmax_gradient(const float *p, float *g, size_t size, float scale) {
-  for (size_t r = 0; r < size; r++) {
-    size_t seen = r + 1;
+void ck_causal_softmax_gradient(const float *p, float *g, size_t rows, size_t columns, float scale) {
+  for (size_t r = 0; r < rows; r++) {
+    size_t seen = columns - rows + r + 1;
     float sum;
     CK_LANE_SUM(sum, seen, p[i] * g[i])
     for (size_t c = 0; c < seen; c++) g[c] = scale * (p[c] * (g[c] - sum));
-    memset(g + seen, 0, (size - seen) * sizeof(float));
-    p += size;
-    g += size;
+    memset(g + seen, 0, (columns - seen) * sizeof(float));
+    p += columns;
+    g += columns;
   }
 }
 

@@ -29,17 +29,19 @@ extension Matrix {
 }
 
 extension MutableMatrix {
-  /// Row r of this square matrix becomes softmax(scale · self) of its first r + 1 entries, followed by zeros.
+  /// These are the scores of consecutive positions, a row for each, against all positions up to the last of them. Each row
+  /// becomes softmax(scale · row) of the entries up to its own position, followed by zeros. The last
+  /// row sees all columns, the one before it all but one. A square matrix is a whole sequence's.
   public func becomeCausalSoftmax(scale: Float) {
-    precondition(rows == columns)
-    ck_causal_softmax(gapless, rows, scale)
+    precondition(rows <= columns)
+    ck_causal_softmax(gapless, rows, columns, scale)
   }
 
   /// Where self is the gradient by `probabilities`, which `becomeCausalSoftmax` made: self ← the gradient by what it made them
   /// of.
   public func becomeCausalSoftmaxGradient(probabilities: Matrix, scale: Float) {
-    precondition(rows == columns && probabilities.rows == rows && probabilities.columns == columns)
-    ck_causal_softmax_gradient(probabilities.gapless, gapless, rows, scale)
+    precondition(rows <= columns && probabilities.rows == rows && probabilities.columns == columns)
+    ck_causal_softmax_gradient(probabilities.gapless, gapless, rows, columns, scale)
   }
 }
 

@@ -3,7 +3,7 @@ import Tensors
 
 /// y = x + p with a parameter for every element of the batch. Its gradient is therefore the gradient with respect to
 /// the input of the following layer.
-private struct InputTap: Layer {
+struct InputTap: Layer {
   func placed(inputShape: [Int], in builder: inout NetworkBuilder) -> any PlacedLayer {
     let count = inputShape.reduce(1, *) * builder.batchSize
     return PlacedInputTap(

@@ -1,6 +1,7 @@
 import Foundation
 import Networks
 import Tensors
+import TestSupport
 import Testing
 
 @Suite struct LossTests {
@@ -68,11 +69,13 @@ import Testing
     let sample = try Sample(loss, rows: shape.0, columns: shape.1)
     let predictions = sample.predictions(loss)
     let expected = predictions.reduce(0) { $0 + Self.reference(loss, $1.x, $1.targets) }
-    #expect(abs(loss.sum(over: sample.matrix, sample.targets) - expected) < 1e-5 * max(1, abs(expected)))
+    #expect(abs(loss.total(over: sample.matrix, sample.targets) - expected) < 1e-5 * max(1, abs(expected)))
 
     var gradient = try FloatBuffer(count: sample.outputs.count)
     gradient.mutableVector.fill(.nan)
-    loss.writeGradient(of: sample.matrix, sample.targets, to: gradient.mutableVector.matrix(rows: shape.0, columns: shape.1))
+    loss.writeGradient(
+      of: sample.matrix, sample.targets, predictions: shape.0,
+      to: gradient.mutableVector.matrix(rows: shape.0, columns: shape.1))
     let step = 1e-5
     for (r, prediction) in predictions.enumerated() {
       for c in 0..<shape.1 {
@@ -86,6 +89,36 @@ import Testing
     }
   }
 
+  /// Rows in parts continue the sum and have the gradients of the whole batch's mean, in every bit.
+  @Test(arguments: losses.indices, [[6], [1, 2, 3], [5, 1], [1, 1, 1, 1, 1, 1]])
+  func partsOfABatchGiveItsBits(index: Int, parts: [Int]) throws {
+    let loss = Self.losses[index]
+    for columns in [1, 3, 7] {
+      let sample = try Sample(loss, rows: 6, columns: columns)
+      var whole = 0.0
+      loss.sum(over: sample.matrix, sample.targets, into: &whole)
+      var gradient = try FloatBuffer(count: 6 * columns)
+      loss.writeGradient(
+        of: sample.matrix, sample.targets, predictions: 6,
+        to: gradient.mutableVector.matrix(rows: 6, columns: columns))
+      var (sum, first) = (0.0, 0)
+      for rows in parts {
+        var targets = sample.targets
+        let count = loss.targetCount(outputs: columns)
+        targets.classes = Array(targets.classes.dropFirst(first * count))
+        targets.values = Array(targets.values.dropFirst(first * count))
+        let outputs = sample.matrix.rows(first..<first + rows)
+        loss.sum(over: outputs, targets, into: &sum)
+        var part = try FloatBuffer(count: rows * columns)
+        loss.writeGradient(
+          of: outputs, targets, predictions: 6, to: part.mutableVector.matrix(rows: rows, columns: columns))
+        for i in 0..<part.count { #expect(part[i].bitPattern == gradient[first * columns + i].bitPattern) }
+        first += rows
+      }
+      #expect(sum == whole)
+    }
+  }
+
   /// The values of PyTorch's losses, with `reduction="mean"`, for these outputs and targets.
   @Test func valuesAreThoseOfKnownExamples() throws {
     var outputs = try FloatBuffer(count: 4)
@@ -95,11 +128,11 @@ import Testing
     values.values = [1, 0, 0.25, 1]
     var classes = Targets(.classes, count: 2)
     classes.classes = [0, 1]
-    #expect(abs(MeanSquaredError().sum(over: matrix, values) / 2 - 2.015625) < 1e-7)
-    #expect(abs(Huber().sum(over: matrix, values) / 2 - (0 + 1.5 + 0.03125 + 1.5) / 4) < 1e-7)
+    #expect(abs(MeanSquaredError().total(over: matrix, values) / 2 - 2.015625) < 1e-7)
+    #expect(abs(Huber().total(over: matrix, values) / 2 - (0 + 1.5 + 0.03125 + 1.5) / 4) < 1e-7)
     // The odds of the right class are e³ : 1 in the first row and e^2.5 : 1 in the second.
     let expected = (log(1 + exp(-3.0)) + log(1 + exp(-2.5))) / 2
-    #expect(abs(CrossEntropy().sum(over: matrix, classes) / 2 - expected) < 1e-7)
+    #expect(abs(CrossEntropy().total(over: matrix, classes) / 2 - expected) < 1e-7)
   }
 
   @Test func nothingOverflows() throws {
@@ -113,19 +146,29 @@ import Testing
     var gradient = try FloatBuffer(count: 4)
     for loss in [BinaryCrossEntropy(), CrossEntropy(), CrossEntropy(labelSmoothing: 0.2)] as [any Loss] {
       let targets = loss.targetKind == .values ? values : classes
-      let sum = loss.sum(over: matrix, targets)
+      let sum = loss.total(over: matrix, targets)
       #expect(sum.isFinite && sum > 1e3)
-      loss.writeGradient(of: matrix, targets, to: gradient.mutableVector.matrix(rows: 2, columns: 2))
+      loss.writeGradient(of: matrix, targets, predictions: 2, to: gradient.mutableVector.matrix(rows: 2, columns: 2))
       for index in 0..<4 { #expect(abs(gradient[index]) <= 0.5) }
     }
-    #expect(abs(BinaryCrossEntropy().sum(over: matrix, values) - 1e4) < 1e-3)
+    #expect(abs(BinaryCrossEntropy().total(over: matrix, values) - 1e4) < 1e-3)
+  }
+}
+
+extension Loss {
+  /// The sum of the predictions' losses.
+  func total(over outputs: Matrix, _ targets: Targets) -> Double {
+    var sum = 0.0
+    self.sum(over: outputs, targets, into: &sum)
+    return sum / Double(termCount(outputs: outputs.columns))
   }
 }
 
 @Suite struct MeasureTests {
-  /// The values of measures over the outputs, divided into batches of these sizes, in order.
+  /// The values of measures over the outputs, given in parts of these sizes, in order.
+  /// - Parameter ends: how many predictions there have been when a batch ends; nil for after each part.
   private func values(
-    _ measures: [any Measure], _ outputs: [Float], columns: Int, batches: [Int], classes: [Int32] = [], values: [Float] = []
+    _ measures: [any Measure], _ outputs: [Float], columns: Int, batches: [Int], ends: [Int]? = nil, classes: [Int32] = [], values: [Float] = []
   ) throws -> [Double] {
     var measurement = Measurement(measures, outputs: columns)
     var first = 0
@@ -137,6 +180,7 @@ import Testing
       targets.values = Array(values.dropFirst(first * columns))
       measurement.add(buffer.vector.matrix(rows: rows, columns: columns), targets)
       first += rows
+      if ends?.contains(first) ?? true { measurement.endBatch() }
     }
     #expect(measurement.predictions == first)
     return measurement.values
@@ -161,6 +205,34 @@ import Testing
       [MeanLoss(MeanSquaredError()), MeanAbsoluteError(), RootMeanSquaredError(), CoefficientOfDetermination()], outputs,
       columns: 2, batches: batches, values: targets)
     for (found, expected) in zip(found, expected) { #expect(abs(found - expected) < 1e-12) }
+  }
+
+  private static let manyMeasures: [any Measure] = [
+    MeanLoss(MeanSquaredError()), MeanLoss(BinaryCrossEntropy()), MeanAbsoluteError(), RootMeanSquaredError(),
+    CoefficientOfDetermination(), BinaryAccuracy(),
+  ]
+
+  /// Sums are added up batch by batch, and a batch's parts do not matter.
+  @Test(arguments: [1, 2, 3, 5, 64])
+  func partsOfBatchesGiveTheBitsOfBatches(part: Int) throws {
+    let (rows, columns, batch) = (100, 3, 17)
+    var random = SplitMix(state: 5)
+    let outputs = (0..<rows * columns).map { _ in Float.random(in: -2...2, using: &random) }
+    let targets = (0..<rows * columns).map { _ in Float.random(in: 0...1, using: &random) }
+    let sizes = stride(from: 0, to: rows, by: batch).map { min(batch, rows - $0) }
+    var ends: [Int] = []
+    for size in sizes { ends.append((ends.last ?? 0) + size) }
+    let parts = sizes.flatMap { size in stride(from: 0, to: size, by: part).map { min(part, size - $0) } }
+    let whole = try values(Self.manyMeasures, outputs, columns: columns, batches: sizes, values: targets)
+    let found = try values(Self.manyMeasures, outputs, columns: columns, batches: parts, ends: ends, values: targets)
+    #expect(found == whole)
+    var (squares, distances) = (0.0, 0.0)
+    for (end, size) in zip(ends, sizes) {
+      let errors = ((end - size) * columns..<end * columns).map { Double(outputs[$0]) - Double(targets[$0]) }
+      squares += errors.reduce(0) { $0 + $1 * $1 } / Double(columns)
+      distances += errors.reduce(0) { $0 + abs($1) }
+    }
+    #expect(found[0] == squares / Double(rows) && found[2] == distances / Double(rows * columns))
   }
 
   @Test func determinationOfEqualTargetsAndOfTheMean() throws {

@@ -9,6 +9,7 @@ import Testing
     ([GELU()], [13], 3), ([GELU(), Dense(4), GELU()], [2, 9], 2),
     ([CausalSelfAttention(heads: 1)], [1, 3], 1), ([CausalSelfAttention(heads: 1)], [6, 15], 2),
     ([CausalSelfAttention(heads: 3)], [5, 18], 2), ([CausalSelfAttention(heads: 2)], [17, 12], 1),
+    ([CausalSelfAttention(heads: 2)], [130, 12], 1),
     ([Dropout(0.4)], [11, 3], 2), ([Dropout(0)], [3], 2), ([Dense(5), Dropout(0.5), Dense(3, perPosition: true)], [4, 3], 2),
     ([Dense(6, perPosition: true, bias: false), Residual([LayerNormalization().named(""), Dropout(0.3).named("d")])], [4, 3], 2),
   ]

@@ -62,9 +62,11 @@ import Testing
     }
 
     func measure(_ loss: any Loss, _ outputs: Matrix, _ targets: Targets, _ gradient: MutableMatrix) -> Double {
-      loss.writeGradient(of: outputs, targets, to: gradient)
-      loss.writeGradient(of: outputs, targets, to: outputs) // refused
-      return loss.sum(over: gradient.matrix, targets)
+      loss.writeGradient(of: outputs, targets, predictions: outputs.rows, to: gradient)
+      loss.writeGradient(of: outputs, targets, predictions: outputs.rows, to: outputs) // refused
+      var sum = 0.0
+      loss.sum(over: gradient.matrix, targets, into: &sum)
+      return sum
     }
     """
 

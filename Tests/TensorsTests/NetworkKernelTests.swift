@@ -89,23 +89,23 @@ import Testing
     #expect(worst(doubles(sums), expectedSums) < 1e-5 && worst(doubles(products), expectedProducts) < 1e-5)
   }
 
-  @Test(arguments: [1, 2, 15, 16, 17, 40])
-  func causalSoftmax(size: Int) throws {
-    var s = try random(size * size, batch: 1, deviation: 20)
-    var g = try random(size * size, batch: 2)
+  /// Scores of a whole sequence, and of its last positions alone.
+  @Test(arguments: [(1, 1), (2, 2), (15, 15), (16, 16), (17, 17), (40, 40), (1, 33), (5, 16), (16, 40)])
+  func causalSoftmax(rows: Int, columns: Int) throws {
+    var s = try random(rows * columns, batch: 1, deviation: 20)
+    var g = try random(rows * columns, batch: 2)
     let (before, gradients) = (doubles(s), doubles(g))
-    let p = s.mutableVector.matrix(rows: size, columns: size)
+    let p = s.mutableVector.matrix(rows: rows, columns: columns)
     p.becomeCausalSoftmax(scale: 0.3)
-    g.mutableVector.matrix(rows: size, columns: size).becomeCausalSoftmaxGradient(probabilities: p.matrix, scale: 0.3)
+    g.mutableVector.matrix(rows: rows, columns: columns).becomeCausalSoftmaxGradient(probabilities: p.matrix, scale: 0.3)
     var (expected, expectedGradients) = (before.map { _ in 0.0 }, before.map { _ in 0.0 })
-    for r in 0..<size {
-      let weights = (0...r).map { exp(0.3 * (before[r * size + $0] - before[r * size..<r * size + r + 1].max()!)) }
+    for r in 0..<rows {
+      let seen = r * columns..<r * columns + columns - rows + r + 1
+      let largest = before[seen].max() ?? 0
+      let weights = before[seen].map { exp(0.3 * ($0 - largest)) }
       let ps = weights.map { $0 / weights.reduce(0, +) }
-      let mean = (0...r).reduce(0.0) { $0 + ps[$1] * gradients[r * size + $1] }
-      for c in 0...r {
-        expected[r * size + c] = ps[c]
-        expectedGradients[r * size + c] = 0.3 * ps[c] * (gradients[r * size + c] - mean)
-      }
+      let mean = zip(ps, gradients[seen]).reduce(0.0) { $0 + $1.0 * $1.1 }
+      for (c, p) in zip(seen, ps) { (expected[c], expectedGradients[c]) = (p, 0.3 * p * (gradients[c] - mean)) }
     }
     #expect(worst(doubles(s), expected) < 1e-6 && worst(doubles(g), expectedGradients) < 1e-6)
   }

@@ -62,11 +62,14 @@ public struct SettingsTable: Sendable {
     "evaluation-examples", 1...Int(Int32.max), valueName: "count", changesBits: true,
     help: "Test examples an observation looks at, the same for all.", usual: "all")
 
-  /// The number of test examples evaluated at once. It affects bits, since products of other shapes round
-  /// differently.
+  /// The number of test examples whose losses are added up before they go to the sum over all. It affects the last bits
+  /// of mean losses and errors.
   public let evaluationBatchSize: Setting<Int, Int> = .whole(
     "evaluation-batch-size", 1...65_536, valueName: "count", changesBits: true,
-    help: "How many of them at once; it changes the last bits of losses.", default: 64)
+    help: """
+      How many of them are evaluated at once, or fewer where an update takes less memory. The losses of so many are added up \
+      before they go to the sum over all, so it changes the last bits of losses; outputs have the same bits.
+      """, default: 64)
 
   /// The change of the loss below which doubling the τ of `tail:auto` or `splice:auto` ends the search.
   public let tolerance: Setting<Double, Double> = .positive(

@@ -5,36 +5,71 @@ import Replay
 import Tensors
 
 /// Measures a network on test examples, in batches of a fixed size and order.
+///
+/// A batch goes through the network whole, or in parts where its activations would need more memory than an update. No
+/// row of a network's outputs depends on the others, and measures are given all rows in their order, so that no bit depends
+/// on the parts.
 public struct Evaluator: Sendable {
+  /// The network, compiled for the largest part.
   let network: CompiledNetwork
   /// The measures, in the order of the values.
   public let measures: [any Measure]
   private let examples: Examples
-  /// The indices of the evaluated examples, batch by batch.
-  private let batches: [[Int]]
-  /// The number of evaluated examples.
-  let count: Int
+  /// The indices of the evaluated examples.
+  private let indices: [Int]
+  /// The number of examples in a batch.
+  private let batchSize: Int
+  /// The indices again, batch by batch and part by part.
+  private let batches: [[[Int]]]
   /// The number of training batches over which running statistics are computed anew before an evaluation; 0 for those
   /// of the state.
   let recalibrationBatches: Int
 
   /// - Parameters:
-  ///   - network: The network, compiled for the batches of the evaluation.
+  ///   - network: The network, compiled in any way.
   ///   - measures: At least one measure; nil for the default measures of the network's loss.
+  ///   - batchSize: The number of examples whose losses are added up before they are added to the sum over all
+  ///     batches.
   ///   - count: The largest number of examples; nil for all. The chosen examples are the same for every run and seed.
+  ///   - arenaCount: The length in floats of the arena that there is for a part. A single example takes what it needs.
   init(
-    network: CompiledNetwork, measures: [any Measure]? = nil, examples: Examples, count: Int?, recalibrationBatches: Int
-  ) throws(DatasetError) {
-    self.network = network
-    self.measures = measures ?? network.loss.defaultMeasures
-    self.examples = examples
-    self.recalibrationBatches = recalibrationBatches
-    let indices = try examples.evaluationIndices(atMost: count)
-    self.count = indices.count
-    batches = stride(from: 0, to: indices.count, by: network.batchSize).map {
-      Array(indices[$0..<min($0 + network.batchSize, indices.count)])
-    }
+    _ network: CompiledNetwork, measures: [any Measure]? = nil, examples: Examples, batchSize: Int, count: Int?,
+    recalibrationBatches: Int, arenaCount: Int
+  ) throws {
+    try self.init(
+      network, measures: measures ?? network.loss.defaultMeasures, examples: examples,
+      indices: try examples.evaluationIndices(atMost: count), batchSize: batchSize,
+      recalibrationBatches: recalibrationBatches, arenaCount: arenaCount)
   }
+
+  private init(
+    _ network: CompiledNetwork, measures: [any Measure], examples: Examples, indices: [Int], batchSize: Int,
+    recalibrationBatches: Int, arenaCount: Int
+  ) throws(NetworkError) {
+    let network = try network.forEvaluation(rows: min(batchSize, indices.count), arenaCount: arenaCount)
+    self.network = network
+    self.measures = measures
+    self.examples = examples
+    self.indices = indices
+    self.batchSize = batchSize
+    self.recalibrationBatches = recalibrationBatches
+    func parts(_ indices: ArraySlice<Int>, of size: Int) -> [ArraySlice<Int>] {
+      stride(from: indices.startIndex, to: indices.endIndex, by: size).map {
+        indices[$0..<min($0 + size, indices.endIndex)]
+      }
+    }
+    batches = parts(indices[...], of: batchSize).map { parts($0, of: network.batchSize).map(Array.init) }
+  }
+
+  /// The same evaluator for an arena of another length, in floats. It gives the same bits.
+  func fitted(arenaCount: Int) throws(NetworkError) -> Evaluator {
+    try Evaluator(
+      network, measures: measures, examples: examples, indices: indices, batchSize: batchSize,
+      recalibrationBatches: recalibrationBatches, arenaCount: arenaCount)
+  }
+
+  /// The number of evaluated examples.
+  var count: Int { indices.count }
 
   var batchCount: Int { batches.count }
 
@@ -48,8 +83,11 @@ public struct Evaluator: Sendable {
     network.take(&workspace)
     var measurement = Measurement(measures, outputs: network.outputCount)
     for batch in batches.prefix(limit) {
-      try examples.gather(batch, into: workspace.inputs(rows: batch.count), targets: &workspace.targets)
-      network.evaluate(state, rows: batch.count, workspace: &workspace, into: &measurement)
+      for part in batch {
+        try examples.gather(part, into: workspace.inputs(rows: part.count), targets: &workspace.targets)
+        try network.evaluate(state, rows: part.count, workspace: &workspace, into: &measurement)
+      }
+      measurement.endBatch()
     }
     return measurement.values
   }

@@ -19,10 +19,12 @@ public struct NetworkProblem: TrainingProblem {
     /// The number of test examples in an observation, the same examples for all iterates; nil for all of them.
     public var exampleCount: Int?
 
-    /// The most examples evaluated at once.
+    /// The largest `batchSize`.
     public static let largestBatch = 65_536
 
-    /// The number of examples evaluated at once. It affects bits, since products of other shapes round differently.
+    /// The number of examples whose losses are added up before they go to the sum over all. It affects the last bits of
+    /// mean losses and errors, and no others. No more examples are evaluated at once, and fewer where they would need
+    /// more memory than an update.
     public var batchSize: Int
     /// The number of training batches over which running statistics are computed anew before an observation; 0 for
     /// those of the state.
@@ -45,8 +47,10 @@ public struct NetworkProblem: TrainingProblem {
   public let dataset: Dataset
   public let startPrecision: CheckpointPrecision
   /// The network, compiled for training.
-  public internal(set) var network: CompiledNetwork
-  let evaluator: Evaluator
+  public private(set) var network: CompiledNetwork
+  private(set) var evaluator: Evaluator
+  /// The least arena of an evaluation, that of one example, in floats.
+  private let evaluatedExampleArenaCount: Int
   /// The sampler of seed 0.
   private let sampler: BatchSampler
   private let rule: UpdateRule
@@ -93,10 +97,10 @@ public struct NetworkProblem: TrainingProblem {
       throw RunError.usage("`learning-rate` is \(rule.learningRate), but must be a positive number")
     }
     evaluator = try Evaluator(
-      network: try CompiledNetwork(
-        network, loss: loss, batchSize: evaluation.batchSize, isTrained: false, kernelThreads: kernelThreads),
-      measures: evaluation.measures, examples: data.test, count: evaluation.exampleCount,
-      recalibrationBatches: evaluation.recalibrationBatches)
+      compiled, measures: evaluation.measures, examples: data.test, batchSize: evaluation.batchSize,
+      count: evaluation.exampleCount, recalibrationBatches: evaluation.recalibrationBatches,
+      arenaCount: compiled.arenaCount)
+    evaluatedExampleArenaCount = try compiled.forEvaluation(rows: 1, arenaCount: 0).arenaCount
     metrics = evaluator.measures.map {
       Metric($0.name, unit: $0.unit.isEmpty ? nil : $0.unit, isLessBetter: $0.isLessBetter, range: $0.range)
     }
@@ -199,7 +203,7 @@ extension NetworkProblem {
   /// - Parameter arenaCount: The length in floats of the network's part of an update's workspace.
   private func workspaceBytes(arenaCount: Int) -> Int {
     let recalibrated = evaluator.recalibrationBatches > 0 ? network.stateCount : 0
-    return (max(arenaCount, evaluator.network.arenaCount) + recalibrated) * MemoryLayout<Float>.stride
+    return (max(arenaCount, evaluatedExampleArenaCount) + recalibrated) * MemoryLayout<Float>.stride
   }
 
   /// An update is a forward and a backward pass, about three times the arithmetic of evaluating an example.
@@ -225,6 +229,7 @@ extension NetworkProblem {
   private func rescheduled(_ schedule: ActivationSchedule) throws(NetworkError) -> NetworkProblem {
     var copy = self
     copy.network = try network.rescheduled(schedule)
+    copy.evaluator = try evaluator.fitted(arenaCount: copy.network.arenaCount)
     return copy
   }
 

@@ -41,7 +41,7 @@ public struct NetworkUpdateMap: UpdateMap {
     try workspace.recalibrated.copy(from: state)
     for batch in 1...evaluator.recalibrationBatches {
       let context = try gather(batch, into: &workspace, statisticsWeight: 1 / Float(batch))
-      _ = network.trainingLoss(of: &workspace.recalibrated, context: context, workspace: &workspace.network)
+      _ = try network.trainingLoss(of: &workspace.recalibrated, context: context, workspace: &workspace.network)
     }
     return try evaluator.evaluate(workspace.recalibrated, workspace: &workspace.network)
   }
@@ -62,7 +62,7 @@ public struct NetworkUpdateMap: UpdateMap {
       try workspace.recalibrated.copy(from: state)
       let pass = try secondsTaken {
         let context = try gather(1, into: &workspace, statisticsWeight: 1)
-        _ = network.trainingLoss(of: &workspace.recalibrated, context: context, workspace: &workspace.network)
+        _ = try network.trainingLoss(of: &workspace.recalibrated, context: context, workspace: &workspace.network)
       }
       whole += pass * Double(evaluator.recalibrationBatches)
     }
@@ -71,27 +71,27 @@ public struct NetworkUpdateMap: UpdateMap {
 
   public func apply(batch: Int, position: Int, to state: inout StateBuffer, workspace: inout Workspace) throws {
     let context = try gather(batch, into: &workspace)
-    network.update(
+    try network.update(
       &state, learningRate: learningRate * schedule.fraction(batch: batch, position: position), position: position,
       context: context, workspace: &workspace.network)
   }
 
   /// The mean loss over a batch's examples, computed as an update with this batch would. Buffers in `state`, such as
   /// running statistics, are changed.
-  public func trainingLoss(batch: Int, of state: inout StateBuffer, workspace: inout Workspace) throws(DatasetError) -> Double {
+  public func trainingLoss(batch: Int, of state: inout StateBuffer, workspace: inout Workspace) throws -> Double {
     let context = try gather(batch, into: &workspace)
-    return network.trainingLoss(of: &state, context: context, workspace: &workspace.network)
+    return try network.trainingLoss(of: &state, context: context, workspace: &workspace.network)
   }
 
   /// The network's stages with times measured on batch 1.
-  func measuredCosts(_ state: inout StateBuffer, workspace: inout Workspace) throws(DatasetError) -> [StageCost] {
+  func measuredCosts(_ state: inout StateBuffer, workspace: inout Workspace) throws -> [StageCost] {
     let context = try gather(1, into: &workspace)
-    return network.measuredCosts(&state, context: context, workspace: &workspace.network)
+    return try network.measuredCosts(&state, context: context, workspace: &workspace.network)
   }
 
   private func gather(
     _ batch: Int, into workspace: inout Workspace, statisticsWeight: Float? = nil
-  ) throws(DatasetError) -> PassContext {
+  ) throws -> PassContext {
     network.take(&workspace.network)
     sampler.fill(&workspace.indices, batch: batch)
     try examples.gather(

@@ -21,11 +21,12 @@ void ck_gelu(const float *x, float *y, size_t count);
 /// out ← g · (Φ(x) + x φ(x)).
 void ck_gelu_gradient(const float *g, const float *x, float *out, size_t count);
 
-/// Row r of the size × size matrix s becomes softmax(scale · s) of its first r + 1 entries, the others 0.
-void ck_causal_softmax(float *s, size_t size, float scale);
+/// Row r of the rows × columns matrix s, with no more rows than columns, becomes softmax(scale · s) of its first
+/// columns − rows + r + 1 entries, the others 0: the last row sees all.
+void ck_causal_softmax(float *s, size_t rows, size_t columns, float scale);
 
 /// With p from `ck_causal_softmax` and g the gradient by it: g ← the gradient by its argument.
-void ck_causal_softmax_gradient(const float *p, float *g, size_t size, float scale);
+void ck_causal_softmax_gradient(const float *p, float *g, size_t rows, size_t columns, float scale);
 
 /// y ← x · factor where the element's random word is at least `threshold`, else 0. Element i's word is word i mod 4 of
 /// Philox 4x32-10 with the key at counter (i / 4, counter1, counter2, counter3).

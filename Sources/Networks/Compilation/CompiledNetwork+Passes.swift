@@ -53,10 +53,13 @@ extension CompiledNetwork {
   ) throws(PagingError) -> Double {
     let outputs = try forward(
       state.vector, pager: state.pager, buffers: state.mutableVector, rows: batchSize, context: context, workspace: &workspace)
-    return loss.sum(over: outputs, workspace.targets) / Double(outputs.rows)
+    var sum = 0.0
+    loss.sum(over: outputs, workspace.targets, into: &sum)
+    return sum / Double(loss.termCount(outputs: outputCount)) / Double(outputs.rows)
   }
 
-  /// Adds the first `rows` examples in `workspace`, evaluated on a borrowed state, to a measurement.
+  /// Adds the first `rows` examples in `workspace`, evaluated on a borrowed state, to a measurement. They may be a part of a
+  /// batch of the measurement: outputs of finite states are the same bits whatever the other rows are, and however many.
   public func evaluate(
     _ state: borrowing StateBuffer, rows: Int, workspace: inout Workspace, into measurement: inout Measurement
   ) throws(PagingError) {
@@ -140,7 +143,8 @@ extension CompiledNetwork {
       let outputs = matrix(step.output, of: step.stage + 1, rows: batchSize, in: arena)
       let gradient = matrix(step.outputGradient, of: step.stage + 1, rows: batchSize, in: arena)
       loss.writeGradient(
-        of: outputs.matrix.rearranged(columns: outputCount), targets, to: gradient.rearranged(columns: outputCount))
+        of: outputs.matrix.rearranged(columns: outputCount), targets, predictions: batchSize * predictionCount,
+        to: gradient.rearranged(columns: outputCount))
     case .backward:
       backward(step, state.vector, context: context, in: arena, sink: sink)
     }

@@ -109,6 +109,25 @@ public struct CompiledNetwork: Sendable {
       kernelThreads: kernelThreads)
   }
 
+  /// The same network for evaluations alone, of as many rows at once as fit in an arena, and 1 at least.
+  /// - Parameters:
+  ///   - rows: the most rows that are wanted, 1 or more.
+  ///   - arenaCount: the length of the arena, in floats.
+  public func forEvaluation(rows: Int, arenaCount: Int) throws(NetworkError) -> CompiledNetwork {
+    func compiled(_ rows: Int) throws(NetworkError) -> CompiledNetwork {
+      try CompiledNetwork(network, loss: loss, batchSize: rows, isTrained: false, kernelThreads: kernelThreads)
+    }
+    var best = try compiled(rows)
+    guard rows > 1, best.arenaCount > arenaCount else { return best }
+    best = try compiled(1)
+    var tooMany = rows
+    while tooMany - best.batchSize > 1 {
+      let middle = try compiled((best.batchSize + tooMany) / 2)
+      if middle.arenaCount > arenaCount { tooMany = middle.batchSize } else { best = middle }
+    }
+    return best
+  }
+
   /// The `arenaCount` that there would be with another schedule, in floats.
   public func arenaCount(with schedule: ActivationSchedule) -> Int {
     NetworkProgram(graph, schedule: schedule).arenaCount

@@ -3,8 +3,11 @@ import Tensors
 /// softmax(q kᵀ / √d) v for each head, where a position sees itself and those before it (Vaswani et al. 2017).
 ///
 /// x is [context, 3 · width]: queries, keys and values of all heads side by side, as nanoGPT's `c_attn` makes them; y is
-/// [context, width], the heads side by side; d = width / heads. Probabilities are not saved but computed again in the
-/// backward pass, so that memory does not grow with context² · heads · examples.
+/// [context, width], the heads side by side; d = width / heads.
+///
+/// Queries are taken in blocks of 128 positions, which need the keys and values up to the end of the block only. The scores
+/// of one block, head and example are in memory at a time, and the backward pass computes them again, so that memory grows
+/// with the context and not with its square.
 public struct CausalSelfAttention: Layer {
   public let heads: Int
 
@@ -26,16 +29,21 @@ private struct PlacedCausalSelfAttention: PlacedLayer {
   let heads: Int
   let width: Int
 
+  /// Positions in a block of queries. With 128 of them every bit is that of products with the whole context: a product
+  /// with a transposed matrix, as in ∂k and ∂v, adds its terms up in blocks of so many, each from zero; and the terms
+  /// that the other products leave out behind a block are zeros.
+  private static let block = 128
+
   var outputShape: [Int] { [context, width] }
 
-  /// The probabilities of one head of one example, and their gradient.
+  /// The probabilities of one block of one head of one example, and their gradient.
   var memory: LayerMemory {
-    
     LayerMemory(
-      forwardScratch: context * context, backwardScratch: 2 * context * context, readsOutput: false, overwritesGradient: false)
-  
+      forwardScratch: blockCount, backwardScratch: 2 * blockCount, readsOutput: false, overwritesGradient: false)
   }
 
+  /// The most floats that a block's probabilities take.
+  private var blockCount: Int { min(Self.block, context) * context }
   private var depth: Int { width / heads }
   private var scale: Float { 1 / Float(depth).squareRoot() }
 
@@ -45,59 +53,80 @@ private struct PlacedCausalSelfAttention: PlacedLayer {
     return start..<start + depth
   }
 
-  private func square(_ index: Int, of scratch: MutableVector) -> MutableMatrix {
-    scratch.part(Region(offset: index * context * context, count: context * context))
-      .matrix(rows: context, columns: context)
+  /// Calls `body` with the positions of each block of queries, first to last.
+  private func forBlocks(_ body: (Range<Int>) -> Void) {
+    for first in stride(from: 0, to: context, by: Self.block) { body(first..<min(first + Self.block, context)) }
   }
 
-  /// Fills `probabilities`, positions × positions, for one head of one example.
-  /// - Parameter input: positions × 3 · width.
-  private func attend(_ input: Matrix, head: Int, probabilities: MutableMatrix, threads: Int) {
+  /// Makes the probabilities with which the positions in `block` look at those before its end, for one head of one example.
+  /// - Parameters:
+  ///   - input: positions × 3 · width.
+  ///   - scratch: `blockCount` floats.
+  /// - Returns: a row for each position of the block, a column for each position before its end.
+  private func attend(
+    _ input: Matrix, head: Int, block: Range<Int>, scratch: MutableVector, threads: Int
+  ) -> MutableMatrix {
+    let probabilities = scratch.matrix(rows: block.count, columns: block.upperBound)
+    let keys = input.columns(columns(head, part: 1)).rows(0..<block.upperBound)
     multiply(
-      input.columns(columns(head)), by: input.columns(columns(head, part: 1)), byTransposed: true, into: probabilities,
-      threads: threads)
+      input.columns(columns(head)).rows(block), by: keys, byTransposed: true, into: probabilities, threads: threads)
     probabilities.becomeCausalSoftmax(scale: scale)
+    return probabilities
   }
 
   func forward(_ pass: ForwardPass) {
-    let probabilities = square(0, of: pass.scratch)
     let threads = pass.context.threads
     for example in 0..<pass.input.rows {
       let input = pass.input[row: example].matrix(rows: context, columns: 3 * width)
       let output = pass.output[row: example].matrix(rows: context, columns: width)
       for head in 0..<heads {
-        attend(input, head: head, probabilities: probabilities, threads: threads)
-        multiply(
-          probabilities.matrix, by: input.columns(columns(head, part: 2)), into: output.columns(columns(head)),
-          threads: threads)
+        forBlocks { block in
+          let probabilities = attend(input, head: head, block: block, scratch: pass.scratch, threads: threads)
+          multiply(
+            probabilities.matrix, by: input.columns(columns(head, part: 2)).rows(0..<block.upperBound),
+            into: output.columns(columns(head)).rows(block), threads: threads)
+        }
       }
     }
   }
 
-  /// With P the probabilities: ∂v = Pᵀ ∂y, ∂P = ∂y vᵀ, ∂S by the softmax, ∂q = ∂S k, ∂k = ∂Sᵀ q.
+  /// With P the probabilities: ∂v = Pᵀ ∂y, ∂P = ∂y vᵀ, ∂S by the softmax, ∂q = ∂S k, ∂k = ∂Sᵀ q. Each block of queries has
+  /// its own ∂q, and adds to ∂k and ∂v.
   func backward(_ pass: BackwardPass) {
     guard let inputGradient = pass.inputGradient else { return }
-    let (probabilities, gradient) = (square(0, of: pass.scratch), square(1, of: pass.scratch))
     let threads = pass.context.threads
+    let (first, second) = (Region(offset: 0, count: blockCount), Region(offset: blockCount, count: blockCount))
     for example in 0..<pass.input.rows {
       let input = pass.input[row: example].matrix(rows: context, columns: 3 * width)
       let outputGradient = pass.outputGradient.matrix[row: example].matrix(rows: context, columns: width)
       let inputGradient = inputGradient[row: example].matrix(rows: context, columns: 3 * width)
       for head in 0..<heads {
-        let headGradient = outputGradient.columns(columns(head))
-        attend(input, head: head, probabilities: probabilities, threads: threads)
-        multiply(
-          probabilities.matrix, transposed: true, by: headGradient, into: inputGradient.columns(columns(head, part: 2)),
-          threads: threads)
-        multiply(headGradient, by: input.columns(columns(head, part: 2)), byTransposed: true, into: gradient,
-          threads: threads)
-        gradient.becomeCausalSoftmaxGradient(probabilities: probabilities.matrix, scale: scale)
-        multiply(
-          gradient.matrix, by: input.columns(columns(head, part: 1)), into: inputGradient.columns(columns(head)),
-          threads: threads)
-        multiply(
-          gradient.matrix, transposed: true, by: input.columns(columns(head)),
-          into: inputGradient.columns(columns(head, part: 1)), threads: threads)
+        let (queries, keys, values) = (columns(head), columns(head, part: 1), columns(head, part: 2))
+        // The first block writes what the others add to.
+        for row in min(Self.block, context)..<context {
+          inputGradient.columns(keys)[row: row].fill(0)
+          inputGradient.columns(values)[row: row].fill(0)
+        }
+        forBlocks { block in
+          let beta: Float = block.lowerBound == 0 ? 0 : 1
+          let seen = 0..<block.upperBound
+          let headGradient = outputGradient.columns(columns(head)).rows(block)
+          let probabilities = attend(
+            input, head: head, block: block, scratch: pass.scratch.part(first), threads: threads)
+          multiply(
+            probabilities.matrix, transposed: true, by: headGradient, into: inputGradient.columns(values).rows(seen),
+            beta: beta, threads: threads)
+          let gradient = pass.scratch.part(second).matrix(rows: block.count, columns: block.upperBound)
+          multiply(
+            headGradient, by: input.columns(values).rows(seen), byTransposed: true, into: gradient, threads: threads)
+          gradient.becomeCausalSoftmaxGradient(probabilities: probabilities.matrix, scale: scale)
+          multiply(
+            gradient.matrix, by: input.columns(keys).rows(seen), into: inputGradient.columns(queries).rows(block),
+            threads: threads)
+          multiply(
+            gradient.matrix, transposed: true, by: input.columns(queries).rows(block),
+            into: inputGradient.columns(keys).rows(seen), beta: beta, threads: threads)
+        }
       }
     }
   }

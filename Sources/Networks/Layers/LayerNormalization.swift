@@ -29,9 +29,9 @@ private struct PlacedLayerNormalization: PlacedLayer {
   let bias: Region
 
   /// Saved are the means of all positions, then 1 / √(σ² + ε) for each of them.
-  var memory: LayerMemory { 
+  var memory: LayerMemory {
     LayerMemory(saved: 2 * positions, backwardScratch: 2 * channels, readsOutput: false, overwritesGradient: false)
-   }
+  }
 
   private var means: Region { Region(offset: 0, count: positions) }
   private var inverses: Region { Region(offset: positions, count: positions) }

@@ -3,7 +3,10 @@ import Tensors
 
 /// −Σ_k q_k log softmax(x)_k of logits x against a class c, in nats, where q is 1 for c and 0 for the others; with label
 /// smoothing ε, q_k = (1 − ε) [k = c] + ε / K (Szegedy et al. 2016, section 7; `torch.nn.CrossEntropyLoss`).
-public struct CrossEntropy: Loss {
+///
+/// Logits of −∞ are those of impossible classes. The loss is then +∞ where the class is one of them or labels are smoothed, as it
+/// is in PyTorch. With a logit that is NaN or +∞, or with none above −∞, loss and gradient are NaN.
+public struct CrossEntropy: ClassLoss {
   /// ε, at least 0 and below 1.
   public let labelSmoothing: Float
 
@@ -13,60 +16,28 @@ public struct CrossEntropy: Loss {
     self.labelSmoothing = labelSmoothing
   }
 
-  public var targetKind: Targets.Kind { .classes }
   public var unit: String { "nats" }
   public var measures: [any Measure] { [Accuracy()] }
 
-  public func sum(over logits: Matrix, _ targets: Targets) -> Double {
-    var lossSum = 0.0
-    for r in 0..<logits.rows {
-      let row = logits[row: r]
-      let largest = row.indexOfLargest
-      var sum = 0.0
-      for c in 0..<row.count { sum += Double(exp(row[c] - row[largest])) }
-      lossSum += log(sum) + Double(row[largest]) - expected(row, label(r, of: targets, classes: row.count))
-    }
-    return lossSum
-  }
-
-  /// Σ_k q_k x_k.
-  private func expected(_ row: Vector, _ label: Int) -> Double {
-    guard labelSmoothing > 0 else { return Double(row[label]) }
-    var sum = 0.0
-    for c in 0..<row.count { sum += Double(row[c]) }
+  /// log Σ_k exp(x_k) − Σ_k q_k x_k.
+  public func value(_ statistics: LogitStatistics) -> Double {
+    let target = Double(statistics.targetLogit)
+    guard labelSmoothing > 0 else { return statistics.logOfSum - target }
     let smoothing = Double(labelSmoothing)
-    return (1 - smoothing) * Double(row[label]) + smoothing / Double(row.count) * sum
+    return statistics.logOfSum
+      - ((1 - smoothing) * target + smoothing / Double(statistics.count) * statistics.logitSum)
   }
 
-  /// (softmax(x) − q) / predictions.
-  public func writeGradient(of logits: Matrix, _ targets: Targets, to gradient: MutableMatrix) {
-    let weight = 1 / Float(logits.rows)
-    for r in 0..<logits.rows {
-      let row = logits[row: r]
-      let result = gradient[row: r]
-      let largest = row[row.indexOfLargest]
-      var sum: Float = 0
-      for c in 0..<row.count {
-        result[c] = exp(row[c] - largest)
-        sum += result[c]
-      }
-      let scale = weight / sum
-      for c in 0..<row.count { result[c] *= scale }
-      let label = label(r, of: targets, classes: row.count)
-      guard labelSmoothing > 0 else {
-        result[label] -= weight
-        continue
-      }
-      let shared = weight * labelSmoothing / Float(row.count)
-      for c in 0..<row.count { result[c] -= shared }
-      result[label] -= weight * (1 - labelSmoothing)
+  /// weight · (softmax(x) − q).
+  public func finishGradient(
+    _ gradient: MutableVector, from first: Int, target: Int, _ statistics: LogitStatistics, times weight: Float
+  ) {
+    if labelSmoothing > 0 {
+      let shared = weight * labelSmoothing / Float(statistics.count)
+      for c in 0..<gradient.count { gradient[c] -= shared }
     }
-  }
-
-  private func label(_ row: Int, of targets: Targets, classes: Int) -> Int {
-    let label = Int(targets.classes[row])
-    precondition(label >= 0 && label < classes, "target \(label) is none of \(classes) classes")
-    return label
+    let place = target - first
+    if place >= 0 && place < gradient.count { gradient[place] -= weight * (1 - labelSmoothing) }
   }
 }
 

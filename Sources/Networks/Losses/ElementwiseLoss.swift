@@ -13,19 +13,20 @@ public protocol ElementwiseLoss: Loss {
 extension ElementwiseLoss {
   public var targetKind: Targets.Kind { .values }
 
-  public func sum(over outputs: Matrix, _ targets: Targets) -> Double {
+  /// Each number of a prediction is a term.
+  public func termCount(outputs: Int) -> Int { outputs }
+
+  public func sum(over outputs: Matrix, _ targets: Targets, into sum: inout Double) {
     let count = outputs.columns
-    var sum = 0.0
     for r in 0..<outputs.rows {
       let row = outputs[row: r]
       for c in 0..<count { sum += value(Double(row[c]), target: Double(targets.values[r * count + c])) }
     }
-    return sum / Double(count)
   }
 
-  public func writeGradient(of outputs: Matrix, _ targets: Targets, to gradient: MutableMatrix) {
+  public func writeGradient(of outputs: Matrix, _ targets: Targets, predictions: Int, to gradient: MutableMatrix) {
     let count = outputs.columns
-    let weight = 1 / Float(outputs.rows * count)
+    let weight = 1 / Float(predictions * count)
     for r in 0..<outputs.rows {
       let (row, result) = (outputs[row: r], gradient[row: r])
       for c in 0..<count { result[c] = weight * slope(row[c], target: targets.values[r * count + c]) }

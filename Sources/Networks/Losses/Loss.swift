@@ -30,18 +30,24 @@ public protocol Loss: Sendable {
   /// How many targets belong to a prediction of `outputs` numbers.
   func targetCount(outputs: Int) -> Int
 
-  /// The sum of the predictions' losses, in their order.
+  /// How many terms of `sum(over:_:into:)` make up the loss of one prediction of `outputs` numbers: it is their mean.
+  func termCount(outputs: Int) -> Int
+
+  /// Adds the terms of the predictions' losses to `sum`, one after the other, so that predictions given in parts make the
+  /// same sum as all of them at once.
   /// - Parameters:
   ///   - outputs: predictions × numbers of each.
   ///   - targets: those of row r from r · `targetCount` on; there may be more behind those of the last row.
-  func sum(over outputs: Matrix, _ targets: Targets) -> Double
+  ///   - sum: the sum over the predictions before these, or 0.
+  func sum(over outputs: Matrix, _ targets: Targets, into sum: inout Double)
 
   /// Writes the gradient of the mean of the predictions' losses by each number of `outputs`.
   /// - Parameters:
-  ///   - outputs: predictions × numbers of each.
-  ///   - targets: as for `sum(over:_:)`.
+  ///   - outputs: predictions × numbers of each; all those of a batch or some of them.
+  ///   - targets: as for `sum(over:_:into:)`.
+  ///   - predictions: how many there are in the whole batch, which the mean is taken over.
   ///   - gradient: takes it; as large as `outputs`. Its old contents are no number to rely on.
-  func writeGradient(of outputs: Matrix, _ targets: Targets, to gradient: MutableMatrix)
+  func writeGradient(of outputs: Matrix, _ targets: Targets, predictions: Int, to gradient: MutableMatrix)
 }
 
 extension Loss {
@@ -51,6 +57,9 @@ extension Loss {
 
   /// A class; or as many values as a prediction has numbers.
   public func targetCount(outputs: Int) -> Int { targetKind == .classes ? 1 : outputs }
+
+  /// One: the loss itself.
+  public func termCount(outputs: Int) -> Int { 1 }
 
   /// The loss itself and what it is measured beside: what an evaluation takes where nothing else is asked for.
   public var defaultMeasures: [any Measure] { [MeanLoss(self)] + measures }

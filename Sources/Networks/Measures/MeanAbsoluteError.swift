@@ -10,24 +10,27 @@ public struct MeanAbsoluteError: Measure {
     self.name = name
   }
 
-  /// The sum, and how many numbers it has.
-  public func sumCount(outputs: Int) -> Int { 2 }
+  /// The sum over the batches that have ended, how many numbers have been added, and the sum of the present batch.
+  public func sumCount(outputs: Int) -> Int { 3 }
 
   public func add(_ outputs: Matrix, _ targets: Targets, to sums: inout [Double]) {
-    sums[0] += sumOfErrors(outputs, targets) { abs($0) }
+    addErrors(outputs, targets, to: &sums[2]) { abs($0) }
     sums[1] += Double(outputs.rows * outputs.columns)
+  }
+
+  public func endBatch(_ sums: inout [Double], outputs: Int) {
+    sums[0] += sums[2]
+    sums[2] = 0
   }
 
   public func value(_ sums: [Double], predictions: Int) -> Double { sums[0] / sums[1] }
 }
 
-/// Σ `term`(x − t) over all numbers of a batch, in their order.
-func sumOfErrors(_ outputs: Matrix, _ targets: Targets, _ term: (Double) -> Double) -> Double {
+/// Adds `term`(x − t) of all numbers to `sum`, in their order.
+func addErrors(_ outputs: Matrix, _ targets: Targets, to sum: inout Double, _ term: (Double) -> Double) {
   let count = outputs.columns
-  var sum = 0.0
   for r in 0..<outputs.rows {
     let row = outputs[row: r]
     for c in 0..<count { sum += term(Double(row[c]) - Double(targets.values[r * count + c])) }
   }
-  return sum
 }

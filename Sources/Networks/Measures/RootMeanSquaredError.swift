@@ -10,12 +10,17 @@ public struct RootMeanSquaredError: Measure {
     self.name = name
   }
 
-  /// The sum, and how many numbers it has.
-  public func sumCount(outputs: Int) -> Int { 2 }
+  /// The sum over the batches that have ended, how many numbers have been added, and the sum of the present batch.
+  public func sumCount(outputs: Int) -> Int { 3 }
 
   public func add(_ outputs: Matrix, _ targets: Targets, to sums: inout [Double]) {
-    sums[0] += sumOfErrors(outputs, targets) { $0 * $0 }
+    addErrors(outputs, targets, to: &sums[2]) { $0 * $0 }
     sums[1] += Double(outputs.rows * outputs.columns)
+  }
+
+  public func endBatch(_ sums: inout [Double], outputs: Int) {
+    sums[0] += sums[2]
+    sums[2] = 0
   }
 
   public func value(_ sums: [Double], predictions: Int) -> Double { (sums[0] / sums[1]).squareRoot() }

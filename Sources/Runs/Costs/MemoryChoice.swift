@@ -89,8 +89,8 @@ extension RunSpecification {
     return .impossible(
       """
       `memory-budget` is \(mebibytes(budgets.memory ?? 0)), but the least this run can do with is \(mebibytes(least)), on one lane \
-      with everything computed again that can be; the largest parts: \(terms). Give more, or take less with `batch-size`, \
-      `evaluation-batch-size` or a smaller `model`
+      with everything computed again that can be; the largest parts: \(terms). Give more, or take less with `batch-size` or \
+      a smaller `model`
       """)
   }
 }

@@ -1,0 +1,79 @@
+import Backtrail
+import Datasets
+import Networks
+import Replay
+import Runs
+import TestSupport
+import Tensors
+import Testing
+
+/// An evaluation takes no more memory than an update, and its values are the same bits in any memory.
+@Suite struct EvaluationMemoryTests {
+  private static let rows = 90
+
+  private func images() throws -> Dataset {
+    var random = SplitMix(state: 3)
+    return try Dataset(
+      inputs: (0..<5 * Self.rows * 432).map { _ in Float.random(in: -1...1, using: &random) }, shape: [12, 12, 3],
+      labels: (0..<5 * Self.rows).map { $0 % 10 })
+  }
+
+  private func table() throws -> Dataset {
+    var random = SplitMix(state: 4)
+    return try Dataset(
+      inputs: (0..<5 * Self.rows * 40).map { _ in Float.random(in: -1...1, using: &random) }, shape: [40],
+      values: (0..<5 * Self.rows * 3).map { _ in Float.random(in: -1...1, using: &random) }, targetShape: [3])
+  }
+
+  private func values(_ problem: NetworkProblem) throws -> [Double] {
+    var values = try StateBuffer(count: problem.network.stateCount)
+    try problem.writeInitialState(seed: 2, to: &values)
+    var workspace = try problem.map(seed: 2).makeWorkspace()
+    return problem.measure(TrainingState(values: values), seed: 2, workspace: &workspace)
+  }
+
+  private func check(_ problem: (_ batchSize: Int, _ evaluation: NetworkProblem.Evaluation) throws -> NetworkProblem) throws {
+    for (examples, batch) in [(nil, 64), (nil, 7), (4, 64), (1, 1)] as [(Int?, Int)] {
+      let evaluation = NetworkProblem.Evaluation(exampleCount: examples, batchSize: batch)
+      // An update of so many examples has room for the evaluation of a whole batch.
+      let large = try problem(128, evaluation)
+      let expected = try values(large)
+      #expect(expected.allSatisfy { $0.isFinite })
+      for batchSize in [1, 2, 8] {
+        let small = try problem(batchSize, evaluation)
+        #expect(small.workspaceBytes == small.network.arenaCount * MemoryLayout<Float>.stride)
+        for level in try small.memoryLevels(isMeasured: false) {
+          let problem = try level.problem()
+          #expect(problem.workspaceBytes == level.workspaceBytes)
+          if batchSize > 1 { #expect(level.workspaceBytes == problem.network.arenaCount * MemoryLayout<Float>.stride) }
+          #expect(try values(problem) == expected, "\(batchSize), \(level.workspaceBytes) bytes")
+        }
+      }
+    }
+  }
+
+  @Test(arguments: ["lenet", "resnet18:4", "mlp:40,30"]) func classes(model: String) throws {
+    let data = try images()
+    let network = try ModelSpecification(model).network(inputShape: [12, 12, 3], outputs: 10)
+    try check {
+      try NetworkProblem(network, loss: CrossEntropy(), data: data, batchSize: $0, optimizer: .sgd(learningRate: 0.1), evaluation: $1)
+    }
+  }
+
+  @Test func numbers() throws {
+    let data = try table()
+    let network = Network(input: [40]) {
+      Dense(30)
+      ReLU()
+      Dense(3)
+    }
+    try check {
+      var evaluation = $1
+      evaluation.measures = [
+        MeanLoss(Huber()), MeanAbsoluteError(), RootMeanSquaredError(), CoefficientOfDetermination(),
+      ]
+      return try NetworkProblem(
+        network, loss: MeanSquaredError(), data: data, batchSize: $0, optimizer: .sgd(learningRate: 0.1), evaluation: evaluation)
+    }
+  }
+}
