@@ -79,7 +79,7 @@ public struct Evaluator: Sendable {
   /// - Returns: The values of the measures, in their order.
   func evaluate(
     _ state: borrowing StateBuffer, workspace: inout CompiledNetwork.Workspace, limit: Int = .max
-  ) throws(DatasetError) -> [Double] {
+  ) throws -> [Double] {
     network.take(&workspace)
     var measurement = Measurement(measures, outputs: network.outputCount)
     for batch in batches.prefix(limit) {

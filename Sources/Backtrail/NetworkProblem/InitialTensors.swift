@@ -47,7 +47,7 @@ public struct InitialTensors: Sendable {
     case .memory(let tensors):
       for target in matching.targets {
         let values = tensors[target.given].values
-        layout.write(
+        try layout.write(
           target.count < values.count ? Array(values[..<target.count]) : values, from: 0, isTransposed: target.isTransposed,
           to: target.tensor, in: &state)
       }

@@ -49,7 +49,7 @@ extension Run where Problem == NetworkProblem {
         let inputs = workspace.inputs(rows: 1).elements
         inputs.fill(0)
         for (position, character) in seen.enumerated() { inputs[position] = Float(character) }
-        let logits = network.outputs(state.values, rows: 1, workspace: &workspace)[row: seen.count - 1]
+        let logits = try network.outputs(state.values, rows: 1, workspace: &workspace)[row: seen.count - 1]
         guard (0..<logits.count).allSatisfy({ logits[$0].isFinite }) else {
           throw RunError.impossible("iterate \(n) of \(order) (seed \(seed)) gives no text: its numbers are not finite, since the updates diverge")
         }
