@@ -66,11 +66,13 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),
-    .testTarget(name: "TensorsTests", dependencies: ["Tensors", "CKernels"], swiftSettings: strict),
+    .testTarget(name: "TensorsTests", dependencies: ["Tensors", "CKernels", "TestSupport"], swiftSettings: strict),
     .testTarget(name: "ReplayTests", dependencies: ["Replay", "TestSupport"], swiftSettings: strict),
     .target(name: "TestSupport", dependencies: ["Runs", "Replay", "Tensors"], path: "Tests/TestSupport", swiftSettings: strict),
     .target(
       name: "HostileInputs", dependencies: ["Backtrail", "CZstd"], path: "Tests/HostileInputs", swiftSettings: strict),
+    .executableTarget(
+      name: "PagedRun", dependencies: ["Runs", "TestSupport"], path: "Tests/PagedRun", swiftSettings: strict),
     .target(name: "CAllocations", path: "Tests/CAllocations"),
     .testTarget(
       name: "NetworksTests", dependencies: ["Networks", "Datasets", "Formats", "CAllocations", "TestSupport"], swiftSettings: strict),
@@ -84,7 +86,7 @@ let package = Package(
       swiftSettings: strict),
     .testTarget(
       name: "BacktrailCLITests",
-      dependencies: ["BacktrailCLI", "Runs", "TestSupport", .product(name: "GRDB", package: "GRDB.swift")],
+      dependencies: ["BacktrailCLI", "PagedRun", "Runs", "TestSupport", .product(name: "GRDB", package: "GRDB.swift")],
       swiftSettings: strict),
   ]
 )

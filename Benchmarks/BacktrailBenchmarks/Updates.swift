@@ -44,7 +44,7 @@ final class UpdateWork {
     multiplyAdds = try batchSize * description.multiplyAddsOfUpdate()
     network = try CompiledNetwork(description, loss: CrossEntropy(), batchSize: batchSize, optimizer: Optimizer(optimizer))
     state = try StateBuffer(count: network.stateCount)
-    network.layout.initialize(&state, seed: 1)
+    try network.layout.initialize(&state, seed: 1)
     workspace = try network.makeWorkspace()
     let inputs = workspace.inputs(rows: batchSize).elements
     let source = RandomSource(seed: 2, purpose: .synthesis)

@@ -97,10 +97,12 @@ public struct FloatBuffer: ~Copyable, @unchecked Sendable {
     }
   }
 
-  /// Makes all floats 0. No part of a paged buffer may be held.
+  /// Makes all floats 0. No part of a paged buffer may be held, unless it is kept.
   public mutating func clear() throws(PagingError) {
     guard let pager else { return base.update(repeating: 0, count: count) }
-    try pager.clear()
+    guard try !pager.clear() else { return }
+    let floats = base
+    try Self.forEachPart(of: whole, in: [paged(.overwrite)]) { part in (floats + part.offset).update(repeating: 0, count: part.count) }
   }
 
   /// Moves each float towards that of `target` by the fraction `weight`: x ← x + w (t − x).

@@ -38,13 +38,27 @@ enum FaultLibrary {
     try run(arguments, in: folder, ["FAULTS_LOG=\(log)"])
   }
 
+  /// Runs a program and records what it does to the files below `root`, or lets a call fail there.
+  static func run(
+    _ program: URL, _ arguments: [String], in folder: String, root: String, log: String? = nil, failing: (kind: Kind, call: Int)? = nil
+  ) throws -> Command {
+    let failure = failing.map { ["FAULTS_KIND=\($0.kind.rawValue)", "FAULTS_CALL=\($0.call)"] } ?? []
+    return try run(program, arguments, in: folder, root: root, failure + (log.map { ["FAULTS_LOG=\($0)"] } ?? []))
+  }
+
   /// Runs the command with one of its calls failing.
   static func run(_ arguments: [String], in folder: String, kind: Kind, call: Int) throws -> Command {
     try run(arguments, in: folder, ["FAULTS_KIND=\(kind.rawValue)", "FAULTS_CALL=\(call)"])
   }
 
   private static func run(_ arguments: [String], in folder: String, _ environment: [String]) throws -> Command {
-    let library = ["FAULTS_ROOT=\(folder)", "LD_PRELOAD=\(path ?? "")"]
-    return try Command(program: "/usr/bin/env", library + environment + [Command.executable.path] + arguments, in: folder)
+    try run(Command.executable, arguments, in: folder, root: folder, environment)
+  }
+
+  private static func run(
+    _ program: URL, _ arguments: [String], in folder: String, root: String, _ environment: [String]
+  ) throws -> Command {
+    let library = ["FAULTS_ROOT=\(root)", "LD_PRELOAD=\(path ?? "")"]
+    return try Command(program: "/usr/bin/env", library + environment + [program.path] + arguments, in: folder)
   }
 }

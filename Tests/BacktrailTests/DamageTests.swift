@@ -24,7 +24,7 @@ import Testing
     settings.checkpointEvery = 5
     let first = try NetworkRun.create(at: folder("first"), RunSpecification(RunConfiguration(settings)))
     let state = try await first.iterate(.forward, 3, seed: 0)
-    try Safetensors.write(state.tensors, metadata: [:], to: folder("initial.safetensors"))
+    try Safetensors.write(try state.tensors, metadata: [:], to: folder("initial.safetensors"))
     settings.initial = folder("initial.safetensors")
     let experiment = try RunSpecification(
       RunConfiguration(settings), initial: try await InitialTensors.read(settings.initial))

@@ -43,7 +43,7 @@ import Testing
   private func digest(_ floats: [Float], updateCount: Int) throws -> Digest {
     var values = try StateBuffer(count: floats.count)
     for (index, value) in floats.enumerated() { values[index] = value }
-    return Digest(of: values, updateCount: updateCount)
+    return try Digest(of: values, updateCount: updateCount)
   }
 
   private func rewind(_ run: NetworkRun, to: Int = 0, _ slots: RewindSlots) throws -> RewindResult {

@@ -220,6 +220,19 @@ static int do_truncate(int descriptor, off_t size) {
 int ftruncate(int descriptor, off_t size) { return do_truncate(descriptor, size); }
 int ftruncate64(int descriptor, off64_t size) { return do_truncate(descriptor, size); }
 
+static int do_allocate(int descriptor, off_t offset, off_t size) {
+  if (is_watched(descriptor)) {
+    pthread_mutex_lock(&mutex);
+    int failure = fails(0, 1, 0, 0);
+    pthread_mutex_unlock(&mutex);
+    if (failure > 0) return failure;
+  }
+  return syscall(SYS_fallocate, descriptor, 0, offset, size) == 0 ? 0 : errno;
+}
+
+int posix_fallocate(int descriptor, off_t offset, off_t size) { return do_allocate(descriptor, offset, size); }
+int posix_fallocate64(int descriptor, off64_t offset, off64_t size) { return do_allocate(descriptor, offset, size); }
+
 // A call about names: mkdir, unlink, rmdir, rename.
 #define NAMED(operation, path, other, makes, is_rename, call) \
   char full[PATH_MAX], second[PATH_MAX] = ""; \

@@ -18,7 +18,7 @@ import Testing
     parent = try SampleState.trained.buffer(count: (1 << 18) + 5000)
     let state = try parent.moved(by: 1e-4)
     header = try CheckpointFile.write(
-      state, updateCount: 1, parent: parent, parentDigest: Digest(of: parent, updateCount: 0),
+      state, updateCount: 1, parent: parent, parentDigest: try Digest(of: parent, updateCount: 0),
       options: .init(sections: [
         .init(count: (1 << 18) + 4000, precision: .float32), .init(count: 1000, precision: .bfloat16),
       ]), to: folder("whole.ckpt"))
@@ -41,7 +41,7 @@ import Testing
   func expectDamage(_ bytes: [UInt8], _ comment: Comment, naming part: String? = nil) throws {
     let path = try folder.write(bytes, to: "damaged.ckpt")
     var decoded = try FloatBuffer(count: parent.count)
-    decoded.copy(from: parent)
+    try decoded.copy(from: parent)
     for attempt in 0..<2 {
       do throws(StorageError) {
         if attempt == 0 {
@@ -63,7 +63,7 @@ import Testing
   @Test func theFileIsWhole() throws {
     #expect(borders.last == bytes.count)
     var decoded = try FloatBuffer(count: parent.count)
-    decoded.copy(from: parent)
+    try decoded.copy(from: parent)
     #expect(try CheckpointFile.read(folder("whole.ckpt"), into: &decoded) == header)
     #expect(decoded.bits.prefix((1 << 18) + 4000) == state.prefix((1 << 18) + 4000))
   }
@@ -117,9 +117,9 @@ import Testing
       made.replaceSubrange(borders[0] - 16..<borders[0], with: digestBytes(made[..<(borders[0] - 16)]))
       let path = try folder.write(made, to: "made.ckpt")
       var decoded = try FloatBuffer(count: parent.count)
-      decoded.copy(from: parent)
+      try decoded.copy(from: parent)
       if let header = try? CheckpointFile.read(path, into: &decoded) {
-        #expect(Digest(of: decoded, updateCount: header.updateCount) == header.digest)
+        #expect(try Digest(of: decoded, updateCount: header.updateCount) == header.digest)
       }
     }
   }

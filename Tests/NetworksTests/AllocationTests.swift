@@ -49,7 +49,7 @@ import Testing
     for schedule in MemoryCurve(network).points.map(\.schedule) {
       let network = try network.rescheduled(schedule)
       var state = try StateBuffer(count: network.stateCount)
-      network.layout.initialize(&state, seed: 1)
+      try network.layout.initialize(&state, seed: 1)
       var workspace = try network.makeWorkspace()
       var counts: [Int] = []
       var measurement = Measurement(network.loss.defaultMeasures, outputs: network.outputCount)

@@ -103,15 +103,15 @@ private struct PlacedCentering: PlacedLayer {
   @Test func buffersChangeInTrainingOnly() throws {
     let network = try network([Centering(), Dense(2)], batch: 2)
     var state = try StateBuffer(count: network.layout.count)
-    network.layout.initialize(&state, seed: 5)
+    try network.layout.initialize(&state, seed: 5)
     var workspace = try network.makeWorkspace()
     workspace.inputs(rows: 2).elements.fill(4)
     let mean = network.layout.tensors[1]
     _ = network.measured(state, rows: 2, workspace: &workspace)
-    #expect(network.layout.values(of: mean, in: state) == [0, 0, 0])
+    #expect(try network.layout.values(of: mean, in: state) == [0, 0, 0])
     network.update(
       &state, learningRate: 0.1, position: 0, context: PassContext(isTraining: true), workspace: &workspace)
-    #expect(network.layout.values(of: mean, in: state) == [2, 2, 2])
+    #expect(try network.layout.values(of: mean, in: state) == [2, 2, 2])
   }
 
   /// `Centering` writes to its buffer whenever the pass gives it one: a repeated pass does not.
@@ -123,12 +123,12 @@ private struct PlacedCentering: PlacedLayer {
     let repeating = try whole.rescheduled(ActivationSchedule(passes))
     let means = try [whole, repeating].map { network in
       var state = try StateBuffer(count: network.layout.count)
-      network.layout.initialize(&state, seed: 5)
+      try network.layout.initialize(&state, seed: 5)
       var workspace = try network.makeWorkspace()
       workspace.inputs(rows: 2).elements.fill(4)
       network.update(
         &state, learningRate: 0.1, position: 0, context: PassContext(isTraining: true), workspace: &workspace)
-      return network.layout.values(of: network.layout.tensors[3], in: state)
+      return try network.layout.values(of: network.layout.tensors[3], in: state)
     }
     #expect(whole.layout.tensors[3].role == .buffer && means[0].contains { $0 != 0 })
     #expect(means[1] == means[0])
@@ -138,7 +138,7 @@ private struct PlacedCentering: PlacedLayer {
   @Test func runningStatisticsTakeTheWeightTheyAreGiven() throws {
     let network = try network([BatchNormalization(), Dense(2)], batch: 3)
     var state = try StateBuffer(count: network.stateCount)
-    network.layout.initialize(&state, seed: 5)
+    try network.layout.initialize(&state, seed: 5)
     var workspace = try network.makeWorkspace()
     for batch in 1...3 {
       for row in 0..<3 { workspace.inputs(rows: 3)[row: row].fill(Float(batch * batch + row * batch)) }
@@ -148,7 +148,7 @@ private struct PlacedCentering: PlacedLayer {
     // Batch b holds b², b² + b and b² + 2b: mean b² + b, unbiased variance b².
     let expected: [String: Float] = ["0.running_mean": (2 + 6 + 12) / 3, "0.running_var": (1 + 4 + 9) / 3]
     for tensor in network.layout.tensors where tensor.role == .buffer {
-      for value in network.layout.values(of: tensor, in: state) { #expect(abs(value - expected[tensor.name]!) < 1e-5) }
+      for value in try network.layout.values(of: tensor, in: state) { #expect(abs(value - expected[tensor.name]!) < 1e-5) }
     }
   }
 }

@@ -55,7 +55,7 @@ struct GradientCheck {
         Dense(classes, perPosition: isPerPosition)
       }, loss: loss, batchSize: batch)
     var state = try StateBuffer(count: network.stateCount)
-    network.layout.initialize(&state, seed: seed)
+    try network.layout.initialize(&state, seed: seed)
     let random = RandomSource(seed: 6, purpose: .synthesis)
     // Gains and biases are moved away from values that hide mistakes.
     for (index, tensor) in network.layout.tensors.enumerated() where tensor.shape.count == 1 && !tensor.name.hasSuffix("shift") {

@@ -62,7 +62,7 @@ import Testing
     func loss(isTrained: Bool) throws -> (loss: Double, count: Int) {
       let network = try CompiledNetwork(description, loss: CrossEntropy(), batchSize: 5, isTrained: isTrained)
       var state = try StateBuffer(count: network.stateCount)
-      network.layout.initialize(&state, seed: 1)
+      try network.layout.initialize(&state, seed: 1)
       var workspace = try network.makeWorkspace()
       RandomSource(seed: 2, purpose: .synthesis).fillNormal(workspace.inputs(rows: 5).elements, batch: 0, deviation: 1)
       return (network.measured(state, rows: 4, workspace: &workspace)[0], network.arenaCount)

@@ -80,7 +80,7 @@ import Testing
       network.update(
         &state, learningRate: 0.1, position: 0, context: PassContext(isTraining: true), workspace: &workspace)
       for tensor in network.layout.tensors {
-        let values = network.layout.values(of: tensor, in: state)
+        let values = try network.layout.values(of: tensor, in: state)
         let expected: Float = tensor.name.hasSuffix("mean") || tensor.name.hasSuffix("var") ? 0.9 : 0.95
         #expect(values.allSatisfy { abs($0 - expected) < 1e-6 }, "\(rule), \(tensor.name): \(values)")
       }

@@ -201,7 +201,7 @@ private struct LargestError: Measure {
     let compiled = try CompiledNetwork(network, loss: LogCosh(), batchSize: 16, optimizer: Optimizer("adam"))
     #expect(compiled.outputShape == [1] && compiled.targetCount == 1 && compiled.targetShape == [])
     var state = try StateBuffer(count: compiled.stateCount)
-    compiled.layout.initialize(&state, seed: 2)
+    try compiled.layout.initialize(&state, seed: 2)
     var workspace = try compiled.makeWorkspace()
     RandomSource(seed: 3, purpose: .synthesis).fillNormal(workspace.inputs(rows: 16).elements, batch: 0, deviation: 1)
     for row in 0..<16 { workspace.targets.values[row] = 2 * workspace.inputs(rows: 16)[row: row][9] }

@@ -58,7 +58,7 @@ import Testing
         let context = PassContext(isTraining: true, batch: update + 1)
         if update == 0 {
           var copy = try StateBuffer(count: network.stateCount)
-          copy.copy(from: state)
+          try copy.copy(from: state)
           let loss = network.trainingLoss(of: &copy, context: context, workspace: &workspace)
           #expect(abs(loss - Double(losses[0])) < 1e-5, "\(name): \(loss), not \(losses[0])")
         }
@@ -67,7 +67,7 @@ import Testing
       }
       for tensor in network.layout.tensors {
         let expected = try #require(tensors["\(name).\(tensor.name)"]).values
-        let found = network.layout.values(of: tensor, in: state)
+        let found = try network.layout.values(of: tensor, in: state)
         let stride = max(1, found.count / 20)
         let largest = found.map(abs).max() ?? 0
         for (index, value) in expected.dropLast().enumerated() {

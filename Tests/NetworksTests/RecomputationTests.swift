@@ -7,7 +7,7 @@ import Testing
   /// A few updates and one gradient; their bits.
   private func digests(_ network: CompiledNetwork, inputs: (MutableMatrix) -> Void, classes: Int) throws -> [Digest] {
     var state = try StateBuffer(count: network.stateCount)
-    network.layout.initialize(&state, seed: 1)
+    try network.layout.initialize(&state, seed: 1)
     var workspace = try network.makeWorkspace()
     var digests: [Digest] = []
     for update in 0..<3 {
@@ -17,10 +17,10 @@ import Testing
       if update == 2 {
         var gradient = try StateBuffer(count: network.layout.count)
         network.gradient(of: &state, into: &gradient, context: context, workspace: &workspace)
-        digests.append(Digest(of: gradient, updateCount: 0))
+        digests.append(try Digest(of: gradient, updateCount: 0))
       }
       network.update(&state, learningRate: 0.01, position: update, context: context, workspace: &workspace)
-      digests.append(Digest(of: state, updateCount: update + 1))
+      digests.append(try Digest(of: state, updateCount: update + 1))
     }
     return digests
   }

@@ -48,7 +48,7 @@ import Testing
 
   private func logits(_ network: CompiledNetwork, _ characters: [Int]) throws -> [[Float]] {
     var state = try StateBuffer(count: network.stateCount)
-    network.layout.initialize(&state, seed: 3)
+    try network.layout.initialize(&state, seed: 3)
     var workspace = try network.makeWorkspace()
     for (index, character) in characters.enumerated() { workspace.inputs(rows: 1).elements[index] = Float(character) }
     let logits = network.outputs(state, rows: 1, workspace: &workspace)

@@ -32,15 +32,15 @@ private final class DigestRecorder: IterateObserver {
   func observe(
     _ iterates: [Iterate], replica: Int, state: borrowing TrainingState, workspace: inout Void
   ) throws {
-    let digest = state.digest
+    let digest = try state.digest
     for iterate in iterates {
       if iterate.n == failing { throw Failed(n: iterate.n) }
       digests.withLock { $0[Key(replica: replica, order: iterate.order, n: iterate.n)] = digest }
     }
   }
 
-  func observeAverage(_ index: Int, n: Int, replica: Int, state: borrowing TrainingState, workspace: inout Void) {
-    let digest = state.digest
+  func observeAverage(_ index: Int, n: Int, replica: Int, state: borrowing TrainingState, workspace: inout Void) throws {
+    let digest = try state.digest
     digests.withLock { $0[Key(replica: replica, order: -1 - index, n: n)] = digest }
   }
 }
@@ -90,7 +90,7 @@ private final class DigestRecorder: IterateObserver {
             Self.maps[replica].apply(batch: batch, position: position, to: &state.values, workspace: &nothing)
             state.updateCount += 1
           }
-          #expect(expected[.init(replica: replica, order: index, n: n)] == state.digest, "\(order) at \(n)")
+          #expect(expected[.init(replica: replica, order: index, n: n)] == (try state.digest), "\(order) at \(n)")
         }
       }
     }
@@ -120,13 +120,13 @@ private final class DigestRecorder: IterateObserver {
         Self.maps[replica].apply(batch: n, position: n - 1, to: &state.values, workspace: &nothing)
         var power = 1.0
         for _ in 0..<n { power *= 0.75 }
-        average.values.move(toward: state.values, by: Float(0.25 / (1 - power)))
+        try average.values.move(toward: state.values, by: Float(0.25 / (1 - power)))
         average.updateCount = n
-        mean.values.move(toward: state.values, by: Float(1 / Double(n)))
+        try mean.values.move(toward: state.values, by: Float(1 / Double(n)))
         mean.updateCount = n
         if [1, 4, 9].contains(n) {
-          #expect(digests[.init(replica: replica, order: -1, n: n)] == average.digest)
-          #expect(digests[.init(replica: replica, order: -2, n: n)] == mean.digest)
+          #expect(digests[.init(replica: replica, order: -1, n: n)] == (try average.digest))
+          #expect(digests[.init(replica: replica, order: -2, n: n)] == (try mean.digest))
         }
       }
     }

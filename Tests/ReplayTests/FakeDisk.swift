@@ -19,7 +19,7 @@ final class FakeDisk: SlotStorage {
 
   func save(_ state: borrowing TrainingState, slot: Int) throws {
     let stored = try StoredState(count: state.values.count)
-    stored.write { $0.copy(from: state) }
+    try stored.copy(from: state)
     try contents.withLock { contents in
       guard contents.writes < writesUntilFull else { throw Failed() }
       contents.slots[slot] = stored
@@ -33,7 +33,7 @@ final class FakeDisk: SlotStorage {
       return contents.slots[slot]
     }
     guard let stored else { throw Failed() }
-    stored.read { state.copy(from: $0) }
+    try stored.copy(to: &state)
   }
 
   func release(slot: Int) throws {

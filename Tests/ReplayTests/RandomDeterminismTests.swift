@@ -75,13 +75,13 @@ private final class Recorder: IterateObserver {
 
   var seen: [Seen: Digest] { digests.withLock { $0 } }
 
-  func observe(_ iterates: [Iterate], replica: Int, state: borrowing TrainingState, workspace: inout Void) {
-    let digest = state.digest
+  func observe(_ iterates: [Iterate], replica: Int, state: borrowing TrainingState, workspace: inout Void) throws {
+    let digest = try state.digest
     for iterate in iterates { record(digest, Seen(replica: replica, series: orders[iterate.order], n: iterate.n)) }
   }
 
-  func observeAverage(_ index: Int, n: Int, replica: Int, state: borrowing TrainingState, workspace: inout Void) {
-    record(state.digest, Seen(replica: replica, series: "average \(index)", n: n))
+  func observeAverage(_ index: Int, n: Int, replica: Int, state: borrowing TrainingState, workspace: inout Void) throws {
+    record(try state.digest, Seen(replica: replica, series: "average \(index)", n: n))
   }
 
   private func record(_ digest: Digest, _ key: Seen) {
@@ -131,17 +131,17 @@ private final class MemoryStore: CheckpointStore {
   func restore(_ stored: Int, replica: Int, into state: inout TrainingState, averages: [StoredState]) throws {
     let entry = offered.withLock { $0[replica][stored] }
     letOthersRun()
-    entry.state.read { state.copy(from: $0) }
+    try entry.state.copy(to: &state)
     letOthersRun()
     for (average, stored) in zip(averages, entry.averages) {
-      stored.read { stored in average.write { $0.copy(from: stored) } }
+      try stored.read { stored throws in try average.copy(from: stored) }
       letOthersRun()
     }
   }
 
   private func copy(_ state: borrowing TrainingState) throws -> StoredState {
     let stored = try StoredState(count: state.values.count)
-    stored.write { $0.copy(from: state) }
+    try stored.copy(from: state)
     return stored
   }
 
@@ -347,9 +347,9 @@ private struct SlowDisk: SlotStorage {
         map.apply(batch: batch, position: position, to: &state.values, workspace: &nothing)
         state.updateCount += 1
       }
-      #expect(entry.state.read { $0.digest } == state.digest, "\(key)")
+      #expect(try entry.state.digest == state.digest, "\(key)")
       for (index, average) in entry.averages.enumerated() {
-        let average = average.read { $0.digest }
+        let average = try average.digest
         #expect(average == expected[Seen(replica: key.replica, series: "average \(index)", n: key.position)], "\(key)")
       }
     }

@@ -22,7 +22,7 @@ import Testing
     let (run, database) = try makeDatabase()
     let checkpoints = try RunCheckpoints(
       run, database, seeds: [0], orders: [.forward], averages: [], stored: [[]], needed: [], policy: CheckpointPolicy(),
-      budget: nil)
+      budget: nil, makeState: { try StateBuffer(count: 20_000) })
     for position in 1...cases(20, long: 500) {
       try await withThrowingTaskGroup(of: Void.self) { group in
         for _ in 0..<4 {

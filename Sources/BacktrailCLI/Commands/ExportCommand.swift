@@ -27,8 +27,7 @@ struct ExportCommand: AsyncParsableCommand {
     let reporter = json ? nil : ProgressReporter(progress)
     defer { reporter?.stop() }
     let replayed = try await run.iterate(order, iterate, seed: seed, progress: progress)
-    try Safetensors.write(
-      replayed.tensors,
+    try replayed.write(
       metadata: [
         "backtrail.order": order.description, "backtrail.iterate": String(iterate), "backtrail.seed": String(seed),
         "backtrail.digest": replayed.digest.description,

@@ -6,6 +6,33 @@ public struct NamedTensor: Sendable, Equatable {
     case floats([Float])
     /// Whole numbers, such as a count of updates.
     case integers([Int64])
+
+    /// How many there are.
+    public var count: Int {
+      switch self {
+      case .floats(let values): values.count
+      case .integers(let integers): integers.count
+      }
+    }
+
+    var isInteger: Bool { if case .integers = self { true } else { false } }
+  }
+
+  /// What a file says of a tensor before its numbers.
+  public struct Heading: Sendable, Equatable {
+    public let name: String
+    public let shape: [Int]
+    /// Whether its numbers are whole.
+    public let isInteger: Bool
+    /// How many numbers it holds.
+    public let count: Int
+
+    public init(name: String, shape: [Int], isInteger: Bool = false) {
+      self.name = name
+      self.shape = shape
+      self.isInteger = isInteger
+      count = shape.reduce(1, *)
+    }
   }
 
   public let name: String
@@ -37,12 +64,9 @@ public struct NamedTensor: Sendable, Equatable {
   }
 
   /// How many numbers it holds.
-  public var count: Int {
-    switch numbers {
-    case .floats(let values): values.count
-    case .integers(let integers): integers.count
-    }
-  }
+  public var count: Int { numbers.count }
+
+  var heading: Heading { Heading(name: name, shape: shape, isInteger: numbers.isInteger) }
 }
 
 /// Reads and writes the format in which trained weights are commonly distributed: the length of the header, 8 bytes
@@ -70,14 +94,6 @@ extension Safetensors {
     case uint8 = "U8"
     /// A byte that is 0 or 1, as masks have.
     case boolean = "BOOL"
-
-    init(_ numbers: NamedTensor.Numbers) {
-      self =
-        switch numbers {
-        case .floats: .float32
-        case .integers: .int64
-        }
-    }
 
     /// The size of an element in bytes.
     var size: Int {

@@ -4,7 +4,12 @@ import Tensors
 public final class StoredState: Sendable {
   private let state: Lock<TrainingState>
 
-  /// Makes a state of zeros.
+  /// Makes a state of `count` zeros in memory.
+  public init(count: Int) throws {
+    state = Lock(TrainingState(values: try StateBuffer(count: count)))
+  }
+
+  /// Makes a state of zeros as the map's states are.
   public init(for map: some UpdateMap) throws {
     state = Lock(TrainingState(values: try map.makeState()))
   }

@@ -4,8 +4,8 @@ import Tensors
 
 /// An iterate that was recalled.
 public struct ReplayedIterate: Sendable {
-  /// The tensors under the layout's names, in the order of the training state.
-  public let tensors: [NamedTensor]
+  private let state: StoredState
+  private let layout: StateLayout
   public let digest: Digest
   public let measurements: Measurements
   /// The number of updates the replay applied.
@@ -14,6 +14,32 @@ public struct ReplayedIterate: Sendable {
   public let checkpoint: CheckpointRecord?
   /// Whether the run had observed the iterate, so that its bits were compared.
   public let wasObserved: Bool
+
+  fileprivate init(
+    _ recalled: RecalledState, layout: StateLayout, digest: Digest, measurements: Measurements, wasObserved: Bool
+  ) {
+    state = recalled.state
+    self.layout = layout
+    self.digest = digest
+    self.measurements = measurements
+    gradientEvaluations = recalled.gradientEvaluations
+    checkpoint = recalled.checkpoint
+    self.wasObserved = wasObserved
+  }
+
+  /// The tensors under the layout's names, in the order of the training state.
+  public var tensors: [NamedTensor] {
+    get throws {
+      try state.read { state throws in try layout.namedTensors(of: state.values, updateCount: state.updateCount) }
+    }
+  }
+
+  /// Writes the tensors as safetensors, one after the other. The file must be new.
+  public func write(metadata: [String: String] = [:], to path: String) throws {
+    try state.read { state throws in
+      try layout.write(state.values, updateCount: state.updateCount, metadata: metadata, to: path)
+    }
+  }
 }
 
 extension Run {
@@ -32,9 +58,8 @@ extension Run {
     var workspace = try specification.maps[try replica(ofSeed: seed)].makeWorkspace()
     return try recalled.state.read { state throws in
       ReplayedIterate(
-        tensors: try problem.layout.namedTensors(of: state.values, updateCount: state.updateCount), digest: try state.digest,
-        measurements: try specification.measure(state, seed: seed, workspace: &workspace),
-        gradientEvaluations: recalled.gradientEvaluations, checkpoint: recalled.checkpoint, wasObserved: isObserved)
+        recalled, layout: problem.layout, digest: try state.digest,
+        measurements: try specification.measure(state, seed: seed, workspace: &workspace), wasObserved: isObserved)
     }
   }
 

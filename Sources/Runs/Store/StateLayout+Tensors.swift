@@ -9,6 +9,16 @@ extension StateLayout {
       + counters.map { NamedTensor(name: $0, shape: [], integers: [Int64(updateCount)]) }
   }
 
+  /// Writes the tensors of a state, and its counters, as safetensors. The numbers of one tensor are in memory at a time.
+  func write(_ state: borrowing StateBuffer, updateCount: Int, metadata: [String: String], to path: String) throws {
+    let headings =
+      tensors.map { NamedTensor.Heading(name: $0.name, shape: $0.shape) }
+      + counters.map { NamedTensor.Heading(name: $0, shape: [], isInteger: true) }
+    try Safetensors.write(headings, metadata: metadata, to: path) { index in
+      index < tensors.count ? .floats(try values(of: tensors[index], in: state)) : .integers([Int64(updateCount)])
+    }
+  }
+
   /// The Euclidean distance between the parameters of two states.
   package func parameterDistance(_ a: StoredState, _ b: StoredState) throws -> Double {
     try a.read { a throws in

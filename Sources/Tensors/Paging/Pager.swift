@@ -1,5 +1,6 @@
 import Dispatch
 import Foundation
+import Synchronization
 
 /// Brings the floats of one buffer from a file into memory and back, while others compute.
 ///
@@ -28,6 +29,8 @@ public final class Pager: Sendable {
   /// Where the file is.
   public let folder: String
   private let store: Store
+  /// Whether `keep` was called.
+  private let isKeeping = Atomic<Bool>(false)
 
   /// - Parameters:
   ///   - count: The length of the buffer in floats.
@@ -63,6 +66,12 @@ public final class Pager: Sendable {
     store.add { $0.fetch(ranges, overwritten: overwritten) }
   }
 
+  /// Brings regions into memory and holds them for as long as the buffer lives. Only the first call does something.
+  public func keep(_ regions: [Region]) {
+    guard !isKeeping.exchange(true, ordering: .relaxed) else { return }
+    fetch(regions)
+  }
+
   /// Returns when regions that were fetched are in memory.
   /// - Throws: The first error of the pager.
   public func wait(for regions: [Region]) throws(PagingError) {
@@ -87,9 +96,12 @@ public final class Pager: Sendable {
   }
 
   /// Makes all floats of the buffer zeros, without reading or writing any. Nobody may hold any.
-  func clear() throws(PagingError) {
+  /// - Returns: Whether it did; not if some are kept in memory.
+  func clear() throws(PagingError) -> Bool {
+    guard !isKeeping.load(ordering: .relaxed) else { return false }
     try flush()
     store.table.withLock { $0.clear() }
+    return true
   }
 
   // MARK: Figures
