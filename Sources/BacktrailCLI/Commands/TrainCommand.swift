@@ -51,7 +51,7 @@ struct ResumeCommand: AsyncParsableCommand {
   @Option(help: "Workers; they change no bit. (default: the run's)")
   var lanes: Int?
 
-  @Option(help: "What the process may have resident, such as 400MiB; it changes no bit. (default: the run's)")
+  @Option(help: "What the process may take, such as 400MiB, or auto for what the system allows; it changes no bit. (default: the run's)")
   var memoryBudget: String?
 
   @Flag(help: "Go on with other numerics than the run's, and so to other bits.")
@@ -64,7 +64,7 @@ struct ResumeCommand: AsyncParsableCommand {
 
   func run() async throws {
     try chart.check()
-    let memory = try memoryBudget.flatMap { try SettingsTable.memoryBudget($0) }
+    let memory = try memoryBudget.map { try SettingsTable.memoryBudget($0) }
     let run = try NetworkRun.open(
       runFolder, steps: steps, lanes: lanes, memoryBudget: memory, allowNumericsChange: allowNumericsChange)
     let result = try await finish(run, isQuiet: json)

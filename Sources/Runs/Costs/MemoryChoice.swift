@@ -31,7 +31,7 @@ extension RunSpecification {
   /// - Throws: `RunError.impossible`, naming the least sufficient budget and the largest parts, if nothing fits.
   public func fitted(in folder: String, isOpen: Bool = false, progress: [ReplicaProgress] = []) throws -> RunSpecification {
     FloatBuffer.returnFreedMemory()
-    guard let given = budgets.memory, memoryChoice == nil else { return self }
+    guard let given = budgets.memory?.bytes, memoryChoice == nil else { return self }
     let whole = progress.isEmpty ? withOrdersToCome : self
     return try whole.fitted(to: given - Self.margin(given), in: folder, isOpen: isOpen, progress: progress).with(selection)
   }
@@ -88,7 +88,7 @@ extension RunSpecification {
       .map { "\($0.name) \(mebibytes($0.bytes))" }.joined(separator: ", ")
     return .impossible(
       """
-      `memory-budget` is \(mebibytes(budgets.memory ?? 0)), but the least this run can do with is \(mebibytes(least)), on one lane \
+      `memory-budget` is \(mebibytes(budgets.memory?.bytes ?? 0)), but the least this run can do with is \(mebibytes(least)), on one lane \
       with everything computed again that can be; the largest parts: \(terms). Give more, or take less with `batch-size`, \
       `evaluation-batch-size` or a smaller `model`
       """)

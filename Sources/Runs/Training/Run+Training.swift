@@ -163,7 +163,7 @@ extension Run {
       let (plan, checkpoints) = try planWhatIsLeft(listener)
       FloatBuffer.returnFreedMemory()
       let estimate = specification.memoryEstimate(plan, isOpen: true)
-      guard estimate.peakBytes <= specification.budgets.memory ?? .max else {
+      guard estimate.peakBytes <= specification.budgets.memory?.bytes ?? .max else {
         guard refits else { throw specification.doesNotFit(estimate) }
         let refitted = try specification.refitted(in: folder.path, progress: try self.progress(storedStates()))
         return try await with(refitted).trainRound(after: done, refits: false, progress: progress, listener: listener)
