@@ -3,8 +3,8 @@ import Foundation
 /// A control group of Linux that this process belongs to, with its memory limit and what is charged to it.
 ///
 /// What a group is charged for is more than its processes have resident: page cache that they were the first to read or
-/// write, stacks and page tables in the kernel, and what file systems keep. The kernel takes clean page cache back before it
-/// ends a process, so what counts is the account: the charge without clean page cache.
+/// write, stacks and page tables in the kernel, and what file systems keep. The kernel takes page cache back before it ends a
+/// process, and waits for what must be written first, so what counts is the account: the charge without page cache.
 ///
 /// The names of files are those of the kernel's documentation: "Control Group v2", and "Memory Resource Controller" for
 /// version 1.
@@ -39,16 +39,14 @@ public struct MemoryGroup: Hashable, Sendable {
     Self.number(version == .two ? "\(path)/memory.current" : "\(path)/memory.usage_in_bytes")
   }
 
-  /// What is charged to the group and the groups in it, in bytes, without page cache that need not be written before it is
-  /// given back; nil if nothing tells.
+  /// What is charged to the group and the groups in it, in bytes, without page cache of files on disks; nil if nothing tells.
   public var accountBytes: Int? {
     guard let charged = chargedBytes else { return nil }
     let figures = statistics
-    // With version 1 the figures of a group without those of the groups in it have the same names without a prefix.
-    let (prefix, dirty) = version == .two ? ("", ["file_dirty", "file_writeback"]) : ("total_", ["total_dirty", "total_writeback"])
-    let cache = ["inactive_file", "active_file"].reduce(0) { $0 + (figures[prefix + $1] ?? 0) }
-    let clean = cache - dirty.reduce(0) { $0 + (figures[$1] ?? 0) }
-    return max(0, charged - max(0, clean) - (figures["slab_reclaimable"] ?? 0))
+    // With version 1 the names without a prefix are those of figures without the groups in the group. The files of a file system
+    // in memory are in neither list, since they can't be taken back.
+    let names = version == .two ? ["inactive_file", "active_file", "slab_reclaimable"] : ["total_inactive_file", "total_active_file"]
+    return max(0, charged - names.reduce(0) { $0 + (figures[$1] ?? 0) })
   }
 
   /// The figures of `memory.stat` in bytes, by name.

@@ -43,8 +43,8 @@ public enum SystemMemory {
       return max(0, most - used)
     }
 
-    /// What is left below the lowest of the limits of the process's control groups, in bytes. Clean page cache that a group counts is
-    /// given back when memory is asked for.
+    /// What is left below the lowest of the limits of the process's control groups, in bytes. Page cache that a group is charged for
+    /// is given back when memory is asked for.
     private static var groupBytes: Int? {
       MemoryGroup.ofThisProcess().compactMap { group in
         guard let limit = group.limit, let account = group.accountBytes else { return nil }

@@ -54,15 +54,15 @@ import Testing
   /// The advice of a refusal, followed: a run with the changed settings does with the named budget.
   @Test(arguments: [
     ("--model mlp:768,768 --batch-size 8", "--average none"),
-    ("--model mlp:768,768 --batch-size 8 --average none --checkpoint-every 10 --checkpoint-chain 2", "--checkpoint-chain 0"),
-    ("--model resnet18:8 --data mnist:images --batch-size 64 --evaluation-batch-size 8 --average none", "--batch-size 32"),
-    ("--model resnet18:4 --data mnist:images --batch-size 2 --evaluation-batch-size 512 --average none", "--evaluation-batch-size 256"),
-    ("--model linear --steps 20000 --evaluate every:1 --evaluation-examples 1 --average none", "--evaluate every:2"),
+    ("--model mlp:1024,1024 --batch-size 8 --average none --checkpoint-every 2 --checkpoint-chain 2", "--checkpoint-chain 0"),
+    ("--model mlp:1024,1024 --batch-size 1024 --evaluation-batch-size 8 --average none", "--batch-size 512"),
+    ("--model mlp:1024,1024 --batch-size 4 --evaluation-batch-size 4096", "--evaluation-batch-size 2048"),
+    ("--model gpt:layers=2,heads=2,width=64,context=16 --data text:text.txt --batch-size 256 --evaluation-batch-size 256 --average none",
+      "--batch-size 128 and --evaluation-batch-size 128"),
   ])
   func whatARefusalAdvisesIsEnough(options: String, expected: String) throws {
-    var train = "train --order forward --evaluation-examples 8 --json".split(separator: " ").map(String.init)
-    if !options.contains("--steps") { train += ["--steps", "4", "--evaluate", "at:4"] }
-    train += options.replacing("mnist:images", with: "mnist:\(folder("images"))").split(separator: " ").map(String.init)
+    let line = "train --order forward --steps 6 --evaluate at:6 --evaluation-examples 8 --json " + options
+    let train = line.split(separator: " ").map(String.init)
     let refused = try Command(train + ["--memory-budget", "8MiB"], in: folder.path)
     let least = try #require(refused.leastBudget, "\(refused.errors)")
     let remedies = refused.errors.matches(of: /with ((?:--[a-z-]+ [a-z0-9:]+(?: and )?)+) (\d+)MiB would do/)

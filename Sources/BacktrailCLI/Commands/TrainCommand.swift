@@ -85,7 +85,8 @@ func finish(_ run: NetworkRun, isQuiet: Bool) async throws -> RunResult {
   listener.didNotice = { printToStandardError("backtrail: \(withFlags($0))") }
   if !isQuiet {
     printToStandardError("\(run.folder.path): \(words(specification))")
-    if let choice = specification.memoryChoice { printToStandardError("memory budget: \(describe(choice))") }
+    if let limit = specification.budgets.memory { printToStandardError(describe(limit)) }
+    if let choice = specification.memoryChoice { printToStandardError("chosen for it: \(describe(choice))") }
     if let budget = run.workload.costBudget { printToStandardError(describe(budget)) }
   }
   // With automatic schedules there is one plan per round; only the first is reported.

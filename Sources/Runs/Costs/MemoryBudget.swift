@@ -87,6 +87,12 @@ public struct MemoryLimit: Hashable, Sendable {
     self.origin = origin
   }
 
+  /// The part of a budget, in bytes, that is left free for errors of the estimate, of the largest size seen in measurements.
+  static func margin(_ budget: Int) -> Int { budget / 100 + (2 << 20) }
+
+  /// The least budget in bytes with room for so many. The size of the process differs by a MiB or two from one start to the next.
+  static func least(for bytes: Int) -> Int { bytes + margin(bytes * 102 / 100) + (3 << 20) }
+
   /// The smallest of the limits that hold for this process: those of its control groups, Slurm's, and the machine's free memory.
   /// - Parameters:
   ///   - root: The folder in which `/proc` and the control groups' file systems are looked for, for tests.
@@ -98,6 +104,13 @@ public struct MemoryLimit: Hashable, Sendable {
     let least = all.min { $0.bytes < $1.bytes } ?? ofMachine(root: root)
     // Where other processes have taken everything, the run is refused with what it needs.
     return MemoryLimit(bytes: max(1, least.bytes), origin: least.origin)
+  }
+
+  /// This limit, or a lower one of a control group: what the kernel ends the process for can't be a budget.
+  var withinGroups: MemoryLimit {
+    MemoryGroup.ofThisProcess().compactMap { group in
+      group.limit.map { MemoryLimit(bytes: $0.bytes, origin: .group(path: group.path, file: $0.file)) }
+    }.reduce(self) { $1.bytes < $0.bytes ? $1 : $0 }
   }
 
   private static func ofGroups(root: String) -> [MemoryLimit] {
@@ -154,7 +167,7 @@ extension MemoryLimit.Origin: CustomStringConvertible {
   public var description: String {
     switch self {
     case .given: "as given"
-    case .group(let path, let file): "from \(file) of the control group \(path), less what others in it have taken"
+    case .group(let path, let file): "from \(file) of the control group \(path), less what others have taken"
     case .slurm(let variable) where variable == "SLURM_MEM_PER_CPU": "from SLURM_MEM_PER_CPU times SLURM_CPUS_ON_NODE"
     case .slurm(let variable): "from \(variable)"
     case .machine: "from the machine's free memory, less a reserve"

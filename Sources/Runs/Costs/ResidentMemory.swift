@@ -26,10 +26,21 @@ public enum ResidentMemory {
     #endif
   }
 
-  /// The present and the peak resident size at one moment, in bytes.
+  /// The part of the present resident size that is pages of files, such as those of the program and its libraries, in bytes; 0 on
+  /// systems that do not report it. The system gets them back by reading the files again.
+  static var fileBytes: Int {
+    #if os(Linux)
+      status("RssFile")
+    #else
+      0
+    #endif
+  }
+
+  /// The present and the peak resident size at one moment, in bytes, and the part of the present one that is pages of files.
   struct Sizes: Sendable {
     private(set) var current = currentBytes
     private(set) var peak = peakBytes
+    let files = fileBytes
 
     /// The sizes as if `bytes` of what is allocated now had not been.
     func without(_ bytes: Int) -> Sizes {
