@@ -53,9 +53,15 @@ public enum SystemMemory {
     }
 
     /// The number in a line of a file, such as `/proc/meminfo`, that counts in KiB; returned in bytes.
-    package static func field(_ name: String, of path: String) -> Int? {
-      let fields = lines(path).first { $0.hasPrefix(name) }?.split(separator: " ")
-      return fields?.dropFirst().first.flatMap { Int($0) }.map { $0 * 1024 }
+    package static func field(_ name: String, of path: String) -> Int? { fields([name], of: path)[0] }
+
+    /// The numbers in several lines of such a file, which is read once; nil for a line that is not there.
+    package static func fields(_ names: [String], of path: String) -> [Int?] {
+      let lines = lines(path)
+      return names.map { name in
+        let words = lines.first { $0.hasPrefix(name) }?.split(maxSplits: 2, whereSeparator: \.isWhitespace)
+        return words?.dropFirst().first.flatMap { Int($0) }.map { $0 * 1024 }
+      }
     }
 
   #endif

@@ -57,8 +57,8 @@ import Testing
     ("--model mlp:1024,1024 --batch-size 8 --average none --checkpoint-every 2 --checkpoint-chain 2", "--checkpoint-chain 0"),
     ("--model mlp:1024,1024 --batch-size 1024 --evaluation-batch-size 8 --average none", "--batch-size 512"),
     ("--model mlp:1024,1024 --batch-size 4 --evaluation-batch-size 4096", "--evaluation-batch-size 2048"),
-    ("--model gpt:layers=2,heads=2,width=64,context=16 --data text:text.txt --batch-size 256 --evaluation-batch-size 256 --average none",
-      "--batch-size 128 and --evaluation-batch-size 128"),
+    ("--model gpt:layers=2,heads=2,width=64,context=16 --data text:text.txt --batch-size 256 --evaluation-batch-size 600 --average none",
+      "--batch-size 128 and --evaluation-batch-size 300"),
   ])
   func whatARefusalAdvisesIsEnough(options: String, expected: String) throws {
     let line = "train --order forward --steps 6 --evaluate at:6 --evaluation-examples 8 --json " + options

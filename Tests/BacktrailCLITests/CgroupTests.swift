@@ -14,6 +14,10 @@ struct CgroupTests {
   }
 
   /// Runs the command in a group of its own. The group is gone when it returns.
+  private func backtrail(_ line: String, mebibytes: Int) throws -> (command: Command, group: String) {
+    try backtrail(line.split(separator: " ").map(String.init), mebibytes: mebibytes)
+  }
+
   private func backtrail(_ arguments: [String], mebibytes: Int) throws -> (command: Command, group: String) {
     let group = try LimitedGroup(bytes: mebibytes << 20)
     defer { group.remove() }
@@ -52,29 +56,33 @@ struct CgroupTests {
 
   /// An automatic budget is the group's limit. It is told, and stored as a number.
   @Test func anAutomaticBudgetIsThatOfTheGroup() throws {
-    let train = "train --model mlp:64 --steps 20 --memory-budget auto --out run".split(separator: " ").map(String.init)
-    let (trained, group) = try backtrail(train, mebibytes: 100)
+    let (trained, group) = try backtrail("train --model mlp:64 --steps 20 --memory-budget auto --out run", mebibytes: 100)
     #expect(trained.status == 0, "\(trained.errors)")
     #expect(trained.errors.contains("of the control group \(group)") && trained.errors.contains("memory budget: "), "\(trained.errors)")
     let stored = try Command(["runs", "show", "run", "--json"], in: folder.path)
-    let budget = try #require(stored.json["memoryBudget"] as? Int, "\(stored.output)")
-    #expect((70...100).contains(budget >> 20))
+    func budget(_ shown: Command) throws -> Int {
+      try #require((shown.json["configuration"] as? [String: Any])?["memoryBudget"] as? Int, "\(shown.output)")
+    }
+    let limited = try budget(stored)
+    #expect((70...100).contains(limited >> 20))
     // Elsewhere there is more.
     let resumed = try Command(["resume", "run", "--steps", "30", "--memory-budget", "auto"], in: folder.path)
     #expect(resumed.status == 0 && !resumed.errors.contains(group), "\(resumed.errors)")
     let later = try Command(["runs", "show", "run", "--json"], in: folder.path)
-    #expect(try #require(later.json["memoryBudget"] as? Int) > budget)
-    let (planned, other) = try backtrail("plan --model mlp:64 --steps 20 --memory-budget auto".split(separator: " ").map(String.init), mebibytes: 100)
+    #expect(try budget(later) > limited)
+    let (planned, other) = try backtrail("plan --model mlp:64 --steps 20 --memory-budget auto", mebibytes: 100)
     #expect(planned.status == 0 && planned.output.contains("of the control group \(other)"), "\(planned.output) \(planned.errors)")
     // A budget that the group has no room for is none.
-    let larger = try backtrail("train --model mlp:64 --steps 20 --memory-budget 2GiB --out larger".split(separator: " ").map(String.init), mebibytes: 30)
-    #expect(larger.command.status == 78 && larger.command.errors.contains("--memory-budget is 30MiB, from"), "\(larger.command.errors)")
-    let small = try backtrail(train.dropLast() + ["small"], mebibytes: 30).command
-    #expect(small.status == 78 && small.errors.contains("of the control group"), "\(small.errors)")
+    for budget in ["2GiB", "auto"] {
+      let refused = try backtrail("train --model mlp:64 --steps 20 --memory-budget \(budget) --out small", mebibytes: 30)
+      #expect(refused.command.status == 78, "\(refused.command.errors)")
+      #expect(refused.command.errors.contains("of the control group \(refused.group)"), "\(refused.command.errors)")
+    }
   }
 
   @Test func slurmsGrantIsAnAutomaticBudget() throws {
-    let plan = try Command.shell("SLURM_MEM_PER_CPU=60 SLURM_CPUS_ON_NODE=3 $B plan --model mlp:64 --steps 20 --memory-budget auto", in: folder.path)
+    let plan = try Command.shell(
+      "SLURM_MEM_PER_CPU=60 SLURM_CPUS_ON_NODE=3 $B plan --model mlp:64 --steps 20 --memory-budget auto", in: folder.path)
     #expect(plan.status == 0 && plan.output.contains("180.0 MiB, from SLURM_MEM_PER_CPU"), "\(plan.output) \(plan.errors)")
   }
 }

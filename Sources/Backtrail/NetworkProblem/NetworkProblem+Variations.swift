@@ -28,7 +28,7 @@ extension NetworkProblem {
       found.append(
         WorkspaceVariation("`evaluation-batch-size` \(evaluation / 2)", leastBytes: bytes(trained: trained, evaluated: half)))
       // Both together are worth a word only if neither does as much alone.
-      if let halfTrained, halfTrained < trained, half < evaluated, max(halfTrained, half) < min(max(trained, half), max(halfTrained, evaluated)) {
+      if let halfTrained, max(halfTrained, half) < min(max(trained, half), max(halfTrained, evaluated)) {
         found.append(
           WorkspaceVariation(
             "`batch-size` \(batchSize / 2) and `evaluation-batch-size` \(evaluation / 2)",

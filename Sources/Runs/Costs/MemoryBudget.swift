@@ -167,7 +167,7 @@ extension MemoryLimit.Origin: CustomStringConvertible {
   public var description: String {
     switch self {
     case .given: "as given"
-    case .group(let path, let file): "from \(file) of the control group \(path), less what others have taken"
+    case .group(let path, let file): "from \(file) of the control group \(path)"
     case .slurm(let variable) where variable == "SLURM_MEM_PER_CPU": "from SLURM_MEM_PER_CPU times SLURM_CPUS_ON_NODE"
     case .slurm(let variable): "from \(variable)"
     case .machine: "from the machine's free memory, less a reserve"

@@ -97,7 +97,9 @@ extension RunSpecification {
     let limit = budgets.memory?.withinGroups ?? MemoryLimit(bytes: 0)
     return .impossible(
       """
-      `memory-budget` is \(mebibytes(limit.bytes))\(limit.origin == .given ? "" : ", \(limit.origin)"), but the least this run can do with is \(mebibytes(least)), on one lane with everything computed again that can be; the largest parts: \(estimate.words(of: 3)). \(advice)
+      `memory-budget` is \(mebibytes(limit.bytes))\(limit.origin == .given ? "" : ", \(limit.origin)"), but the least this run \
+      can do with is \(mebibytes(least)), on one lane with everything computed again that can be; the largest parts: \
+      \(estimate.words(of: 3)). \(advice)
       """)
   }
 }

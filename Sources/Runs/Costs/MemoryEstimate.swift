@@ -24,9 +24,10 @@ public struct MemoryEstimate: Codable, Sendable {
   /// What a memory budget must have room for.
   var neededBytes: Int { max(peakBytes, accountBytes) }
 
-  /// The largest terms in words, with the largest first.
+  /// The largest terms in words, with the largest first and without those of less than half a MiB.
   func words(of count: Int) -> String {
-    terms.sorted { $0.bytes > $1.bytes }.prefix(count).map { "\($0.name) \(mebibytes($0.bytes))" }.joined(separator: ", ")
+    terms.filter { $0.bytes >= 1 << 19 }.sorted { $0.bytes > $1.bytes }.prefix(count)
+      .map { "\($0.name) \(mebibytes($0.bytes))" }.joined(separator: ", ")
   }
 }
 
@@ -85,8 +86,7 @@ extension RunSpecification {
       MemoryEstimate.Term(name: "plan", bytes: plan.bytes + plan.boardBytes),
       MemoryEstimate.Term(name: "states of lanes", bytes: lanes * stateBytes),
       MemoryEstimate.Term(name: "initial states, slots and averages", bytes: keptStartBytes + kept * stateBytes),
-      MemoryEstimate.Term(
-        name: "activations", bytes: lanes * workspaceBytes),
+      MemoryEstimate.Term(name: "activations", bytes: lanes * workspaceBytes),
     ]
     var later = [
       MemoryEstimate.Term(
@@ -104,8 +104,8 @@ extension RunSpecification {
     if plan.checkpoints.states > 0 {
       later.append(MemoryEstimate.Term(name: "records of checkpoints", bytes: recordBytes(plan.checkpoints)))
     }
-    // The memory that reading the data and planning took is free again, but counts towards the peak.
     var terms = allocated + later
+    // The memory that reading the data and planning took is free again, but counts towards the peak.
     let total = terms.reduce(0) { $0 + $1.bytes }
     if process.peak > total {
       terms.append(MemoryEstimate.Term(name: "reading the data set and planning", bytes: process.peak - total))

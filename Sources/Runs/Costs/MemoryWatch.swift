@@ -31,14 +31,21 @@ struct MemoryWatch: Sendable {
       .min { $0.1 < $1.1 }
   }
 
-  /// Runs `body`, and stops it as a cancelled task if the process takes more than the budget.
+  /// Runs `body`, and stops it as a cancelled task if the process takes more than the budget, or would before the next look.
   /// - Throws: `MemoryBreach` once `body` has ended, and the errors of `body`.
   func during<Value: Sendable>(_ body: @escaping @Sendable () async throws -> Value) async throws -> Value {
     try await withThrowingTaskGroup(of: Value?.self) { tasks in
       tasks.addTask { try await body() }
       tasks.addTask {
+        var before: Int?
         // A cancelled sleep means that the body has ended or is being stopped.
-        while (try? await Task.sleep(for: Self.interval)) != nil { try check(stillToCome: 0) }
+        while (try? await Task.sleep(for: Self.interval)) != nil {
+          let resident = ResidentMemory.Sizes()
+          // What is not more than predicted has its place in the budget, however fast it grows, and lanes grow while they are made.
+          let growth = resident.current > estimate.peakBytes ? max(0, resident.current - (before ?? resident.current)) : 0
+          try check(resident, growth: growth)
+          if made.count == lanes { before = resident.current }
+        }
         return nil
       }
       defer { tasks.cancelAll() }
@@ -49,33 +56,32 @@ struct MemoryWatch: Sendable {
     }
   }
 
-  private static let interval = Duration.milliseconds(100)
+  /// The time between two looks. A look takes some tens of microseconds.
+  private static let interval = Duration.milliseconds(50)
 
   /// Call this on each lane once its state and its workspace are made. Slots and averages are made before.
   /// - Throws: `MemoryBreach` if what is allocated, and what the estimate says of the rest, exceeds the budget.
   func laneIsMade() throws(MemoryBreach) {
-    // What the other lanes have allocated by now is not known, so it counts only once all are there.
-    try check(stillToCome: made.countUp() == lanes ? estimate.bytesOnceTraining : 0)
+    // What the other lanes have allocated by now is not known, so what comes later counts only once all are there.
+    try check(ResidentMemory.Sizes(), growth: made.countUp() == lanes ? estimate.bytesOnceTraining : 0)
   }
 
-  /// - Parameter rest: The bytes that will be taken besides.
-  /// - Throws: `MemoryBreach` if what is taken now, with `rest`, exceeds the budget.
-  private func check(stillToCome rest: Int) throws(MemoryBreach) {
-    func breach(_ taken: Int, rest: Int, _ what: MemoryBreach.Kind) -> MemoryBreach {
-      MemoryBreach(taken: taken, rest: rest, lanes: max(1, made.count), what: what, estimate: estimate, limit: limit)
+  /// - Parameter growth: The bytes that are expected to be taken besides.
+  /// - Throws: `MemoryBreach` if what is taken now, with `growth`, exceeds the budget.
+  private func check(_ resident: ResidentMemory.Sizes, growth: Int) throws(MemoryBreach) {
+    func breach(_ taken: Int, _ what: MemoryBreach.Kind) -> MemoryBreach {
+      MemoryBreach(taken: taken, growth: growth, lanes: max(1, made.count), what: what, estimate: estimate, limit: limit)
     }
-    let resident = ResidentMemory.Sizes()
-    guard resident.peak <= limit.bytes else { throw breach(resident.peak, rest: 0, .resident) }
+    guard resident.peak <= limit.bytes else { throw breach(resident.peak, .resident) }
     // A part of the margin, all of which the estimate may have been too low by, is left to stop in.
-    guard resident.current + rest <= limit.bytes - MemoryLimit.margin(limit.bytes) / 4 else {
-      throw breach(resident.current + rest, rest: rest, .resident)
+    guard resident.current + growth <= limit.bytes - MemoryLimit.margin(limit.bytes) / 4 else {
+      throw breach(resident.current, .resident)
     }
     guard let group else { return }
-    let most = group.bytes - MemoryLimit.margin(group.bytes) / 2
+    let most = group.bytes - MemoryLimit.margin(group.bytes) / 2 - growth
     // Reading what a group is charged for is cheap; finding out how much of it is page cache is not.
-    guard let charged = group.group.chargedBytes, charged + rest > most, let account = group.group.accountBytes, account + rest > most
-    else { return }
-    throw breach(account + rest, rest: rest, .charged(group.group, of: group.bytes))
+    guard let charged = group.group.chargedBytes, charged > most, let account = group.group.accountBytes, account > most else { return }
+    throw breach(account, .charged(group.group, of: group.bytes))
   }
 }
 
@@ -98,9 +104,9 @@ struct MemoryBreach: Error {
     case charged(MemoryGroup, of: Int)
   }
 
-  /// What was taken in bytes, and the part of it that was only expected.
+  /// What was taken in bytes, and what was expected to be taken besides.
   let taken: Int
-  let rest: Int
+  let growth: Int
   /// The number of lanes that it was taken for.
   let lanes: Int
   let what: Kind
@@ -109,15 +115,15 @@ struct MemoryBreach: Error {
 
   /// The error for users, for a run whose states are stored.
   func error(run: String) -> RunError {
-    let expected = rest > 0 ? ", \(mebibytes(rest)) of them still to come" : ""
+    let expected = growth > 0 ? " and would soon take \(mebibytes(growth)) more" : ""
     let measured =
       switch what {
-      case .resident: "takes \(mebibytes(taken))\(expected)"
+      case .resident: "took \(mebibytes(taken))\(expected)"
       case .charged(let group, let bytes):
-        "has the control group \(group.path) charged for \(mebibytes(taken))\(expected), of \(mebibytes(bytes)) it may be charged for"
+        "had the control group \(group.path) charged for \(mebibytes(taken)) of the \(mebibytes(bytes)) there are\(expected)"
       }
-    // The run needs as much more than predicted as it took, so a budget is named that has room for it.
-    let needed = MemoryLimit.least(for: max(taken, estimate.neededBytes))
+    // A run that was found out before its first update needs as much more than predicted as it took. One that grows may need more.
+    let needed = MemoryLimit.least(for: max(taken + growth, estimate.neededBytes))
     return .impossible(
       """
       \(run) was stopped, and its states are stored: it \(measured), but its `memory-budget` is \(mebibytes(limit.bytes)) and \
