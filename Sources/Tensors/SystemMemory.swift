@@ -43,26 +43,31 @@ public enum SystemMemory {
       return max(0, most - used)
     }
 
-    /// What is left of the memory limit of a control group, version 2, in bytes. The page cache that the group counts is given back
-    /// when memory is asked for.
+    /// What is left below the lowest of the limits of the process's control groups, in bytes. Page cache that a group is charged for
+    /// is given back when memory is asked for.
     private static var groupBytes: Int? {
-      let folder = "/sys/fs/cgroup"
-      guard let most = number("\(folder)/memory.max"), let used = number("\(folder)/memory.current") else { return nil }
-      let cached = lines("\(folder)/memory.stat").first { $0.hasPrefix("inactive_file ") }
-        .flatMap { $0.split(separator: " ").last }.flatMap { Int($0) } ?? 0
-      return max(0, most - used + cached)
+      MemoryGroup.ofThisProcess().compactMap { group in
+        guard let limit = group.limit, let account = group.accountBytes else { return nil }
+        return max(0, limit.bytes - account)
+      }.min()
     }
 
     /// The number in a line of a file, such as `/proc/meminfo`, that counts in KiB; returned in bytes.
-    package static func field(_ name: String, of path: String) -> Int? {
-      let fields = lines(path).first { $0.hasPrefix(name) }?.split(separator: " ")
-      return fields?.dropFirst().first.flatMap { Int($0) }.map { $0 * 1024 }
+    package static func field(_ name: String, of path: String) -> Int? { fields([name], of: path)[0] }
+
+    /// The numbers in several lines of such a file, which is read once; nil for a line that is not there.
+    package static func fields(_ names: [String], of path: String) -> [Int?] {
+      let lines = lines(path)
+      return names.map { name in
+        let words = lines.first { $0.hasPrefix(name) }?.split(maxSplits: 2, whereSeparator: \.isWhitespace)
+        return words?.dropFirst().first.flatMap { Int($0) }.map { $0 * 1024 }
+      }
     }
 
-    private static func number(_ path: String) -> Int? { lines(path).first.flatMap { Int($0) } }
-
-    private static func lines(_ path: String) -> [Substring] {
-      ((try? String(contentsOfFile: path, encoding: .utf8)) ?? "").split(separator: "\n")
-    }
   #endif
+
+  /// The lines of a file of the system; none if it can't be read.
+  static func lines(_ path: String) -> [Substring] {
+    ((try? String(contentsOfFile: path, encoding: .utf8)) ?? "").split(separator: "\n")
+  }
 }

@@ -70,6 +70,13 @@ func precisionNamed(_ name: String) throws(RunError) -> CheckpointPrecision {
   return precision
 }
 
+func memoryBudgetNamed(_ text: String) throws(RunError) -> MemoryBudget {
+  guard let budget = MemoryBudget(text) else {
+    throw .usage("`memory-budget` is '\(text)', but must be a size such as 500MiB or 2GiB, or auto")
+  }
+  return budget
+}
+
 let usualLoss = "cross-entropy"
 
 func lossSpecification(_ text: String) throws(RunError) -> String {

@@ -192,13 +192,16 @@ public struct SettingsTable: Sendable {
     help: "Store the state every K updates of a path, so that an interrupted run repeats no more; 0 for never.", default: 1000,
     ladder: { measurement in [0] + Set([2, 5, 20].map { max(1, measurement.steps / $0) }).sorted(by: >) })
 
-  /// The largest resident size of the process in bytes; nil for no limit.
-  public let memoryBudget: Setting<String, Int?> = .size(
-    "memory-budget",
+  /// The most memory the process may take, resident and as a container counts it; nil for no limit.
+  public let memoryBudget: Setting<String, MemoryBudget?> = Setting(
+    "memory-budget", valueName: "size", changesBits: false,
     help: """
-      What the process may have resident, such as 400MiB: lanes, and activations that are computed again instead of kept, are \
-      chosen to take least time within it; they change no bit.
-      """, ladder: { measurement in [1.2, 1, 0.85, 0.7].map { measurement.part($0, of: measurement.peakBytes) } })
+      What the process may have resident, and be charged for in a container, such as 400MiB; or auto for what control groups, \
+      Slurm and the machine's free memory allow. Lanes, and activations that are computed again instead of kept, are chosen to \
+      take least time within it; they change no bit.
+      """, usual: "any", allowed: "a size such as 500MiB or 2GiB, or auto", default: { _ in nil },
+    read: { try memoryBudgetNamed($0) }, give: { $0?.description }, stored: StoredForm(encoded: { $0 }, decoded: { $0 }),
+    ladder: { measurement in [1.2, 1, 0.85, 0.7].map { .bytes(measurement.part($0, of: measurement.peakBytes)) } })
 
   /// The largest total size of all checkpoints in bytes; nil for no limit.
   public let diskBudget: Setting<String, Int?> = .size(
@@ -231,6 +234,6 @@ public struct SettingsTable: Sendable {
 
 extension SettingsTable {
   /// Reads a memory budget in the form of the setting.
-  /// - Throws: `RunError.usage` if the text is not a size.
-  public static func memoryBudget(_ text: String) throws -> ByteCount? { try shared.memoryBudget.read(text).map(ByteCount.bytes) }
+  /// - Throws: `RunError.usage` if the text is neither a size nor `auto`.
+  public static func memoryBudget(_ text: String) throws -> MemoryBudget { try memoryBudgetNamed(text) }
 }

@@ -107,7 +107,7 @@ extension RunConfiguration {
   /// The limits on what the run may use.
   public var budgets: Budgets {
     Budgets(
-      lanes: self.lanes, memory: self.memoryBudget.map(ByteCount.bytes), disk: self.diskBudget.map(ByteCount.bytes),
+      lanes: self.lanes, memory: self.memoryBudget, disk: self.diskBudget.map(ByteCount.bytes),
       checkpoints: CheckpointPolicy(
         every: self.checkpointEvery == 0 ? nil : self.checkpointEvery, chainLength: self.checkpointChain,
         level: self.checkpointLevel))

@@ -31,11 +31,11 @@ extension Run where Problem == NetworkProblem {
   /// - Parameters:
   ///   - steps: A new N, not below the run's; nil for the run's own.
   ///   - lanes: A new number of lanes; nil for the run's own.
-  ///   - memoryBudget: A new memory budget; nil for the run's own.
+  ///   - memoryBudget: A new memory budget; nil for the run's own. An automatic one is found out anew.
   ///   - allowNumericsChange: Whether different numerics, and so different bits, are accepted.
   ///   - repairs: Whether a damaged journal is tolerated if its batches follow from seeds.
   public static func open(
-    _ path: String, steps: Int? = nil, lanes: Int? = nil, memoryBudget: ByteCount? = nil, allowNumericsChange: Bool = false,
+    _ path: String, steps: Int? = nil, lanes: Int? = nil, memoryBudget: MemoryBudget? = nil, allowNumericsChange: Bool = false,
     repairs: Bool = false
   ) throws -> NetworkRun {
     try open(

@@ -51,7 +51,7 @@ struct ResumeCommand: AsyncParsableCommand {
   @Option(help: "Workers; they change no bit. (default: the run's)")
   var lanes: Int?
 
-  @Option(help: "What the process may have resident, such as 400MiB; it changes no bit. (default: the run's)")
+  @Option(help: "What the process may take, such as 400MiB, or auto for what the system allows; it changes no bit. (default: the run's)")
   var memoryBudget: String?
 
   @Flag(help: "Go on with other numerics than the run's, and so to other bits.")
@@ -64,7 +64,7 @@ struct ResumeCommand: AsyncParsableCommand {
 
   func run() async throws {
     try chart.check()
-    let memory = try memoryBudget.flatMap { try SettingsTable.memoryBudget($0) }
+    let memory = try memoryBudget.map { try SettingsTable.memoryBudget($0) }
     let run = try NetworkRun.open(
       runFolder, steps: steps, lanes: lanes, memoryBudget: memory, allowNumericsChange: allowNumericsChange)
     let result = try await finish(run, isQuiet: json)
@@ -85,7 +85,8 @@ func finish(_ run: NetworkRun, isQuiet: Bool) async throws -> RunResult {
   listener.didNotice = { printToStandardError("backtrail: \(withFlags($0))") }
   if !isQuiet {
     printToStandardError("\(run.folder.path): \(words(specification))")
-    if let choice = specification.memoryChoice { printToStandardError("memory budget: \(describe(choice))") }
+    if let limit = specification.budgets.memory { printToStandardError(describe(limit)) }
+    if let choice = specification.memoryChoice { printToStandardError("chosen for it: \(describe(choice))") }
     if let budget = run.workload.costBudget { printToStandardError(describe(budget)) }
   }
   // With automatic schedules there is one plan per round; only the first is reported.

@@ -139,7 +139,7 @@ func planTable(_ prediction: CostPrediction, of workload: Workload) -> String {
   let alone = prediction.orders.reduce(0) { $0 + $1.gradientEvaluations } * workload.seeds.count
   let saved = alone - prediction.predictedGradientEvaluations
   let seeds = workload.seeds.count
-  let totals = [
+  var totals = [
     [
       "gradient evaluations",
       grouped(prediction.predictedGradientEvaluations)
@@ -149,7 +149,12 @@ func planTable(_ prediction: CostPrediction, of workload: Workload) -> String {
     [
       "time", "about \(duration(prediction.predictedWallSeconds)) on \(count(prediction.lanes, "lane"))",
     ],
-    ["peak memory", "about \(size(prediction.predictedPeakBytes))"],
+    [
+      "peak memory",
+      "about \(size(prediction.predictedPeakBytes)) resident"
+        + (prediction.predictedAccountBytes == prediction.predictedPeakBytes
+          ? "" : ", \(size(prediction.predictedAccountBytes)) charged in a container, without pages of files"),
+    ],
     ["on disk", "about \(size(prediction.predictedDiskBytes))"],
     [
       "training state",
@@ -158,6 +163,9 @@ func planTable(_ prediction: CostPrediction, of workload: Workload) -> String {
     ],
     ["numerics", prediction.fingerprint],
   ]
+  if let bytes = prediction.memoryBudgetBytes, let origin = prediction.memoryBudgetOrigin {
+    totals.insert(["memory budget", "\(size(bytes)), \(origin)"], at: 2)
+  }
   let memory = prediction.memory.map { [$0.name, size($0.bytes)] }
   let automatic = workload.isAdaptive ? ["Automatic orders and schedules begin with this; what follows depends on what they find."] : []
   return ([
@@ -235,6 +243,9 @@ private func memoryCurve(_ choice: MemoryChoice) -> String {
     \(describe(choice))
     """
 }
+
+/// A description of a memory budget and what it was taken from.
+func describe(_ limit: MemoryLimit) -> String { "memory budget: \(size(limit.bytes)), \(limit.origin)" }
 
 /// A description of the choice made for a memory budget, or without one.
 func describe(_ choice: MemoryChoice) -> String {

@@ -80,7 +80,7 @@ struct BudgetSearch<Problem: TrainingProblem> {
         let figures = try figures(trial)
         // Fewer slots can only mean more updates.
         guard let fastest = levels.first, figures.duration * fastest.secondsPerUpdate < best?.seconds ?? limit.nextUp else { break }
-        let level = levels.first { peak(figures.footprint, trial, lanes: lanes, workspaceBytes: $0.workspaceBytes) <= budget }
+        let level = levels.first { needed(figures.footprint, trial, lanes: lanes, workspaceBytes: $0.workspaceBytes) <= budget }
         if let level, figures.duration * level.secondsPerUpdate < best?.seconds ?? limit.nextUp {
           best = Choice(
             seconds: figures.duration * level.secondsPerUpdate, level: level, specification: trial, plan: figures.footprint)
@@ -97,7 +97,7 @@ struct BudgetSearch<Problem: TrainingProblem> {
   private func mostSlots(_ trial: RunSpecification<Problem>, whole: PlanFootprint, lanes: Int) -> Int? {
     var smallest = whole
     (smallest.memorySlots, smallest.diskSlots) = (0, 0)
-    let left = budget - peak(smallest, trial, lanes: lanes, workspaceBytes: levels.last?.workspaceBytes ?? 0)
+    let left = budget - needed(smallest, trial, lanes: lanes, workspaceBytes: levels.last?.workspaceBytes ?? 0)
     guard left >= 0 else { return nil }
     return min(whole.memorySlots, left / max(1, specification.stateBytes))
   }
@@ -108,19 +108,24 @@ struct BudgetSearch<Problem: TrainingProblem> {
   /// is made here as well.
   func least() throws -> MemoryEstimate {
     _ = try figures(trial(lanes: specification.resources.lanes, keepsInitialStates: true, slots: nil))
+    return try leastOnOneLane()
+  }
+
+  /// The least memory the run needs if no plan for several lanes is made, or if it has been made already.
+  func leastOnOneLane() throws -> MemoryEstimate {
     var trial = trial(lanes: 1, keepsInitialStates: false, slots: 0)
     var least: MemoryEstimate?
     while true {
       let footprint = try figures(trial).footprint
       let estimate = trial.memoryEstimate(
         footprint, lanes: 1, workspaceBytes: levels.last?.workspaceBytes ?? 0, isOpen: isOpen, process: process.withPresentPeak)
-      if estimate.peakBytes < least?.peakBytes ?? .max { least = estimate }
+      if estimate.neededBytes < least?.neededBytes ?? .max { least = estimate }
       // More memory slots are worth their space only if they make the codec of the disk slots unnecessary.
       let slots = trial.resources.memorySlots ?? 0
       guard footprint.diskSlots > 0, slots * specification.stateBytes <= 8 << 20, slots <= footprint.memorySlots else { break }
       trial.resources.memorySlots = slots + 1
     }
-    return least ?? MemoryEstimate(terms: [])
+    return least ?? MemoryEstimate(terms: [], accountBytes: 0, bytesOnceTraining: 0)
   }
 
   private func trial(lanes: Int, keepsInitialStates: Bool, slots: Int?) -> RunSpecification<Problem> {
@@ -139,7 +144,7 @@ struct BudgetSearch<Problem: TrainingProblem> {
       duration: plan.duration(lanes: trial.resources.lanes, observationCost: specification.problem.observationCost))
   }
 
-  private func peak(_ plan: PlanFootprint, _ trial: RunSpecification<Problem>, lanes: Int, workspaceBytes: Int) -> Int {
-    trial.memoryEstimate(plan, lanes: lanes, workspaceBytes: workspaceBytes, isOpen: isOpen, process: process).peakBytes
+  private func needed(_ plan: PlanFootprint, _ trial: RunSpecification<Problem>, lanes: Int, workspaceBytes: Int) -> Int {
+    trial.memoryEstimate(plan, lanes: lanes, workspaceBytes: workspaceBytes, isOpen: isOpen, process: process).neededBytes
   }
 }

@@ -7,8 +7,8 @@ import Tensors
 public struct Budgets: Hashable, Sendable {
   /// The largest number of lanes.
   public var lanes: Int
-  /// The largest resident size of the process in bytes; nil for no limit.
-  public var memory: Int?
+  /// The most memory the process may take, resident and as a container counts it; nil for no limit.
+  public var memory: MemoryLimit?
   /// The largest total size of all checkpoints in bytes; nil for no limit.
   public var disk: Int?
   /// When states are stored, and how.
@@ -19,11 +19,12 @@ public struct Budgets: Hashable, Sendable {
 
   /// - Parameters:
   ///   - lanes: The largest number of lanes; nil for the number of the processor's cores.
+  ///   - memory: The most memory the process may take; an automatic budget is what the system lets it have now. Nil for no limit.
   public init(
-    lanes: Int? = nil, memory: ByteCount? = nil, disk: ByteCount? = nil, checkpoints: CheckpointPolicy = CheckpointPolicy()
+    lanes: Int? = nil, memory: MemoryBudget? = nil, disk: ByteCount? = nil, checkpoints: CheckpointPolicy = CheckpointPolicy()
   ) {
     self.lanes = lanes ?? ProcessInfo.processInfo.activeProcessorCount
-    self.memory = memory?.bytes
+    self.memory = memory?.limit
     self.disk = disk?.bytes
     self.checkpoints = checkpoints
   }
@@ -39,7 +40,7 @@ public struct Budgets: Hashable, Sendable {
     try check("checkpoint-every", checkpoints.interval ?? 0, in: 0...BatchRun.largestBatch)
     try check("checkpoint-chain", checkpoints.chainLength, in: 0...100)
     try check("checkpoint-level", checkpoints.level, in: CheckpointOptions.levels)
-    for (name, bytes) in [("memory-budget", memory), ("disk-budget", disk)] {
+    for (name, bytes) in [("memory-budget", memory?.bytes), ("disk-budget", disk)] {
       if let bytes { try check(name, bytes, in: 1...Int.max) }
     }
   }
@@ -71,7 +72,7 @@ extension Budgets: Codable {
     let interval = try stored.decode(Int.self, forKey: .checkpointEvery)
     self.init(
       lanes: try stored.decode(Int.self, forKey: .lanes),
-      memory: try stored.decodeIfPresent(Int.self, forKey: .memoryBudget).map(ByteCount.bytes),
+      memory: try stored.decodeIfPresent(Int.self, forKey: .memoryBudget).map(MemoryBudget.bytes),
       disk: try stored.decodeIfPresent(Int.self, forKey: .diskBudget).map(ByteCount.bytes),
       checkpoints: CheckpointPolicy(
         every: interval == 0 ? nil : interval, chainLength: try stored.decode(Int.self, forKey: .checkpointChain),
@@ -82,7 +83,7 @@ extension Budgets: Codable {
   public func encode(to encoder: any Encoder) throws {
     var document = encoder.container(keyedBy: CodingKeys.self)
     try document.encode(lanes, forKey: .lanes)
-    try document.encodeIfPresent(memory, forKey: .memoryBudget)
+    try document.encodeIfPresent(memory?.bytes, forKey: .memoryBudget)
     try document.encodeIfPresent(disk, forKey: .diskBudget)
     try document.encode(checkpoints.interval ?? 0, forKey: .checkpointEvery)
     try document.encode(checkpoints.chainLength, forKey: .checkpointChain)

@@ -16,6 +16,11 @@ public struct CostPrediction: Codable, Sendable {
   public let predictedGradientEvaluations: Int
   public let predictedWallSeconds: Double
   public let predictedPeakBytes: Int
+  /// The predicted peak of what a container is charged for and can't get back.
+  public let predictedAccountBytes: Int
+  /// The memory budget and what it was taken from; nil without one.
+  public let memoryBudgetBytes: Int?
+  public let memoryBudgetOrigin: String?
   /// The parts of `predictedPeakBytes`.
   public let memory: [MemoryEstimate.Term]
   /// The predicted cost with other amounts of memory.
@@ -50,6 +55,9 @@ public struct CostPrediction: Codable, Sendable {
     predictedGradientEvaluations = plan.gradientEvaluations
     let estimate = specification.memoryEstimate(plan)
     predictedPeakBytes = estimate.peakBytes
+    predictedAccountBytes = estimate.accountBytes
+    memoryBudgetBytes = specification.budgets.memory?.bytes
+    memoryBudgetOrigin = specification.budgets.memory.map { "\($0.origin)" }
     memory = estimate.terms
     memoryChoice = try specification.memoryChoice
       ?? specification.memoryChoice(specification.problem.memoryLevels(isMeasured: true), plan: PlanFootprint(plan))

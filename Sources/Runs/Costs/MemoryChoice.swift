@@ -28,12 +28,13 @@ extension RunSpecification {
   ///   - folder: The folder for disk slots. The speed of its file system is measured if any are needed.
   ///   - isOpen: Whether the run's folder and database are open already.
   ///   - progress: What each seed has stored and observed already; empty for a new run.
-  /// - Throws: `RunError.impossible`, naming the least sufficient budget and the largest parts, if nothing fits.
+  /// - Throws: `RunError.impossible`, naming the least sufficient budget, the largest parts and what would
+  ///   help most, if nothing fits.
   public func fitted(in folder: String, isOpen: Bool = false, progress: [ReplicaProgress] = []) throws -> RunSpecification {
     FloatBuffer.returnFreedMemory()
-    guard let given = budgets.memory, memoryChoice == nil else { return self }
+    guard let limit = budgets.memory?.withinGroups.bytes, memoryChoice == nil else { return self }
     let whole = progress.isEmpty ? withOrdersToCome : self
-    return try whole.fitted(to: given - Self.margin(given), in: folder, isOpen: isOpen, progress: progress).with(selection)
+    return try whole.fitted(to: limit - MemoryLimit.margin(limit), in: folder, isOpen: isOpen, progress: progress).with(selection)
   }
 
   /// Fits the rest of the run again if its plan does not fit the lanes and slots chosen before.
@@ -46,8 +47,9 @@ extension RunSpecification {
       BudgetSearch(self, levels: levels, budget: budget, disk: disk, isOpen: isOpen, progress: progress)
     }
     let guessed = DiskTimes(guessedFor: stateBytes)
+    let isNew = !isOpen && progress.isEmpty
     let least = try search(problem.memoryLevels(isMeasured: false), guessed).least()
-    guard least.peakBytes <= budget else { throw doesNotFit(least) }
+    guard least.neededBytes <= budget else { throw try doesNotFit(least, isNew: isNew) }
     let levels = try problem.memoryLevels(isMeasured: true)
     FloatBuffer.returnFreedMemory()
     var best = try search(levels, guessed).best()
@@ -57,15 +59,13 @@ extension RunSpecification {
     }
     // Planning itself takes memory and has taken it by now.
     FloatBuffer.returnFreedMemory()
-    guard let best, ResidentMemory.peakBytes <= budget else { throw doesNotFit(try search(levels, guessed).least()) }
+    guard let best, ResidentMemory.peakBytes <= budget else {
+      throw try doesNotFit(try search(levels, guessed).least(), isNew: isNew)
+    }
     var fitted = try best.specification.with(best.level.problem())
     fitted.memoryChoice = fitted.memoryChoice(levels, plan: best.plan, isOpen: isOpen)
     return fitted
   }
-
-  /// The part of a budget in bytes that is left free for errors of the estimate, of the largest size seen in
-  /// measurements.
-  private static func margin(_ budget: Int) -> Int { budget / 100 + (2 << 20) }
 
   /// The memory choices with the lanes of this specification, among which its own memory level is the chosen one.
   func memoryChoice(_ levels: [MemoryLevel<Problem>], plan: PlanFootprint, isOpen: Bool = false) -> MemoryChoice {
@@ -80,20 +80,26 @@ extension RunSpecification {
     return MemoryChoice(lanes: resources.lanes, stages: problem.stageCount, chosen: points[index], curve: points)
   }
 
-  /// - Parameter estimate: The least memory the run needs.
-  func doesNotFit(_ estimate: MemoryEstimate) -> RunError {
-    // The size of the process differs by a MiB or two from one start to the next.
-    let least = estimate.peakBytes + Self.margin(estimate.peakBytes * 102 / 100) + (3 << 20)
-    let terms = estimate.terms.sorted { $0.bytes > $1.bytes }.prefix(3)
-      .map { "\($0.name) \(mebibytes($0.bytes))" }.joined(separator: ", ")
+  /// - Parameters:
+  ///   - estimate: The least memory the run needs.
+  ///   - isNew: Whether the run does not exist yet, so that its settings can be others.
+  func doesNotFit(_ estimate: MemoryEstimate, isNew: Bool) throws -> RunError {
+    let least = MemoryLimit.least(for: estimate.neededBytes)
+    let remedies = isNew ? try remedies(below: least).prefix(2).map { "with \($0.change) \(mebibytes($0.leastBytes)) would do" } : []
+    let advice =
+      if !isNew {
+        "Give more"
+      } else if remedies.isEmpty {
+        "Give more, or take a smaller `model`"
+      } else {
+        "Give more, or take less: \(remedies.joined(separator: ", ")); a smaller `model` helps as well"
+      }
+    let limit = budgets.memory?.withinGroups ?? MemoryLimit(bytes: 0)
     return .impossible(
       """
-      `memory-budget` is \(mebibytes(budgets.memory ?? 0)), but the least this run can do with is \(mebibytes(least)), on one lane \
-      with everything computed again that can be; the largest parts: \(terms). Give more, or take less with `batch-size` or \
-      a smaller `model`
+      `memory-budget` is \(mebibytes(limit.bytes))\(limit.origin == .given ? "" : ", \(limit.origin)"), but the least this run \
+      can do with is \(mebibytes(least)), on one lane with everything computed again that can be; the largest parts: \
+      \(estimate.words(of: 3)). \(advice)
       """)
   }
 }
-
-/// A size for messages, rounded up.
-private func mebibytes(_ bytes: Int) -> String { "\((bytes + (1 << 20) - 1) >> 20)MiB" }

@@ -12,10 +12,27 @@ public struct MemoryEstimate: Codable, Sendable {
 
   /// The parts of `peakBytes`.
   public let terms: [Term]
+  /// The predicted peak of what a container is charged for and can't get back, in bytes. Pages of the program's files, which are
+  /// part of `peakBytes`, are not; what the kernel keeps for the process is.
+  public let accountBytes: Int
+  /// The part of `peakBytes` that is taken only after the first update has begun.
+  let bytesOnceTraining: Int
 
   /// The predicted peak resident size of the process.
   public var peakBytes: Int { terms.reduce(0) { $0 + $1.bytes } }
+
+  /// What a memory budget must have room for.
+  var neededBytes: Int { max(peakBytes, accountBytes) }
+
+  /// The largest terms in words, with the largest first and without those of less than half a MiB.
+  func words(of count: Int) -> String {
+    terms.filter { $0.bytes >= 1 << 19 }.sorted { $0.bytes > $1.bytes }.prefix(count)
+      .map { "\($0.name) \(mebibytes($0.bytes))" }.joined(separator: ", ")
+  }
 }
+
+/// A size for messages, rounded up.
+func mebibytes(_ bytes: Int) -> String { "\((bytes + (1 << 20) - 1) >> 20)MiB" }
 
 /// The figures of a plan that determine a run's memory. The plan itself need not be kept.
 struct PlanFootprint {
@@ -63,14 +80,15 @@ extension RunSpecification {
     let threads = min(lanes, ProcessInfo.processInfo.activeProcessorCount)
     let data = problem.residentBytes
     let kept = plan.memorySlots + plan.averagesKept * maps.count
-    var terms = [
+    let allocated = [
       MemoryEstimate.Term(name: "data set", bytes: data),
       MemoryEstimate.Term(name: "program and libraries", bytes: max(0, process.current - data)),
       MemoryEstimate.Term(name: "plan", bytes: plan.bytes + plan.boardBytes),
       MemoryEstimate.Term(name: "states of lanes", bytes: lanes * stateBytes),
       MemoryEstimate.Term(name: "initial states, slots and averages", bytes: keptStartBytes + kept * stateBytes),
-      MemoryEstimate.Term(
-        name: "activations", bytes: lanes * workspaceBytes),
+      MemoryEstimate.Term(name: "activations", bytes: lanes * workspaceBytes),
+    ]
+    var later = [
       MemoryEstimate.Term(
         name: "buffers of libraries",
         bytes: threads * Overhead.thread + Overhead.run + (isOpen ? 0 : Overhead.database)),
@@ -81,17 +99,21 @@ extension RunSpecification {
       // Writing a difference needs its parent in memory.
       if budgets.checkpoints.chainLength > 0 { bytes += stateBytes }
       let writers = plan.diskSlots > 0 ? threads : min(threads, plan.checkpoints.states)
-      terms.append(MemoryEstimate.Term(name: "checkpoint codec", bytes: writers * bytes))
+      later.append(MemoryEstimate.Term(name: "checkpoint codec", bytes: writers * bytes))
     }
     if plan.checkpoints.states > 0 {
-      terms.append(MemoryEstimate.Term(name: "records of checkpoints", bytes: recordBytes(plan.checkpoints)))
+      later.append(MemoryEstimate.Term(name: "records of checkpoints", bytes: recordBytes(plan.checkpoints)))
     }
+    var terms = allocated + later
     // The memory that reading the data and planning took is free again, but counts towards the peak.
     let total = terms.reduce(0) { $0 + $1.bytes }
     if process.peak > total {
       terms.append(MemoryEstimate.Term(name: "reading the data set and planning", bytes: process.peak - total))
     }
-    return MemoryEstimate(terms: terms)
+    let peak = max(total, process.peak)
+    let kernel = Overhead.kernel + threads * Overhead.kernelThread + peak / Overhead.bytesPerPageTableByte
+    return MemoryEstimate(
+      terms: terms, accountBytes: max(0, peak - process.files) + kernel, bytesOnceTraining: later.reduce(0) { $0 + $1.bytes })
   }
 
   /// The memory for the records of the checkpoints, of which there are at most as many as the disk budget has room
@@ -126,4 +148,9 @@ private enum Overhead {
   /// The size of SQLite's default cache; `bytesPerRow` is that of a row with its seal.
   static let databaseCache = 2 << 20
   static let bytesPerRow = 320
+  /// What the kernel keeps for a process (`kernel`) and for one of its threads (`kernelThread`) in stacks, tables and records
+  /// of open files; a page table has 8 bytes for each page of 4 KiB.
+  static let kernel = 2 << 20
+  static let kernelThread = 1 << 16
+  static let bytesPerPageTableByte = 512
 }

@@ -28,8 +28,20 @@ public enum ResidentMemory {
 
   /// The present and the peak resident size at one moment, in bytes.
   struct Sizes: Sendable {
-    private(set) var current = currentBytes
-    private(set) var peak = peakBytes
+    private(set) var current: Int
+    private(set) var peak: Int
+    /// The part of the present size that is pages of files, such as those of the program and its libraries; 0 on systems that do not
+    /// report it. The system gets them back and reads the files again.
+    let files: Int
+
+    init() {
+      #if os(Linux)
+        let sizes = SystemMemory.fields(["VmRSS:", "VmHWM:", "RssFile:"], of: "/proc/self/status")
+        (current, peak, files) = (sizes[0] ?? 0, sizes[1] ?? 0, sizes[2] ?? 0)
+      #else
+        (current, peak, files) = (currentBytes, peakBytes, 0)
+      #endif
+    }
 
     /// The sizes as if `bytes` of what is allocated now had not been.
     func without(_ bytes: Int) -> Sizes {

@@ -96,6 +96,12 @@ public struct RunSpecification<Problem: TrainingProblem>: Sendable {
     return changed
   }
 
+  /// The specification with another workload for the same seeds. What is observed of it does not change.
+  func with(_ workload: Workload) -> RunSpecification {
+    RunSpecification(
+      self, problem: problem, maps: maps, workload: workload, budgets: budgets, resources: resources, selection: selection)
+  }
+
   func with(_ selection: IterateSelection) -> RunSpecification {
     RunSpecification(
       self, problem: problem, maps: maps, workload: workload, budgets: budgets, resources: resources, selection: selection)
@@ -105,8 +111,7 @@ public struct RunSpecification<Problem: TrainingProblem>: Sendable {
   func with(_ costBudget: CostBudget) -> RunSpecification {
     var workload = workload
     workload.costBudget = costBudget
-    return RunSpecification(
-      self, problem: problem, maps: maps, workload: workload, budgets: budgets, resources: resources, selection: selection)
+    return with(workload)
   }
 
   /// The part of one seed, observed at a selection.

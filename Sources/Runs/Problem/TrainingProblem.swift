@@ -101,6 +101,22 @@ public protocol MemoryElastic: Sendable {
   /// The amounts of memory an update can work with, from most and fastest to least and slowest; at least one.
   /// - Parameter isMeasured: Whether times are measured, which takes a few seconds; otherwise they are guessed.
   func memoryLevels(isMeasured: Bool) throws -> [MemoryLevel<Self>]
+
+  /// Changes of settings that would make workspaces smaller, for advice where a budget is too small. None by default.
+  func smallerWorkspaces() throws -> [WorkspaceVariation]
+}
+
+/// A problem with another setting, and so with other bits, whose updates work with less memory.
+public struct WorkspaceVariation: Sendable {
+  /// The setting in backquotes and its value, such as batch-size in backquotes and then 16.
+  public let change: String
+  /// The least size in bytes that one lane's workspace can then have.
+  public let leastBytes: Int
+
+  public init(_ change: String, leastBytes: Int) {
+    self.change = change
+    self.leastBytes = leastBytes
+  }
 }
 
 /// An amount of memory that an update can work with.
@@ -127,6 +143,8 @@ extension MemoryElastic {
   public var workspaceBytes: Int { 0 }
   public var observationCost: Double { 1 }
   public var stageCount: Int { 1 }
+
+  public func smallerWorkspaces() -> [WorkspaceVariation] { [] }
 
   public func memoryLevels(isMeasured: Bool) -> [MemoryLevel<Self>] {
     [MemoryLevel(workspaceBytes: workspaceBytes, secondsPerUpdate: 1, repeatedPasses: 0) { self }]

@@ -71,7 +71,11 @@ public struct Workload: Sendable {
   }
 
   /// The same workload with another number of steps.
-  package func with(steps: Int) throws -> Workload {
+  package func with(steps: Int) throws -> Workload { try with(steps: steps, averages: averages) }
+
+  func withoutAverages() throws -> Workload { try with(steps: steps, averages: []) }
+
+  private func with(steps: Int, averages: [AverageRule]) throws -> Workload {
     try Workload(
       orders: orders, steps: steps, observing: schedule, seeds: seeds, averages: averages, tolerance: tolerance,
       costBudget: costBudget, orderTexts: orderTexts)

@@ -163,8 +163,9 @@ extension Run {
       let (plan, checkpoints) = try planWhatIsLeft(listener)
       FloatBuffer.returnFreedMemory()
       let estimate = specification.memoryEstimate(plan, isOpen: true)
-      guard estimate.peakBytes <= specification.budgets.memory ?? .max else {
-        guard refits else { throw specification.doesNotFit(estimate) }
+      let limit = specification.budgets.memory
+      guard estimate.neededBytes <= limit?.withinGroups.bytes ?? .max else {
+        guard refits else { throw try specification.doesNotFit(estimate, isNew: false) }
         let refitted = try specification.refitted(in: folder.path, progress: try self.progress(storedStates()))
         return try await with(refitted).trainRound(after: done, refits: false, progress: progress, listener: listener)
       }
@@ -176,12 +177,15 @@ extension Run {
       listener.willFollow(plan)
       let diskSlots = plan.diskSlots > 0 ? try SlotFiles.ofTraining(folder) : nil
       defer { diskSlots?.removeAll() }
+      let lanes = specification.resources.lanes
+      let watch = MemoryWatch(estimate, limit: limit, lanes: min(lanes, max(1, plan.segmentCount)))
       let engine = ReplayEngine(
-        maps: specification.maps, initialStates: try specification.replayStarts(),
+        maps: specification.maps.map { WatchedMap(map: $0, watch: watch) }, initialStates: try specification.replayStarts(),
         observer: RunObserver(specification: specification, writer: writer), averages: workload.averages,
         checkpoints: checkpoints, diskSlots: diskSlots)
-      done.replay =
-        done.replay + (try await engine.run(plan, lanes: specification.resources.lanes, progress: progress))
+      @Sendable func replay() async throws -> ReplaySummary { try await engine.run(plan, lanes: lanes, progress: progress) }
+      let summary = if let watch { try await watch.during(replay) } else { try await replay() }
+      done.replay = done.replay + summary
       try await writer.finish()
       return done
     } catch {
@@ -189,9 +193,11 @@ extension Run {
       try? await writer.finish()
       // An error that occurs before there was anything to do leaves the run unchanged.
       try? database.update { record in
-        if record.status == .unfinished { record.status = error is CancellationError ? .interrupted : .failed }
+        let isInterrupted = error is CancellationError || error is MemoryBreach
+        if record.status == .unfinished { record.status = isInterrupted ? .interrupted : .failed }
       }
-      throw error
+      guard let breach = error as? MemoryBreach else { throw error }
+      throw breach.error(run: folder.path)
     }
   }
 

@@ -139,12 +139,12 @@ extension Run {
   ///   - problem: The problem the run was made with, unchanged.
   ///   - steps: A new N, not below the run's; nil for the run's own.
   ///   - lanes: A new number of lanes; nil for the run's own.
-  ///   - memory: A new memory budget; nil for the run's own.
+  ///   - memory: A new memory budget; nil for the run's own. An automatic one is found out anew.
   ///   - allowNumericsChange: Whether different numerics, and so different bits, are accepted.
   /// - Throws: `RunError.damaged` if the problem was made from other data or has other metrics, and `.impossible` if
   ///   numerics differ.
   public static func open(
-    _ path: String, _ problem: Problem, steps: Int? = nil, lanes: Int? = nil, memory: ByteCount? = nil,
+    _ path: String, _ problem: Problem, steps: Int? = nil, lanes: Int? = nil, memory: MemoryBudget? = nil,
     allowNumericsChange: Bool = false
   ) throws -> Run {
     try open(path, steps: steps, lanes: lanes, memory: memory, allowNumericsChange: allowNumericsChange) { _ in problem }
@@ -155,7 +155,7 @@ extension Run {
   ///   - repairs: Whether a damaged journal is tolerated if its batches follow from seeds.
   ///   - problem: Makes the problem as it was when the run was made.
   public static func open(
-    _ path: String, steps: Int? = nil, lanes: Int? = nil, memory: ByteCount? = nil, allowNumericsChange: Bool = false,
+    _ path: String, steps: Int? = nil, lanes: Int? = nil, memory: MemoryBudget? = nil, allowNumericsChange: Bool = false,
     repairs: Bool = false, making problem: (RunContents) throws -> Problem
   ) throws -> Run {
     let folder = try RunFolder.open(path)
@@ -172,7 +172,7 @@ extension Run {
       }
       budgets.lanes = lanes
     }
-    if let memory { budgets.memory = memory.bytes }
+    if let memory { budgets.memory = memory.limit }
     var batches: StoredBatches?
     if stored.problem.hasJournal {
       do {

@@ -1,0 +1,38 @@
+import Formats
+import Replay
+import Tensors
+
+/// A changed setting, with the least budget that a run could then do with.
+struct MemoryRemedy {
+  /// The setting in backquotes and its value, such as average in backquotes and then none.
+  let change: String
+  /// The least budget in bytes.
+  let leastBytes: Int
+}
+
+extension RunSpecification {
+  /// Settings of a new run whose change lets it do with less memory, sorted by how much they save.
+  ///
+  /// Each is computed as the least budget itself is: on one lane, with disk slots, and with everything computed again that can
+  /// be. So fewer lanes are no remedy, and neither is what only decides how many examples are measured, not how many at once.
+  /// - Parameter least: The least budget without a change, in bytes.
+  func remedies(below least: Int) throws -> [MemoryRemedy] {
+    let levels = try problem.memoryLevels(isMeasured: false)
+    var found: [MemoryRemedy] = []
+    func add(_ change: String, _ varied: RunSpecification, _ levels: [MemoryLevel<Problem>]) throws {
+      let search = BudgetSearch(varied, levels: levels, budget: 0, disk: DiskTimes(guessedFor: stateBytes), isOpen: false, progress: [])
+      found.append(MemoryRemedy(change: change, leastBytes: MemoryLimit.least(for: try search.leastOnOneLane().neededBytes)))
+    }
+    if !workload.averages.isEmpty { try add("`average` none", with(workload.withoutAverages()), levels) }
+    if budgets.checkpoints.interval != nil, budgets.checkpoints.chainLength > 0 {
+      var varied = budgets
+      varied.checkpoints.chainLength = 0
+      try add("`checkpoint-chain` 0", with(varied), levels)
+    }
+    for variation in try problem.smallerWorkspaces() {
+      let level = MemoryLevel(workspaceBytes: variation.leastBytes, secondsPerUpdate: 1, repeatedPasses: 0) { problem }
+      try add(variation.change, self, [level])
+    }
+    return found.filter { $0.leastBytes <= least - (1 << 20) }.sorted { $0.leastBytes < $1.leastBytes }
+  }
+}
