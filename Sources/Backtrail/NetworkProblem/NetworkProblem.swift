@@ -47,8 +47,10 @@ public struct NetworkProblem: TrainingProblem {
   public let dataset: Dataset
   public let startPrecision: CheckpointPrecision
   /// The network, compiled for training.
-  public private(set) var network: CompiledNetwork
-  private(set) var evaluator: Evaluator
+  public internal(set) var network: CompiledNetwork
+  /// Where its states wait; nil if they are in memory.
+  var pages: StatePages?
+  var evaluator: Evaluator
   /// The least arena of an evaluation, that of one example, in floats.
   private let evaluatedExampleArenaCount: Int
   /// The sampler of seed 0.
@@ -162,7 +164,7 @@ public struct NetworkProblem: TrainingProblem {
   public func map(seed: Int) -> NetworkUpdateMap {
     NetworkUpdateMap(
       network: network, examples: dataset.training, augmentation: augmentation, sampler: sampler.with(seed: UInt64(seed)),
-      learningRate: rule.learningRate, schedule: rule.schedule, seed: seed, evaluator: evaluator)
+      learningRate: rule.learningRate, schedule: rule.schedule, seed: seed, evaluator: evaluator, pages: pages)
   }
 
   public func writeInitialState(seed: Int, to state: inout StateBuffer) throws {
@@ -201,7 +203,7 @@ extension NetworkProblem {
   public var workspaceBytes: Int { workspaceBytes(arenaCount: network.arenaCount) }
 
   /// - Parameter arenaCount: The length in floats of the network's part of an update's workspace.
-  private func workspaceBytes(arenaCount: Int) -> Int {
+  func workspaceBytes(arenaCount: Int) -> Int {
     let recalibrated = evaluator.recalibrationBatches > 0 ? network.stateCount : 0
     return (max(arenaCount, evaluatedExampleArenaCount) + recalibrated) * MemoryLayout<Float>.stride
   }
@@ -212,36 +214,6 @@ extension NetworkProblem {
   }
 
   public var stageCount: Int { network.graph.stages.count }
-
-  /// The memory levels: activations are kept, or recomputed stage by stage, so that each amount of memory gives the
-  /// fewest seconds.
-  public func memoryLevels(isMeasured: Bool) throws -> [MemoryLevel<NetworkProblem>] {
-    let guessed = MemoryCurve(network)
-    let curve = try isMeasured ? MemoryCurve(network, costs: measuredCosts(least: guessed.points.last?.schedule)) : guessed
-    return curve.points.map { point in
-      MemoryLevel(
-        workspaceBytes: workspaceBytes(arenaCount: point.arenaCount), secondsPerUpdate: point.seconds,
-        repeatedPasses: point.schedule.repeatedPasses
-      ) { try rescheduled(point.schedule) }
-    }
-  }
-
-  private func rescheduled(_ schedule: ActivationSchedule) throws(NetworkError) -> NetworkProblem {
-    var copy = self
-    copy.network = try network.rescheduled(schedule)
-    copy.evaluator = try evaluator.fitted(arenaCount: copy.network.arenaCount)
-    return copy
-  }
-
-  /// The times of the stages, measured with the least memory that an update takes.
-  private func measuredCosts(least schedule: ActivationSchedule?) throws -> [StageCost] {
-    guard let schedule else { return network.graph.stages.map(\.cost) }
-    let map = try rescheduled(schedule).map(seed: 0)
-    var state = try map.makeState()
-    try writeInitialState(seed: 0, to: &state)
-    var workspace = try map.makeWorkspace()
-    return try map.measuredCosts(&state, workspace: &workspace)
-  }
 }
 
 extension BatchSampler.Method {

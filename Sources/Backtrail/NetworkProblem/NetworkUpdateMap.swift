@@ -16,6 +16,8 @@ public struct NetworkUpdateMap: UpdateMap {
   let seed: Int
   /// The evaluator, which shares a workspace with the updates.
   let evaluator: Evaluator
+  /// Where states wait; nil if they are in memory.
+  let pages: StatePages?
 
   public struct Workspace: ~Copyable {
     var network: CompiledNetwork.Workspace
@@ -26,6 +28,11 @@ public struct NetworkUpdateMap: UpdateMap {
   }
 
   public var stateCount: Int { network.stateCount }
+
+  public func makeState() throws -> StateBuffer {
+    guard let pages else { return try StateBuffer(count: stateCount) }
+    return try StateBuffer(count: stateCount, pagedIn: pages.folder)
+  }
 
   public func makeWorkspace() throws -> Workspace {
     Workspace(
@@ -71,6 +78,7 @@ public struct NetworkUpdateMap: UpdateMap {
 
   public func apply(batch: Int, position: Int, to state: inout StateBuffer, workspace: inout Workspace) throws {
     let context = try gather(batch, into: &workspace)
+    if let pages { state.pager?.keep(pages.residency.kept) }
     try network.update(
       &state, learningRate: learningRate * schedule.fraction(batch: batch, position: position), position: position,
       context: context, workspace: &workspace.network)

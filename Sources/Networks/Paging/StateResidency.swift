@@ -15,20 +15,6 @@ public struct StateResidency: Sendable {
   public let seconds: Double
 }
 
-/// How fast a file of pages is read and written, in bytes a second.
-public struct PagingRates: Sendable {
-  public let read: Double
-  public let write: Double
-
-  public init(read: Double, write: Double) {
-    self.read = read
-    self.write = write
-  }
-
-  /// A solid-state disk of the present, for plans that measure nothing.
-  public static let guessed = PagingRates(read: 2e9, write: 1e9)
-}
-
 extension CompiledNetwork {
   /// The choices of how much of a state is kept in memory, from most to least, for updates with one schedule.
   ///

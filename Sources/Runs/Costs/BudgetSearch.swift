@@ -23,7 +23,7 @@ struct BudgetSearch<Problem: TrainingProblem> {
   }
 
   private let specification: RunSpecification<Problem>
-  /// The memory levels, from most memory and fastest to least and slowest.
+  /// The memory levels, from fastest to slowest.
   private let levels: [MemoryLevel<Problem>]
   private let budget: Int
   private let isOpen: Bool
@@ -80,12 +80,12 @@ struct BudgetSearch<Problem: TrainingProblem> {
         let figures = try figures(trial)
         // Fewer slots can only mean more updates.
         guard let fastest = levels.first, figures.duration * fastest.secondsPerUpdate < best?.seconds ?? limit.nextUp else { break }
-        let level = levels.first { needed(figures.footprint, trial, lanes: lanes, workspaceBytes: $0.workspaceBytes) <= budget }
+        let level = levels.first { needed(figures.footprint, trial, lanes: lanes, memory: $0.memory) <= budget }
         if let level, figures.duration * level.secondsPerUpdate < best?.seconds ?? limit.nextUp {
           best = Choice(
             seconds: figures.duration * level.secondsPerUpdate, level: level, specification: trial, plan: figures.footprint)
           // No level makes an update faster.
-          if level.workspaceBytes == fastest.workspaceBytes { break }
+          if level.memory == fastest.memory { break }
         }
         slots = min(slots, figures.footprint.memorySlots) - 1
       }
@@ -97,9 +97,12 @@ struct BudgetSearch<Problem: TrainingProblem> {
   private func mostSlots(_ trial: RunSpecification<Problem>, whole: PlanFootprint, lanes: Int) -> Int? {
     var smallest = whole
     (smallest.memorySlots, smallest.diskSlots) = (0, 0)
-    let left = budget - needed(smallest, trial, lanes: lanes, workspaceBytes: levels.last?.workspaceBytes ?? 0)
-    guard left >= 0 else { return nil }
-    return min(whole.memorySlots, left / max(1, specification.stateBytes))
+    let most = levels.compactMap { level -> Int? in
+      let left = budget - needed(smallest, trial, lanes: lanes, memory: level.memory)
+      guard left >= 0 else { return nil }
+      return level.memory.paging == nil ? left / max(1, specification.stateBytes) : .max
+    }.max()
+    return most.map { min(whole.memorySlots, $0) }
   }
 
   /// The least memory the run needs: on one lane, computing again whatever need not be kept.
@@ -117,9 +120,11 @@ struct BudgetSearch<Problem: TrainingProblem> {
     var least: MemoryEstimate?
     while true {
       let footprint = try figures(trial).footprint
-      let estimate = trial.memoryEstimate(
-        footprint, lanes: 1, workspaceBytes: levels.last?.workspaceBytes ?? 0, isOpen: isOpen, process: process.withPresentPeak)
-      if estimate.neededBytes < least?.neededBytes ?? .max { least = estimate }
+      for level in levels {
+        let estimate = trial.memoryEstimate(
+          footprint, lanes: 1, memory: level.memory, isOpen: isOpen, process: process.withPresentPeak)
+        if estimate.neededBytes < least?.neededBytes ?? .max { least = estimate }
+      }
       // More memory slots are worth their space only if they make the codec of the disk slots unnecessary.
       let slots = trial.resources.memorySlots ?? 0
       guard footprint.diskSlots > 0, slots * specification.stateBytes <= 8 << 20, slots <= footprint.memorySlots else { break }
@@ -144,7 +149,7 @@ struct BudgetSearch<Problem: TrainingProblem> {
       duration: plan.duration(lanes: trial.resources.lanes, observationCost: specification.problem.observationCost))
   }
 
-  private func needed(_ plan: PlanFootprint, _ trial: RunSpecification<Problem>, lanes: Int, workspaceBytes: Int) -> Int {
-    trial.memoryEstimate(plan, lanes: lanes, workspaceBytes: workspaceBytes, isOpen: isOpen, process: process).neededBytes
+  private func needed(_ plan: PlanFootprint, _ trial: RunSpecification<Problem>, lanes: Int, memory: LaneMemory) -> Int {
+    trial.memoryEstimate(plan, lanes: lanes, memory: memory, isOpen: isOpen, process: process).neededBytes
   }
 }

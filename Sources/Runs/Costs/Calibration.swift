@@ -48,7 +48,7 @@ public struct Calibration: Codable, Sendable {
   public init<Problem>(_ specification: RunSpecification<Problem>, in folder: String) throws {
     fingerprint = NumericsFingerprint.current()
     rates = try Self.rates(specification, lanes: ProcessInfo.processInfo.activeProcessorCount)
-    recomputation = try Self.levels(specification)
+    recomputation = try Self.levels(specification, in: folder)
     storage = try Self.storage(specification, in: folder)
   }
 
@@ -118,14 +118,14 @@ public struct Calibration: Codable, Sendable {
     return (updates[2], try trial.measurementSeconds(atMost: 0.2))
   }
 
-  private static func levels<Problem>(_ specification: RunSpecification<Problem>) throws -> [RecomputationLevel] {
-    let levels = try specification.problem.memoryLevels(isMeasured: false)
+  private static func levels<Problem>(_ specification: RunSpecification<Problem>, in folder: String) throws -> [RecomputationLevel] {
+    let levels = try specification.problem.memoryLevels(isMeasured: false, in: folder)
     let indices = Set([0, levels.count / 2, levels.count - 1]).sorted()
     return try indices.map { index in
       var trial = try TrialLane(specification.with(levels[index].problem()))
       _ = try trial.secondsPerUpdate(for: 0.02)
       return RecomputationLevel(
-        workspaceBytes: levels[index].workspaceBytes, repeatedPasses: levels[index].repeatedPasses,
+        workspaceBytes: levels[index].memory.workspaceBytes, repeatedPasses: levels[index].repeatedPasses,
         secondsPerUpdate: try trial.secondsPerUpdate(for: 0.1))
     }
   }

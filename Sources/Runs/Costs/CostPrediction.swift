@@ -60,7 +60,7 @@ public struct CostPrediction: Codable, Sendable {
     memoryBudgetOrigin = specification.budgets.memory.map { "\($0.origin)" }
     memory = estimate.terms
     memoryChoice = try specification.memoryChoice
-      ?? specification.memoryChoice(specification.problem.memoryLevels(isMeasured: true), plan: PlanFootprint(plan))
+      ?? specification.memoryChoice(specification.problem.memoryLevels(isMeasured: true, in: folder), plan: PlanFootprint(plan))
     stateBytes = specification.stateBytes
     slots = plan.memorySlots
     diskSlots = plan.diskSlots

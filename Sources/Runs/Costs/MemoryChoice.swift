@@ -11,6 +11,9 @@ public struct MemoryChoice: Codable, Sendable {
     public let secondsPerUpdate: Double
     /// The number of forward passes of stages that an update runs more than once.
     public let repeatedPasses: Int
+    /// The bytes that an update reads from the file of its lane's state, and those that it writes; 0 if states are in memory.
+    public let bytesReadPerUpdate: Int
+    public let bytesWrittenPerUpdate: Int
   }
 
   public let lanes: Int
@@ -48,9 +51,9 @@ extension RunSpecification {
     }
     let guessed = DiskTimes(guessedFor: stateBytes)
     let isNew = !isOpen && progress.isEmpty
-    let least = try search(problem.memoryLevels(isMeasured: false), guessed).least()
-    guard least.neededBytes <= budget else { throw try doesNotFit(least, isNew: isNew) }
-    let levels = try problem.memoryLevels(isMeasured: true)
+    let least = try search(problem.memoryLevels(isMeasured: false, in: folder), guessed).least()
+    guard least.neededBytes <= budget else { throw try doesNotFit(least, isNew: isNew, in: folder) }
+    let levels = try problem.memoryLevels(isMeasured: true, in: folder)
     FloatBuffer.returnFreedMemory()
     var best = try search(levels, guessed).best()
     // If all states stay in memory, the speed of the disk does not matter.
@@ -60,7 +63,7 @@ extension RunSpecification {
     // Planning itself takes memory and has taken it by now.
     FloatBuffer.returnFreedMemory()
     guard let best, ResidentMemory.peakBytes <= budget else {
-      throw try doesNotFit(try search(levels, guessed).least(), isNew: isNew)
+      throw try doesNotFit(try search(levels, guessed).least(), isNew: isNew, in: folder)
     }
     var fitted = try best.specification.with(best.level.problem())
     fitted.memoryChoice = fitted.memoryChoice(levels, plan: best.plan, isOpen: isOpen)
@@ -73,19 +76,20 @@ extension RunSpecification {
     let points = levels.map { level in
       MemoryChoice.Point(
         peakBytes: memoryEstimate(
-          plan, lanes: resources.lanes, workspaceBytes: level.workspaceBytes, isOpen: isOpen, process: process
-        ).peakBytes, secondsPerUpdate: level.secondsPerUpdate, repeatedPasses: level.repeatedPasses)
+          plan, lanes: resources.lanes, memory: level.memory, isOpen: isOpen, process: process
+        ).peakBytes, secondsPerUpdate: level.secondsPerUpdate, repeatedPasses: level.repeatedPasses,
+        bytesReadPerUpdate: level.memory.paging?.bytesRead ?? 0, bytesWrittenPerUpdate: level.memory.paging?.bytesWritten ?? 0)
     }
-    let index = levels.firstIndex { $0.workspaceBytes <= problem.workspaceBytes } ?? 0
+    let index = levels.firstIndex { $0.memory == problem.laneMemory } ?? 0
     return MemoryChoice(lanes: resources.lanes, stages: problem.stageCount, chosen: points[index], curve: points)
   }
 
   /// - Parameters:
   ///   - estimate: The least memory the run needs.
   ///   - isNew: Whether the run does not exist yet, so that its settings can be others.
-  func doesNotFit(_ estimate: MemoryEstimate, isNew: Bool) throws -> RunError {
+  func doesNotFit(_ estimate: MemoryEstimate, isNew: Bool, in folder: String) throws -> RunError {
     let least = MemoryLimit.least(for: estimate.neededBytes)
-    let remedies = isNew ? try remedies(below: least).prefix(2).map { "with \($0.change) \(mebibytes($0.leastBytes)) would do" } : []
+    let remedies = isNew ? try remedies(below: least, in: folder).prefix(2).map { "with \($0.change) \(mebibytes($0.leastBytes)) would do" } : []
     let advice =
       if !isNew {
         "Give more"

@@ -65,28 +65,32 @@ extension RunSpecification {
   public func memoryEstimate(_ plan: ReplayPlan, isOpen: Bool = false) -> MemoryEstimate {
     FloatBuffer.returnFreedMemory()
     return memoryEstimate(
-      PlanFootprint(plan), lanes: resources.lanes, workspaceBytes: problem.workspaceBytes, isOpen: isOpen,
+      PlanFootprint(plan), lanes: resources.lanes, memory: problem.laneMemory, isOpen: isOpen,
       process: ResidentMemory.Sizes().without(plan.byteCount))
   }
 
   /// - Parameters:
-  ///   - workspaceBytes: The size of one lane's workspace.
+  ///   - memory: The memory of one lane.
   ///   - process: The memory of the process while nothing but the data was allocated.
   func memoryEstimate(
-    _ plan: PlanFootprint, lanes: Int, workspaceBytes: Int, isOpen: Bool, process: ResidentMemory.Sizes
+    _ plan: PlanFootprint, lanes: Int, memory: LaneMemory, isOpen: Bool, process: ResidentMemory.Sizes
   ) -> MemoryEstimate {
     let lanes = min(lanes, max(1, plan.segmentCount))
     // The number of lanes that are at work at the same time.
     let threads = min(lanes, ProcessInfo.processInfo.activeProcessorCount)
     let data = problem.residentBytes
     let kept = plan.memorySlots + plan.averagesKept * maps.count
+    let starts = resources.keepsInitialStates ? maps.count : 0
+    // A paged state that nobody works on has no floats in memory.
+    let keptBytes = memory.paging == nil ? keptStartBytes + kept * stateBytes : (starts + kept) * Overhead.pager(stateBytes)
+    let laneBytes = memory.paging.map { max($0.residentBytes, Overhead.parts) + Overhead.pager(stateBytes) } ?? stateBytes
     let allocated = [
       MemoryEstimate.Term(name: "data set", bytes: data),
       MemoryEstimate.Term(name: "program and libraries", bytes: max(0, process.current - data)),
       MemoryEstimate.Term(name: "plan", bytes: plan.bytes + plan.boardBytes),
-      MemoryEstimate.Term(name: "states of lanes", bytes: lanes * stateBytes),
-      MemoryEstimate.Term(name: "initial states, slots and averages", bytes: keptStartBytes + kept * stateBytes),
-      MemoryEstimate.Term(name: "activations", bytes: lanes * workspaceBytes),
+      MemoryEstimate.Term(name: "states of lanes", bytes: lanes * laneBytes),
+      MemoryEstimate.Term(name: "initial states, slots and averages", bytes: keptBytes),
+      MemoryEstimate.Term(name: "activations", bytes: lanes * memory.workspaceBytes),
     ]
     var later = [
       MemoryEstimate.Term(
@@ -97,7 +101,7 @@ extension RunSpecification {
     if plan.checkpoints.states > 0 || plan.diskSlots > 0 {
       var bytes = min(Overhead.codec, 4 * stateBytes + (1 << 17))
       // Writing a difference needs its parent in memory.
-      if budgets.checkpoints.chainLength > 0 { bytes += stateBytes }
+      if budgets.checkpoints.chainLength > 0 { bytes += memory.paging == nil ? stateBytes : Overhead.parts }
       let writers = plan.diskSlots > 0 ? threads : min(threads, plan.checkpoints.states)
       later.append(MemoryEstimate.Term(name: "checkpoint codec", bytes: writers * bytes))
     }
@@ -142,6 +146,8 @@ private enum Overhead {
   static let run = 1 << 19
   static let database = 10 << 20
   static let bytesPerRecord = 1024
+  /// The parts of two paged states in an operation on both: two of each, of 1 MiB.
+  static let parts = 4 << 20
   static let bytesPerStoredAverage = 256
   static let bytesPerObservationUnderway = 512
   static let bytesPerObservationKept = 256
@@ -153,4 +159,7 @@ private enum Overhead {
   static let kernel = 2 << 20
   static let kernelThread = 1 << 16
   static let bytesPerPageTableByte = 512
+
+  /// What a paged state takes beside its floats: a thread, and an entry for each page.
+  static func pager(_ stateBytes: Int) -> Int { (1 << 16) + stateBytes / Pager.pageBytes * 32 }
 }

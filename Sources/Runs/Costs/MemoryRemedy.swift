@@ -15,9 +15,11 @@ extension RunSpecification {
   ///
   /// Each is computed as the least budget itself is: on one lane, with disk slots, and with everything computed again that can
   /// be. So fewer lanes are no remedy, and neither is what only decides how many examples are measured, not how many at once.
-  /// - Parameter least: The least budget without a change, in bytes.
-  func remedies(below least: Int) throws -> [MemoryRemedy] {
-    let levels = try problem.memoryLevels(isMeasured: false)
+  /// - Parameters:
+  ///   - least: The least budget without a change, in bytes.
+  ///   - folder: Where states can wait that are not in memory.
+  func remedies(below least: Int, in folder: String) throws -> [MemoryRemedy] {
+    let levels = try problem.memoryLevels(isMeasured: false, in: folder)
     var found: [MemoryRemedy] = []
     func add(_ change: String, _ varied: RunSpecification, _ levels: [MemoryLevel<Problem>]) throws {
       let search = BudgetSearch(varied, levels: levels, budget: 0, disk: DiskTimes(guessedFor: stateBytes), isOpen: false, progress: [])
@@ -29,8 +31,10 @@ extension RunSpecification {
       varied.checkpoints.chainLength = 0
       try add("`checkpoint-chain` 0", with(varied), levels)
     }
+    let paging = levels.compactMap(\.memory.paging).min { $0.residentBytes < $1.residentBytes }
     for variation in try problem.smallerWorkspaces() {
-      let level = MemoryLevel(workspaceBytes: variation.leastBytes, secondsPerUpdate: 1, repeatedPasses: 0) { problem }
+      let memory = LaneMemory(workspaceBytes: variation.leastBytes, paging: paging)
+      let level = MemoryLevel(memory, secondsPerUpdate: 1, repeatedPasses: 0) { problem }
       try add(variation.change, self, [level])
     }
     return found.filter { $0.leastBytes <= least - (1 << 20) }.sorted { $0.leastBytes < $1.leastBytes }

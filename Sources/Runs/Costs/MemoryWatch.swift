@@ -147,7 +147,9 @@ struct WatchedMap<Map: UpdateMap>: UpdateMap {
     return workspace
   }
 
-  func apply(batch: Int, position: Int, to state: inout StateBuffer, workspace: inout Map.Workspace) {
-    map.apply(batch: batch, position: position, to: &state, workspace: &workspace)
+  func makeState() throws -> StateBuffer { try map.makeState() }
+
+  func apply(batch: Int, position: Int, to state: inout StateBuffer, workspace: inout Map.Workspace) throws {
+    try map.apply(batch: batch, position: position, to: &state, workspace: &workspace)
   }
 }

@@ -44,7 +44,7 @@ extension RunSpecification {
   /// The predicted peak of a process that has read the data and does nothing but this run.
   func peakBytes(of plan: ReplayPlan) -> Int {
     memoryEstimate(
-      PlanFootprint(plan), lanes: resources.lanes, workspaceBytes: problem.workspaceBytes, isOpen: false, process: processBefore
+      PlanFootprint(plan), lanes: resources.lanes, memory: problem.laneMemory, isOpen: false, process: processBefore
     ).peakBytes
   }
 

@@ -92,15 +92,20 @@ public protocol MemoryElastic: Sendable {
   /// The size in bytes of one lane's workspace.
   var workspaceBytes: Int { get }
 
+  /// The way its states are paged; nil, the default, if they are in memory.
+  var paging: StatePaging? { get }
+
   /// The approximate cost of measuring an iterate, in updates.
   var observationCost: Double { get }
 
   /// The number of stages of an update, each of whose intermediate results are kept or recomputed together.
   var stageCount: Int { get }
 
-  /// The amounts of memory an update can work with, from most and fastest to least and slowest; at least one.
-  /// - Parameter isMeasured: Whether times are measured, which takes a few seconds; otherwise they are guessed.
-  func memoryLevels(isMeasured: Bool) throws -> [MemoryLevel<Self>]
+  /// The amounts of memory an update can work with, from fastest to slowest; at least one.
+  /// - Parameters:
+  ///   - isMeasured: Whether times are measured, which takes a few seconds; otherwise they are guessed.
+  ///   - folder: Where states can wait that are not in memory.
+  func memoryLevels(isMeasured: Bool, in folder: String) throws -> [MemoryLevel<Self>]
 
   /// Changes of settings that would make workspaces smaller, for advice where a budget is too small. None by default.
   func smallerWorkspaces() throws -> [WorkspaceVariation]
@@ -119,9 +124,37 @@ public struct WorkspaceVariation: Sendable {
   }
 }
 
+/// States that wait in files and are in memory only where an update works on them, or what it keeps of them.
+public struct StatePaging: Hashable, Sendable {
+  /// The most bytes of a lane's state that are in memory at once.
+  public let residentBytes: Int
+  /// The bytes that an update reads from the file of its lane's state.
+  public let bytesRead: Int
+  /// The bytes that it writes to it.
+  public let bytesWritten: Int
+
+  public init(residentBytes: Int, bytesRead: Int, bytesWritten: Int) {
+    self.residentBytes = residentBytes
+    self.bytesRead = bytesRead
+    self.bytesWritten = bytesWritten
+  }
+}
+
+/// The memory that a lane's updates take.
+public struct LaneMemory: Hashable, Sendable {
+  public let workspaceBytes: Int
+  /// The way states are paged; nil if they are in memory.
+  public let paging: StatePaging?
+
+  public init(workspaceBytes: Int, paging: StatePaging? = nil) {
+    self.workspaceBytes = workspaceBytes
+    self.paging = paging
+  }
+}
+
 /// An amount of memory that an update can work with.
 public struct MemoryLevel<Problem>: Sendable {
-  public let workspaceBytes: Int
+  public let memory: LaneMemory
   public let secondsPerUpdate: Double
   /// The number of passes of stages that an update runs more than once.
   public let repeatedPasses: Int
@@ -129,9 +162,9 @@ public struct MemoryLevel<Problem>: Sendable {
   public let problem: @Sendable () throws -> Problem
 
   public init(
-    workspaceBytes: Int, secondsPerUpdate: Double, repeatedPasses: Int, problem: @escaping @Sendable () throws -> Problem
+    _ memory: LaneMemory, secondsPerUpdate: Double, repeatedPasses: Int, problem: @escaping @Sendable () throws -> Problem
   ) {
-    self.workspaceBytes = workspaceBytes
+    self.memory = memory
     self.secondsPerUpdate = secondsPerUpdate
     self.repeatedPasses = repeatedPasses
     self.problem = problem
@@ -141,13 +174,17 @@ public struct MemoryLevel<Problem>: Sendable {
 extension MemoryElastic {
   public var residentBytes: Int { 0 }
   public var workspaceBytes: Int { 0 }
+  public var paging: StatePaging? { nil }
   public var observationCost: Double { 1 }
   public var stageCount: Int { 1 }
 
+  /// The memory of a lane.
+  public var laneMemory: LaneMemory { LaneMemory(workspaceBytes: workspaceBytes, paging: paging) }
+
   public func smallerWorkspaces() -> [WorkspaceVariation] { [] }
 
-  public func memoryLevels(isMeasured: Bool) -> [MemoryLevel<Self>] {
-    [MemoryLevel(workspaceBytes: workspaceBytes, secondsPerUpdate: 1, repeatedPasses: 0) { self }]
+  public func memoryLevels(isMeasured: Bool, in folder: String) -> [MemoryLevel<Self>] {
+    [MemoryLevel(laneMemory, secondsPerUpdate: 1, repeatedPasses: 0) { self }]
   }
 }
 

@@ -165,7 +165,7 @@ extension Run {
       let estimate = specification.memoryEstimate(plan, isOpen: true)
       let limit = specification.budgets.memory
       guard estimate.neededBytes <= limit?.withinGroups.bytes ?? .max else {
-        guard refits else { throw try specification.doesNotFit(estimate, isNew: false) }
+        guard refits else { throw try specification.doesNotFit(estimate, isNew: false, in: folder.path) }
         let refitted = try specification.refitted(in: folder.path, progress: try self.progress(storedStates()))
         return try await with(refitted).trainRound(after: done, refits: false, progress: progress, listener: listener)
       }

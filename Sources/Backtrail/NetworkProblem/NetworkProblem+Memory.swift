@@ -1,0 +1,85 @@
+import Foundation
+import Networks
+import Runs
+import Tensors
+
+/// Where the states of a network wait, and what of them stays in memory.
+struct StatePages: Sendable {
+  let folder: String
+  let residency: StateResidency
+}
+
+extension NetworkProblem {
+  public var paging: StatePaging? {
+    pages.map {
+      StatePaging(
+        residentBytes: $0.residency.byteCount, bytesRead: $0.residency.bytesRead, bytesWritten: $0.residency.bytesWritten)
+    }
+  }
+
+  /// The memory levels: activations are kept, or recomputed stage by stage, and states are in memory, or a part of them is, so
+  /// that no level takes both more time and more memory than another.
+  public func memoryLevels(isMeasured: Bool, in folder: String) throws -> [MemoryLevel<NetworkProblem>] {
+    let guessed = try levels(MemoryCurve(network), costs: nil, rates: .guessed, in: folder)
+    guard isMeasured, let least = guessed.min(by: { $0.bytes < $1.bytes }) else { return guessed.map(\.level) }
+    let costs = try least.level.problem().measuredCosts()
+    let rates = least.level.memory.paging == nil ? PagingRates.guessed : try Pager.measuredRates(in: folder)
+    return try levels(MemoryCurve(network, costs: costs), costs: costs, rates: rates, in: folder).map(\.level)
+  }
+
+  private typealias Candidate = (bytes: Int, level: MemoryLevel<NetworkProblem>)
+
+  private func levels(
+    _ curve: MemoryCurve, costs: [StageCost]?, rates: PagingRates, in folder: String
+  ) throws -> [Candidate] {
+    let stateBytes = network.stateCount * MemoryLayout<Float>.stride
+    var candidates = curve.points.map { point in
+      let memory = LaneMemory(workspaceBytes: workspaceBytes(arenaCount: point.arenaCount))
+      return Candidate(
+        memory.workspaceBytes + stateBytes,
+        MemoryLevel(memory, secondsPerUpdate: point.seconds, repeatedPasses: point.schedule.repeatedPasses) {
+          try with(point.schedule, nil)
+        })
+    }
+    for index in Set(stride(from: 0, to: curve.points.count, by: max(1, curve.points.count / Self.pagedPoints)) + [curve.points.count - 1]) {
+      let point = curve.points[index]
+      for residency in network.residencies(point.schedule, costs: costs, rates: rates) where residency.byteCount < stateBytes {
+        let pages = StatePages(folder: folder, residency: residency)
+        let memory = LaneMemory(
+          workspaceBytes: workspaceBytes(arenaCount: point.arenaCount),
+          paging: StatePaging(
+            residentBytes: residency.byteCount, bytesRead: residency.bytesRead, bytesWritten: residency.bytesWritten))
+        candidates.append(
+          Candidate(
+            memory.workspaceBytes + residency.byteCount,
+            MemoryLevel(memory, secondsPerUpdate: residency.seconds, repeatedPasses: point.schedule.repeatedPasses) {
+              try with(point.schedule, pages)
+            }))
+      }
+    }
+    let sorted = candidates.sorted { ($0.level.secondsPerUpdate, $0.bytes) < ($1.level.secondsPerUpdate, $1.bytes) }
+    return sorted.reduce(into: []) { best, candidate in
+      if candidate.bytes < best.last?.bytes ?? .max { best.append(candidate) }
+    }
+  }
+
+  /// How many points of the curve are looked at with paged states.
+  private static let pagedPoints = 24
+
+  private func with(_ schedule: ActivationSchedule, _ pages: StatePages?) throws -> NetworkProblem {
+    var copy = self
+    copy.network = try network.rescheduled(schedule)
+    copy.evaluator = try evaluator.fitted(arenaCount: copy.network.arenaCount)
+    copy.pages = pages
+    return copy
+  }
+
+  /// The times of the stages with this memory.
+  private func measuredCosts() throws -> [StageCost] {
+    let map = map(seed: 0)
+    var state = try map.makeState()
+    try writeInitialState(seed: 0, to: &state)
+    var workspace = try map.makeWorkspace()
+    return try map.measuredCosts(&state, workspace: &workspace)
+  }
+}
