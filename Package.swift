@@ -68,7 +68,7 @@ let package = Package(
       swiftSettings: strict),
     .testTarget(name: "TensorsTests", dependencies: ["Tensors", "CKernels", "TestSupport"], swiftSettings: strict),
     .testTarget(name: "ReplayTests", dependencies: ["Replay", "TestSupport"], swiftSettings: strict),
-    .target(name: "TestSupport", dependencies: ["Runs", "Replay", "Tensors"], path: "Tests/TestSupport", swiftSettings: strict),
+    .target(name: "TestSupport", dependencies: ["Runs", "Replay", "Formats", "Tensors"], path: "Tests/TestSupport", swiftSettings: strict),
     .target(
       name: "HostileInputs", dependencies: ["Backtrail", "CZstd"], path: "Tests/HostileInputs", swiftSettings: strict),
     .executableTarget(

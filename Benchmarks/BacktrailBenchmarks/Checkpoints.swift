@@ -28,7 +28,7 @@ func registerCheckpoints() {
     try sample.encodeDifference()
     return sample
   } prepare: { sample in
-    sample.restoreParent()
+    try sample.restoreParent()
   } body: { sample in
     try sample.decode()
   }
@@ -36,7 +36,7 @@ func registerCheckpoints() {
   measure("checkpoint: digest and copy") {
     try CheckpointSample()
   } body: { sample in
-    sample.digestAndCopy()
+    try sample.digestAndCopy()
   }
 }
 
@@ -54,11 +54,11 @@ private final class CheckpointSample {
     let work = try UpdateWork("mlp:512,512", inputShape: [784], batchSize: 32)
     work.update()
     var parent = try StateBuffer(count: work.state.count)
-    parent.copy(from: work.state)
+    try parent.copy(from: work.state)
     work.update()
     var state = try StateBuffer(count: work.state.count)
-    state.copy(from: work.state)
-    parentDigest = Digest(of: parent, updateCount: 1)
+    try state.copy(from: work.state)
+    parentDigest = try Digest(of: parent, updateCount: 1)
     decoded = try StateBuffer(count: state.count)
     self.parent = parent
     self.state = state
@@ -73,10 +73,10 @@ private final class CheckpointSample {
   /// Over what is there: the parent, for a difference. Digests are compared.
   func decode() throws { try CheckpointFile.read(path, into: &decoded) }
 
-  func restoreParent() { decoded.copy(from: parent) }
+  func restoreParent() throws { try decoded.copy(from: parent) }
 
-  func digestAndCopy() {
-    decoded.copy(from: state)
-    blackHole(Digest(of: decoded, updateCount: 2))
+  func digestAndCopy() throws {
+    try decoded.copy(from: state)
+    blackHole(try Digest(of: decoded, updateCount: 2))
   }
 }

@@ -40,7 +40,7 @@ struct PagingFaultTests {
     // A page that is held again before it is written is not, so that the number of calls is approximate.
     let count = (kind == .failedRead ? reads : writes) * 3 / 4
     var random = SplitMix(state: 5)
-    for call in runsAtLength ? Array(1...count) : [1] + (2...count).shuffled(using: &random).prefix(4) {
+    for call in runsAtLength ? Array(1...count) : [1] + (2...count).shuffled(using: &random).prefix(2) {
       let stopped = try train("run", failing: (kind, call))
       switch kind {
       // What a write did not accept is written again.

@@ -15,11 +15,11 @@ import Testing
   init() throws { folder = try TemporaryFolder() }
 
   private func create(
-    _ name: String, _ problem: Ripple, lanes: Int = 2, startPrecision: CheckpointPrecision = .float32
+    _ name: String, _ problem: Ripple, lanes: Int = 2
   ) throws -> Run<Ripple> {
     try Run.create(
-      at: folder(name), problem, orders: orders, steps: 12, observing: .every(3), seeds: 0..<2, averages: [.uniform, .exponential(0.8)],
-      budgets: Budgets(lanes: lanes, checkpoints: CheckpointPolicy(every: 4, chainLength: 2)))
+      at: folder(name), problem, orders: orders, steps: 9, observing: .every(3), seeds: 0..<2, averages: [.uniform, .exponential(0.8)],
+      budgets: Budgets(lanes: lanes, checkpoints: CheckpointPolicy(every: 3, chainLength: 2)))
   }
 
   private func observations(_ name: String) throws -> Set<Observation> { Set(try StoredRun(folder(name)).observations()) }
@@ -40,13 +40,13 @@ import Testing
     _ = try await create("resident", resident).finish()
     _ = try await create("paged", paged).finish()
     let expected = try observations("resident")
-    #expect(expected.count == 2 * 4 * 5)
+    #expect(expected.count == 2 * 3 * 5)
     #expect(try observations("paged") == expected)
     #expect(try checkpoints("paged") == (try checkpoints("resident")))
 
     // What a run offers afterwards.
     let (a, b) = (try Run.open(folder("resident"), resident), try Run.open(folder("paged"), paged))
-    for (order, n) in [(CompositionOrder.backward, 11), (.window(2), 8), (.forward, 0)] {
+    for (order, n) in [(CompositionOrder.backward, 8), (.window(2), 7), (.forward, 0)] {
       let (x, y) = (try await a.iterate(order, n, seed: 1), try await b.iterate(order, n, seed: 1))
       #expect(x.digest == y.digest && x.measurements == y.measurements)
       let name = "\(order) \(n)"
@@ -58,20 +58,20 @@ import Testing
     for precision in CheckpointPrecision.allCases {
       let slots = RewindSlots(memory: 2, disk: 1, precision: precision, least: .updates)
       let (x, y) = (
-        try a.rewind(order: .backward, n: 9, seed: 0, slots: slots) { _ in true }, try b.rewind(order: .backward, n: 9, seed: 0, slots: slots) { _ in true }
+        try a.rewind(order: .backward, n: 7, seed: 0, slots: slots) { _ in true }, try b.rewind(order: .backward, n: 7, seed: 0, slots: slots) { _ in true }
       )
       #expect(x.states.map(\.digest) == y.states.map(\.digest) && x.states.map(\.distance) == y.states.map(\.distance))
       #expect(x.states.map(\.trainingLoss) == y.states.map(\.trainingLoss))
     }
-    let sweep = try b.sweepRewinds(order: .forward, n: 6, seed: 0, request: .init(slots: [1, 2]))
-    #expect(sweep.points.count == 12 && sweep.points.allSatisfy { $0.precision != "float32" || $0.identicalStates == $0.states })
+    let sweep = try b.sweepRewinds(order: .forward, n: 4, seed: 0, request: .init(slots: [1]))
+    #expect(sweep.points.count == 6 && sweep.points.allSatisfy { $0.precision != "float32" || $0.identicalStates == $0.states })
     for isExact in [false, true] {
       let profiles = [AverageProfile.rule(.uniform), .rule(.exponential(0.8))]
-      let x = try await a.averages(profiles, n: 12, seeds: [0, 1], isExact: isExact)
-      let y = try await b.averages(profiles, n: 12, seeds: [0, 1], isExact: isExact)
+      let x = try await a.averages(profiles, n: 9, seeds: [0, 1], isExact: isExact)
+      let y = try await b.averages(profiles, n: 9, seeds: [0, 1], isExact: isExact)
       #expect(x.averages.map(\.digest) == y.averages.map(\.digest))
     }
-    #expect(try await Run.verify(folder("paged"), paged, replays: 100).damaged.isEmpty)
+    #expect(try await Run.verify(folder("paged"), paged, replays: 20).damaged.isEmpty)
     // Checkpoints are of states, not of what made them.
     #expect(try await Run.verify(folder("resident"), paged, replays: 10).damaged.isEmpty)
     let file = try #require(try checkpoints("paged").keys.sorted().first)
@@ -80,8 +80,9 @@ import Testing
     #expect(repaired.repaired.count >= 1)
     #expect(try checkpoints("paged").mapValues { $0[0] } == (try checkpoints("resident").mapValues { $0[0] }))
 
-    // The largest tensor and its slot, or two parts of all whole-buffer operations.
-    let most = 2 * (300_001 * 4 + 2 * Pager.pageBytes)
+    // The largest tensor and its slot, or the parts that whole-buffer operations hold.
+    let parts = (1 + FloatBuffer.partsAhead) * FloatBuffer.partLength * 4
+    let most = max(2 * 300_001 * 4, parts) + 4 * Pager.pageBytes
     let peak = pagers.made.map(\.peakResidentBytes).max() ?? 0
     #expect(pagers.made.count > 20 && peak > 0 && peak <= most && most < paged.stateCount * 4)
     #expect(pagers.made.allSatisfy { $0.residentBytes == 0 })
@@ -110,6 +111,14 @@ import Testing
     #expect(try observations("stopped") == (try observations("whole")))
   }
 
+  /// Initial states that are kept in 16 bits wait in files too.
+  @Test func roundedInitialStatesArePaged() async throws {
+    _ = try await create("resident", Ripple(startPrecision: .bfloat16)).finish()
+    _ = try await create("paged", Ripple(folder: folder.path, startPrecision: .bfloat16)).finish()
+    #expect(try observations("paged") == (try observations("resident")))
+    #expect(try checkpoints("paged") == (try checkpoints("resident")))
+  }
+
   #if os(Linux)
     /// A byte that changes in a waiting state ends the run, which keeps what was observed and resumes to the same bits.
     @Test func aDamagedPageEndsTheRun() async throws {
@@ -117,9 +126,15 @@ import Testing
       let pages = try TemporaryFolder()
       let run = try create("damaged", Ripple(folder: pages.path), lanes: 1)
       let count = Lock(0)
-      await #expect(throws: PagingError.self) {
+      await #expect {
         for try await _ in run.train() {
           if count.withLock({ $0 += 1; return $0 }) == 2 { try flipPages(in: pages.path) }
+        }
+      } throws: { error in
+        // The state is read back by an update, or to be stored.
+        switch error {
+        case PagingError.damaged(pages.path, _), StorageError.failed(pages.path, _): "\(error)".contains("other bytes than were written")
+        default: false
         }
       }
       let kept = try observations("damaged")
@@ -130,7 +145,7 @@ import Testing
       #expect(try observations("damaged") == whole)
     }
 
-    /// Keeps changing a byte in every page that waits in a file of the folder for a while.
+    /// Changes a byte in every page that waits in a file of the folder.
     private func flipPages(in path: String) throws {
       for name in try FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd") {
         let link = "/proc/self/fd/\(name)"

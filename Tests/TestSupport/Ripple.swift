@@ -1,4 +1,4 @@
-import Foundation
+import Formats
 import Replay
 import Runs
 import Tensors
@@ -9,7 +9,8 @@ public struct Ripple: UpdateMap, TrainingProblem {
   public let layout: StateLayout
   public let metrics = [Metric("level"), Metric("edge")]
   /// The folder of the states' files; nil to keep states in memory.
-  public var folder: String?
+  public let folder: String?
+  public let startPrecision: CheckpointPrecision
   /// The pagers of all states made so far, so that a test can see what they held.
   public let pagers: Pagers?
 
@@ -24,13 +25,17 @@ public struct Ripple: UpdateMap, TrainingProblem {
   }
 
   /// - Parameter lengths: The lengths of the tensors, in floats.
-  public init(lengths: [Int] = [300_001, 17, 0, 90_000, 16_384, 5, 120_321], folder: String? = nil, pagers: Pagers? = nil) {
+  public init(
+    lengths: [Int] = [300_001, 17, 0, 90_000, 16_384, 5, 120_321], folder: String? = nil,
+    startPrecision: CheckpointPrecision = .float32, pagers: Pagers? = nil
+  ) {
     var layout = StateLayout()
     for (index, length) in lengths.enumerated() {
       _ = layout.add("tensor\(index)", shape: [length], role: .parameter, initialization: .normal(deviation: 0.5))
     }
     self.layout = layout
     self.folder = folder
+    self.startPrecision = startPrecision
     self.pagers = pagers
   }
 

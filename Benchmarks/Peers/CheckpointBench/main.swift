@@ -42,7 +42,7 @@ func printRow(
 
 let parent = try load(parentPath)
 let raw = parent.count * MemoryLayout<Float>.stride
-let parentDigest = Digest(of: parent, updateCount: 0)
+let parentDigest = try Digest(of: parent, updateCount: 0)
 let path = folder + "/checkpoint-bench.ckpt"
 defer { try? FileManager.default.removeItem(atPath: path) }
 let cases: [(CheckpointPrecision, Int)] = [
@@ -69,9 +69,9 @@ for statePath in CommandLine.arguments.dropFirst(3) {
     }
     var decoded = try FloatBuffer(count: parent.count)
     // Decoding overwrites the parent, so the copy is timed too, and taken off.
-    let copy = time { decoded.copy(from: parent) }
+    let copy = try time { try decoded.copy(from: parent) }
     let both = try time {
-      decoded.copy(from: parent)
+      try decoded.copy(from: parent)
       try CheckpointFile.read(path, into: &decoded)
     }
     let bytes = try CheckpointFile.readHeader(path).byteCount

@@ -57,14 +57,19 @@ struct PageTable {
 
   /// - Parameter overwritten: The pages among those of `ranges` whose floats will not be read.
   mutating func fetch(_ ranges: [Range<Int>], overwritten: [Range<Int>]) {
-    for range in ranges { for page in range { pages[page].holds += 1 } }
+    var missing: [Range<Int>] = []
+    for range in ranges {
+      // What others hold is there, or they have asked for it.
+      if range.contains(where: { pages[$0].holds == 0 && !pages[$0].isResident }) { missing.append(range) }
+      for page in range { pages[page].holds += 1 }
+    }
     for range in overwritten {
       for page in range {
         pages[page].isStored = false
         pages[page].isChanged = true
       }
     }
-    add(.fetch(ranges))
+    if !missing.isEmpty { add(.fetch(missing)) }
   }
 
   mutating func release(_ ranges: [Range<Int>], isChanged: Bool) {

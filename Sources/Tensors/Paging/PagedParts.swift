@@ -13,13 +13,15 @@ package struct PagedUse: Sendable {
 }
 
 extension FloatBuffer {
-  /// The longest part of a paged buffer that whole-buffer operations bring in at once, 1 MiB. They hold two of each buffer.
+  /// The longest part of a paged buffer that operations on whole buffers bring in at once, 1 MiB.
   package static let partLength = 1 << 18
+  /// How many parts are on their way in while one is worked on: with a single one the disk would rest until it is asked for the next.
+  package static let partsAhead = 2
 
   /// The buffer's use in `forEachPart`; nil if it is all in memory.
   package func paged(_ use: PartUse) -> PagedUse? { pager.map { PagedUse(pager: $0, use: use) } }
 
-  /// Calls `body` with one part after the other, while all `buffers` hold it; the next one is on its way in meanwhile.
+  /// Calls `body` with one part after the other, while all `buffers` hold it; the next ones are on their way in meanwhile.
   /// - Parameters:
   ///   - buffers: Those that are paged; nil stands for one in memory.
   ///   - rethrow: What an error of a pager becomes.
@@ -40,22 +42,21 @@ extension FloatBuffer {
       }
       return failure
     }
-    if let first = parts.first { fetch(first) }
+    for part in parts.prefix(partsAhead) { fetch(part) }
     for (index, part) in parts.enumerated() {
-      let next = index + 1 < parts.count ? parts[index + 1] : nil
-      if let next { fetch(next) }
+      let ahead = parts[(index + 1)...].prefix(partsAhead)
+      if ahead.count == partsAhead, let last = ahead.last { fetch(last) }
       do throws(Failure) {
         for buffer in buffers {
           do throws(PagingError) { try buffer.pager.wait(for: [part]) } catch { throw rethrow(error) }
         }
         try body(part)
       } catch {
-        _ = release(part)
-        if let next { _ = release(next) }
+        for part in [part] + ahead { _ = release(part) }
         throw error
       }
       if let failure = release(part) {
-        if let next { _ = release(next) }
+        for part in ahead { _ = release(part) }
         throw rethrow(failure)
       }
     }
