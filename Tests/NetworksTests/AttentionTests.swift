@@ -40,7 +40,10 @@ import Testing
     }
   }
 
-  private func bits(_ vector: Vector) -> [UInt32] { (0..<vector.count).map { vector[$0].bitPattern } }
+  /// The first place where two vectors of one length differ in a bit; nil if there is none.
+  private func firstDifference(_ a: Vector, _ b: Vector) -> Int? {
+    (0..<max(a.count, b.count)).first { a[$0].bitPattern != b[$0].bitPattern }
+  }
 
   @Test(
     arguments: [1, 7, 63, 64, 65, 128, 129, 200, 513, 1024],
@@ -75,8 +78,8 @@ import Testing
       let whole = try WholeAttention(
         input.vector.part(inputs).matrix(rows: context, columns: 3 * width), heads: shape.heads,
         outputGradient: outputGradient.vector.part(rows).matrix(rows: context, columns: width))
-      #expect(bits(outputs.elements.part(rows)) == bits(whole.output.vector))
-      #expect(bits(gradient.vector.part(inputs)) == bits(whole.inputGradient.vector))
+      #expect(firstDifference(outputs.elements.part(rows), whole.output.vector) == nil)
+      #expect(firstDifference(gradient.vector.part(inputs), whole.inputGradient.vector) == nil)
     }
   }
 

@@ -3,6 +3,26 @@ import Networks
 import Tensors
 import Testing
 
+/// −(1 − p)² log p with the probability p of the class: it cares less for what is nearly right (Lin et al. 2017, "Focal loss for
+/// dense object detection").
+private struct Focal: ClassLoss {
+  func value(_ statistics: LogitStatistics) -> Double {
+    let log = Double(statistics.targetLogit) - statistics.logOfSum
+    let rest = 1 - exp(log)
+    return -rest * rest * log
+  }
+
+  func finishGradient(
+    _ gradient: MutableVector, from first: Int, target: Int, _ statistics: LogitStatistics, times weight: Float
+  ) {
+    let log = Double(statistics.targetLogit) - statistics.logOfSum
+    let rest = 1 - exp(log)
+    let slope = Float(2 * rest * exp(log) * log - rest * rest)
+    gradient.scale(by: -slope)
+    if (first..<first + gradient.count).contains(target) { gradient[target - first] += weight * slope }
+  }
+}
+
 /// Cross-entropy of all logits at once and in chunks of classes.
 @Suite struct ClassLossTests {
   /// Predictions of random logits.
@@ -23,7 +43,7 @@ import Testing
     var matrix: Matrix { logits.vector.matrix(rows: rows, columns: classes) }
 
     /// The mean loss in nats, and the gradient of the mean, all at once.
-    func whole(_ loss: CrossEntropy) throws -> (loss: Double, gradient: [Float]) {
+    func whole(_ loss: some ClassLoss) throws -> (loss: Double, gradient: [Float]) {
       var sum = 0.0
       loss.sum(over: matrix, targets, into: &sum)
       var gradient = try FloatBuffer(count: rows * classes)
@@ -34,7 +54,7 @@ import Testing
     }
 
     /// The same from chunks that end before these classes, the gradient last chunk first.
-    func chunked(_ loss: CrossEntropy, ends: [Int]) throws -> (loss: Double, gradient: [Float]) {
+    func chunked(_ loss: some ClassLoss, ends: [Int]) throws -> (loss: Double, gradient: [Float]) {
       let chunks = zip([0] + ends, ends).map { $0..<$1 }
       /// A chunk's logits, without gaps between rows.
       func copy(_ chunk: Range<Int>) throws -> FloatBuffer {
@@ -85,7 +105,10 @@ import Testing
   private static let losses = [CrossEntropy(), CrossEntropy(labelSmoothing: 0.1)]
   private static let classCounts = [1, 2, 10, 1023, 1024, 1025, 2048, 5000]
 
-  private func bits(_ values: [Float]) -> [UInt32] { values.map(\.bitPattern) }
+  /// The first place where two gradients of one length differ in a bit; nil if there is none.
+  private func firstDifference(_ a: [Float], _ b: [Float]) -> Int? {
+    a.indices.first { a[$0].bitPattern != b[$0].bitPattern }
+  }
 
   /// Ways to cut classes into chunks: as many blocks in each as are given, in turn.
   private static func ends(_ classes: Int, blocks: [Int]) -> [Int] {
@@ -96,19 +119,29 @@ import Testing
     return ends
   }
 
-  @Test(arguments: losses.indices, classCounts)
+  private static let classLosses: [any ClassLoss] = losses + [Focal()]
+
+  @Test(arguments: classLosses.indices, classCounts)
   func chunksGiveTheBitsOfTheWhole(index: Int, classes: Int) throws {
-    let loss = Self.losses[index]
-    // Largest logits in the first block, in the last, and in between.
-    for deviation in [0.1, 4, 60] {
-      let predictions = try Predictions(rows: 7, classes: classes, deviation: deviation)
-      let whole = try predictions.whole(loss)
-      for blocks in [[1], [2], [3, 1], [100]] {
-        let chunked = try predictions.chunked(loss, ends: Self.ends(classes, blocks: blocks))
-        #expect(chunked.loss == whole.loss && whole.loss.isFinite)
-        #expect(bits(chunked.gradient) == bits(whole.gradient))
+    func check(_ loss: some ClassLoss) throws {
+      // The largest logits stand in the first block, in the last, and in between.
+      for deviation in [0.1, 4, 60] {
+        let predictions = try Predictions(rows: 7, classes: classes, deviation: deviation)
+        let whole = try predictions.whole(loss)
+        #expect(whole.loss.isFinite)
+        for blocks in [[1], [2], [3, 1], [100]] {
+          let chunked = try predictions.chunked(loss, ends: Self.ends(classes, blocks: blocks))
+          #expect(chunked.loss == whole.loss)
+          #expect(firstDifference(chunked.gradient, whole.gradient) == nil)
+        }
       }
     }
+    try check(Self.classLosses[index])
+  }
+
+  @Test func aClassLossOfOnesOwn() throws {
+    let check = GradientCheck(layers: [Dense(6)], inputShape: [5], batch: 4, loss: Focal(), step: 2e-3)
+    for (tensor, error) in try check.errors() { #expect(error < 0.005, "\(tensor): \(error)") }
   }
 
   @Test(arguments: losses.indices, classCounts)
@@ -150,7 +183,7 @@ import Testing
     }
     let whole = try predictions.whole(loss)
     #expect(whole.loss == total / Double(rows))
-    #expect(bits(whole.gradient) == bits(gradient))
+    #expect(firstDifference(whole.gradient, gradient) == nil)
   }
 
   /// The places of special logits: in the first block, in the last, and at its end.

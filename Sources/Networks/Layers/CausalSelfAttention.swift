@@ -31,7 +31,8 @@ private struct PlacedCausalSelfAttention: PlacedLayer {
 
   /// Positions in a block of queries. With 128 of them every bit is that of products with the whole context: a product
   /// with a transposed matrix, as in ∂k and ∂v, adds its terms up in blocks of so many, each from zero; and the terms
-  /// that the other products leave out behind a block are zeros.
+  /// that the other products leave out behind a block are zeros. That holds for finite values, but for the sign of a sum
+  /// that underflows to zero.
   private static let block = 128
 
   var outputShape: [Int] { [context, width] }
