@@ -34,6 +34,16 @@ struct MemoryWatch: Sendable {
   /// Runs `body`, and stops it as a cancelled task if the process takes more than the budget, or would before the next look.
   /// - Throws: `MemoryBreach` once `body` has ended, and the errors of `body`.
   func during<Value: Sendable>(_ body: @escaping @Sendable () async throws -> Value) async throws -> Value {
+    do {
+      return try await watched(body)
+    } catch var breach as MemoryBreach {
+      // A lane that was being made has been made meanwhile.
+      breach.peak = ResidentMemory.peakBytes
+      throw breach
+    }
+  }
+
+  private func watched<Value: Sendable>(_ body: @escaping @Sendable () async throws -> Value) async throws -> Value {
     try await withThrowingTaskGroup(of: Value?.self) { tasks in
       tasks.addTask { try await body() }
       tasks.addTask {
@@ -70,7 +80,9 @@ struct MemoryWatch: Sendable {
   /// - Throws: `MemoryBreach` if what is taken now, with `growth`, exceeds the budget.
   private func check(_ resident: ResidentMemory.Sizes, growth: Int) throws(MemoryBreach) {
     func breach(_ taken: Int, _ what: MemoryBreach.Kind) -> MemoryBreach {
-      MemoryBreach(taken: taken, growth: growth, lanes: max(1, made.count), what: what, estimate: estimate, limit: limit)
+      MemoryBreach(
+        taken: taken, growth: growth, peak: resident.peak, lanes: made.count == lanes ? lanes : 1, what: what, estimate: estimate,
+        limit: limit)
     }
     guard resident.peak <= limit.bytes else { throw breach(resident.peak, .resident) }
     // A part of the margin, all of which the estimate may have been too low by, is left to stop in.
@@ -107,7 +119,9 @@ struct MemoryBreach: Error {
   /// What was taken in bytes, and what was expected to be taken besides.
   let taken: Int
   let growth: Int
-  /// The number of lanes that it was taken for.
+  /// The largest resident size until the run had stopped.
+  fileprivate(set) var peak: Int
+  /// The number of lanes that is certain to have been there.
   let lanes: Int
   let what: Kind
   let estimate: MemoryEstimate
@@ -122,8 +136,8 @@ struct MemoryBreach: Error {
       case .charged(let group, let bytes):
         "had the control group \(group.path) charged for \(mebibytes(taken)) of the \(mebibytes(bytes)) there are\(expected)"
       }
-    // A run that was found out before its first update needs as much more than predicted as it took. One that grows may need more.
-    let needed = MemoryLimit.least(for: max(taken + growth, estimate.neededBytes))
+    // A run that was found out before its first update needs what it took and what comes later. One that grows may need more.
+    let needed = MemoryLimit.least(for: max(max(taken, peak) + max(growth, estimate.bytesOnceTraining), estimate.neededBytes))
     return .impossible(
       """
       \(run) was stopped, and its states are stored: it \(measured), but its `memory-budget` is \(mebibytes(limit.bytes)) and \
