@@ -238,7 +238,7 @@ private final class AttentionWork: KernelWork {
 
   func fast() {
     workspace.inputs(rows: batchSize).elements.copy(from: input.vector)
-    output.mutableVector.copy(from: network.outputs(state, rows: batchSize, workspace: &workspace).elements)
+    output.mutableVector.copy(from: try network.outputs(state, rows: batchSize, workspace: &workspace).elements)
   }
 
   func plain() {

@@ -60,7 +60,7 @@ final class UpdateWork {
 
   /// A rate so small that thousands of updates on one batch change nothing that time depends on.
   func update() {
-    network.update(
+    try network.update(
       &state, learningRate: 1e-4, position: count, context: PassContext(isTraining: true, batch: 1),
       workspace: &workspace)
     count += 1

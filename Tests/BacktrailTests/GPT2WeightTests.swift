@@ -68,7 +68,7 @@ import Testing
     try InitialTensors(path: "\(Self.fixtures)/gpt2-\(file).safetensors").write(to: &state, layout: network.layout)
     var workspace = try network.makeWorkspace()
     for (index, token) in tokens.enumerated() { workspace.inputs(rows: 2)[row: index / 6][index % 6] = token }
-    let found = network.outputs(state, rows: 2, workspace: &workspace)
+    let found = try network.outputs(state, rows: 2, workspace: &workspace)
     let largest = try #require(logits.map(abs).max())
     for (index, logit) in logits.enumerated() { #expect(abs(found[row: index / 11][index % 11] - logit) < 1e-5 * largest) }
   }

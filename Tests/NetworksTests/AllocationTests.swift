@@ -28,9 +28,9 @@ import Testing
     var counts: [Int] = []
     for update in 0..<4 {
       let before = ca_allocations()
-      network.update(
+      try network.update(
         &state, learningRate: 0.01, position: update, context: PassContext(isTraining: true), workspace: &workspace)
-      network.evaluate(state, rows: 3, workspace: &workspace, into: &measurement)
+      try network.evaluate(state, rows: 3, workspace: &workspace, into: &measurement)
       counts.append(ca_allocations() - before)
     }
     #expect(counts.dropFirst().allSatisfy { $0 == 0 }, "\(counts)")
@@ -56,8 +56,8 @@ import Testing
       for update in 0..<4 {
         let before = ca_allocations()
         let context = PassContext(isTraining: true, seed: 5, batch: update + 1)
-        network.update(&state, learningRate: 0.01, position: update, context: context, workspace: &workspace)
-        network.evaluate(state, rows: 3, workspace: &workspace, into: &measurement)
+        try network.update(&state, learningRate: 0.01, position: update, context: context, workspace: &workspace)
+        try network.evaluate(state, rows: 3, workspace: &workspace, into: &measurement)
         counts.append(ca_allocations() - before)
       }
       // The first call may still allocate what a thread needs once.

@@ -56,7 +56,7 @@ import Testing
         CausalSelfAttention(heads: shape.heads)
       }, loss: MeanSquaredError(), batchSize: batch, kernelThreads: shape.threads)
     var state = try StateBuffer(count: network.stateCount)
-    network.layout.initialize(&state, seed: 1)
+    try network.layout.initialize(&state, seed: 1)
     var workspace = try network.makeWorkspace()
     let random = RandomSource(seed: 3, purpose: .synthesis)
     random.fillNormal(workspace.inputs(rows: batch).elements, batch: 0, deviation: 2)
@@ -65,8 +65,8 @@ import Testing
     input.mutableVector.copy(from: workspace.inputs(rows: batch).elements.vector)
     let training = PassContext(isTraining: true)
     var gradient = try StateBuffer(count: network.layout.count)
-    network.gradient(of: &state, into: &gradient, context: training, workspace: &workspace)
-    let outputs = network.outputs(&state, rows: batch, context: training, workspace: &workspace)
+    try network.gradient(of: &state, into: &gradient, context: training, workspace: &workspace)
+    let outputs = try network.outputs(&state, rows: batch, context: training, workspace: &workspace)
     var outputGradient = try FloatBuffer(count: batch * context * width)
     network.loss.writeGradient(
       of: outputs, workspace.targets, predictions: outputs.rows,
@@ -87,7 +87,7 @@ import Testing
     func cost(_ context: Int) throws -> StageCost {
       try CompiledNetwork(
         Network(input: [context, 24]) { CausalSelfAttention(heads: 2) }, loss: MeanSquaredError(), batchSize: 3
-      ).stageCosts[0]
+      ).graph.stages[0].cost
     }
     let (one, eight) = (try cost(1024), try cost(8192))
     #expect(eight.forwardScratchCount == 8 * one.forwardScratchCount)

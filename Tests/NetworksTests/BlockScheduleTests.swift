@@ -192,14 +192,14 @@ import Testing
   @Test(arguments: 0..<4, ["sgd", "adam"]) func stagesGiveTheBitsOfTheBlock(number: Int, optimizer: String) throws {
     func digests(_ network: CompiledNetwork) throws -> [Digest] {
       var state = try StateBuffer(count: network.stateCount)
-      network.layout.initialize(&state, seed: 1)
+      try network.layout.initialize(&state, seed: 1)
       var workspace = try network.makeWorkspace()
       return try (0..<2).map { update in
         RandomSource(seed: 3, purpose: .synthesis).fillNormal(workspace.inputs(rows: 3).elements, batch: update, deviation: 1)
         for index in 0..<3 { workspace.targets.classes[index] = Int32(index) }
-        network.update(
+        try network.update(
           &state, learningRate: 0.1, position: update, context: PassContext(isTraining: true, batch: update), workspace: &workspace)
-        return Digest(of: state, updateCount: update)
+        return try Digest(of: state, updateCount: update)
       }
     }
     func network(isWhole: Bool) throws -> CompiledNetwork {

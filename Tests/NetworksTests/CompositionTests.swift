@@ -107,9 +107,9 @@ private struct PlacedCentering: PlacedLayer {
     var workspace = try network.makeWorkspace()
     workspace.inputs(rows: 2).elements.fill(4)
     let mean = network.layout.tensors[1]
-    _ = network.measured(state, rows: 2, workspace: &workspace)
+    _ = try network.measured(state, rows: 2, workspace: &workspace)
     #expect(try network.layout.values(of: mean, in: state) == [0, 0, 0])
-    network.update(
+    try network.update(
       &state, learningRate: 0.1, position: 0, context: PassContext(isTraining: true), workspace: &workspace)
     #expect(try network.layout.values(of: mean, in: state) == [2, 2, 2])
   }
@@ -126,7 +126,7 @@ private struct PlacedCentering: PlacedLayer {
       try network.layout.initialize(&state, seed: 5)
       var workspace = try network.makeWorkspace()
       workspace.inputs(rows: 2).elements.fill(4)
-      network.update(
+      try network.update(
         &state, learningRate: 0.1, position: 0, context: PassContext(isTraining: true), workspace: &workspace)
       return try network.layout.values(of: network.layout.tensors[3], in: state)
     }
@@ -143,7 +143,7 @@ private struct PlacedCentering: PlacedLayer {
     for batch in 1...3 {
       for row in 0..<3 { workspace.inputs(rows: 3)[row: row].fill(Float(batch * batch + row * batch)) }
       let context = PassContext(isTraining: true, statisticsWeight: 1 / Float(batch))
-      _ = network.trainingLoss(of: &state, context: context, workspace: &workspace)
+      _ = try network.trainingLoss(of: &state, context: context, workspace: &workspace)
     }
     // Batch b holds b², b² + b and b² + 2b: mean b² + b, unbiased variance b².
     let expected: [String: Float] = ["0.running_mean": (2 + 6 + 12) / 3, "0.running_var": (1 + 4 + 9) / 3]

@@ -75,7 +75,7 @@ struct GradientCheck {
     }
     let context = PassContext(isTraining: true, seed: 3, batch: 7)
     var gradient = try StateBuffer(count: network.layout.count)
-    network.gradient(of: &state, into: &gradient, context: context, workspace: &workspace)
+    try network.gradient(of: &state, into: &gradient, context: context, workspace: &workspace)
 
     func length(_ slopes: [Double]) -> Double { slopes.reduce(0) { $0 + $1 * $1 }.squareRoot() }
     let whole = length(gradient.span.indices.map { Double(gradient[$0]) })
@@ -85,12 +85,12 @@ struct GradientCheck {
       var (differences, slopes): ([Double], [Double]) = ([], [])
       for index in Swift.stride(from: tensor.region.offset, to: tensor.region.end, by: stride) {
         let value = state[index]
-        func loss(_ steps: Float) -> Double {
+        func loss(_ steps: Float) throws -> Double {
           state[index] = value + steps * step
-          return network.trainingLoss(of: &state, context: context, workspace: &workspace)
+          return try network.trainingLoss(of: &state, context: context, workspace: &workspace)
         }
         // The error of four points is of fourth order in the step.
-        let slope = (8 * (loss(1) - loss(-1)) - (loss(2) - loss(-2))) / Double(12 * step)
+        let slope = try (8 * (loss(1) - loss(-1)) - (loss(2) - loss(-2))) / Double(12 * step)
         state[index] = value
         differences.append(slope - Double(gradient[index]))
         slopes.append(Double(gradient[index]))
@@ -103,9 +103,9 @@ struct GradientCheck {
 
 extension CompiledNetwork {
   /// The values of the default measures for the first `rows` examples in `workspace`.
-  func measured(_ state: borrowing StateBuffer, rows: Int, workspace: inout Workspace) -> [Double] {
+  func measured(_ state: borrowing StateBuffer, rows: Int, workspace: inout Workspace) throws -> [Double] {
     var measurement = Measurement(loss.defaultMeasures, outputs: outputCount)
-    evaluate(state, rows: rows, workspace: &workspace, into: &measurement)
+    try evaluate(state, rows: rows, workspace: &workspace, into: &measurement)
     return measurement.values
   }
 }

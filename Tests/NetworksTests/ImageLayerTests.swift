@@ -65,7 +65,7 @@ import Testing
       try network.layout.initialize(&state, seed: 1)
       var workspace = try network.makeWorkspace()
       RandomSource(seed: 2, purpose: .synthesis).fillNormal(workspace.inputs(rows: 5).elements, batch: 0, deviation: 1)
-      return (network.measured(state, rows: 4, workspace: &workspace)[0], network.arenaCount)
+      return (try network.measured(state, rows: 4, workspace: &workspace)[0], network.arenaCount)
     }
     let (trained, evaluated) = (try loss(isTrained: true), try loss(isTrained: false))
     #expect(evaluated.loss == trained.loss)

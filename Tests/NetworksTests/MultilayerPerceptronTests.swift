@@ -55,7 +55,7 @@ private struct Bench: ~Copyable {
   ) throws {
     var bench = try Bench(model, inputShape: inputShape, classes: classes, batch: batch)
     var gradient = try StateBuffer(count: bench.network.layout.count)
-    bench.network.gradient(
+    try bench.network.gradient(
       of: &bench.state, into: &gradient, context: PassContext(isTraining: true), workspace: &bench.workspace)
     let found = try bench.flat(gradient)
     let reference = try bench.reference
@@ -83,7 +83,7 @@ private struct Bench: ~Copyable {
     var bench = try Bench(model, inputShape: inputShape, classes: classes, batch: batch)
     var reference = try bench.reference
     for _ in 0..<30 {
-      bench.network.update(
+      try bench.network.update(
         &bench.state, learningRate: 0.1, position: 0, context: PassContext(isTraining: true),
         workspace: &bench.workspace)
       reference.descend(bench.inputs, bench.labels, learningRate: 0.1)
@@ -97,7 +97,7 @@ private struct Bench: ~Copyable {
   @Test func evaluationMatchesDoublePrecisionAndIgnoresUnusedRows() throws {
     var bench = try Bench("mlp:6", inputShape: [5], classes: 4, batch: 7)
     for rows in [1, 3, 7] {
-      let measured = bench.network.measured(bench.state, rows: rows, workspace: &bench.workspace)
+      let measured = try bench.network.measured(bench.state, rows: rows, workspace: &bench.workspace)
       let inputs = Array(bench.inputs[..<rows]), labels = Array(bench.labels[..<rows])
       #expect(abs(measured[0] - (try bench.reference).loss(inputs, labels)) < 1e-6)
       #expect((measured[1] * Double(rows)).rounded() == measured[1] * Double(rows) && (0...1).contains(measured[1]))
@@ -107,14 +107,14 @@ private struct Bench: ~Copyable {
   @Test func updatesReadNothingAnEarlierOneLeft() throws {
     var used = try Bench("mlp:6,3", inputShape: [5], classes: 4, batch: 7)
     var fresh = try Bench("mlp:6,3", inputShape: [5], classes: 4, batch: 7)
-    _ = used.network.measured(used.state, rows: 2, workspace: &used.workspace)
+    _ = try used.network.measured(used.state, rows: 2, workspace: &used.workspace)
     var gradient = try StateBuffer(count: used.network.layout.count)
-    used.network.gradient(of: &used.state, into: &gradient, context: PassContext(isTraining: true), workspace: &used.workspace)
+    try used.network.gradient(of: &used.state, into: &gradient, context: PassContext(isTraining: true), workspace: &used.workspace)
     for index in 0..<2 {
       let context = PassContext(isTraining: true, batch: index)
-      used.network.update(
+      try used.network.update(
         &used.state, learningRate: 0.1, position: index, context: context, workspace: &used.workspace)
-      fresh.network.update(
+      try fresh.network.update(
         &fresh.state, learningRate: 0.1, position: index, context: context, workspace: &fresh.workspace)
     }
     #expect(try Digest(of: used.state, updateCount: 2) == (try Digest(of: fresh.state, updateCount: 2)))

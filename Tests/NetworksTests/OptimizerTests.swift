@@ -77,7 +77,7 @@ import Testing
       var workspace = try network.makeWorkspace()
       // With equal weights and equally many examples of both classes all gradients are zero: only decay acts.
       workspace.targets.classes = [0, 1]
-      network.update(
+      try network.update(
         &state, learningRate: 0.1, position: 0, context: PassContext(isTraining: true), workspace: &workspace)
       for tensor in network.layout.tensors {
         let values = try network.layout.values(of: tensor, in: state)

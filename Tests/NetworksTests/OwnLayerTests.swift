@@ -16,12 +16,12 @@ private struct PlacedTanh: PlacedLayer {
   let outputShape: [Int]
   let factor: Region
 
-  func forward(_ pass: ForwardPass) {
+  func forward(_ pass: ForwardPass) throws(PagingError) {
     let factor = pass.tensor(factor)[0]
     for i in 0..<pass.input.elements.count { pass.output.elements[i] = tanh(factor * pass.input.elements[i]) }
   }
 
-  func backward(_ pass: BackwardPass) {
+  func backward(_ pass: BackwardPass) throws(PagingError) {
     let (x, y, gradient) = (pass.input.elements, pass.output.elements, pass.outputGradient.elements)
     let factor = pass.tensor(factor)[0]
     var sum: Float = 0
@@ -80,18 +80,18 @@ private struct PlacedGated: PlacedLayer {
       backwardScratch: scratch.count, readsOutput: false)
   }
 
-  func forward(_ pass: ForwardPass) {
+  func forward(_ pass: ForwardPass) throws(PagingError) {
     let (rows, columns) = (pass.output.rows, pass.output.columns)
     let value = pass.saved.part(outputs.value).matrix(rows: rows, columns: columns)
     let gate = pass.saved.part(outputs.gate).matrix(rows: rows, columns: columns)
-    self.value.forward(
+    try self.value.forward(
       pass.inner(input: pass.input, output: value, saved: pass.saved.part(saved.value), scratch: pass.scratch))
-    self.gate.forward(
+    try self.gate.forward(
       pass.inner(input: pass.input, output: gate, saved: pass.saved.part(saved.gate), scratch: pass.scratch))
     for i in 0..<value.elements.count { pass.output.elements[i] = value.elements[i] * gate.elements[i] }
   }
 
-  func backward(_ pass: BackwardPass) {
+  func backward(_ pass: BackwardPass) throws(PagingError) {
     let (rows, columns) = (pass.output.rows, pass.output.columns)
     let value = pass.saved.part(outputs.value).matrix(rows: rows, columns: columns)
     let gate = pass.saved.part(outputs.gate).matrix(rows: rows, columns: columns)
@@ -100,12 +100,12 @@ private struct PlacedGated: PlacedLayer {
       gradient.elements[i] = pass.outputGradient.elements[i] * gate.elements[i]
       pass.outputGradient.elements[i] *= value.elements[i]
     }
-    self.value.backward(
+    try self.value.backward(
       pass.inner(
         input: pass.input, output: value, outputGradient: gradient, inputGradient: pass.inputGradient,
         saved: pass.saved.part(saved.value), scratch: pass.scratch.part(innerScratch)))
     let gateInput = pass.inputGradient.map { pass.scratch.part(self.gateInput).matrix(rows: $0.rows, columns: $0.columns) }
-    self.gate.backward(
+    try self.gate.backward(
       pass.inner(
         input: pass.input, output: gate, outputGradient: pass.outputGradient, inputGradient: gateInput,
         saved: pass.saved.part(saved.gate), scratch: pass.scratch.part(innerScratch)))
@@ -205,18 +205,18 @@ private struct LargestError: Measure {
     var workspace = try compiled.makeWorkspace()
     RandomSource(seed: 3, purpose: .synthesis).fillNormal(workspace.inputs(rows: 16).elements, batch: 0, deviation: 1)
     for row in 0..<16 { workspace.targets.values[row] = 2 * workspace.inputs(rows: 16)[row: row][9] }
-    func measured() -> [Double] {
+    func measured() throws -> [Double] {
       var measurement = Measurement([MeanLoss(LogCosh()), LargestError()], outputs: 1)
-      compiled.evaluate(state, rows: 16, workspace: &workspace, into: &measurement)
+      try compiled.evaluate(state, rows: 16, workspace: &workspace, into: &measurement)
       return measurement.values
     }
-    let before = measured()
+    let before = try measured()
     for update in 0..<200 {
-      compiled.update(
+      try compiled.update(
         &state, learningRate: 0.01, position: update, context: PassContext(isTraining: true, batch: update + 1),
         workspace: &workspace)
     }
-    let after = measured()
+    let after = try measured()
     #expect(after[0] < before[0] / 100 && after[1] < before[1] / 10, "\(before), \(after)")
   }
 }

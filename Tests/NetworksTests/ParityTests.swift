@@ -59,10 +59,10 @@ import Testing
         if update == 0 {
           var copy = try StateBuffer(count: network.stateCount)
           try copy.copy(from: state)
-          let loss = network.trainingLoss(of: &copy, context: context, workspace: &workspace)
+          let loss = try network.trainingLoss(of: &copy, context: context, workspace: &workspace)
           #expect(abs(loss - Double(losses[0])) < 1e-5, "\(name): \(loss), not \(losses[0])")
         }
-        network.update(
+        try network.update(
           &state, learningRate: setting.learningRate, position: update, context: context, workspace: &workspace)
       }
       for tensor in network.layout.tensors {

@@ -16,10 +16,10 @@ import Testing
       let context = PassContext(isTraining: true, seed: 5, batch: update + 1)
       if update == 2 {
         var gradient = try StateBuffer(count: network.layout.count)
-        network.gradient(of: &state, into: &gradient, context: context, workspace: &workspace)
+        try network.gradient(of: &state, into: &gradient, context: context, workspace: &workspace)
         digests.append(try Digest(of: gradient, updateCount: 0))
       }
-      network.update(&state, learningRate: 0.01, position: update, context: context, workspace: &workspace)
+      try network.update(&state, learningRate: 0.01, position: update, context: context, workspace: &workspace)
       digests.append(try Digest(of: state, updateCount: update + 1))
     }
     return digests

@@ -43,7 +43,7 @@ import Testing
     let whole = try CompiledNetwork(network, loss: CrossEntropy(), batchSize: rows, isTrained: false)
     let random = RandomSource(seed: 9, purpose: .synthesis)
     var state = try StateBuffer(count: whole.stateCount)
-    whole.layout.initialize(&state, seed: 4)
+    try whole.layout.initialize(&state, seed: 4)
     for (index, tensor) in whole.layout.tensors.enumerated() where tensor.shape.count == 1 {
       let values = state.mutableVector.part(tensor.region)
       for i in 0..<values.count { values[i] += Float(random.uniform(batch: 1_000_000 * (index + 1) + i)) }
@@ -67,7 +67,7 @@ import Testing
         workspace.inputs(rows: count).elements.copy(
           from: inputs.vector.part(Region(offset: first * network.inputCount, count: count * network.inputCount)))
         for i in 0..<count * network.targetCount { workspace.targets.classes[i] = targets[first * network.targetCount + i] }
-        let found = network.outputs(state, rows: count, workspace: &workspace).elements
+        let found = try network.outputs(state, rows: count, workspace: &workspace).elements
         for i in 0..<found.count { outputs.append(found[i].bitPattern) }
         measurement.add(found.matrix(rows: count * network.predictionCount, columns: network.outputCount), workspace.targets)
       }

@@ -51,7 +51,7 @@ import Testing
     try network.layout.initialize(&state, seed: 3)
     var workspace = try network.makeWorkspace()
     for (index, character) in characters.enumerated() { workspace.inputs(rows: 1).elements[index] = Float(character) }
-    let logits = network.outputs(state, rows: 1, workspace: &workspace)
+    let logits = try network.outputs(state, rows: 1, workspace: &workspace)
     return (0..<logits.rows).map { row in (0..<logits.columns).map { logits[row: row][$0] } }
   }
 
@@ -108,7 +108,7 @@ import Testing
     var workspace = try network.makeWorkspace()
     workspace.inputs(rows: rows).elements.fill(1)
     let context = PassContext(isTraining: training, seed: seed, batch: batch)
-    let logits = network.outputs(&state, rows: rows, context: context, workspace: &workspace)
+    let logits = try network.outputs(&state, rows: rows, context: context, workspace: &workspace)
     return (0..<logits.elements.count).map { logits.elements[$0] }
   }
 

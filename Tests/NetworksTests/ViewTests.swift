@@ -52,7 +52,7 @@ import Testing
       _ network: CompiledNetwork, _ state: borrowing StateBuffer, _ workspace: inout CompiledNetwork.Workspace
     ) -> Float {
       workspace.inputs(rows: 1).elements.fill(1)
-      let outputs = network.outputs(state, rows: 1, workspace: &workspace)
+      let outputs = try network.outputs(state, rows: 1, workspace: &workspace)
       outputs.elements.fill(0) // refused
       return outputs[row: 0][0]
     }

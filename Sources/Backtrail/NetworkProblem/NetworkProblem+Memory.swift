@@ -20,25 +20,31 @@ extension NetworkProblem {
   /// The memory levels: activations are kept, or recomputed stage by stage, and states are in memory, or a part of them is, so
   /// that no level takes both more time and more memory than another.
   public func memoryLevels(isMeasured: Bool, in folder: String) throws -> [MemoryLevel<NetworkProblem>] {
-    let guessed = try levels(MemoryCurve(network), costs: nil, rates: .guessed, in: folder)
-    guard isMeasured, let least = guessed.min(by: { $0.bytes < $1.bytes }) else { return guessed.map(\.level) }
-    let costs = try least.level.problem().measuredCosts()
+    // A head in parts takes less memory and one product more.
+    let networks = try [network.withWholeHead(), network.withHeadInParts()].compactMap(\.self)
+    let guessed = networks.flatMap { candidates($0, MemoryCurve($0), costs: nil, rates: .guessed, in: folder) }
+    guard isMeasured, let least = guessed.min(by: { $0.bytes < $1.bytes }) else { return Self.best(guessed) }
     let rates = least.level.memory.paging == nil ? PagingRates.guessed : try Pager.measuredRates(in: folder)
-    return try levels(MemoryCurve(network, costs: costs), costs: costs, rates: rates, in: folder).map(\.level)
+    let costs = try least.level.problem().measuredCosts()
+    return Self.best(networks.flatMap { network in
+      let costs = network.costs(measured: costs)
+      return candidates(network, MemoryCurve(network, costs: costs), costs: costs, rates: rates, in: folder)
+    })
   }
 
   private typealias Candidate = (bytes: Int, level: MemoryLevel<NetworkProblem>)
 
-  private func levels(
-    _ curve: MemoryCurve, costs: [StageCost]?, rates: PagingRates, in folder: String
-  ) throws -> [Candidate] {
+  private func candidates(
+    _ network: CompiledNetwork, _ curve: MemoryCurve, costs: [StageCost]?, rates: PagingRates, in folder: String
+  ) -> [Candidate] {
     let stateBytes = network.stateCount * MemoryLayout<Float>.stride
+    let tiedBytes = network.tiedGradientCount * MemoryLayout<Float>.stride
     var candidates = curve.points.map { point in
-      let memory = LaneMemory(workspaceBytes: workspaceBytes(arenaCount: point.arenaCount))
+      let memory = LaneMemory(workspaceBytes: workspaceBytes(arenaCount: point.arenaCount) + tiedBytes)
       return Candidate(
         memory.workspaceBytes + stateBytes,
         MemoryLevel(memory, secondsPerUpdate: point.seconds, repeatedPasses: point.schedule.repeatedPasses) {
-          try with(point.schedule, nil)
+          try with(network, point.schedule, nil)
         })
     }
     for index in Set(stride(from: 0, to: curve.points.count, by: max(1, curve.points.count / Self.pagedPoints)) + [curve.points.count - 1]) {
@@ -53,20 +59,28 @@ extension NetworkProblem {
           Candidate(
             memory.workspaceBytes + residency.byteCount,
             MemoryLevel(memory, secondsPerUpdate: residency.seconds, repeatedPasses: point.schedule.repeatedPasses) {
-              try with(point.schedule, pages)
+              try with(network, point.schedule, pages)
             }))
       }
     }
+    return candidates
+  }
+
+  /// Those of which no other takes both less time and less memory, from fastest to slowest.
+  private static func best(_ candidates: [Candidate]) -> [MemoryLevel<NetworkProblem>] {
     let sorted = candidates.sorted { ($0.level.secondsPerUpdate, $0.bytes) < ($1.level.secondsPerUpdate, $1.bytes) }
-    return sorted.reduce(into: []) { best, candidate in
+    let best: [Candidate] = sorted.reduce(into: []) { best, candidate in
       if candidate.bytes < best.last?.bytes ?? .max { best.append(candidate) }
     }
+    return best.map(\.level)
   }
 
   /// How many points of the curve are looked at with paged states.
   private static let pagedPoints = 24
 
-  private func with(_ schedule: ActivationSchedule, _ pages: StatePages?) throws -> NetworkProblem {
+  private func with(
+    _ network: CompiledNetwork, _ schedule: ActivationSchedule, _ pages: StatePages?
+  ) throws -> NetworkProblem {
     var copy = self
     copy.network = try network.rescheduled(schedule)
     copy.evaluator = try evaluator.fitted(arenaCount: copy.network.arenaCount)

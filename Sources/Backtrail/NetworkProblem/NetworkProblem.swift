@@ -200,7 +200,10 @@ public struct NetworkProblem: TrainingProblem {
 extension NetworkProblem {
   public var residentBytes: Int { dataset.byteCount }
 
-  public var workspaceBytes: Int { workspaceBytes(arenaCount: network.arenaCount) }
+  public var workspaceBytes: Int {
+    let tied = pages == nil ? network.tiedGradientCount : 0
+    return workspaceBytes(arenaCount: network.arenaCount) + tied * MemoryLayout<Float>.stride
+  }
 
   /// - Parameter arenaCount: The length in floats of the network's part of an update's workspace.
   func workspaceBytes(arenaCount: Int) -> Int {

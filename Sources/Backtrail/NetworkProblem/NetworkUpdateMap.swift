@@ -36,7 +36,7 @@ public struct NetworkUpdateMap: UpdateMap {
 
   public func makeWorkspace() throws -> Workspace {
     Workspace(
-      network: try network.makeWorkspace(sharedWith: evaluator.network),
+      network: try network.makeWorkspace(sharedWith: evaluator.network, pagedIn: pages?.folder),
       indices: [Int](repeating: 0, count: network.batchSize),
       recalibrated: try evaluator.recalibrationBatches > 0 ? makeState() : StateBuffer(count: 0))
   }

@@ -24,7 +24,7 @@ extension CompiledNetwork {
   /// - Parameter scratch: memory for that of one parameter, where the optimizer needs it whole.
   private func sink(
     _ state: MutableVector, learningRate: Double, position: Int, scratch: MutableVector
-  ) -> GradientSink {
+  ) -> GradientSink.Destination {
     if optimizer.rule == .sgd {
       let lambda: Double =
         switch optimizer.weightDecay { case .l2(let lambda), .decoupled(let lambda): lambda }
@@ -42,7 +42,7 @@ extension CompiledNetwork {
     of state: inout StateBuffer, into gradient: inout StateBuffer, context: PassContext,
     workspace: inout Workspace
   ) throws(PagingError) {
-    let sink = GradientSink.accumulate(in: gradient.mutableVector, scale: 1, keep: 0)
+    let sink = GradientSink.Destination.accumulate(in: gradient.mutableVector, scale: 1, keep: 0)
     try run(state.mutableVector, pager: state.pager, context: context, workspace: &workspace) { _ in sink }
   }
 
@@ -53,9 +53,14 @@ extension CompiledNetwork {
   ) throws(PagingError) -> Double {
     let outputs = try forward(
       state.vector, pager: state.pager, buffers: state.mutableVector, rows: batchSize, context: context, workspace: &workspace)
+    let predictions = batchSize * predictionCount
     var sum = 0.0
-    loss.sum(over: outputs, workspace.targets, into: &sum)
-    return sum / Double(loss.termCount(outputs: outputCount)) / Double(outputs.rows)
+    if let head {
+      head.loss.sum(over: workspace.statistics, predictions: predictions, into: &sum)
+    } else {
+      loss.sum(over: outputs, workspace.targets, into: &sum)
+    }
+    return sum / Double(loss.termCount(outputs: outputCount)) / Double(predictions)
   }
 
   /// Adds the first `rows` examples in `workspace`, evaluated on a borrowed state, to a measurement. They may be a part of a
@@ -63,8 +68,32 @@ extension CompiledNetwork {
   public func evaluate(
     _ state: borrowing StateBuffer, rows: Int, workspace: inout Workspace, into measurement: inout Measurement
   ) throws(PagingError) {
-    let outputs = try outputs(state, rows: rows, workspace: &workspace)
-    measurement.add(outputs, workspace.targets)
+    guard let head else {
+      let outputs = try outputs(state, rows: rows, workspace: &workspace)
+      return measurement.add(outputs, workspace.targets)
+    }
+    let arena = workspace.arena.mutableVector
+    let context = PassContext(isTraining: false).shared(between: kernelThreads)
+    let (vector, pager) = (state.vector, state.pager)
+    try forEachStep(before: .loss, holding: pager) { step throws(PagingError) in
+      guard step.stage == stages.count - 1 else {
+        return try forward(
+          step, vector, pager: pager, buffers: nil, rows: rows, context: context, in: arena, targets: workspace.targets,
+          statistics: &workspace.statistics)
+      }
+      let input = matrix(step.inputs[0], of: graph.stages[step.stage].inputs[0], rows: rows, in: arena)
+        .rearranged(columns: head.layer.width)
+      for first in stride(from: 0, to: input.rows, by: head.partPredictions) {
+        let part = first..<min(first + head.partPredictions, input.rows)
+        let logits = floats(step.output, of: arena).matrix(rows: part.count, columns: outputCount)
+        try head.layer.forward(
+          ForwardPass(
+            input: input.rows(part).matrix, output: logits, saved: floats(nil, of: arena), scratch: floats(nil, of: arena),
+            context: context, state: vector, buffers: nil, pager: pager))
+        for (place, prediction) in part.enumerated() { workspace.partTargets.classes[place] = workspace.targets.classes[prediction] }
+        measurement.add(logits.matrix, workspace.partTargets)
+      }
+    }
   }
 
   /// The outputs for the first `rows` examples in `workspace`: `rows` · `predictionCount` × `outputCount`, valid until its
@@ -93,22 +122,26 @@ extension CompiledNetwork {
   ) throws(PagingError) -> Matrix {
     let arena = workspace.arena.mutableVector
     let context = context.shared(between: kernelThreads)
-    try forEachStep(before: .loss, holding: pager) { step in
-      forward(step, state, buffers: buffers, rows: rows, context: context, in: arena)
+    try forEachStep(before: .loss, holding: pager) { step throws(PagingError) in
+      try forward(
+        step, state, pager: pager, buffers: buffers, rows: rows, context: context, in: arena, targets: workspace.targets,
+        statistics: &workspace.statistics)
     }
-    return arena.vector.part(program.outputs).matrix(rows: rows * predictionCount, columns: outputCount)
+    let columns = head == nil ? outputCount : 1
+    return arena.vector.part(program.outputs).matrix(rows: rows * predictionCount, columns: columns)
   }
 
   /// Runs all passes of an update.
   /// - Parameter sink: where gradients go, given memory for that of one parameter.
   private func run(
     _ state: MutableVector, pager: Pager?, context: PassContext, workspace: inout Workspace,
-    sink: (MutableVector) -> GradientSink
+    sink: (MutableVector) -> GradientSink.Destination
   ) throws(PagingError) {
     let arena = workspace.arena.mutableVector
     let context = context.shared(between: kernelThreads)
-    let targets = workspace.targets
-    try forEachStep(holding: pager) { step in perform(step, state, context: context, targets: targets, in: arena, sink: sink) }
+    try forEachStep(holding: pager) { step throws(PagingError) in
+      try perform(step, state, pager: pager, context: context, in: arena, workspace: &workspace, sink: sink)
+    }
   }
 
   /// Calls `body` with one step after the other, while what it needs of the state is in memory.
@@ -116,14 +149,14 @@ extension CompiledNetwork {
   ///   - end: the kind of step to stop before; nil for all steps.
   ///   - pager: that of the state; nil where all of it is in memory.
   private func forEachStep(
-    before end: PassKind? = nil, holding pager: Pager?, _ body: (PassStep<Region>) -> Void
+    before end: PassKind? = nil, holding pager: Pager?, _ body: (PassStep<Region>) throws(PagingError) -> Void
   ) throws(PagingError) {
     var hold = StateHold(pager, accesses)
     do throws(PagingError) {
       for (index, step) in program.steps.enumerated() {
         if step.kind == end { break }
         try hold.hold(for: index)
-        body(step)
+        try body(step)
       }
     } catch {
       try? hold.releaseAll()
@@ -133,37 +166,45 @@ extension CompiledNetwork {
   }
 
   private func perform(
-    _ step: PassStep<Region>, _ state: MutableVector, context: PassContext, targets: Targets, in arena: MutableVector,
-    sink: (MutableVector) -> GradientSink
-  ) {
+    _ step: PassStep<Region>, _ state: MutableVector, pager: Pager?, context: PassContext, in arena: MutableVector,
+    workspace: inout Workspace, sink: (MutableVector) -> GradientSink.Destination
+  ) throws(PagingError) {
     switch step.kind {
     case .forward:
-      forward(step, state.vector, buffers: state, rows: batchSize, context: context, in: arena)
+      try forward(
+        step, state.vector, pager: pager, buffers: state, rows: batchSize, context: context, in: arena,
+        targets: workspace.targets, statistics: &workspace.statistics)
     case .loss:
+      // A head in parts goes back through the loss itself.
+      guard head == nil else { return }
       let outputs = matrix(step.output, of: step.stage + 1, rows: batchSize, in: arena)
       let gradient = matrix(step.outputGradient, of: step.stage + 1, rows: batchSize, in: arena)
       loss.writeGradient(
-        of: outputs.matrix.rearranged(columns: outputCount), targets, predictions: batchSize * predictionCount,
+        of: outputs.matrix.rearranged(columns: outputCount), workspace.targets, predictions: batchSize * predictionCount,
         to: gradient.rearranged(columns: outputCount))
     case .backward:
-      backward(step, state.vector, context: context, in: arena, sink: sink)
+      try backward(step, state.vector, pager: pager, context: context, in: arena, workspace: &workspace, sink: sink)
     }
   }
 
   private func forward(
-    _ step: PassStep<Region>, _ state: Vector, buffers: MutableVector?, rows: Int, context: PassContext,
-    in arena: MutableVector
-  ) {
+    _ step: PassStep<Region>, _ state: Vector, pager: Pager?, buffers: MutableVector?, rows: Int, context: PassContext,
+    in arena: MutableVector, targets: Targets, statistics: inout [LogitStatistics]
+  ) throws(PagingError) {
     let inputs = graph.stages[step.stage].inputs
     let input = matrix(step.inputs[0], of: inputs[0], rows: rows, in: arena)
     let output = matrix(step.output, of: step.stage + 1, rows: rows, in: arena)
     switch stages[step.stage].work {
     case .layers(let layers):
-      layers.forward(
-        ForwardPass(
-          input: input.matrix, output: output, saved: part(step.saved, of: arena), scratch: part(step.scratch, of: arena),
-          context: context.repeated(step.isRepeated), state: state,
-          buffers: context.isTraining && !step.isRepeated ? buffers : nil))
+      let pass = ForwardPass(
+        input: input.matrix, output: output, saved: floats(step.saved, of: arena), scratch: floats(step.scratch, of: arena),
+        context: context.repeated(step.isRepeated), state: state,
+        buffers: context.isTraining && !step.isRepeated ? buffers : nil, pager: pager)
+      if let head, step.stage == stages.count - 1 {
+        try head.gather(input.rearranged(columns: head.layer.width).matrix, targets: targets, into: &statistics, pass)
+      } else {
+        try layers.forward(pass)
+      }
     case .sum(let isRectified):
       if !graph.stages[step.stage].takesInputPlace { output.elements.copy(from: input.elements.vector) }
       output.elements.add(matrix(step.inputs[1], of: inputs[1], rows: rows, in: arena).elements.vector)
@@ -172,9 +213,9 @@ extension CompiledNetwork {
   }
 
   private func backward(
-    _ step: PassStep<Region>, _ state: Vector, context: PassContext, in arena: MutableVector,
-    sink: (MutableVector) -> GradientSink
-  ) {
+    _ step: PassStep<Region>, _ state: Vector, pager: Pager?, context: PassContext, in arena: MutableVector,
+    workspace: inout Workspace, sink: (MutableVector) -> GradientSink.Destination
+  ) throws(PagingError) {
     let activation = graph.stages[step.stage].inputs[0]
     let output = matrix(step.output, of: step.stage + 1, rows: batchSize, in: arena)
     var gradient = matrix(step.outputGradient, of: step.stage + 1, rows: batchSize, in: arena)
@@ -186,12 +227,22 @@ extension CompiledNetwork {
     let inputGradient = step.inputGradient.map { matrix($0, of: activation, rows: batchSize, in: arena) }
     switch stages[step.stage].work {
     case .layers(let layers):
-      layers.backward(
-        BackwardPass(
-          input: matrix(step.inputs[0], of: activation, rows: batchSize, in: arena).matrix, output: output.matrix,
-          outputGradient: gradient, inputGradient: inputGradient, saved: part(step.saved, of: arena).vector,
-          scratch: part(step.scratch, of: arena), context: context, state: state,
-          sink: sink(part(step.parameterGradient, of: arena))))
+      let input = matrix(step.inputs[0], of: activation, rows: batchSize, in: arena)
+      let tied = self.tied.isEmpty ? nil : TiedGradients(
+        parameters: self.tied, buffer: workspace.tiedGradients.mutableVector,
+        pager: workspace.tiedGradients.pager, isLast: !stages[step.stage].tensors.isEmpty)
+      let pass = BackwardPass(
+        input: input.matrix, output: output.matrix, outputGradient: gradient, inputGradient: inputGradient,
+        saved: floats(step.saved, of: arena).vector, scratch: floats(step.scratch, of: arena), context: context, state: state,
+        pager: pager, sink: GradientSink(destination: sink(floats(step.parameterGradient, of: arena)), tied: tied))
+      if let head, step.stage == stages.count - 1 {
+        let width = head.layer.width
+        try head.backward(
+          input.rearranged(columns: width).matrix, targets: workspace.targets, workspace.statistics,
+          inputGradient: inputGradient?.rearranged(columns: width), pass)
+      } else {
+        try layers.backward(pass)
+      }
     case .sum(let isRectified):
       if isRectified { gradient.elements.keep(where: output.elements.vector) }
     }
@@ -210,18 +261,18 @@ extension CompiledNetwork {
     _ state: inout StateBuffer, context: PassContext, workspace: inout Workspace, repetitions: Int = 2
   ) throws(PagingError) -> [StageCost] {
     let clock = ContinuousClock()
-    let (arena, targets) = (workspace.arena.mutableVector, workspace.targets)
+    let arena = workspace.arena.mutableVector
     let (vector, pager) = (state.mutableVector, state.pager)
     let context = context.shared(between: kernelThreads)
     var costs = graph.stages.map(\.cost)
     for index in costs.indices { (costs[index].forwardSeconds, costs[index].backwardSeconds) = (.infinity, .infinity) }
     for _ in 0...repetitions {
-      try forEachStep(holding: pager) { step in
-        let seconds = clock.measure {
-          perform(step, vector, context: context, targets: targets, in: arena) {
-            sink(vector, learningRate: 0, position: 0, scratch: $0)
-          }
-        } / .seconds(1)
+      try forEachStep(holding: pager) { step throws(PagingError) in
+        let begin = clock.now
+        try perform(step, vector, pager: pager, context: context, in: arena, workspace: &workspace) {
+          sink(vector, learningRate: 0, position: 0, scratch: $0)
+        }
+        let seconds = (clock.now - begin) / .seconds(1)
         switch step.kind {
         case .forward: costs[step.stage].forwardSeconds = min(costs[step.stage].forwardSeconds, seconds)
         case .backward: costs[step.stage].backwardSeconds = min(costs[step.stage].backwardSeconds, seconds)
@@ -239,7 +290,7 @@ extension CompiledNetwork {
     return arena.part(region ?? Region(offset: 0, count: rows * columns)).matrix(rows: rows, columns: columns)
   }
 
-  private func part(_ region: Region?, of arena: MutableVector) -> MutableVector {
+  private func floats(_ region: Region?, of arena: MutableVector) -> MutableVector {
     arena.part(region ?? Region(offset: 0, count: 0))
   }
 }

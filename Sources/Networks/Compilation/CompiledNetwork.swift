@@ -26,6 +26,12 @@ public struct CompiledNetwork: Sendable {
   let program: NetworkProgram
   /// What each step of the program needs of the training state.
   let accesses: [StateAccess?]
+  /// Tensors that layers read part by part.
+  let inParts: [TensorInParts]
+  /// Those among them that two layers share.
+  let tied: [Region]
+  /// How the last layer works without all of its logits; nil where it makes them all.
+  let head: HeadInParts?
 
   /// - Parameters:
   ///   - network: its layers, in their order.
@@ -36,10 +42,12 @@ public struct CompiledNetwork: Sendable {
   ///     memory.
   ///   - schedule: the order of an update's passes, for less memory; nil to keep all activations.
   ///   - kernelThreads: how many threads a large product is shared between, 1 or more.
+  ///   - headPart: how many logits' worth of memory the last layer gets, where it is a `TiedHead` and the loss a `ClassLoss`; nil
+  ///     for all logits at once.
   /// - Throws: `NetworkError.shape` where layers and inputs don't go together; `.ambiguous` where two tensors have one name.
   public init(
     _ network: Network, loss: any Loss, batchSize: Int, optimizer: Optimizer = Optimizer(.sgd), isTrained: Bool = true,
-    schedule: ActivationSchedule? = nil, kernelThreads: Int = 1
+    schedule: ActivationSchedule? = nil, kernelThreads: Int = 1, headPart: HeadPart? = nil
   ) throws(NetworkError) {
     guard !network.inputShape.isEmpty, let inputCount = Self.count(network.inputShape), inputCount > 0 else {
       throw .shape(
@@ -68,7 +76,11 @@ public struct CompiledNetwork: Sendable {
     self.batchSize = batchSize
     self.optimizer = optimizer
     stages = placed.stages
-    graph = StageGraph(placed.graph)
+    inParts = placed.builder.inParts
+    tied = inParts.filter(\.isTied).map(\.region)
+    let predictionRows = batchSize * predictions
+    head = headPart.flatMap { HeadInParts($0, last: placed.stages[placed.stages.count - 1], loss: loss, predictions: predictionRows) }
+    graph = StageGraph(placed.graph).withLast(head?.cost)
     self.inputCount = inputCount
     outputShape = shape
     predictionCount = predictions
@@ -76,7 +88,7 @@ public struct CompiledNetwork: Sendable {
     let update = schedule ?? .keepingAll(stageCount: stages.count)
     program = NetworkProgram(graph, schedule: isTrained ? update : nil)
     accesses = Self.accesses(
-      program.steps, stages: stages, layout: layout, slots: optimizer.slotNames.count, isTraining: isTrained)
+      program.steps, stages: stages, layout: layout, inParts: inParts, slots: optimizer.slotNames.count, isTraining: isTrained)
   }
 
   /// The product of a shape's extents; nil where one is negative or it overflows.
@@ -106,7 +118,36 @@ public struct CompiledNetwork: Sendable {
   public func rescheduled(_ schedule: ActivationSchedule) throws(NetworkError) -> CompiledNetwork {
     try CompiledNetwork(
       network, loss: loss, batchSize: batchSize, optimizer: optimizer, isTrained: isTrained, schedule: schedule,
-      kernelThreads: kernelThreads)
+      kernelThreads: kernelThreads, headPart: head?.part)
+  }
+
+  /// The same network, with a last layer that makes all of its logits at once. It gives the same bits.
+  public func withWholeHead() throws(NetworkError) -> CompiledNetwork {
+    guard head != nil else { return self }
+    return try CompiledNetwork(
+      network, loss: loss, batchSize: batchSize, optimizer: optimizer, isTrained: isTrained, kernelThreads: kernelThreads)
+  }
+
+  /// Costs with the times that were measured on this network or on the same with its head in parts, or whole.
+  public func costs(measured: [StageCost]) -> [StageCost] {
+    zip(graph.stages, measured).map { stage, measured in
+      var cost = stage.cost
+      (cost.forwardSeconds, cost.backwardSeconds) = (measured.forwardSeconds, measured.backwardSeconds)
+      // In parts, the logits are made once more on the way back.
+      if cost.outputCount != measured.outputCount {
+        cost.backwardSeconds += (head == nil ? -1 : 1) * measured.forwardSeconds
+      }
+      return cost
+    }
+  }
+
+  /// The same network, with a last layer that works without all of its logits in memory; nil where the last layer can't. It gives
+  /// the same bits.
+  public func withHeadInParts() throws(NetworkError) -> CompiledNetwork? {
+    let parted = try CompiledNetwork(
+      network, loss: loss, batchSize: batchSize, optimizer: optimizer, isTrained: isTrained, kernelThreads: kernelThreads,
+      headPart: .classes)
+    return parted.head == nil ? nil : parted
   }
 
   /// The same network for evaluations alone, of as many rows at once as fit in an arena, and 1 at least.
@@ -114,12 +155,22 @@ public struct CompiledNetwork: Sendable {
   ///   - rows: the most rows that are wanted, 1 or more.
   ///   - arenaCount: the length of the arena, in floats.
   public func forEvaluation(rows: Int, arenaCount: Int) throws(NetworkError) -> CompiledNetwork {
-    func compiled(_ rows: Int) throws(NetworkError) -> CompiledNetwork {
-      try CompiledNetwork(network, loss: loss, batchSize: rows, isTrained: false, kernelThreads: kernelThreads)
+    func compiled(_ rows: Int, _ part: HeadPart? = nil) throws(NetworkError) -> CompiledNetwork {
+      try CompiledNetwork(network, loss: loss, batchSize: rows, isTrained: false, kernelThreads: kernelThreads, headPart: part)
     }
     var best = try compiled(rows)
-    guard rows > 1, best.arenaCount > arenaCount else { return best }
+    guard best.arenaCount > arenaCount else { return best }
     best = try compiled(1)
+    guard best.arenaCount <= arenaCount else {
+      // Not even one example's outputs fit, so that those of some positions after the others have to do.
+      var predictions = predictionCount
+      while predictions > HeadInParts.leastPredictions {
+        predictions = max(HeadInParts.leastPredictions, predictions / 2)
+        best = try compiled(1, .predictions(predictions))
+        if best.head == nil || best.arenaCount <= arenaCount { break }
+      }
+      return best
+    }
     var tooMany = rows
     while tooMany - best.batchSize > 1 {
       let middle = try compiled((best.batchSize + tooMany) / 2)
@@ -144,6 +195,11 @@ public struct CompiledNetwork: Sendable {
     fileprivate var inputCount: Int
     /// The targets of each example in turn.
     public var targets: Targets
+    /// The gradients of parameters that two layers share, between the backward passes of the two.
+    var tiedGradients: FloatBuffer
+    /// Of the logits of each prediction, where they are not all there at once, and the targets of a part of the predictions.
+    var statistics: [LogitStatistics]
+    var partTargets: Targets
 
     /// The inputs of the first `rows` examples, for writing: a matrix of `rows` × input features. It is valid while the workspace
     /// is, until another network takes it.
@@ -153,13 +209,24 @@ public struct CompiledNetwork: Sendable {
   }
 
   /// Makes a workspace for passes of this network.
-  /// - Parameter other: a network that uses the same memory at other times, after `take`.
-  /// - Throws: `TensorError.outOfMemory` when the system does not have the memory.
-  public func makeWorkspace(sharedWith other: CompiledNetwork? = nil) throws -> Workspace {
+  /// - Parameters:
+  ///   - other: a network that uses the same memory at other times, after `take`.
+  ///   - folder: where states are paged, so that what is as large as their tensors is too; nil where they are in memory.
+  /// - Throws: `TensorError.outOfMemory` when the system does not have the memory, `PagingError`.
+  public func makeWorkspace(sharedWith other: CompiledNetwork? = nil, pagedIn folder: String? = nil) throws -> Workspace {
     let targets = max(batchSize * targetCount, other.map { $0.batchSize * $0.targetCount } ?? 0)
+    let tied = tiedGradientCount
     return Workspace(
       arena: try FloatBuffer(count: max(arenaCount, other?.arenaCount ?? 0)), inputRegion: program.input,
-      inputCount: inputCount, targets: Targets(loss.targetKind, count: targets))
+      inputCount: inputCount, targets: Targets(loss.targetKind, count: targets),
+      tiedGradients: try folder.map { try tied > 0 ? FloatBuffer(count: tied, pagedIn: $0) : FloatBuffer(count: 0) } ?? FloatBuffer(count: tied),
+      statistics: Array(repeating: LogitStatistics(), count: head?.statisticsCount ?? 0),
+      partTargets: Targets(loss.targetKind, count: other?.head?.partPredictions ?? head?.partPredictions ?? 0))
+  }
+
+  /// Length of the gradients, in floats, of parameters that two layers share, which a workspace holds besides its arena.
+  public var tiedGradientCount: Int {
+    isTrained ? tied.reduce(0) { $0 + $1.count } : 0
   }
 
   /// Arranges a shared workspace for this network's passes. What was in it is lost.

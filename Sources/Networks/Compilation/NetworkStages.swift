@@ -101,7 +101,12 @@ struct NetworkStages {
         inputs: [input.number], readsInput: memory.readsInput, readsOutput: memory.readsOutput,
         overwritesGradient: memory.overwritesGradient,
         parameterGradientCount: optimizer.rule == .sgd
-          ? 0 : builder.layout.tensors[tensors].reduce(0) { max($0, $1.role == .parameter ? $1.region.count : 0) }))
+          ? 0 : builder.layout.tensors[tensors].reduce(0) { max($0, $1.role == .parameter ? partCount(of: $1.region) : 0) }))
     return Activation(number: stages.count, shape: placed.outputShape)
+  }
+
+  /// The floats of a parameter's gradient that are there at once.
+  private func partCount(of region: Region) -> Int {
+    builder.inParts.first { $0.region == region }?.partCount ?? region.count
   }
 }

@@ -82,6 +82,14 @@ public struct StageGraph: Sendable {
     return copy
   }
 
+  /// The same stages, the last of which has another output and other scratch memory; nil for no change.
+  func withLast(_ cost: StageCost?) -> StageGraph {
+    guard let cost else { return self }
+    var copy = self
+    copy.stages[stages.count - 1].cost = cost
+    return copy
+  }
+
   /// The stages of a block as a graph of their own.
   func block(_ range: Range<Int>) -> StageGraph {
     StageGraph(

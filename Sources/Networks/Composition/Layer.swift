@@ -53,11 +53,13 @@ public protocol PlacedLayer: Sendable {
   var memory: LayerMemory { get }
 
   /// Writes `pass.output`, and in training what the layer has of persistent buffers, which `ForwardPass.buffer(_:)` gives.
-  func forward(_ pass: ForwardPass)
+  /// - Throws: what the passes of inner layers throw, and parts of tensors that are read from a file.
+  func forward(_ pass: ForwardPass) throws(PagingError)
 
   /// Writes `pass.inputGradient`, if it is wanted, and the gradients of the layer's parameters, in this order: where a gradient is
   /// taken, the parameter itself may change, so its old value must have been used before.
-  func backward(_ pass: BackwardPass)
+  /// - Throws: as for `forward(_:)`.
+  func backward(_ pass: BackwardPass) throws(PagingError)
 }
 
 extension PlacedLayer {

@@ -10,6 +10,8 @@ public struct NetworkBuilder {
   /// What names of tensors begin with at the moment.
   private var prefix = ""
   private var streamCount = 0
+  /// Tensors that are read part by part.
+  private(set) var inParts: [TensorInParts] = []
 
   public init(batchSize: Int, isTrained: Bool = true) {
     self.batchSize = batchSize
@@ -34,6 +36,24 @@ public struct NetworkBuilder {
   /// Names a count of updates that PyTorch keeps, such as `num_batches_tracked`. It is the state's own update count.
   public mutating func addCounter(_ name: String) {
     layout.addCounter(prefix + name)
+  }
+
+  /// Says that the tensor at `region` is read part by part, with `ForwardPass.forEachPart` and `BackwardPass.takeGradients`, so that
+  /// not all of it need be in memory.
+  /// - Parameter partCount: the most floats of a part.
+  mutating func readInParts(_ region: Region, partCount: Int) {
+    inParts.append(TensorInParts(region: region, partCount: min(region.count, partCount)))
+  }
+
+  /// Shares a tensor that a layer before this one has added and reads part by part. Its gradient is the sum of both layers'.
+  /// - Parameter name: its name in the state.
+  /// - Throws: `NetworkError.shape` where there is no such tensor, or it has another shape.
+  mutating func tie(to name: String, shape: [Int]) throws(NetworkError) -> Region {
+    guard let tensor = layout.tensors.first(where: { $0.name == name }), tensor.shape == shape,
+      let index = inParts.firstIndex(where: { $0.region == tensor.region }), !inParts[index].isTied
+    else { throw .shape("a layer shares the tensor \(name) of shape \(shape), but there is none before it that can be shared with it") }
+    inParts[index].isTied = true
+    return tensor.region
   }
 
   /// A number no other layer of the network has, to tell its randomness from theirs.
@@ -67,4 +87,13 @@ public struct NetworkBuilder {
   }
 
   mutating func leave(to prefix: String) { self.prefix = prefix }
+}
+
+/// A tensor of the state that layers read part by part.
+struct TensorInParts: Sendable, Equatable {
+  let region: Region
+  /// The most floats of a part.
+  let partCount: Int
+  /// Whether a second layer shares it.
+  var isTied = false
 }

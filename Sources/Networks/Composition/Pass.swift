@@ -52,6 +52,8 @@ public struct ForwardPass {
   let state: Vector
   /// The whole state for writing; nil where the pass may change nothing of it.
   let buffers: MutableVector?
+  /// That of the state; nil where all of it is in memory.
+  let pager: Pager?
 
   /// The tensor at `region` of the state, for reading: a parameter, or a buffer such as running statistics.
   public func tensor(_ region: Region) -> Vector { state.part(region) }
@@ -60,6 +62,20 @@ public struct ForwardPass {
   /// - Returns: nil where the pass may not change it: where it only looks at a state, which it then has as a borrowed value, and
   ///   where it repeats one of the same update, which has changed the buffer already.
   public func buffer(_ region: Region) -> MutableVector? { buffers?.part(region) }
+
+  /// Calls `body` for one range of 0 ..< `count` after the other, while the regions of the state that it needs are in memory: for
+  /// tensors that are read in parts. Where all of the state is in memory, there is one range.
+  /// - Parameters:
+  ///   - length: the most of a range.
+  ///   - regions: what a range needs.
+  func forEachPart(
+    of count: Int, length: Int, needing regions: (Range<Int>) -> [Region], _ body: (Range<Int>) -> Void
+  ) throws(PagingError) {
+    guard let pager else { return body(0..<count) }
+    let starts = Array(stride(from: 0, to: count, by: length))
+    func range(_ index: Int) -> Range<Int> { starts[index]..<min(starts[index] + length, count) }
+    try PartNeed.hold(starts.count, needs: { [PartNeed(pager, regions(range($0)), .read)] }) { body(range($0)) }
+  }
 
   /// The pass of a layer inside this one.
   /// - Parameters:
@@ -71,7 +87,8 @@ public struct ForwardPass {
     input: Matrix, output: MutableMatrix, saved: MutableVector, scratch: MutableVector
   ) -> ForwardPass {
     ForwardPass(
-      input: input, output: output, saved: saved, scratch: scratch, context: context, state: state, buffers: buffers)
+      input: input, output: output, saved: saved, scratch: scratch, context: context, state: state, buffers: buffers,
+      pager: pager)
   }
 }
 
@@ -95,6 +112,8 @@ public struct BackwardPass {
   public let scratch: MutableVector
   public let context: PassContext
   let state: Vector
+  /// That of the state; nil where all of it is in memory.
+  let pager: Pager?
   let sink: GradientSink
 
   /// The tensor at `region` of the state, for reading. After `takeGradient(of:_:)` has taken its gradient, it may have changed.
@@ -103,6 +122,28 @@ public struct BackwardPass {
   /// Takes the gradient of the parameter at `region`, which `add` adds to its target.
   public func takeGradient(of region: Region, _ add: (GradientTarget) -> Void) {
     sink.take(region, add)
+  }
+
+  /// Takes the gradient of one part of a parameter after the other, for parameters that are read in parts.
+  /// - Parameters:
+  ///   - rows: how many the parameter has, as a matrix.
+  ///   - length: the most rows of a part.
+  func takeGradients(
+    of region: Region, rows: Int, inPartsOf length: Int, _ add: (_ rows: Range<Int>, GradientTarget) -> Void
+  ) throws(PagingError) {
+    func part(_ index: Int) -> Range<Int> { index * length..<min((index + 1) * length, rows) }
+    func place(_ part: Range<Int>) -> Region {
+      let columns = region.count / rows
+      return Region(offset: region.offset + part.lowerBound * columns, count: part.count * columns)
+    }
+    let count = (rows + length - 1) / length
+    guard pager != nil else {
+      for index in 0..<count { sink.take(place(part(index))) { add(part(index), $0) } }
+      return
+    }
+    try PartNeed.hold(count, needs: { sink.needs(of: place(part($0)), pager) }) { index in
+      sink.take(place(part(index))) { add(part(index), $0) }
+    }
   }
 
   /// The pass of a layer inside this one.
@@ -119,7 +160,7 @@ public struct BackwardPass {
   ) -> BackwardPass {
     BackwardPass(
       input: input, output: output, outputGradient: outputGradient, inputGradient: inputGradient, saved: saved,
-      scratch: scratch, context: context, state: state, sink: sink)
+      scratch: scratch, context: context, state: state, pager: pager, sink: sink)
   }
 }
 
@@ -133,26 +174,5 @@ public struct GradientTarget {
   /// Adds the gradient `sum`, which is as long as `values`.
   public func add(_ sum: Vector) {
     values.assign(scale, times: sum, plus: keep)
-  }
-}
-
-/// Where the gradients of a backward pass go.
-enum GradientSink {
-  /// They go to a buffer laid out like the state, or to the state itself: with keep = 1 and scale = −η that is plain SGD's
-  /// update, and no gradient is ever stored (Lv et al. 2023, "Full parameter fine-tuning for large language models
-  /// with limited resources").
-  case accumulate(in: MutableVector, scale: Float, keep: Float)
-  /// They go to the optimizer, those of one parameter at a time, each in the same scratch memory.
-  case step(OptimizerStep, state: MutableVector, scratch: MutableVector)
-
-  func take(_ region: Region, _ add: (GradientTarget) -> Void) {
-    switch self {
-    case .accumulate(let buffer, let scale, let keep):
-      add(GradientTarget(values: buffer.part(region), scale: scale, keep: keep))
-    case .step(let step, let state, let scratch):
-      let gradient = scratch.part(Region(offset: 0, count: region.count))
-      add(GradientTarget(values: gradient, scale: 1, keep: 0))
-      step.apply(gradient, to: region, of: state)
-    }
   }
 }

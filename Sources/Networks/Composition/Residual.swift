@@ -83,15 +83,15 @@ private struct PlacedResidual: PlacedLayer {
       backwardScratch: scratch.count, readsOutput: isRectified)
   }
 
-  func forward(_ pass: ForwardPass) {
+  func forward(_ pass: ForwardPass) throws(PagingError) {
     let (rows, columns) = (pass.output.rows, pass.output.columns)
     let mainOutput = mainOutput.map { pass.saved.part($0).matrix(rows: rows, columns: columns) } ?? pass.output
-    main.forward(
+    try main.forward(
       pass.inner(input: pass.input, output: mainOutput, saved: pass.saved.part(mainSaved), scratch: pass.scratch))
     if self.mainOutput != nil { pass.output.elements.copy(from: mainOutput.elements.vector) }
     if let shortcut {
       let passed = pass.saved.part(shortcutOutput).matrix(rows: rows, columns: columns)
-      shortcut.forward(
+      try shortcut.forward(
         pass.inner(input: pass.input, output: passed, saved: pass.saved.part(shortcutSaved), scratch: pass.scratch))
       pass.output.elements.add(passed.elements.vector)
     } else {
@@ -101,14 +101,14 @@ private struct PlacedResidual: PlacedLayer {
   }
 
   /// ∂x = ∂x through f + ∂x through g.
-  func backward(_ pass: BackwardPass) {
+  func backward(_ pass: BackwardPass) throws(PagingError) {
     if isRectified { pass.outputGradient.elements.keep(where: pass.output.elements) }
     let scratch = pass.scratch.part(innerScratch)
     let (rows, columns) = (pass.output.rows, pass.output.columns)
     // Both parts overwrite what they are given.
     let gradient = pass.scratch.part(gradient).matrix(rows: rows, columns: columns)
     gradient.elements.copy(from: pass.outputGradient.elements.vector)
-    main.backward(
+    try main.backward(
       pass.inner(
         input: pass.input,
         output: mainOutput.map { pass.saved.part($0).matrix(rows: rows, columns: columns) } ?? pass.output,
@@ -120,7 +120,7 @@ private struct PlacedResidual: PlacedLayer {
     let inputGradient = pass.inputGradient.map {
       pass.scratch.part(shortcutGradient).matrix(rows: $0.rows, columns: $0.columns)
     }
-    shortcut.backward(
+    try shortcut.backward(
       pass.inner(
         input: pass.input, output: pass.saved.part(shortcutOutput).matrix(rows: rows, columns: columns),
         outputGradient: pass.outputGradient, inputGradient: inputGradient, saved: pass.saved.part(shortcutSaved), scratch: scratch))

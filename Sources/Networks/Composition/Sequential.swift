@@ -107,24 +107,27 @@ struct PlacedSequential: PlacedLayer {
       overwritesGradient: placed[lastPlace...].contains(where: \.memory.overwritesGradient))
   }
 
+  /// The layer, where there is only one.
+  var only: (any PlacedLayer)? { stages.count == 1 ? stages[0].layer : nil }
+
   /// Which layers work on the output of the one before. The first never does, because it may not overwrite what it was
   /// given; nor does one behind a layer whose backward pass reads its own output.
   static func inPlace(_ memories: [LayerMemory]) -> [Bool] {
     memories.indices.map { $0 > 0 && memories[$0].isInPlace && !memories[$0 - 1].readsOutput }
   }
 
-  func forward(_ pass: ForwardPass) {
+  func forward(_ pass: ForwardPass) throws(PagingError) {
     var input = pass.input
     for stage in stages {
       let output = output(of: stage, in: pass)
       if stage.copiesInput { output.elements.copy(from: input.elements) }
-      stage.layer.forward(
+      try stage.layer.forward(
         pass.inner(input: input, output: output, saved: pass.saved.part(stage.saved), scratch: pass.scratch))
       input = output.matrix
     }
   }
 
-  func backward(_ pass: BackwardPass) {
+  func backward(_ pass: BackwardPass) throws(PagingError) {
     var gradient = pass.outputGradient
     var place = 0
     for (index, stage) in stages.enumerated().reversed() {
@@ -135,7 +138,7 @@ struct PlacedSequential: PlacedLayer {
           pass.scratch.part(gradients[place]).matrix(rows: stageInput.rows, columns: stageInput.columns)
         }
       if stage.copiesInput { passedOn?.elements.copy(from: gradient.elements.vector) }
-      stage.layer.backward(
+      try stage.layer.backward(
         pass.inner(
           input: stageInput, output: output(of: stage, in: pass), outputGradient: gradient, inputGradient: passedOn,
           saved: pass.saved.part(stage.saved), scratch: pass.scratch.part(layerScratch)))

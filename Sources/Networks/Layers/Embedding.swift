@@ -8,6 +8,9 @@ public struct Embedding: Layer {
   public let vocabulary: Int
   public let width: Int
 
+  /// How many vectors are updated together.
+  private static let updated = 2048
+
   public init(vocabulary: Int, width: Int) {
     self.vocabulary = vocabulary
     self.width = width
@@ -22,9 +25,10 @@ public struct Embedding: Layer {
         """)
     }
     let context = inputShape[0]
+    let token = builder.add("wte.weight", shape: [vocabulary, width], initialization: .normal(deviation: 0.02))
+    builder.readInParts(token, partCount: Self.updated * width)
     return PlacedEmbedding(
-      context: context, vocabulary: vocabulary, width: width,
-      token: builder.add("wte.weight", shape: [vocabulary, width], initialization: .normal(deviation: 0.02)),
+      context: context, vocabulary: vocabulary, width: width, token: token, updated: Self.updated,
       position: builder.add("wpe.weight", shape: [context, width], initialization: .normal(deviation: 0.02)))
   }
 }
@@ -34,28 +38,36 @@ private struct PlacedEmbedding: PlacedLayer {
   let vocabulary: Int
   let width: Int
   let token: Region
+  let updated: Int
   let position: Region
 
   var outputShape: [Int] { [context, width] }
   var memory: LayerMemory { LayerMemory(readsOutput: false, overwritesGradient: false) }
 
-  func forward(_ pass: ForwardPass) {
+  func forward(_ pass: ForwardPass) throws(PagingError) {
     let token = pass.tensor(token).matrix(rows: vocabulary, columns: width)
     let position = pass.tensor(position).matrix(rows: context, columns: width)
     let output = pass.output.rearranged(columns: width)
-    for row in 0..<output.rows {
-      output[row: row].copy(from: token[row: number(row, in: pass.input)])
-      output[row: row].add(position[row: row % context])
+    func vector(_ row: Int) -> Region {
+      Region(offset: self.token.offset + number(row, in: pass.input) * width, count: width)
+    }
+    try pass.forEachPart(of: output.rows, length: 64, needing: { $0.map(vector) }) { rows in
+      for row in rows {
+        output[row: row].copy(from: token[row: number(row, in: pass.input)])
+        output[row: row].add(position[row: row % context])
+      }
     }
   }
 
   /// ∂token[v] = Σ ∂y[t] where x[t] = v, ∂position[t] = Σ ∂y[t] over the examples. Numbers have no gradient.
-  func backward(_ pass: BackwardPass) {
+  func backward(_ pass: BackwardPass) throws(PagingError) {
     let outputGradient = pass.outputGradient.matrix.rearranged(columns: width)
-    pass.takeGradient(of: token) { target in
-      let rows = target.rows(count: vocabulary, columns: width)
+    try pass.takeGradients(of: token, rows: vocabulary, inPartsOf: updated) { numbers, target in
+      let rows = target.rows(count: numbers.count, columns: width)
       for row in 0..<outputGradient.rows {
-        rows[row: number(row, in: pass.input)].assign(target.scale, times: outputGradient[row: row], plus: 1)
+        let number = number(row, in: pass.input)
+        guard numbers.contains(number) else { continue }
+        rows[row: number - numbers.lowerBound].assign(target.scale, times: outputGradient[row: row], plus: 1)
       }
     }
     pass.takeGradient(of: position) { target in

@@ -8,7 +8,7 @@ public struct ModelSpecification: Sendable {
   private let build: ModelFamily.Build
 
   /// All that `init(_:)` reads.
-  static let families: [ModelFamily] = [.multilayerPerceptron, .linear, .leNet, .resNet18, .resNet50, .gpt]
+  static let families: [ModelFamily] = [.multilayerPerceptron, .linear, .leNet, .resNet18, .resNet50, .gpt] + ModelFamily.gpt2
 
   /// What users can write, for help and messages.
   public static let forms = families.map(\.form).joined(separator: ", ")

@@ -71,6 +71,11 @@ struct OptimizerStep {
   /// How far a parameter's slot lies behind it, and the next slot behind that, in floats.
   let slotDistance: Int
 
+  /// The regions of the state that an update of the parameter at `region` reads and writes.
+  func regions(of region: Region) -> [Region] {
+    (0...Optimizer(rule).slotNames.count).map { Region(offset: region.offset + $0 * slotDistance, count: region.count) }
+  }
+
   /// Updates the parameter at `region`, and its slots. Overwrites `gradient`.
   func apply(_ gradient: MutableVector, to region: Region, of state: MutableVector) {
     let parameter = state.part(region)

@@ -1,6 +1,7 @@
 import Tensors
 
-/// What a stage's pass needs of the training state: the stage's own tensors, and on the way back their optimizer slots.
+/// What a stage's pass needs of the training state: the stage's own tensors, and on the way back their optimizer slots. Tensors that
+/// are read in parts are not among them.
 struct StateAccess: Sendable, Equatable {
   let regions: [Region]
   /// Whether the pass may change them.
@@ -9,20 +10,36 @@ struct StateAccess: Sendable, Equatable {
 
 extension CompiledNetwork {
   /// What each step of the program needs of the training state; nil for a step that needs nothing.
-  /// - Parameter isTraining: whether passes follow running statistics.
+  /// - Parameters:
+  ///   - inParts: the tensors that layers read in parts by themselves.
+  ///   - isTraining: whether passes follow running statistics.
   static func accesses(
-    _ steps: [PassStep<Region>], stages: [NetworkStage], layout: StateLayout, slots: Int, isTraining: Bool
+    _ steps: [PassStep<Region>], stages: [NetworkStage], layout: StateLayout, inParts: [TensorInParts], slots: Int, isTraining: Bool
   ) -> [StateAccess?] {
     steps.map { step in
-      let tensors = layout.tensors[stages[step.stage].tensors]
-      guard step.kind != .loss, let first = tensors.first, let last = tensors.last else { return nil }
-      let own = Region(offset: first.region.offset, count: last.region.end - first.region.offset)
+      let tensors = layout.tensors[stages[step.stage].tensors].filter { tensor in !inParts.contains { $0.region == tensor.region } }
+      guard step.kind != .loss, !tensors.isEmpty else { return nil }
+      let own = tensors.map(\.region).joined
       guard step.kind == .backward else {
-        return StateAccess(
-          regions: [own], isChanged: isTraining && !step.isRepeated && tensors.contains { $0.role == .buffer })
+        return StateAccess(regions: own, isChanged: isTraining && !step.isRepeated && tensors.contains { $0.role == .buffer })
       }
       return StateAccess(
-        regions: (0...slots).map { Region(offset: own.offset + $0 * layout.count, count: own.count) }, isChanged: true)
+        regions: (0...slots).flatMap { slot in
+          own.map { Region(offset: $0.offset + slot * layout.count, count: $0.count) }
+        }, isChanged: true)
+    }
+  }
+}
+
+extension [Region] {
+  /// The regions, those together that lie next to each other but for padding.
+  fileprivate var joined: [Region] {
+    reduce(into: []) { joined, region in
+      if let last = joined.last, region.offset - last.end < FloatBuffer.alignment {
+        joined[joined.count - 1] = Region(offset: last.offset, count: region.end - last.offset)
+      } else {
+        joined.append(region)
+      }
     }
   }
 }

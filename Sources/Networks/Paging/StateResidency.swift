@@ -28,19 +28,9 @@ extension CompiledNetwork {
   public func residencies(
     _ schedule: ActivationSchedule, costs: [StageCost]? = nil, rates: PagingRates, count: Int = 12
   ) -> [StateResidency] {
-    let program = PassBlocks(graph, schedule: schedule)
-    let accesses = Self.accesses(
-      program.steps.map { step in step.map { _ in Region(offset: 0, count: 0) } }, stages: stages, layout: layout,
-      slots: optimizer.slotNames.count, isTraining: true)
-    let times = program.steps.map { step in
-      let cost = (costs ?? graph.stages.map(\.cost))[step.stage]
-      return switch step.kind {
-      case .forward: cost.forwardSeconds
-      case .backward: cost.backwardSeconds
-      case .loss: 0.0
-      }
-    }
-    var regions = Set(accesses.flatMap { $0?.regions ?? [] }).sorted { ($0.count, $1.offset) > ($1.count, $0.offset) }
+    let access = PlannedAccess(self, schedule, costs: costs ?? graph.stages.map(\.cost))
+    var regions = Set(access.steps.flatMap { $0.held + $0.inParts.map(\.region) })
+      .sorted { ($0.count, $1.offset) > ($1.count, $0.offset) }
     regions = regions.filter { $0.offset < layout.count } + regions.filter { $0.offset >= layout.count }
     let all = regions.reduce(0) { $0 + $1.count }
     var numbers: Set<Int> = []
@@ -50,42 +40,103 @@ extension CompiledNetwork {
       if sum == 0 || sum * count / all < (sum + region.count) * count / all { numbers.insert(index) }
       sum += region.count
     }
-    return numbers.sorted(by: >).map { residency(accesses, times, kept: Array(regions[..<$0]), rates: rates) }
+    return numbers.sorted(by: >).map { access.residency(keeping: Array(regions[..<$0]), rates: rates) }
+  }
+}
+
+/// What the steps of an update need of a paged state, as `StateHold` and the layers will ask for it.
+private struct PlannedAccess {
+  struct Step {
+    /// Regions that are held as a whole.
+    var held: [Region] = []
+    var isChanged = false
+    /// Tensors that are read in parts, with the bytes read and written of each.
+    var inParts: [(region: Region, read: Int, written: Int)] = []
+    /// Bytes of the gradients that two layers share.
+    var tiedRead = 0
+    var tiedWritten = 0
+    /// The time of this step, and of those behind it that need nothing of the state.
+    var seconds: Double
   }
 
-  private func residency(
-    _ accesses: [StateAccess?], _ times: [Double], kept: [Region], rates: PagingRates
-  ) -> StateResidency {
+  private(set) var steps: [Step] = []
+  /// The bytes in memory of what is read in parts: a part, and the next one.
+  private let partBytes: Int
+
+  init(_ network: CompiledNetwork, _ schedule: ActivationSchedule, costs: [StageCost]) {
+    let passes = PassBlocks(network.graph, schedule: schedule).steps
+    let (layout, slots) = (network.layout, network.optimizer.slotNames.count)
+    let accesses = CompiledNetwork.accesses(
+      passes.map { $0.map { _ in Region(offset: 0, count: 0) } }, stages: network.stages, layout: layout,
+      inParts: network.inParts, slots: slots, isTraining: true)
+    let size = MemoryLayout<Float>.stride
+    for (pass, access) in zip(passes, accesses) {
+      let cost = costs[pass.stage]
+      let seconds =
+        switch pass.kind {
+        case .forward: cost.forwardSeconds
+        case .backward: cost.backwardSeconds
+        case .loss: 0.0
+        }
+      var step = Step(held: access?.regions ?? [], isChanged: access?.isChanged ?? false, seconds: seconds)
+      for tensor in network.inParts where pass.kind != .loss {
+        let bytes = tensor.region.count * size
+        let isOwn = layout.tensors[network.stages[pass.stage].tensors].contains { $0.region == tensor.region }
+        guard isOwn || tensor.isTied && pass.stage == network.stages.count - 1 else { continue }
+        switch (pass.kind, isOwn) {
+        case (.forward, true):
+          // A page, at most, for each number.
+          step.inParts.append((tensor.region, min(bytes, cost.inputCount * Pager.pageBytes), 0))
+        case (.backward, true):
+          for slot in 0...slots {
+            step.inParts.append((Region(offset: tensor.region.offset + slot * layout.count, count: tensor.region.count), bytes, bytes))
+          }
+          if tensor.isTied { step.tiedRead = bytes }
+        default:
+          step.inParts.append((tensor.region, bytes, 0))
+          if pass.kind == .backward { step.tiedWritten = bytes }
+        }
+      }
+      if step.held.isEmpty, step.inParts.isEmpty, !steps.isEmpty {
+        steps[steps.count - 1].seconds += seconds
+      } else {
+        steps.append(step)
+      }
+    }
+    partBytes = network.inParts.reduce(0) { $0 + 3 * (2 + slots) * ($1.partCount * size + Pager.pageBytes) }
+  }
+
+  func residency(keeping kept: [Region], rates: PagingRates) -> StateResidency {
     let isKept = Set(kept)
-    let steps = accesses.indices.filter { accesses[$0] != nil }
-    let moving = steps.map { (accesses[$0]?.regions ?? []).filter { !isKept.contains($0) } }
+    let moving = steps.map { $0.held.filter { !isKept.contains($0) } }
     var held: [Region: Bool] = [:]
     var (most, read, written, seconds) = (0, 0, 0, 0.0)
     func bytes(_ regions: some Sequence<Region>) -> Int {
       // A region begins and ends in pages that it shares with others.
       regions.reduce(0) { $0 + $1.count * MemoryLayout<Float>.stride + 2 * Pager.pageBytes }
     }
-    for (place, index) in steps.enumerated() {
-      let next = place + 1 < steps.count ? moving[place + 1] : []
-      let wanted = moving[place] + next
+    for (place, step) in steps.enumerated() {
+      let wanted = moving[place] + (place + 1 < steps.count ? moving[place + 1] : [])
       let leaving = held.keys.filter { !wanted.contains($0) }
-      let out = bytes(leaving.filter { held[$0] == true })
+      var (bytesIn, bytesOut) = (step.tiedRead, bytes(leaving.filter { held[$0] == true }) + step.tiedWritten)
       for region in leaving { held[region] = nil }
       let new = wanted.filter { held[$0] == nil }
       // What leaves has left before anything comes in.
       most = max(most, bytes(held.keys) + max(bytes(leaving), bytes(new)))
       for region in new { held[region] = false }
-      if accesses[index]?.isChanged == true { for region in moving[place] { held[region] = true } }
-      read += bytes(new)
-      written += out
-      // What the passes up to the next access take, and what is read and written meanwhile.
-      let end = place + 1 < steps.count ? steps[place + 1] : accesses.count
-      let begin = place == 0 ? 0 : index
-      seconds += max(times[begin..<end].reduce(0, +), Double(bytes(new)) / rates.read + Double(out) / rates.write)
+      if step.isChanged { for region in moving[place] { held[region] = true } }
+      bytesIn += bytes(new)
+      for part in step.inParts where !isKept.contains(part.region) {
+        bytesIn += part.read
+        bytesOut += part.written
+      }
+      read += bytesIn
+      written += bytesOut
+      seconds += max(step.seconds, Double(bytesIn) / rates.read + Double(bytesOut) / rates.write)
     }
     let last = bytes(held.keys.filter { held[$0] == true })
     return StateResidency(
-      kept: kept, byteCount: most + bytes(kept), bytesRead: read, bytesWritten: written + last,
+      kept: kept, byteCount: most + partBytes + bytes(kept), bytesRead: read, bytesWritten: written + last,
       seconds: seconds + Double(last) / rates.write)
   }
 }

@@ -1,0 +1,96 @@
+import Tensors
+
+/// How much a last layer makes of its logits at once.
+public enum HeadPart: Sendable, Equatable {
+  /// In updates, the logits of some classes after those of others, for all predictions.
+  case classes
+  /// In evaluations, all logits of so many predictions.
+  case predictions(Int)
+}
+
+/// A last layer that works without all of its logits: memory for it does not grow with predictions × vocabulary.
+///
+/// An update makes the logits chunk by chunk of the vocabulary, once for what the loss needs to know of all of them, and a second
+/// time for their gradients: a product more than with all logits kept. After Wijmans et al. 2024, "Cut your losses in
+/// large-vocabulary language models", arXiv 2411.09009.
+struct HeadInParts: Sendable {
+  let part: HeadPart
+  let layer: PlacedTiedHead
+  let loss: any ClassLoss
+  /// Predictions of a batch.
+  let predictions: Int
+
+  /// Fewer would make products slow.
+  static let leastPredictions = 64
+
+  /// - Returns: nil where the last stage or the loss needs all logits.
+  init?(_ part: HeadPart, last: NetworkStage, loss: any Loss, predictions: Int) {
+    guard let loss = loss as? any ClassLoss, case .layers(let layers) = last.work, let layer = layers.only as? PlacedTiedHead
+    else { return nil }
+    self.part = part
+    self.layer = layer
+    self.loss = loss
+    self.predictions = predictions
+  }
+
+  /// What the stage's passes take.
+  var cost: StageCost {
+    let chunk = min(PlacedTiedHead.chunk, layer.vocabulary)
+    let (output, scratch) =
+      switch part {
+      // There is no output but the statistics, which are not in the arena.
+      case .classes: (predictions, predictions * chunk)
+      case .predictions(let count): (min(count, predictions) * layer.vocabulary, 0)
+      }
+    return StageCost(
+      forwardSeconds: 1, backwardSeconds: 3, inputCount: predictions * layer.width, outputCount: output, savedCount: 0,
+      forwardScratchCount: scratch, backwardScratchCount: scratch)
+  }
+
+  /// Predictions whose logits' statistics a workspace holds.
+  var statisticsCount: Int { part == .classes ? predictions : 0 }
+
+  /// Predictions that are measured together.
+  var partPredictions: Int { if case .predictions(let count) = part { min(count, predictions) } else { 0 } }
+
+  /// Gathers what the loss needs to know of all logits.
+  /// - Parameters:
+  ///   - input: predictions × width.
+  ///   - scratch: predictions × `PlacedTiedHead.chunk` floats.
+  func gather(
+    _ input: Matrix, targets: Targets, into statistics: inout [LogitStatistics], _ pass: ForwardPass
+  ) throws(PagingError) {
+    for index in statistics.indices { statistics[index] = LogitStatistics() }
+    try pass.forEachPart(of: layer.vocabulary, length: PlacedTiedHead.chunk, needing: { [layer.rows($0)] }) { classes in
+      // Where all of the state is in memory, all classes come at once.
+      for first in stride(from: classes.lowerBound, to: classes.upperBound, by: PlacedTiedHead.chunk) {
+        let chunk = first..<min(first + PlacedTiedHead.chunk, classes.upperBound)
+        let logits = pass.scratch.matrix(rows: input.rows, columns: chunk.count)
+        makeLogits(of: chunk, input, weights: pass.tensor(layer.rows(chunk)), into: logits, threads: pass.context.threads)
+        loss.gather(logits.matrix, targets, into: &statistics)
+      }
+    }
+  }
+
+  /// The backward passes of loss and layer.
+  func backward(
+    _ input: Matrix, targets: Targets, _ statistics: [LogitStatistics], inputGradient: MutableMatrix?, _ pass: BackwardPass
+  ) throws(PagingError) {
+    try pass.takeGradients(of: layer.weight, rows: layer.vocabulary, inPartsOf: PlacedTiedHead.chunk) { classes, target in
+      let weights = pass.tensor(layer.rows(classes))
+      let logits = pass.scratch.matrix(rows: input.rows, columns: classes.count)
+      makeLogits(of: classes, input, weights: weights, into: logits, threads: pass.context.threads)
+      // Each gradient takes the place of its logit.
+      loss.writeGradient(
+        of: logits.matrix, from: classes.lowerBound, targets, statistics, predictions: predictions, to: logits)
+      layer.takeGradient(
+        logits.matrix, from: classes.lowerBound, weights: weights, input: input, to: inputGradient, target,
+        threads: pass.context.threads)
+    }
+  }
+
+  private func makeLogits(of classes: Range<Int>, _ input: Matrix, weights: Vector, into logits: MutableMatrix, threads: Int) {
+    multiply(
+      input, by: weights.matrix(rows: classes.count, columns: layer.width), byTransposed: true, into: logits, threads: threads)
+  }
+}
