@@ -55,7 +55,7 @@ private final class RunWork {
     var workspace = try map.makeWorkspace()
     let steps = specification.workload.steps
     for position in 0..<updateCount {
-      map.apply(batch: steps - position % steps, position: position, to: &state, workspace: &workspace)
+      try map.apply(batch: steps - position % steps, position: position, to: &state, workspace: &workspace)
     }
   }
 }

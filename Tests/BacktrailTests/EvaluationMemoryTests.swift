@@ -26,10 +26,10 @@ import Testing
   }
 
   private func values(_ problem: NetworkProblem) throws -> [Double] {
-    var values = try StateBuffer(count: problem.network.stateCount)
+    var values = try problem.map(seed: 2).makeState()
     try problem.writeInitialState(seed: 2, to: &values)
     var workspace = try problem.map(seed: 2).makeWorkspace()
-    return problem.measure(TrainingState(values: values), seed: 2, workspace: &workspace)
+    return try problem.measure(TrainingState(values: values), seed: 2, workspace: &workspace)
   }
 
   private func check(_ problem: (_ batchSize: Int, _ evaluation: NetworkProblem.Evaluation) throws -> NetworkProblem) throws {
@@ -42,11 +42,11 @@ import Testing
       for batchSize in [1, 2, 8] {
         let small = try problem(batchSize, evaluation)
         #expect(small.workspaceBytes == small.network.arenaCount * MemoryLayout<Float>.stride)
-        for level in try small.memoryLevels(isMeasured: false) {
+        for level in try small.memoryLevels(isMeasured: false, in: folder.path) {
           let problem = try level.problem()
-          #expect(problem.workspaceBytes == level.workspaceBytes)
-          if batchSize > 1 { #expect(level.workspaceBytes == problem.network.arenaCount * MemoryLayout<Float>.stride) }
-          #expect(try values(problem) == expected, "\(batchSize), \(level.workspaceBytes) bytes")
+          #expect(problem.laneMemory == level.memory)
+          if batchSize > 1 { #expect(level.memory.workspaceBytes == problem.network.arenaCount * MemoryLayout<Float>.stride) }
+          #expect(try values(problem) == expected, "\(batchSize), \(level.memory.workspaceBytes) bytes")
         }
       }
     }

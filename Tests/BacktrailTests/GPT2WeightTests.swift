@@ -34,7 +34,7 @@ import Testing
   private func read(_ path: String, _ layout: StateLayout) throws -> [String: [Float]] {
     var state = try StateBuffer(count: layout.count)
     try InitialTensors(path: path).write(to: &state, layout: layout)
-    return Dictionary(uniqueKeysWithValues: layout.tensors.map { ($0.name, layout.values(of: $0, in: state)) })
+    return Dictionary(uniqueKeysWithValues: try layout.tensors.map { ($0.name, try layout.values(of: $0, in: state)) })
   }
 
   /// What nanoGPT's names should hold: each matrix of a block transposed, and the head a copy of the embedding.

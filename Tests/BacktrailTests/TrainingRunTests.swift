@@ -316,7 +316,7 @@ extension Examples {
     var buffer = try FloatBuffer(count: indices.count * featureCount)
     let matrix = buffer.mutableVector.matrix(rows: indices.count, columns: featureCount)
     var targets = Targets(.classes, count: indices.count)
-    gather(indices, into: matrix, targets: &targets)
+    try gather(indices, into: matrix, targets: &targets)
     return (
       (0..<indices.count).map { row in (0..<featureCount).map { Double(matrix[row: row][$0]) } }, targets.classes.map(Int.init)
     )

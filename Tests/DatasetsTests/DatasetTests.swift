@@ -83,7 +83,7 @@ import Testing
   }
 
   @Test func everyListedFormIsUnderstood() {
-    #expect(Dataset.catalogue.map { $0.form.prefix(while: \.isLetter) } == ["digits", "mnist", "cifar", "cifar", "text", "csv", "synthetic"])
+    #expect(Dataset.catalogue.map { $0.form.prefix(while: \.isLetter) } == ["digits", "mnist", "cifar", "cifar", "text", "tokens", "csv", "synthetic"])
   }
 
   @Test func syntheticNameSpellsOutEveryOption() throws {

@@ -86,7 +86,7 @@ import Testing
   @Test func largeTablesGoThroughAFile() throws {
     var text = ""
     let row = (0..<99).map { "\($0 % 10)" }.joined(separator: ",")
-    // Two thirds of 66,000 rows of 100 floats are more than 16 MiB.
+    // Four fifths of 66,000 rows of 100 floats are more than 20 MiB.
     for index in 0..<66_000 { text += "\(index % 7),\(row)\n" }
     try folder.write(text, to: "large.csv")
     let stored = try load("csv:large.csv", .values, limit: 17 << 20)

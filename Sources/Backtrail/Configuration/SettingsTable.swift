@@ -163,8 +163,8 @@ public struct SettingsTable: Sendable {
   public let initial: Setting<String, String?> = .optionalText(
     "initial", changesBits: true,
     help: """
-      What to start from instead of the seed's state: a safetensors file in PyTorch's names and layouts, or RUN:ORDER:N, an \
-      iterate of another run.
+      What to start from instead of the seed's state: a safetensors file in PyTorch's names and layouts, for GPT-2's weights also \
+      Hugging Face's, or RUN:ORDER:N, an iterate of another run.
       """, usual: "")
 
   /// The precision that initial states are rounded to. With 16 bits they take half the memory between replays, but

@@ -75,7 +75,10 @@ extension Dataset {
       size += file.capacity
       isCompressed = isCompressed || file.isCompressed
     }
-    if !isCompressed, size > room { return try storedExamples(kind, files: files) }
+    if !isCompressed, size > room {
+      room = 0
+      return try storedExamples(kind, files: files)
+    }
 
     var pixels = Collector<UInt8>(path: files[0], room: room)
     var labels: [UInt8] = []

@@ -24,9 +24,17 @@ extension Dataset {
       test: Examples(windows: test, classCount: vocabulary.count), vocabulary: vocabulary)
   }
 
+  /// The largest size of a text in bytes as stored in the file. For a compressed file, gzip's own limit applies
+  /// besides.
+  static let longestText = 1 << 30
+
   /// The characters of a text as numbers in its vocabulary. The whole text itself is never in memory.
   private static func numbered(file path: String, room: inout Int) throws(DatasetError) -> (NumberedText, Vocabulary) {
     var file = try InputFile(path: path)
+    guard file.isCompressed || file.capacity <= longestText else {
+      throw .impossible(
+        "\(path) has \(file.capacity) bytes, but a text may have \(longestText); name a part of it, or make `tokens` of it")
+    }
     var characters = Collector<UInt16>(path: path, room: room)
     // Characters are numbered in the order they first occur, and renumbered in their own order once all are known.
     var found: [Unicode.Scalar] = []

@@ -93,7 +93,8 @@ package struct InputFile: ~Copyable {
   /// Reads the next `count` bytes, which the file's own header announces for `content` and which are the last. More of
   /// them than there is room for are not read into memory: they stay in the file, or are decompressed into a temporary
   /// one.
-  /// - Parameter room: The largest size in bytes that stays in memory. It is reduced by what does.
+  /// - Parameter room: The largest size in bytes that stays in memory. It is reduced by what does, and 0 after what does
+  ///   not.
   mutating func readRest(_ count: Int, for content: String, room: inout Int) throws(DatasetError) -> FileBytes {
     if count <= room {
       let bytes = try read(count, for: content)
@@ -101,6 +102,7 @@ package struct InputFile: ~Copyable {
       room -= count
       return .memory(bytes)
     }
+    room = 0
     try require(count, for: content)
     guard isCompressed else {
       let start = position

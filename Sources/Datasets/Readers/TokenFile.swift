@@ -50,10 +50,14 @@ struct TokenFile {
   }
 
   /// The tokens: in memory if there is room for them.
-  /// - Parameter room: The largest size in bytes that stays in memory. It is reduced by what does.
+  /// - Parameter room: The largest size in bytes that stays in memory. It is reduced by what does, and 0 after what does
+  ///   not.
   func text(room: inout Int) throws(DatasetError) -> NumberedText {
     let size = count * MemoryLayout<UInt16>.stride
-    guard size <= room else { return NumberedText(place: .file(file, offset: offset), count: count, path: file.path) }
+    guard size <= room else {
+      room = 0
+      return NumberedText(place: .file(file, offset: offset), count: count, path: file.path)
+    }
     var tokens: [UInt16] = try file.read(count, at: offset)
     for index in tokens.indices { tokens[index] = UInt16(littleEndian: tokens[index]) }
     room -= size

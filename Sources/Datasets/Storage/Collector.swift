@@ -49,7 +49,7 @@ struct Collector<Element: BitwiseCopyable & ExpressibleByIntegerLiteral & Sendab
   }
 
   /// What was collected: in memory if there is room for it.
-  /// - Parameter room: Is reduced by what stays in memory.
+  /// - Parameter room: Is reduced by what stays in memory, and 0 after what does not.
   mutating func finish(room: inout Int) throws(DatasetError) -> Content {
     let size = count * MemoryLayout<Element>.stride
     guard file != nil else {
@@ -58,7 +58,10 @@ struct Collector<Element: BitwiseCopyable & ExpressibleByIntegerLiteral & Sendab
     }
     try write()
     guard let stored = try file?.stored(as: path) else { return .memory([]) }
-    guard size <= room, SystemMemory.has(size) else { return .file(stored) }
+    guard size <= room, SystemMemory.has(size) else {
+      room = 0
+      return .file(stored)
+    }
     room -= size
     return .memory(try stored.read(count, at: 0))
   }
