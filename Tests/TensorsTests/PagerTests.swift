@@ -270,7 +270,12 @@ import Testing
       let addresses = start..<start + UInt(buffer.count * 4)
       var isInside = false
       var kibibytes = 0
-      for line in try String(contentsOfFile: "/proc/self/smaps", encoding: .utf8).split(separator: "\n") {
+      // A read of this file gives less than was asked for, which is not its end.
+      var (text, piece) = ([UInt8](), [UInt8](repeating: 0, count: 1 << 16))
+      let descriptor = open("/proc/self/smaps", O_RDONLY)
+      defer { close(descriptor) }
+      while case let got = read(descriptor, &piece, piece.count), got > 0 { text += piece[..<got] }
+      for line in String(decoding: text, as: UTF8.self).split(separator: "\n") {
         if let place = line.split(separator: "-").first.flatMap({ UInt($0, radix: 16) }) { isInside = addresses.contains(place) }
         if isInside, line.hasPrefix("Rss:") { kibibytes += line.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0 }
       }
