@@ -10,6 +10,9 @@ import Testing
 /// An evaluation takes no more memory than an update, and its values are the same bits in any memory.
 @Suite struct EvaluationMemoryTests {
   private static let rows = 90
+  private let folder: TemporaryFolder
+
+  init() throws { folder = try TemporaryFolder() }
 
   private func images() throws -> Dataset {
     var random = SplitMix(state: 3)

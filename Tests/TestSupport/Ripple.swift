@@ -11,6 +11,8 @@ public struct Ripple: UpdateMap, TrainingProblem {
   /// The folder of the states' files; nil to keep states in memory.
   public let folder: String?
   public let startPrecision: CheckpointPrecision
+  /// Called before every update.
+  private let willUpdate: @Sendable () throws -> Void
   /// The pagers of all states made so far, so that a test can see what they held.
   public let pagers: Pagers?
 
@@ -27,7 +29,7 @@ public struct Ripple: UpdateMap, TrainingProblem {
   /// - Parameter lengths: The lengths of the tensors, in floats.
   public init(
     lengths: [Int] = [300_001, 17, 0, 90_000, 16_384, 5, 120_321], folder: String? = nil,
-    startPrecision: CheckpointPrecision = .float32, pagers: Pagers? = nil
+    startPrecision: CheckpointPrecision = .float32, pagers: Pagers? = nil, willUpdate: @escaping @Sendable () throws -> Void = {}
   ) {
     var layout = StateLayout()
     for (index, length) in lengths.enumerated() {
@@ -37,6 +39,7 @@ public struct Ripple: UpdateMap, TrainingProblem {
     self.folder = folder
     self.startPrecision = startPrecision
     self.pagers = pagers
+    self.willUpdate = willUpdate
   }
 
   /// Behind the layout's tensors are as many floats without a name, as an optimizer's.
@@ -54,6 +57,7 @@ public struct Ripple: UpdateMap, TrainingProblem {
   }
 
   public func apply(batch: Int, position: Int, to state: inout StateBuffer, workspace: inout Void) throws {
+    try willUpdate()
     var carried = Float(batch % 11) / 11
     for tensor in layout.tensors {
       let slot = Region(offset: layout.count + tensor.region.offset, count: tensor.region.count)

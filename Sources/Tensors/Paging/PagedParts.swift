@@ -15,7 +15,7 @@ package struct PagedUse: Sendable {
 extension FloatBuffer {
   /// The longest part of a paged buffer that operations on whole buffers bring in at once, 1 MiB.
   package static let partLength = 1 << 18
-  /// How many parts are on their way in while one is worked on: with a single one the disk would rest until it is asked for the next.
+  /// How many parts are on their way in while one is worked on, so that the disk need not wait to be asked for the next.
   package static let partsAhead = 2
 
   /// The buffer's use in `forEachPart`; nil if it is all in memory.

@@ -20,7 +20,8 @@ import Synchronization
 /// Several threads may call a pager. That only one of them changes a region at a time, and nobody reads it meanwhile, follows from
 /// the exclusive access to the buffer that `mutableVector` needs.
 public final class Pager: Sendable {
-  /// Large enough for 2 GB/s from a solid-state disk even page by page, small enough that the seams of regions cost little.
+  /// Hashing a page and looking after it cost little beside moving it, and seams of regions cost little memory. Requests are for as
+  /// many adjacent pages as there are, since disks are slow page by page.
   public static let pageBytes = 64 << 10
   /// Longer requests make disks no faster.
   private static let mostPagesAtOnce = 64
