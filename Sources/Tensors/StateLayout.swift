@@ -86,6 +86,23 @@ public struct StateLayout: Sendable {
     }
   }
 
+  /// Gives every tensor values like its initial ones, from a short piece of random numbers over and over: for measurements of time,
+  /// which large states would otherwise begin with seconds of random numbers.
+  public func fillForTrials(_ state: inout StateBuffer) throws(PagingError) {
+    let source = RandomSource(seed: 0, purpose: .initialization)
+    var piece = [Float](repeating: 0, count: 1 << 14)
+    for index in piece.indices { piece[index] = Float(RandomSource.normals(source.words(batch: 0, element: index)).x) }
+    for tensor in tensors {
+      try state.forEachPartToWrite(of: tensor.region) { part, values in
+        switch tensor.initialization {
+        case .constant(let value): values.fill(value)
+        case .normal(let deviation):
+          for index in 0..<values.count { values[index] = deviation * piece[(part.offset + index) % piece.count] }
+        }
+      }
+    }
+  }
+
   /// Overwrites all tensors with values of the same names and shapes. Counters are passed over: a state starts at
   /// update 0.
   /// - Parameters:

@@ -92,7 +92,7 @@ extension NetworkProblem {
   private func measuredCosts() throws -> [StageCost] {
     let map = map(seed: 0)
     var state = try map.makeState()
-    try writeInitialState(seed: 0, to: &state)
+    try layout.fillForTrials(&state)
     var workspace = try map.makeWorkspace()
     return try map.measuredCosts(&state, workspace: &workspace)
   }

@@ -22,7 +22,7 @@ extension CompiledNetwork {
 
   /// Where an update's gradients go.
   /// - Parameter scratch: memory for that of one parameter, where the optimizer needs it whole.
-  private func sink(
+  func sink(
     _ state: MutableVector, learningRate: Double, position: Int, scratch: MutableVector
   ) -> GradientSink.Destination {
     if optimizer.rule == .sgd {
@@ -148,13 +148,15 @@ extension CompiledNetwork {
   /// - Parameters:
   ///   - end: the kind of step to stop before; nil for all steps.
   ///   - pager: that of the state; nil where all of it is in memory.
-  private func forEachStep(
-    before end: PassKind? = nil, holding pager: Pager?, _ body: (PassStep<Region>) throws(PagingError) -> Void
+  ///   - isWanted: which steps are taken.
+  func forEachStep(
+    before end: PassKind? = nil, holding pager: Pager?, where isWanted: (PassStep<Region>) -> Bool = { _ in true }, _ body: (PassStep<Region>) throws(PagingError) -> Void
   ) throws(PagingError) {
     var hold = StateHold(pager, accesses)
     do throws(PagingError) {
       for (index, step) in program.steps.enumerated() {
         if step.kind == end { break }
+        guard isWanted(step) else { continue }
         try hold.hold(for: index)
         try body(step)
       }
@@ -165,7 +167,7 @@ extension CompiledNetwork {
     try hold.releaseAll()
   }
 
-  private func perform(
+  func perform(
     _ step: PassStep<Region>, _ state: MutableVector, pager: Pager?, context: PassContext, in arena: MutableVector,
     workspace: inout Workspace, sink: (MutableVector) -> GradientSink.Destination
   ) throws(PagingError) {
@@ -249,38 +251,6 @@ extension CompiledNetwork {
     for addend in step.addends {
       inputGradient?.elements.add(matrix(addend, of: activation, rows: batchSize, in: arena).elements.vector)
     }
-  }
-
-  /// The stages' costs with times measured on the batch in `workspace`: the least of each pass's times, in the order of stages.
-  /// - Parameters:
-  ///   - state: its slots and buffers are changed, as by updates with a learning rate of zero.
-  ///   - context: seed and batch, from which layers draw random numbers, and what kind of pass it is.
-  ///   - workspace: holds the batch.
-  ///   - repetitions: updates after a first one, which also pays for touching memory.
-  public func measuredCosts(
-    _ state: inout StateBuffer, context: PassContext, workspace: inout Workspace, repetitions: Int = 2
-  ) throws(PagingError) -> [StageCost] {
-    let clock = ContinuousClock()
-    let arena = workspace.arena.mutableVector
-    let (vector, pager) = (state.mutableVector, state.pager)
-    let context = context.shared(between: kernelThreads)
-    var costs = graph.stages.map(\.cost)
-    for index in costs.indices { (costs[index].forwardSeconds, costs[index].backwardSeconds) = (.infinity, .infinity) }
-    for _ in 0...repetitions {
-      try forEachStep(holding: pager) { step throws(PagingError) in
-        let begin = clock.now
-        try perform(step, vector, pager: pager, context: context, in: arena, workspace: &workspace) {
-          sink(vector, learningRate: 0, position: 0, scratch: $0)
-        }
-        let seconds = (clock.now - begin) / .seconds(1)
-        switch step.kind {
-        case .forward: costs[step.stage].forwardSeconds = min(costs[step.stage].forwardSeconds, seconds)
-        case .backward: costs[step.stage].backwardSeconds = min(costs[step.stage].backwardSeconds, seconds)
-        case .loss: break
-        }
-      }
-    }
-    return costs
   }
 
   /// An activation, or a gradient by it: examples × numbers of one.

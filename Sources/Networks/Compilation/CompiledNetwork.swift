@@ -128,19 +128,6 @@ public struct CompiledNetwork: Sendable {
       network, loss: loss, batchSize: batchSize, optimizer: optimizer, isTrained: isTrained, kernelThreads: kernelThreads)
   }
 
-  /// Costs with the times that were measured on this network or on the same with its head in parts, or whole.
-  public func costs(measured: [StageCost]) -> [StageCost] {
-    zip(graph.stages, measured).map { stage, measured in
-      var cost = stage.cost
-      (cost.forwardSeconds, cost.backwardSeconds) = (measured.forwardSeconds, measured.backwardSeconds)
-      // In parts, the logits are made once more on the way back.
-      if cost.outputCount != measured.outputCount {
-        cost.backwardSeconds += (head == nil ? -1 : 1) * measured.forwardSeconds
-      }
-      return cost
-    }
-  }
-
   /// The same network, with a last layer that works without all of its logits in memory; nil where the last layer can't. It gives
   /// the same bits.
   public func withHeadInParts() throws(NetworkError) -> CompiledNetwork? {

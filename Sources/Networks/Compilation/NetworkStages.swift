@@ -39,20 +39,21 @@ struct NetworkStages {
   mutating func add(_ layers: [NamedLayer], from input: Activation) throws(NetworkError) -> Activation {
     guard !layers.isEmpty else { throw .shape("a sequence of layers needs at least one layer") }
     var last = input
-    var group = Group(firstTensor: builder.layout.tensors.count)
+    var group = Group(tensors: builder.layout.tensors.count)
     for (name, layer) in layers.withPlaces {
       if let block = layer as? Residual {
         last = try add(block, named: name, from: close(&group, from: last))
-        group = Group(firstTensor: builder.layout.tensors.count)
+        group = Group(tensors: builder.layout.tensors.count)
         continue
       }
       let first = builder.layout.tensors.count
       let placed = try builder.place(layer, named: name, inputShape: group.layers.last?.outputShape ?? last.shape)
       if let before = group.layers.last, !PlacedSequential.inPlace([before.memory, placed.memory])[1] {
         last = close(&group, from: last)
-        group = Group(firstTensor: first)
+        group = Group(tensors: first)
       }
       group.layers.append(placed)
+      group.tensors = group.tensors.lowerBound..<builder.layout.tensors.count
     }
     return close(&group, from: last)
   }
@@ -80,15 +81,18 @@ struct NetworkStages {
 
   /// Layers that have been placed but are not a stage yet: one with an output of its own, then those that work on it in place.
   private struct Group {
-    let firstTensor: Int
+    var tensors: Range<Int>
     var layers: [any PlacedLayer] = []
+
+    /// - Parameter start: how many tensors there are before the group's.
+    init(tensors start: Int) { tensors = start..<start }
   }
 
   /// Makes a stage of the group's layers, if it has any.
   private mutating func close(_ group: inout Group, from input: Activation) -> Activation {
     guard !group.layers.isEmpty else { return input }
     let placed = PlacedSequential(group.layers, batchSize: builder.batchSize, isTrained: builder.isTrained)
-    let tensors = group.firstTensor..<builder.layout.tensors.count
+    let tensors = group.tensors
     group.layers = []
     let memory = placed.memory
     stages.append(NetworkStage(work: .layers(placed), outputShape: placed.outputShape, tensors: tensors))

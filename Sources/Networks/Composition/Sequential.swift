@@ -110,6 +110,9 @@ struct PlacedSequential: PlacedLayer {
   /// The layer, where there is only one.
   var only: (any PlacedLayer)? { stages.count == 1 ? stages[0].layer : nil }
 
+  /// The types of the layers, in their order.
+  var kinds: [String] { stages.map { "\(type(of: $0.layer))" } }
+
   /// Which layers work on the output of the one before. The first never does, because it may not overwrite what it was
   /// given; nor does one behind a layer whose backward pass reads its own output.
   static func inPlace(_ memories: [LayerMemory]) -> [Bool] {

@@ -55,13 +55,13 @@ private struct PlannedAccess {
     /// Bytes of the gradients that two layers share.
     var tiedRead = 0
     var tiedWritten = 0
+    /// The bytes in memory of what is read in parts: a part, the next one, and the last one on its way out.
+    var partBytes = 0
     /// The time of this step, and of those behind it that need nothing of the state.
     var seconds: Double
   }
 
   private(set) var steps: [Step] = []
-  /// The bytes in memory of what is read in parts: a part, and the next one.
-  private let partBytes: Int
 
   init(_ network: CompiledNetwork, _ schedule: ActivationSchedule, costs: [StageCost]) {
     let passes = PassBlocks(network.graph, schedule: schedule).steps
@@ -83,6 +83,8 @@ private struct PlannedAccess {
         let bytes = tensor.region.count * size
         let isOwn = layout.tensors[network.stages[pass.stage].tensors].contains { $0.region == tensor.region }
         guard isOwn || tensor.isTied && pass.stage == network.stages.count - 1 else { continue }
+        let buffers = (isOwn && pass.kind == .backward ? 1 + slots : 1) + (tensor.isTied && pass.kind == .backward ? 1 : 0)
+        step.partBytes += 3 * buffers * (min(bytes, tensor.partCount * size) + 2 * Pager.pageBytes)
         switch (pass.kind, isOwn) {
         case (.forward, true):
           // A page, at most, for each number.
@@ -103,7 +105,6 @@ private struct PlannedAccess {
         steps.append(step)
       }
     }
-    partBytes = network.inParts.reduce(0) { $0 + 3 * (2 + slots) * ($1.partCount * size + Pager.pageBytes) }
   }
 
   func residency(keeping kept: [Region], rates: PagingRates) -> StateResidency {
@@ -122,7 +123,7 @@ private struct PlannedAccess {
       for region in leaving { held[region] = nil }
       let new = wanted.filter { held[$0] == nil }
       // What leaves has left before anything comes in.
-      most = max(most, bytes(held.keys) + max(bytes(leaving), bytes(new)))
+      most = max(most, bytes(held.keys) + max(bytes(leaving), bytes(new)) + step.partBytes)
       for region in new { held[region] = false }
       if step.isChanged { for region in moving[place] { held[region] = true } }
       bytesIn += bytes(new)
@@ -136,7 +137,7 @@ private struct PlannedAccess {
     }
     let last = bytes(held.keys.filter { held[$0] == true })
     return StateResidency(
-      kept: kept, byteCount: most + partBytes + bytes(kept), bytesRead: read, bytesWritten: written + last,
+      kept: kept, byteCount: most + bytes(kept), bytesRead: read, bytesWritten: written + last,
       seconds: seconds + Double(last) / rates.write)
   }
 }

@@ -56,9 +56,10 @@ extension RunSpecification {
     let levels = try problem.memoryLevels(isMeasured: true, in: folder)
     FloatBuffer.returnFreedMemory()
     var best = try search(levels, guessed).best()
-    // If all states stay in memory, the speed of the disk does not matter.
-    if let choice = best, choice.specification.resources.memorySlots ?? .max < .max || !choice.specification.resources.keepsInitialStates {
-      best = try search(levels, try DiskTimes(measuring: self, in: folder)).best()
+    // Without disk slots and with initial states that are kept, the speed of the disk does not matter.
+    if let choice = best, choice.plan.diskSlots > 0 || !choice.specification.resources.keepsInitialStates {
+      let measured = try with(choice.level.problem())
+      best = try search(levels, try DiskTimes(measuring: measured, in: folder)).best()
     }
     // Planning itself takes memory and has taken it by now.
     FloatBuffer.returnFreedMemory()
