@@ -50,7 +50,7 @@ import Testing
 
     func evaluate(
       _ network: CompiledNetwork, _ state: borrowing StateBuffer, _ workspace: inout CompiledNetwork.Workspace
-    ) -> Float {
+    ) throws -> Float {
       workspace.inputs(rows: 1).elements.fill(1)
       let outputs = try network.outputs(state, rows: 1, workspace: &workspace)
       outputs.elements.fill(0) // refused

@@ -47,6 +47,7 @@ extension NetworkProblem {
           try with(network, point.schedule, nil)
         })
     }
+    guard Self.hasRoom(for: stateBytes + tiedBytes, in: folder) else { return candidates }
     for index in Set(stride(from: 0, to: curve.points.count, by: max(1, curve.points.count / Self.pagedPoints)) + [curve.points.count - 1]) {
       let point = curve.points[index]
       for residency in network.residencies(point.schedule, costs: costs, rates: rates) where residency.byteCount < stateBytes {
@@ -73,6 +74,13 @@ extension NetworkProblem {
       if candidate.bytes < best.last?.bytes ?? .max { best.append(candidate) }
     }
     return best.map(\.level)
+  }
+
+  /// Whether the disk of a folder has room for the file of one state.
+  private static func hasRoom(for bytes: Int, in folder: String) -> Bool {
+    var disk = statvfs()
+    guard statvfs(folder, &disk) == 0 else { return false }
+    return UInt64(bytes) <= UInt64(disk.f_bavail) * UInt64(disk.f_frsize)
   }
 
   /// How many points of the curve are looked at with paged states.
