@@ -11,10 +11,7 @@ struct StatePages: Sendable {
 
 extension NetworkProblem {
   public var paging: StatePaging? {
-    pages.map {
-      StatePaging(
-        residentBytes: $0.residency.byteCount, bytesRead: $0.residency.bytesRead, bytesWritten: $0.residency.bytesWritten)
-    }
+    pages.map { StatePaging($0.residency) }
   }
 
   /// The memory levels: activations are kept, or recomputed stage by stage, and states are in memory, or a part of them is, so
@@ -54,8 +51,7 @@ extension NetworkProblem {
         let pages = StatePages(folder: folder, residency: residency)
         let memory = LaneMemory(
           workspaceBytes: workspaceBytes(arenaCount: point.arenaCount),
-          paging: StatePaging(
-            residentBytes: residency.byteCount, bytesRead: residency.bytesRead, bytesWritten: residency.bytesWritten))
+          paging: StatePaging(residency))
         candidates.append(
           Candidate(
             memory.workspaceBytes + residency.byteCount,
@@ -103,5 +99,13 @@ extension NetworkProblem {
     try layout.fillForTrials(&state)
     var workspace = try map.makeWorkspace()
     return try map.measuredCosts(&state, workspace: &workspace)
+  }
+}
+
+extension StatePaging {
+  init(_ residency: StateResidency) {
+    self.init(
+      residentBytes: residency.byteCount, keptBytes: residency.keptByteCount, bytesRead: residency.bytesRead,
+      bytesWritten: residency.bytesWritten)
   }
 }

@@ -253,8 +253,10 @@ func describe(_ choice: MemoryChoice) -> String {
   let activations =
     repeated == 0
     ? "every activation kept" : "\(repeated) forward passes of \(choice.stages) stages run again in each update"
+  let (read, written) = (choice.chosen.bytesReadPerUpdate, choice.chosen.bytesWrittenPerUpdate)
+  let states = read + written == 0 ? "" : ", states on disk (\(size(read)) read and \(size(written)) written an update)"
   return """
-    \(count(choice.lanes, "lane")), \(activations): \(size(choice.chosen.peakBytes)) at the peak, \
+    \(count(choice.lanes, "lane")), \(activations)\(states): \(size(choice.chosen.peakBytes)) at the peak, \
     \(milliseconds(choice.chosen.secondsPerUpdate)) an update and lane
     """
 }

@@ -9,6 +9,8 @@ public struct StateResidency: Sendable {
   public let kept: [Region]
   /// The most bytes of a lane's state that are in memory at once.
   public let byteCount: Int
+  /// The bytes among them that are kept.
+  public let keptByteCount: Int
   public let bytesRead: Int
   public let bytesWritten: Int
   /// The time of an update in seconds, where reading and writing go on while passes run.
@@ -137,7 +139,7 @@ private struct PlannedAccess {
     }
     let last = bytes(held.keys.filter { held[$0] == true })
     return StateResidency(
-      kept: kept, byteCount: most + bytes(kept), bytesRead: read, bytesWritten: written + last,
+      kept: kept, byteCount: most + bytes(kept), keptByteCount: bytes(kept), bytesRead: read, bytesWritten: written + last,
       seconds: seconds + Double(last) / rates.write)
   }
 }

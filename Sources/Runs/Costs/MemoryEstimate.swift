@@ -83,7 +83,7 @@ extension RunSpecification {
     let starts = resources.keepsInitialStates ? maps.count : 0
     // A paged state that nobody works on has no floats in memory.
     let keptBytes = memory.paging == nil ? keptStartBytes + kept * stateBytes : (starts + kept) * Overhead.pager(stateBytes)
-    let laneBytes = memory.paging.map { max($0.residentBytes, Overhead.parts) + Overhead.pager(stateBytes) } ?? stateBytes
+    let laneBytes = memory.paging.map { max($0.residentBytes, $0.keptBytes + Overhead.parts) + Overhead.pager(stateBytes) } ?? stateBytes
     let allocated = [
       MemoryEstimate.Term(name: "data set", bytes: data),
       MemoryEstimate.Term(name: "program and libraries", bytes: max(0, process.current - data)),
@@ -146,8 +146,9 @@ private enum Overhead {
   static let run = 1 << 19
   static let database = 10 << 20
   static let bytesPerRecord = 1024
-  /// The parts of two paged states in an operation on both: two of each, of 1 MiB.
-  static let parts = 4 << 20
+  /// The parts of two paged states in an operation on both: of each one in use, two on their way in and one on its way out, of
+  /// 1 MiB.
+  static let parts = 8 << 20
   static let bytesPerStoredAverage = 256
   static let bytesPerObservationUnderway = 512
   static let bytesPerObservationKept = 256

@@ -128,13 +128,16 @@ public struct WorkspaceVariation: Sendable {
 public struct StatePaging: Hashable, Sendable {
   /// The most bytes of a lane's state that are in memory at once.
   public let residentBytes: Int
+  /// The part of them that is always in memory.
+  public let keptBytes: Int
   /// The bytes that an update reads from the file of its lane's state.
   public let bytesRead: Int
   /// The bytes that it writes to it.
   public let bytesWritten: Int
 
-  public init(residentBytes: Int, bytesRead: Int, bytesWritten: Int) {
+  public init(residentBytes: Int, keptBytes: Int, bytesRead: Int, bytesWritten: Int) {
     self.residentBytes = residentBytes
+    self.keptBytes = keptBytes
     self.bytesRead = bytesRead
     self.bytesWritten = bytesWritten
   }
