@@ -97,6 +97,15 @@ public struct FloatBuffer: ~Copyable, @unchecked Sendable {
     }
   }
 
+  /// Overwrites all floats with a region of `source`, which is as long.
+  public mutating func copy(_ region: Region, of source: borrowing FloatBuffer) throws(PagingError) {
+    precondition(count == region.count && pager == nil, "a buffer in memory, as long as the region")
+    let (to, from) = (base, source.base)
+    try Self.forEachPart(of: region, in: [source.paged(.read)]) { part in
+      memcpy(to + part.offset - region.offset, from + part.offset, part.count * MemoryLayout<Float>.stride)
+    }
+  }
+
   /// Makes all floats 0. No part of a paged buffer may be held, unless it is kept.
   public mutating func clear() throws(PagingError) {
     guard let pager else { return base.update(repeating: 0, count: count) }

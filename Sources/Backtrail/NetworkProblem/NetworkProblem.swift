@@ -172,6 +172,8 @@ public struct NetworkProblem: TrainingProblem {
     try initial.write(to: &state, layout: layout)
   }
 
+  public func writeTrialState(to state: inout StateBuffer) throws { try layout.fillForTrials(&state) }
+
   public func measure(
     _ state: borrowing TrainingState, seed: Int, workspace: inout NetworkUpdateMap.Workspace
   ) throws -> [Double] {

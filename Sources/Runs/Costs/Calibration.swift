@@ -47,8 +47,10 @@ public struct Calibration: Codable, Sendable {
   /// - Parameter folder: The folder whose disk is measured by writing and reading a temporary state file.
   public init<Problem>(_ specification: RunSpecification<Problem>, in folder: String) throws {
     fingerprint = NumericsFingerprint.current()
-    rates = try Self.rates(specification, lanes: ProcessInfo.processInfo.activeProcessorCount)
-    recomputation = try Self.levels(specification, in: folder)
+    // More lanes than a memory budget has room for would take that memory now.
+    let most = specification.memoryChoice?.lanes ?? ProcessInfo.processInfo.activeProcessorCount
+    rates = try Self.rates(specification, lanes: most)
+    recomputation = try Self.levels(specification, update: rates[0].secondsPerUpdate, in: folder)
     storage = try Self.storage(specification, in: folder)
   }
 
@@ -112,21 +114,33 @@ public struct Calibration: Codable, Sendable {
     _ specification: RunSpecification<Problem>, whenReady wait: () -> Void
   ) throws -> (update: Double, observation: Double) {
     var trial = try TrialLane(specification)
-    _ = try trial.secondsPerUpdate(for: 0.05)
     wait()
+    // What a first update pays for touching memory is nothing beside a long one.
+    let first = try trial.secondsPerUpdate(for: 0.05)
+    guard first < longUpdate else { return (first, try trial.measurementSeconds(atMost: 0.2)) }
     let updates = try (0..<5).map { _ in try trial.secondsPerUpdate(for: 0.08) }.sorted()
     return (updates[2], try trial.measurementSeconds(atMost: 0.2))
   }
 
-  private static func levels<Problem>(_ specification: RunSpecification<Problem>, in folder: String) throws -> [RecomputationLevel] {
+  /// Updates that take longer, in seconds, are measured once, and those with less memory by what their parts take.
+  private static let longUpdate = 0.5
+
+  private static func levels<Problem>(
+    _ specification: RunSpecification<Problem>, update: Double, in folder: String
+  ) throws -> [RecomputationLevel] {
     let levels = try specification.problem.memoryLevels(isMeasured: false, in: folder)
     let indices = Set([0, levels.count / 2, levels.count - 1]).sorted()
+    let present = levels.first { $0.memory == specification.problem.laneMemory } ?? levels[0]
     return try indices.map { index in
-      var trial = try TrialLane(specification.with(levels[index].problem()))
-      _ = try trial.secondsPerUpdate(for: 0.02)
+      let level = levels[index]
+      var seconds = update * level.secondsPerUpdate / present.secondsPerUpdate
+      if update < longUpdate {
+        var trial = try TrialLane(specification.with(level.problem()))
+        _ = try trial.secondsPerUpdate(for: 0.02)
+        seconds = try trial.secondsPerUpdate(for: 0.1)
+      }
       return RecomputationLevel(
-        workspaceBytes: levels[index].memory.workspaceBytes, repeatedPasses: levels[index].repeatedPasses,
-        secondsPerUpdate: try trial.secondsPerUpdate(for: 0.1))
+        workspaceBytes: level.memory.workspaceBytes, repeatedPasses: level.repeatedPasses, secondsPerUpdate: seconds)
     }
   }
 
@@ -135,18 +149,22 @@ public struct Calibration: Codable, Sendable {
   ) throws -> StateStorage {
     var trial = try TrialLane(specification)
     _ = try trial.secondsPerUpdate(for: 0.1)
-    var parent = try specification.makeState()
-    try parent.copy(from: trial.state.values)
+    // Of a large state a part tells as much, and takes neither the time nor the memory of the whole.
+    let part = Region(offset: 0, count: min(specification.stateCount, largestSample))
+    var parent = try StateBuffer(count: part.count)
+    var state = try StateBuffer(count: part.count)
+    try parent.copy(part, of: trial.state.values)
     try trial.update()
+    try state.copy(part, of: trial.state.values)
     let options = CheckpointOptions(level: specification.budgets.checkpoints.level)
     let path = "\(folder)/.calibration-\(UUID().uuidString)"
     defer { unlink(path) }
     let difference = try CheckpointFile.write(
-      trial.state.values, updateCount: 1, parent: parent, parentDigest: try Digest(of: parent, updateCount: 0), options: options, to: path
+      state, updateCount: 1, parent: parent, parentDigest: try Digest(of: parent, updateCount: 0), options: options, to: path
     ).byteCount
     var bytes = 0
     // The first file also paid for allocating the codec's memory.
-    let save = try secondsTaken { bytes = try CheckpointFile.write(trial.state.values, updateCount: 1, options: options, to: path).byteCount }
+    let save = try secondsTaken { bytes = try CheckpointFile.write(state, updateCount: 1, options: options, to: path).byteCount }
     let load = try secondsTaken { try CheckpointFile.read(path, into: &parent) }
     var raw = Data()
     let read = try secondsTaken { raw = try Data(contentsOf: URL(fileURLWithPath: path)) }
@@ -156,10 +174,14 @@ public struct Calibration: Codable, Sendable {
       try file.synchronize()
       try file.close()
     }
+    let parts = Double(specification.stateCount) / Double(max(1, part.count))
     return StateStorage(
-      encodeSeconds: max(0, save - write), decodeSeconds: max(0, load - read), writeSeconds: write, readSeconds: read,
-      bytes: bytes, differenceBytes: difference)
+      encodeSeconds: parts * max(0, save - write), decodeSeconds: parts * max(0, load - read), writeSeconds: parts * write,
+      readSeconds: parts * read, bytes: Int(parts * Double(bytes)), differenceBytes: Int(parts * Double(difference)))
   }
+
+  /// The floats of a state of which storage is measured, 64 MiB.
+  private static let largestSample = 1 << 24
 }
 
 /// A lane that applies trial updates.
@@ -172,7 +194,9 @@ struct TrialLane<Problem: TrainingProblem>: ~Copyable {
   init(_ specification: RunSpecification<Problem>) throws {
     // Everything that can throw comes first, since a noncopyable value must be initialized completely or not at all.
     let workspace = try specification.maps[0].makeWorkspace()
-    let state = try specification.initialState(replica: 0)
+    var values = try specification.maps[0].makeState()
+    try specification.problem.writeTrialState(to: &values)
+    let state = TrainingState(values: values)
     self.specification = specification
     self.state = state
     self.workspace = workspace
@@ -185,11 +209,11 @@ struct TrialLane<Problem: TrainingProblem>: ~Copyable {
     state.updateCount += 1
   }
 
-  /// The mean time of an update, measured over at least `seconds` seconds and at least two updates.
+  /// The mean time of an update, measured over at least `seconds` seconds.
   mutating func secondsPerUpdate(for seconds: Double) throws -> Double {
     let begin = ContinuousClock.now
     let before = state.updateCount
-    repeat { try update() } while state.updateCount - before < 2 || .now - begin < .seconds(seconds)
+    repeat { try update() } while .now - begin < .seconds(seconds)
     return (.now - begin) / .seconds(1) / Double(state.updateCount - before)
   }
 

@@ -63,6 +63,10 @@ public protocol TrainingProblem: MemoryElastic {
   /// Overwrites `state`, which is all zeros, with the initial state of a seed.
   func writeInitialState(seed: Int, to state: inout StateBuffer) throws
 
+  /// Overwrites `state`, which is all zeros, with values on which updates take as long as on a real state, for measurements of
+  /// time. By default with the initial state of seed 0.
+  func writeTrialState(to state: inout StateBuffer) throws
+
   /// Measures an iterate.
   /// - Returns: The values of `metrics`, in their order.
   /// - Parameter workspace: The workspace of the update map. Updates must not depend on what is left in it.
@@ -199,6 +203,8 @@ extension TrainingProblem {
   public var batchCount: Int? { nil }
   public var batches: BatchSource? { nil }
   public var startPrecision: CheckpointPrecision { .float32 }
+
+  public func writeTrialState(to state: inout StateBuffer) throws { try writeInitialState(seed: 0, to: &state) }
 
   public func trainingLoss(batch: Int, seed: Int, of state: inout StateBuffer, workspace: inout Map.Workspace) throws -> Double? { nil }
 
