@@ -7,7 +7,7 @@ public enum MatrixKernels {
   public static var level: String { String(cString: ck_matrix_level()) }
 
   /// The version of the kernels' bits: it is raised whenever kernels give other bits than those before them.
-  public static let revision = 1
+  public static let revision = 2
 
   /// Multiply-adds below which threads would cost more than they bring.
   private static let worthSharing = 1 << 21
