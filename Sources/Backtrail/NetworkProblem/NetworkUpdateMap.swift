@@ -56,9 +56,10 @@ public struct NetworkUpdateMap: UpdateMap {
   /// The time in seconds of a full `evaluate`. It is measured if that is short, and otherwise extrapolated from some
   /// of the batches.
   func timeEvaluation(_ state: borrowing StateBuffer, workspace: inout Workspace, atMost seconds: Double) throws -> Double {
-    // The first batch pays for touching memory.
-    _ = try evaluator.evaluate(state, workspace: &workspace.network, limit: 1)
-    let one = try secondsTaken { _ = try evaluator.evaluate(state, workspace: &workspace.network, limit: 1) }
+    // The first batch pays for touching memory, which is nothing beside a long one.
+    var one = try secondsTaken { _ = try evaluator.evaluate(state, workspace: &workspace.network, limit: 1) }
+    if one > seconds, evaluator.recalibrationBatches == 0 { return one * Double(evaluator.batchCount) }
+    one = try secondsTaken { _ = try evaluator.evaluate(state, workspace: &workspace.network, limit: 1) }
     let limit = min(evaluator.batchCount, max(1, Int(seconds / one)))
     guard limit < evaluator.batchCount || evaluator.recalibrationBatches > 0 else {
       return try secondsTaken { _ = try evaluate(state, workspace: &workspace) }

@@ -72,6 +72,7 @@ extension CompiledNetwork {
       let outputs = try outputs(state, rows: rows, workspace: &workspace)
       return measurement.add(outputs, workspace.targets)
     }
+    precondition(head.partPredictions > 0, "a network whose head makes some classes at once is for updates; see forEvaluation")
     let arena = workspace.arena.mutableVector
     let context = PassContext(isTraining: false).shared(between: kernelThreads)
     let (vector, pager) = (state.vector, state.pager)

@@ -51,7 +51,7 @@ public struct Calibration: Codable, Sendable {
     let most = specification.memoryChoice?.lanes ?? ProcessInfo.processInfo.activeProcessorCount
     rates = try Self.rates(specification, lanes: most)
     recomputation = try Self.levels(specification, update: rates[0].secondsPerUpdate, in: folder)
-    storage = try Self.storage(specification, in: folder)
+    storage = try Self.storage(specification, update: rates[0].secondsPerUpdate, in: folder)
   }
 
   /// Measures 1, 2, 4, … lanes working at once, up to `lanes` but no more than there are cores.
@@ -88,7 +88,7 @@ public struct Calibration: Codable, Sendable {
       Thread.detachNewThread {
         defer { group.leave() }
         do {
-          let times = try time(specification) {
+          let times = try time(specification, lanes: lanes) {
             ready.add(1, ordering: .relaxed)
             // All lanes start at once, since they slow each other down in a run too.
             while ready.load(ordering: .relaxed) < lanes { usleep(100) }
@@ -111,10 +111,14 @@ public struct Calibration: Codable, Sendable {
   /// The times of one lane. All its memory is free again when this returns.
   @inline(never)
   private static func time<Problem>(
-    _ specification: RunSpecification<Problem>, whenReady wait: () -> Void
+    _ specification: RunSpecification<Problem>, lanes: Int, whenReady wait: () -> Void
   ) throws -> (update: Double, observation: Double) {
     var trial = try TrialLane(specification)
     wait()
+    // The fitting to a memory budget has measured the parts of a long update already.
+    if lanes == 1, let seconds = specification.memoryChoice?.chosen.secondsPerUpdate, seconds > longUpdate {
+      return (seconds, try trial.measurementSeconds(atMost: 0.2))
+    }
     // What a first update pays for touching memory is nothing beside a long one.
     let first = try trial.secondsPerUpdate(for: 0.05)
     guard first < longUpdate else { return (first, try trial.measurementSeconds(atMost: 0.2)) }
@@ -145,10 +149,10 @@ public struct Calibration: Codable, Sendable {
   }
 
   private static func storage<Problem>(
-    _ specification: RunSpecification<Problem>, in folder: String
+    _ specification: RunSpecification<Problem>, update: Double, in folder: String
   ) throws -> StateStorage {
     var trial = try TrialLane(specification)
-    _ = try trial.secondsPerUpdate(for: 0.1)
+    if update < longUpdate { _ = try trial.secondsPerUpdate(for: 0.1) }
     // Of a large state a part tells as much, and takes neither the time nor the memory of the whole.
     let part = Region(offset: 0, count: min(specification.stateCount, largestSample))
     var parent = try StateBuffer(count: part.count)
