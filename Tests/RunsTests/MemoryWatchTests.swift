@@ -113,7 +113,8 @@ private struct Liar: UpdateMap, TrainingProblem {
   func apply(batch: Int, position: Int, to state: inout StateBuffer, workspace: inout Workspace) {
     if grows > 0 {
       workspace.blocks.append([UInt8](repeating: 1, count: grows))
-      usleep(20_000)
+      // Slow enough that a busy machine does not keep the watch from its looks.
+      usleep(40_000)
     }
     for index in 0..<stateCount { state[index] += 0.1 * (Float((batch * 31 + index) % 17) - state[index]) }
   }
