@@ -51,6 +51,19 @@ import Testing
       stores: true, "\(arguments)")
   }
 
+  /// The least budget that a refusal names is enough, whatever measurements have taken and given back: states on disk are measured
+  /// too.
+  @Test(arguments: ["--model mlp:900,900,900,900 --average none", "--model mlp:900,900,900,900 --optimizer adamw"])
+  func theLeastBudgetIsEnough(options: String) throws {
+    let line = "train --order forward --steps 2 --evaluate at:2 --batch-size 8 --evaluation-examples 8 --json " + options
+    let train = line.split(separator: " ").map(String.init)
+    for number in 0..<4 {
+      let least = try leastBudget(try Command(train + ["--memory-budget", "8MiB"], in: folder.path))
+      let run = try PeakCommand(train + ["--memory-budget", "\(least)MiB", "--out", folder("least-\(number)")], in: folder.path)
+      #expect(run.command.status == 0 && run.peakBytes <= least << 20, "\(run.command.errors)")
+    }
+  }
+
   /// The advice of a refusal, followed: a run with the changed settings does with the named budget.
   @Test(arguments: [
     ("--model mlp:768,768 --batch-size 8", "--average none"),

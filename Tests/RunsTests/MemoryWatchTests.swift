@@ -38,7 +38,7 @@ import Testing
   @Test func memoryThatGrowsStopsTheRunWithItsStatesStored() async throws {
     let folder = try TemporaryFolder()
     await #expect(processExitsWith: .success) { [path = folder.path as String] in
-      let liar = Liar(grows: 1 << 18)
+      let liar = Liar(grows: 1 << 17)
       func create(_ name: String, _ problem: Liar, _ memory: MemoryBudget?) throws -> Run<Liar> {
         try Run.create(
           at: "\(path)/\(name)", problem, orders: [.forward, .backward], steps: 60, observing: .every(20),
@@ -48,16 +48,18 @@ import Testing
       let progress = ReplayProgress()
       let words = await refusal { try await run.finish(progress: progress) }
       #expect(words.contains("was stopped") && words.contains("it took"), "\(words)")
-      #expect(ResidentMemory.peakBytes <= run.specification.budgets.memory?.bytes ?? 0)
+      let (peak, budget) = (ResidentMemory.peakBytes, run.specification.budgets.memory?.bytes ?? 0)
+      // Of what is expected in a process of its own only the words are told.
+      #expect(peak <= budget, "\(peak) of \(budget) bytes: \(words)")
       let done = progress.gradientEvaluations
-      #expect(done > 0)
+      #expect(done > 0, "no update")
       #expect(try StoredRun("\(path)/run").status == "interrupted")
       // The rest is trained by a problem that says the truth, and nothing that was done is done again.
       let result = try await Run.open("\(path)/run", Liar(), memory: .gibibytes(8)).finish()
-      #expect(result.gradientEvaluations == result.predictedGradientEvaluations)
-      #expect(done + result.gradientEvaluations == 60 + 20 + 40 + 60)
+      #expect(result.gradientEvaluations == result.predictedGradientEvaluations, "the plan")
+      #expect(done + result.gradientEvaluations == 60 + 20 + 40 + 60, "\(done) and \(result.gradientEvaluations)")
       try await create("free", Liar(), nil).finish()
-      #expect(try digests("\(path)/run") == digests("\(path)/free"))
+      #expect(try digests("\(path)/run") == digests("\(path)/free"), "the digests")
     }
   }
 
@@ -114,7 +116,7 @@ private struct Liar: UpdateMap, TrainingProblem {
     if grows > 0 {
       workspace.blocks.append([UInt8](repeating: 1, count: grows))
       // Slow enough that a busy machine does not keep the watch from its looks.
-      usleep(40_000)
+      usleep(50_000)
     }
     for index in 0..<stateCount { state[index] += 0.1 * (Float((batch * 31 + index) % 17) - state[index]) }
   }

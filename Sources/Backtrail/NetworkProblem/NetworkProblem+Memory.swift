@@ -21,7 +21,8 @@ extension NetworkProblem {
     let networks = try [network.withWholeHead(), network.withHeadInParts()].compactMap(\.self)
     let guessed = networks.flatMap { candidates($0, MemoryCurve($0), costs: nil, rates: .guessed, in: folder) }
     guard isMeasured, let least = guessed.min(by: { $0.bytes < $1.bytes }) else { return Self.best(guessed) }
-    let rates = least.level.memory.paging == nil ? PagingRates.guessed : try Pager.measuredRates(in: folder)
+    // A disk without room for the measurement is measured no better than by a guess.
+    let rates = least.level.memory.paging == nil ? .guessed : (try? Pager.measuredRates(in: folder)) ?? .guessed
     let costs = try least.level.problem().measuredCosts()
     return Self.best(networks.flatMap { network in
       let costs = network.costs(measured: costs)

@@ -22,6 +22,9 @@ struct PageFile: ~Copyable {
 
   deinit { close(descriptor) }
 
+  /// Gives the file's space back. Nothing is read or written any more.
+  func empty() { _ = ftruncate(descriptor, 0) }
+
   /// Writes whole pages.
   /// - Parameter offset: Where they begin in the file, in bytes.
   func write(_ pages: UnsafeRawBufferPointer, at offset: Int) throws(PagingError) {

@@ -8,7 +8,7 @@ import Foundation
 /// of a page at a time, the thread of the pager or those who hold it.
 struct PageMemory: ~Copyable, @unchecked Sendable {
   let base: UnsafeMutableRawPointer
-  private let byteCount: Int
+  let byteCount: Int
 
   /// Nil where the process may not have so many addresses.
   init?(byteCount: Int) {

@@ -137,6 +137,8 @@ extension Pager {
     private let folder: String
     /// Signalled for every request, and at the end.
     private let work = DispatchSemaphore(value: 0)
+    /// Signalled when the thread has given everything back.
+    private let ended = DispatchSemaphore(value: 0)
 
     init(memory: consuming PageMemory, file: consuming PageFile, pageCount: Int, folder: String) {
       self.memory = memory
@@ -173,9 +175,11 @@ extension Pager {
       }
     }
 
+    /// Returns when memory and file are given back, so that whoever counts them next finds neither.
     func end() {
       table.withLock { $0.isEnding = true }
       work.signal()
+      ended.wait()
     }
 
     // MARK: The thread
@@ -186,7 +190,12 @@ extension Pager {
         let (isEnding, request) = table.withLock { table in
           table.isEnding ? (true, nil) : (false, table.nextRequest())
         }
-        if isEnding { return }
+        if isEnding {
+          _ = memory.close(0..<memory.byteCount)
+          file.empty()
+          ended.signal()
+          return
+        }
         do throws(PagingError) {
           switch request {
           case .fetch(let ranges): for range in ranges { try bringIn(range) }
