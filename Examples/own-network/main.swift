@@ -43,4 +43,4 @@ for try await observation in run.train(lanes: 2) { print(observation) }
 // Any iterate of any order, observed or not, at any time later.
 let iterate = try await Run.open(folder, problem).iterate(.backward, 400)
 print("backward's iterate 400: \(iterate.measurements), \(iterate.gradientEvaluations) updates replayed")
-for tensor in iterate.tensors { print("  \(tensor.name) \(tensor.shape)") }
+for tensor in try iterate.tensors { print("  \(tensor.name) \(tensor.shape)") }
