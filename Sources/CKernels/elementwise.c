@@ -43,21 +43,29 @@ void ck_combine(float *x, float keep, const float *y, float factor, size_t count
 // Columns go in blocks that stay in registers, so that the matrix is read once and in long strips.
 enum { COLUMN_BLOCK = 64 };
 
+/// sums ← keep · sums + scale · (column sums of up to CK_SUM_ROWS rows).
+static inline __attribute__((always_inline)) void add_rows(
+    const float *x, size_t rows, size_t columns, size_t width, float scale, float *sums, float keep) {
+  float block[COLUMN_BLOCK] = {0};
+  for (size_t r = 0; r < rows; r++)
+    for (size_t c = 0; c < width; c++) block[c] += x[r * columns + c];
+  for (size_t c = 0; c < width; c++) {
+    float kept = keep == 0 ? 0 : keep * sums[c];
+    sums[c] = kept + scale * block[c];
+  }
+}
+
 CK_DISPATCHED
 void ck_column_sums(const float *x, size_t rows, size_t columns, float scale, float *sums, float keep) {
   for (size_t start = 0; start < columns; start += COLUMN_BLOCK) {
-    size_t width = columns - start < COLUMN_BLOCK ? columns - start : COLUMN_BLOCK;
-    float block[COLUMN_BLOCK] = {0};
-    if (width == COLUMN_BLOCK) {
-      for (size_t r = 0; r < rows; r++)
-        for (size_t c = 0; c < COLUMN_BLOCK; c++) block[c] += x[r * columns + start + c];
-    } else {
-      for (size_t r = 0; r < rows; r++)
-        for (size_t c = 0; c < width; c++) block[c] += x[r * columns + start + c];
-    }
-    for (size_t c = 0; c < width; c++) {
-      float kept = keep == 0 ? 0 : keep * sums[start + c];
-      sums[start + c] = kept + scale * block[c];
+    for (size_t first = 0; first == 0 || first < rows; first += CK_SUM_ROWS) {
+      const float *part = x + first * columns + start;
+      size_t length = rows - first < CK_SUM_ROWS ? rows - first : CK_SUM_ROWS;
+      float kept = first == 0 ? keep : 1;
+      if (columns - start >= COLUMN_BLOCK)
+        add_rows(part, length, columns, COLUMN_BLOCK, scale, sums + start, kept);
+      else
+        add_rows(part, length, columns, columns - start, scale, sums + start, kept);
     }
   }
 }

@@ -5,6 +5,8 @@
 
 #include <stddef.h>
 
+#include "elementwise.h"
+
 /// The most rows of a tile of sums.
 #define CK_TILE_ROWS 8
 /// The most rows of one as wide as a panel.
@@ -14,7 +16,7 @@
 /// Terms added up before the sum goes to c, where rows of A lie in memory, and where columns do: the panel then stays in
 /// the innermost cache.
 #define CK_BLOCK 512
-#define CK_COLUMN_BLOCK 128
+#define CK_COLUMN_BLOCK CK_SUM_ROWS
 
 /// What a tile's sums become.
 typedef struct {

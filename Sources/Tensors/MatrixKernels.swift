@@ -7,7 +7,11 @@ public enum MatrixKernels {
   public static var level: String { String(cString: ck_matrix_level()) }
 
   /// The version of the kernels' bits: it is raised whenever kernels give other bits than those before them.
-  public static let revision = 2
+  public static let revision = 3
+
+  /// How many rows of a batch a gradient's sum over them takes together: it adds them up from zero, and then adds that to the
+  /// sum of those before. So a batch in parts of a multiple of so many rows gives the bits of the whole one.
+  public static let sumRows = Int(CK_SUM_ROWS)
 
   /// Multiply-adds below which threads would cost more than they bring.
   private static let worthSharing = 1 << 21

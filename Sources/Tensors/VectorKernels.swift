@@ -99,8 +99,8 @@ extension MutableMatrix {
 }
 
 extension Matrix {
-  /// target ← keep · target + scale · (sum of the rows), the rows added first to last. With keep = 0, old values are not
-  /// read.
+  /// target ← keep · target + scale · (sum of the rows), the rows added first to last in blocks of `MatrixKernels.sumRows`. With
+  /// keep = 0, old values are not read.
   public func addColumnSums(scaledBy scale: Float, to target: MutableVector, keeping keep: Float) {
     precondition(target.count == columns)
     ck_column_sums(gapless, rows, columns, scale, target.base, keep)

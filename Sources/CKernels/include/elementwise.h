@@ -25,8 +25,12 @@ void ck_scale(float *x, float factor, size_t count);
 /// x ← keep · x + factor · y. With keep = 0, x is not read.
 void ck_combine(float *x, float keep, const float *y, float factor, size_t count);
 
-/// sums ← keep · sums + scale · (sum of the rows of the matrix x), the rows added first to last. With keep = 0, old
-/// sums are not read.
+/// How many rows of a batch a sum over them adds up from zero before they go to where the sum is kept, as products do whose
+/// columns of a lie in memory. So a batch in parts of a multiple of so many rows gives the bits of the whole one.
+#define CK_SUM_ROWS 128
+
+/// sums ← keep · sums + scale · (sum of the rows of the matrix x), the rows added first to last in blocks of `CK_SUM_ROWS`. With
+/// keep = 0, old sums are not read.
 void ck_column_sums(const float *x, size_t rows, size_t columns, float scale, float *sums, float keep);
 
 #endif

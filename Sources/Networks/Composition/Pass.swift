@@ -175,4 +175,9 @@ public struct GradientTarget {
   public func add(_ sum: Vector) {
     values.assign(scale, times: sum, plus: keep)
   }
+
+  /// Adds the gradient whose parts are the rows of `parts`, each as long as `values`, one after the other.
+  public func add(parts: Matrix) {
+    for row in 0..<parts.rows { values.assign(scale, times: parts[row: row], plus: row == 0 ? keep : 1) }
+  }
 }

@@ -30,8 +30,14 @@ private struct PlacedLayerNormalization: PlacedLayer {
 
   /// Saved are the means of all positions, then 1 / √(σ² + ε) for each of them.
   var memory: LayerMemory {
-    LayerMemory(saved: 2 * positions, backwardScratch: 2 * channels, readsOutput: false, overwritesGradient: false)
+    LayerMemory(saved: 2 * positions, backwardScratch: 2 * sums.count, readsOutput: false, overwritesGradient: false)
   }
+
+  /// Sums over the positions of each block: blocks × channels.
+  private var sums: Region {
+    Region(offset: 0, count: (positions + MatrixKernels.sumRows - 1) / MatrixKernels.sumRows * channels)
+  }
+  private var products: Region { Region(offset: sums.count, count: sums.count) }
 
   private var means: Region { Region(offset: 0, count: positions) }
   private var inverses: Region { Region(offset: positions, count: positions) }
@@ -45,13 +51,21 @@ private struct PlacedLayerNormalization: PlacedLayer {
   /// With x̂ = (x − μ) / √(σ² + ε) and g = γ ∂y: ∂x = (g − mean g − x̂ mean(g x̂)) / √(σ² + ε), means over the channels;
   /// ∂γ = Σ ∂y x̂, ∂β = Σ ∂y over all positions.
   func backward(_ pass: BackwardPass) {
-    let sums = pass.scratch.part(Region(offset: 0, count: channels))
-    let products = pass.scratch.part(Region(offset: channels, count: channels))
-    pass.outputGradient.matrix.rearranged(columns: channels).normalizeRowsGradient(
-      of: pass.input.rearranged(columns: channels), weight: pass.tensor(weight), mean: pass.saved.part(means),
-      inverse: pass.saved.part(inverses), into: pass.inputGradient?.rearranged(columns: channels), sums: sums,
-      products: products)
-    pass.takeGradient(of: weight) { $0.add(products.vector) }
-    pass.takeGradient(of: bias) { $0.add(sums.vector) }
+    let input = pass.input.rearranged(columns: channels)
+    let outputGradient = pass.outputGradient.matrix.rearranged(columns: channels)
+    let inputGradient = pass.inputGradient?.rearranged(columns: channels)
+    let blocks = (input.rows + MatrixKernels.sumRows - 1) / MatrixKernels.sumRows
+    let sums = pass.scratch.part(sums).matrix(rows: blocks, columns: channels)
+    let products = pass.scratch.part(products).matrix(rows: blocks, columns: channels)
+    let (means, inverses) = (pass.saved.part(means), pass.saved.part(inverses))
+    for block in 0..<blocks {
+      let rows = block * MatrixKernels.sumRows..<min((block + 1) * MatrixKernels.sumRows, input.rows)
+      let positions = Region(offset: rows.lowerBound, count: rows.count)
+      outputGradient.rows(rows).normalizeRowsGradient(
+        of: input.rows(rows), weight: pass.tensor(weight), mean: means.part(positions), inverse: inverses.part(positions),
+        into: inputGradient?.rows(rows), sums: sums[row: block], products: products[row: block])
+    }
+    pass.takeGradient(of: weight) { $0.add(parts: products.matrix) }
+    pass.takeGradient(of: bias) { $0.add(parts: sums.matrix) }
   }
 }
