@@ -203,14 +203,21 @@ extension NetworkProblem {
   public var residentBytes: Int { dataset.byteCount }
 
   public var workspaceBytes: Int {
-    let tied = pages == nil ? network.tiedGradientCount : 0
-    return workspaceBytes(arenaCount: network.arenaCount) + tied * MemoryLayout<Float>.stride
+    workspaceBytes(network, arenaCount: network.arenaCount, isPaged: pages != nil)
   }
 
-  /// - Parameter arenaCount: The length in floats of the network's part of an update's workspace.
-  func workspaceBytes(arenaCount: Int) -> Int {
+  /// - Parameters:
+  ///   - network: The network for updates.
+  ///   - arenaCount: The length of its arena in floats.
+  ///   - isPaged: Whether gradients wait on disk, as states do.
+  func workspaceBytes(_ network: CompiledNetwork, arenaCount: Int, isPaged: Bool) -> Int {
     let recalibrated = evaluator.recalibrationBatches > 0 ? network.stateCount : 0
-    return (max(arenaCount, evaluatedExampleArenaCount) + recalibrated) * MemoryLayout<Float>.stride
+    let gradients = isPaged ? 0 : network.gradientCount
+    return (max(arenaCount, evaluatedExampleArenaCount) + network.deferredCount + gradients + recalibrated) * MemoryLayout<Float>.stride
+  }
+
+  public var wholeBatchReason: String? {
+    if case .whole(let reason) = network.batchParts { reason } else { nil }
   }
 
   /// An update is a forward and a backward pass, about three times the arithmetic of evaluating an example.

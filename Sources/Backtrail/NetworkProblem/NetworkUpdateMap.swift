@@ -23,6 +23,8 @@ public struct NetworkUpdateMap: UpdateMap {
     var network: CompiledNetwork.Workspace
     /// The indices of the current batch's examples.
     fileprivate var indices: [Int]
+    /// Those of the current micro-batch.
+    fileprivate var partIndices: [Int]
     /// A copy of a state whose running statistics are computed anew; empty if they are not.
     fileprivate var recalibrated: StateBuffer
   }
@@ -38,6 +40,7 @@ public struct NetworkUpdateMap: UpdateMap {
     Workspace(
       network: try network.makeWorkspace(sharedWith: evaluator.network, pagedIn: pages?.folder),
       indices: [Int](repeating: 0, count: network.batchSize),
+      partIndices: [Int](repeating: 0, count: network.microBatchSize),
       recalibrated: try evaluator.recalibrationBatches > 0 ? makeState() : StateBuffer(count: 0))
   }
 
@@ -47,7 +50,8 @@ public struct NetworkUpdateMap: UpdateMap {
     // The running statistics for these parameters are the means over the first batches.
     try workspace.recalibrated.copy(from: state)
     for batch in 1...evaluator.recalibrationBatches {
-      let context = try gather(batch, into: &workspace, statisticsWeight: 1 / Float(batch))
+      // Networks with running statistics take whole batches.
+      let context = try gather(batch, network.microBatch(0), into: &workspace, statisticsWeight: 1 / Float(batch))
       _ = try network.trainingLoss(of: &workspace.recalibrated, context: context, workspace: &workspace.network)
     }
     return try evaluator.evaluate(workspace.recalibrated, workspace: &workspace.network)
@@ -69,7 +73,7 @@ public struct NetworkUpdateMap: UpdateMap {
     if evaluator.recalibrationBatches > 0 {
       try workspace.recalibrated.copy(from: state)
       let pass = try secondsTaken {
-        let context = try gather(1, into: &workspace, statisticsWeight: 1)
+        let context = try gather(1, network.microBatch(0), into: &workspace, statisticsWeight: 1)
         _ = try network.trainingLoss(of: &workspace.recalibrated, context: context, workspace: &workspace.network)
       }
       whole += pass * Double(evaluator.recalibrationBatches)
@@ -78,35 +82,47 @@ public struct NetworkUpdateMap: UpdateMap {
   }
 
   public func apply(batch: Int, position: Int, to state: inout StateBuffer, workspace: inout Workspace) throws {
-    let context = try gather(batch, into: &workspace)
     if let pages { state.pager?.keep(pages.residency.kept) }
-    try network.update(
-      &state, learningRate: learningRate * schedule.fraction(batch: batch, position: position), position: position,
-      context: context, workspace: &workspace.network)
+    for index in 0..<network.microBatchCount {
+      let part = network.microBatch(index)
+      let context = try gather(batch, part, into: &workspace)
+      try network.update(
+        &state, learningRate: learningRate * schedule.fraction(batch: batch, position: position), position: position,
+        context: context, workspace: &workspace.network, part: part)
+    }
   }
 
   /// The mean loss over a batch's examples, computed as an update with this batch would. Buffers in `state`, such as
   /// running statistics, are changed.
   public func trainingLoss(batch: Int, of state: inout StateBuffer, workspace: inout Workspace) throws -> Double {
-    let context = try gather(batch, into: &workspace)
-    return try network.trainingLoss(of: &state, context: context, workspace: &workspace.network)
+    var (sum, mean) = (0.0, 0.0)
+    for index in 0..<network.microBatchCount {
+      let part = network.microBatch(index)
+      let context = try gather(batch, part, into: &workspace)
+      mean = try network.trainingLoss(of: &state, context: context, workspace: &workspace.network, part: part, sum: &sum)
+    }
+    return mean
   }
 
-  /// The network's stages with times measured on batch 1.
+  /// The network's stages with times measured on the first micro-batch of batch 1.
   func measuredCosts(_ state: inout StateBuffer, workspace: inout Workspace) throws -> [StageCost] {
-    let context = try gather(1, into: &workspace)
+    let context = try gather(1, network.microBatch(0), into: &workspace)
     return try network.measuredCosts(&state, context: context, workspace: &workspace.network)
   }
 
   private func gather(
-    _ batch: Int, into workspace: inout Workspace, statisticsWeight: Float? = nil
+    _ batch: Int, _ part: MicroBatch, into workspace: inout Workspace, statisticsWeight: Float? = nil
   ) throws -> PassContext {
     network.take(&workspace.network)
     sampler.fill(&workspace.indices, batch: batch)
+    // Its memory is kept.
+    workspace.partIndices.removeAll(keepingCapacity: true)
+    workspace.partIndices.append(contentsOf: workspace.indices[part.examples])
     try examples.gather(
-      workspace.indices, into: workspace.network.inputs(rows: network.batchSize), targets: &workspace.network.targets,
+      workspace.partIndices, into: workspace.network.inputs(rows: part.examples.count),
+      targets: &workspace.network.targets,
       augmentation: augmentation.map {
-        Augmentation.Batch($0, seed: UInt64(seed), batch: batch, exampleShape: examples.exampleShape)
+        Augmentation.Batch($0, seed: UInt64(seed), batch: batch, firstRow: part.examples.lowerBound, exampleShape: examples.exampleShape)
       })
     return PassContext(isTraining: true, seed: UInt64(seed), batch: batch, statisticsWeight: statisticsWeight)
   }

@@ -249,15 +249,18 @@ func describe(_ limit: MemoryLimit) -> String { "memory budget: \(size(limit.byt
 
 /// A description of the choice made for a memory budget, or without one.
 func describe(_ choice: MemoryChoice) -> String {
-  let repeated = choice.chosen.repeatedPasses
+  let (parts, repeated) = (choice.chosen.microBatches, choice.chosen.repeatedPasses)
+  let batches = parts == 1 ? "" : ", batches in \(parts) parts"
   let activations =
     repeated == 0
     ? "every activation kept" : "\(repeated) forward passes of \(choice.stages) stages run again in each update"
   let (read, written) = (choice.chosen.bytesReadPerUpdate, choice.chosen.bytesWrittenPerUpdate)
   let states = read + written == 0 ? "" : ", states on disk (\(size(read)) read and \(size(written)) written an update)"
+  // The way to less memory that is not there is worth a word where others cost time.
+  let reason = repeated + read + written == 0 ? nil : choice.wholeBatchReason.map { "\nBatches are not processed in parts: \($0)." }
   return """
-    \(count(choice.lanes, "lane")), \(activations)\(states): \(size(choice.chosen.peakBytes)) at the peak, \
-    \(milliseconds(choice.chosen.secondsPerUpdate)) an update and lane
+    \(count(choice.lanes, "lane"))\(batches), \(activations)\(states): \(size(choice.chosen.peakBytes)) at the peak, \
+    \(milliseconds(choice.chosen.secondsPerUpdate)) an update and lane\(reason ?? "")
     """
 }
 

@@ -44,24 +44,27 @@ public struct Augmentation: Sendable, Equatable, CustomStringConvertible {
     }
   }
 
-  /// The changes of one batch.
+  /// The changes of one batch, or of a part of it.
   public struct Batch: Sendable {
     private let augmentation: Augmentation
     private let source: RandomSource
     private let batch: Int
+    private let firstRow: Int
     /// The height, the width and the number of channels.
     private let shape: (Int, Int, Int)
 
-    public init(_ augmentation: Augmentation, seed: UInt64, batch: Int, exampleShape: [Int]) {
+    /// - Parameter firstRow: The batch's row that is the first of the part.
+    public init(_ augmentation: Augmentation, seed: UInt64, batch: Int, firstRow: Int = 0, exampleShape: [Int]) {
       self.augmentation = augmentation
       source = RandomSource(seed: seed, purpose: .augmentation)
       self.batch = batch
+      self.firstRow = firstRow
       shape = (exampleShape[0], exampleShape[1], exampleShape[2])
     }
 
-    /// The position of the cut in the bordered image of `row`, and whether the image is mirrored.
+    /// The position of the cut in the bordered image of the part's `row`, and whether the image is mirrored.
     func choice(row: Int) -> (top: Int, left: Int, isMirrored: Bool) {
-      let words = source.words(batch: batch, example: row)
+      let words = source.words(batch: batch, example: firstRow + row)
       let places = UInt64(2 * augmentation.crop + 1)
       return (
         Int((UInt64(words.x) * places) >> 32), Int((UInt64(words.y) * places) >> 32),

@@ -38,23 +38,30 @@ extension CompiledNetwork {
     let arena = workspace.arena.mutableVector
     let (vector, pager) = (state.mutableVector, state.pager)
     let context = context.shared(between: kernelThreads)
-    try forEachStep(holding: pager, where: isWanted) { step throws(PagingError) in
+    // As the only micro-batch, so that the optimizer's steps are among what is timed.
+    let part = MicroBatch(0, of: microBatchSize, batchSize: microBatchSize)
+    let sums = gradientSums(of: part, in: &workspace)
+    try forEachStep(
+      holding: StateHold(pager, accesses.last), StateHold(sums?.pager, accesses.sums, isOverwriting: true), where: isWanted
+    ) { step throws(PagingError) in
       let begin = ContinuousClock.now
-      try perform(step, vector, pager: pager, context: context, in: arena, workspace: &workspace) {
+      try perform(step, vector, pager: pager, context: context, part: part, sums: sums, in: arena, workspace: &workspace) {
         sink(vector, learningRate: 0, position: 0, scratch: $0)
       }
       body(step, (.now - begin) / .seconds(1))
     }
   }
 
-  /// Costs with the times that were measured on this network or on the same with its head in parts, or whole.
-  public func costs(measured: [StageCost]) -> [StageCost] {
-    zip(graph.stages, measured).map { stage, measured in
-      var cost = stage.cost
-      (cost.forwardSeconds, cost.backwardSeconds) = (measured.forwardSeconds, measured.backwardSeconds)
+  /// Costs with the times that were measured on this network, or on the same with its head whole or in parts, or with micro-batches
+  /// of another size.
+  public func costs(measured: [StageCost], on other: CompiledNetwork) -> [StageCost] {
+    let share = Double(microBatchSize) / Double(other.microBatchSize)
+    return zip(graph.stages.indices, measured).map { index, measured in
+      var cost = graph.stages[index].cost
+      (cost.forwardSeconds, cost.backwardSeconds) = (share * measured.forwardSeconds, share * measured.backwardSeconds)
       // In parts, the logits are made once more on the way back.
-      if cost.outputCount != measured.outputCount {
-        cost.backwardSeconds += (head == nil ? -1 : 1) * measured.forwardSeconds
+      if index == stages.count - 1, (head == nil) != (other.head == nil) {
+        cost.backwardSeconds += (head == nil ? -1 : 1) * cost.forwardSeconds
       }
       return cost
     }

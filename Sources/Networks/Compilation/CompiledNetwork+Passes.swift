@@ -4,20 +4,39 @@ extension CompiledNetwork {
   /// One step of the optimizer on the full batch in `workspace`, for the gradient ∇L(θ) of the mean loss. Plain
   /// SGD updates each weight where its gradient arises, and stores none; other rules hold one parameter's gradient at a
   /// time.
+  ///
+  /// In micro-batches, the workspace holds the examples of one of them, there is a call for each in their order, and the last one makes
+  /// the step.
   /// - Parameters:
   ///   - state: the training state, which the step changes.
   ///   - learningRate: η of this update.
   ///   - position: how many updates the state has had before.
   ///   - context: seed and batch, from which layers draw random numbers, and what kind of pass it is.
-  ///   - workspace: holds the batch.
+  ///   - workspace: holds the batch, or the micro-batch.
+  ///   - part: the micro-batch; nil where the batch is whole.
   public func update(
     _ state: inout StateBuffer, learningRate: Double, position: Int, context: PassContext,
-    workspace: inout Workspace
+    workspace: inout Workspace, part: MicroBatch? = nil
   ) throws(PagingError) {
+    let part = checked(part)
     let vector = state.mutableVector
-    try run(vector, pager: state.pager, context: context, workspace: &workspace) {
+    let sums = gradientSums(of: part, in: &workspace)
+    try run(vector, pager: state.pager, context: context, part: part, sums: sums, workspace: &workspace) {
       sink(vector, learningRate: learningRate, position: position, scratch: $0)
     }
+  }
+
+  /// The sums of gradients over micro-batches; nil where the batch is whole.
+  func gradientSums(of part: MicroBatch, in workspace: inout Workspace) -> GradientSums? {
+    guard gradientSumCount > 0 else { return nil }
+    return GradientSums(
+      buffer: workspace.gradientSums.mutableVector, origin: deferred?.tensorEnd ?? 0, pager: workspace.gradientSums.pager, part: part)
+  }
+
+  /// The micro-batch, or the whole batch where none is given.
+  private func checked(_ part: MicroBatch?) -> MicroBatch {
+    precondition(part != nil || microBatchCount == 1, "a network for micro-batches takes one of them at a time")
+    return part ?? microBatch(0)
   }
 
   /// Where an update's gradients go.
@@ -36,14 +55,21 @@ extension CompiledNetwork {
     return .step(step, state: state, scratch: scratch)
   }
 
-  /// ∇L(θ) of the full batch in `workspace`, laid out like the network's tensors. Buffers such as running statistics are
-  /// changed as in training.
+  /// ∇L(θ) of the full batch in `workspace`, laid out like the network's tensors; in micro-batches, after the last of them. Buffers such
+  /// as running statistics are changed as in training.
+  /// - Parameters:
+  ///   - gradient: a buffer in memory, as long as the state or as the network's tensors.
+  ///   - part: the micro-batch; nil where the batch is whole.
   public func gradient(
     of state: inout StateBuffer, into gradient: inout StateBuffer, context: PassContext,
-    workspace: inout Workspace
+    workspace: inout Workspace, part: MicroBatch? = nil
   ) throws(PagingError) {
-    let sink = GradientSink.Destination.accumulate(in: gradient.mutableVector, scale: 1, keep: 0)
-    try run(state.mutableVector, pager: state.pager, context: context, workspace: &workspace) { _ in sink }
+    let part = checked(part)
+    let buffer = gradient.mutableVector
+    let sums = microBatchCount == 1 ? nil : GradientSums(buffer: buffer, origin: 0, pager: nil, part: part, isDestination: true)
+    try run(state.mutableVector, pager: state.pager, context: context, part: part, sums: sums, workspace: &workspace) { _ in
+      .accumulate(in: buffer, scale: 1, keep: 0)
+    }
   }
 
   /// The mean loss L(θ) of the full batch in `workspace` as an update sees it. Buffers such as running statistics
@@ -51,16 +77,25 @@ extension CompiledNetwork {
   public func trainingLoss(
     of state: inout StateBuffer, context: PassContext, workspace: inout Workspace
   ) throws(PagingError) -> Double {
-    let outputs = try forward(
-      state.vector, pager: state.pager, buffers: state.mutableVector, rows: batchSize, context: context, workspace: &workspace)
-    let predictions = batchSize * predictionCount
     var sum = 0.0
+    return try trainingLoss(of: &state, context: context, workspace: &workspace, part: checked(nil), sum: &sum)
+  }
+
+  /// The same in micro-batches, whose losses are added to `sum` one after the other.
+  /// - Parameter sum: 0 before the first micro-batch, and to be left alone until the last.
+  /// - Returns: the mean loss of the batch after the last micro-batch; before that it means nothing.
+  public func trainingLoss(
+    of state: inout StateBuffer, context: PassContext, workspace: inout Workspace, part: MicroBatch, sum: inout Double
+  ) throws(PagingError) -> Double {
+    let outputs = try forward(
+      state.vector, pager: state.pager, buffers: state.mutableVector, rows: part.examples.count,
+      context: context.starting(at: part.examples.lowerBound), workspace: &workspace)
     if let head {
-      head.loss.sum(over: workspace.statistics, predictions: predictions, into: &sum)
+      head.loss.sum(over: workspace.statistics, predictions: part.examples.count * predictionCount, into: &sum)
     } else {
       loss.sum(over: outputs, workspace.targets, into: &sum)
     }
-    return sum / Double(loss.termCount(outputs: outputCount)) / Double(predictions)
+    return sum / Double(loss.termCount(outputs: outputCount)) / Double(batchSize * predictionCount)
   }
 
   /// Adds the first `rows` examples in `workspace`, evaluated on a borrowed state, to a measurement. They may be a part of a
@@ -76,7 +111,7 @@ extension CompiledNetwork {
     let arena = workspace.arena.mutableVector
     let context = PassContext(isTraining: false).shared(between: kernelThreads)
     let (vector, pager) = (state.vector, state.pager)
-    try forEachStep(before: .loss, holding: pager) { step throws(PagingError) in
+    try forEachStep(before: .loss, holding: StateHold(pager, accesses.last)) { step throws(PagingError) in
       guard step.stage == stages.count - 1 else {
         return try forward(
           step, vector, pager: pager, buffers: nil, rows: rows, context: context, in: arena, targets: workspace.targets,
@@ -123,7 +158,7 @@ extension CompiledNetwork {
   ) throws(PagingError) -> Matrix {
     let arena = workspace.arena.mutableVector
     let context = context.shared(between: kernelThreads)
-    try forEachStep(before: .loss, holding: pager) { step throws(PagingError) in
+    try forEachStep(before: .loss, holding: StateHold(pager, accesses.last)) { step throws(PagingError) in
       try forward(
         step, state, pager: pager, buffers: buffers, rows: rows, context: context, in: arena, targets: workspace.targets,
         statistics: &workspace.statistics)
@@ -132,61 +167,75 @@ extension CompiledNetwork {
     return arena.vector.part(program.outputs).matrix(rows: rows * predictionCount, columns: columns)
   }
 
-  /// Runs all passes of an update.
-  /// - Parameter sink: where gradients go, given memory for that of one parameter.
+  /// Runs all passes of an update, or of one of its micro-batches.
+  /// - Parameters:
+  ///   - sums: the sums of gradients over the micro-batches; nil where the batch is whole.
+  ///   - sink: where gradients go, given memory for that of one parameter.
   private func run(
-    _ state: MutableVector, pager: Pager?, context: PassContext, workspace: inout Workspace,
+    _ state: MutableVector, pager: Pager?, context: PassContext, part: MicroBatch, sums: GradientSums?, workspace: inout Workspace,
     sink: (MutableVector) -> GradientSink.Destination
   ) throws(PagingError) {
     let arena = workspace.arena.mutableVector
-    let context = context.shared(between: kernelThreads)
-    try forEachStep(holding: pager) { step throws(PagingError) in
-      try perform(step, state, pager: pager, context: context, in: arena, workspace: &workspace, sink: sink)
+    let context = context.shared(between: kernelThreads).starting(at: part.examples.lowerBound)
+    try forEachStep(
+      holding: StateHold(pager, part.isLast ? accesses.last : accesses.earlier),
+      StateHold(sums?.pager, accesses.sums, isOverwriting: part.isFirst)
+    ) { step throws(PagingError) in
+      try perform(step, state, pager: pager, context: context, part: part, sums: sums, in: arena, workspace: &workspace, sink: sink)
     }
   }
 
   /// Calls `body` with one step after the other, while what it needs of the state is in memory.
   /// - Parameters:
   ///   - end: the kind of step to stop before; nil for all steps.
-  ///   - pager: that of the state; nil where all of it is in memory.
+  ///   - state: holds what steps need of the state.
+  ///   - sums: holds what they need of the sums of gradients.
   ///   - isWanted: which steps are taken.
   func forEachStep(
-    before end: PassKind? = nil, holding pager: Pager?, where isWanted: (PassStep<Region>) -> Bool = { _ in true }, _ body: (PassStep<Region>) throws(PagingError) -> Void
+    before end: PassKind? = nil, holding state: consuming StateHold, _ sums: consuming StateHold = StateHold(nil, []),
+    where isWanted: (PassStep<Region>) -> Bool = { _ in true }, _ body: (PassStep<Region>) throws(PagingError) -> Void
   ) throws(PagingError) {
-    var hold = StateHold(pager, accesses)
     do throws(PagingError) {
       for (index, step) in program.steps.enumerated() {
         if step.kind == end { break }
         guard isWanted(step) else { continue }
-        try hold.hold(for: index)
+        try state.hold(for: index)
+        try sums.hold(for: index)
         try body(step)
       }
     } catch {
-      try? hold.releaseAll()
+      try? state.releaseAll()
+      try? sums.releaseAll()
       throw error
     }
-    try hold.releaseAll()
+    do throws(PagingError) { try state.releaseAll() } catch {
+      try? sums.releaseAll()
+      throw error
+    }
+    try sums.releaseAll()
   }
 
   func perform(
-    _ step: PassStep<Region>, _ state: MutableVector, pager: Pager?, context: PassContext, in arena: MutableVector,
-    workspace: inout Workspace, sink: (MutableVector) -> GradientSink.Destination
+    _ step: PassStep<Region>, _ state: MutableVector, pager: Pager?, context: PassContext, part: MicroBatch, sums: GradientSums?,
+    in arena: MutableVector, workspace: inout Workspace, sink: (MutableVector) -> GradientSink.Destination
   ) throws(PagingError) {
+    let rows = part.examples.count
     switch step.kind {
     case .forward:
       try forward(
-        step, state.vector, pager: pager, buffers: state, rows: batchSize, context: context, in: arena,
+        step, state.vector, pager: pager, buffers: state, rows: rows, context: context, in: arena,
         targets: workspace.targets, statistics: &workspace.statistics)
     case .loss:
       // A head in parts goes back through the loss itself.
       guard head == nil else { return }
-      let outputs = matrix(step.output, of: step.stage + 1, rows: batchSize, in: arena)
-      let gradient = matrix(step.outputGradient, of: step.stage + 1, rows: batchSize, in: arena)
+      let outputs = matrix(step.output, of: step.stage + 1, rows: rows, in: arena)
+      let gradient = matrix(step.outputGradient, of: step.stage + 1, rows: rows, in: arena)
       loss.writeGradient(
         of: outputs.matrix.rearranged(columns: outputCount), workspace.targets, predictions: batchSize * predictionCount,
         to: gradient.rearranged(columns: outputCount))
     case .backward:
-      try backward(step, state.vector, pager: pager, context: context, in: arena, workspace: &workspace, sink: sink)
+      try backward(
+        step, state.vector, pager: pager, context: context, part: part, sums: sums, in: arena, workspace: &workspace, sink: sink)
     }
   }
 
@@ -216,28 +265,42 @@ extension CompiledNetwork {
   }
 
   private func backward(
-    _ step: PassStep<Region>, _ state: Vector, pager: Pager?, context: PassContext, in arena: MutableVector,
-    workspace: inout Workspace, sink: (MutableVector) -> GradientSink.Destination
+    _ step: PassStep<Region>, _ state: Vector, pager: Pager?, context: PassContext, part: MicroBatch, sums: GradientSums?,
+    in arena: MutableVector, workspace: inout Workspace, sink: (MutableVector) -> GradientSink.Destination
   ) throws(PagingError) {
+    let rows = part.examples.count
     let activation = graph.stages[step.stage].inputs[0]
-    let output = matrix(step.output, of: step.stage + 1, rows: batchSize, in: arena)
-    var gradient = matrix(step.outputGradient, of: step.stage + 1, rows: batchSize, in: arena)
+    let output = matrix(step.output, of: step.stage + 1, rows: rows, in: arena)
+    var gradient = matrix(step.outputGradient, of: step.stage + 1, rows: rows, in: arena)
     if step.gradientCopy != nil {
-      let copy = matrix(step.gradientCopy, of: step.stage + 1, rows: batchSize, in: arena)
+      let copy = matrix(step.gradientCopy, of: step.stage + 1, rows: rows, in: arena)
       copy.elements.copy(from: gradient.elements.vector)
       gradient = copy
     }
-    let inputGradient = step.inputGradient.map { matrix($0, of: activation, rows: batchSize, in: arena) }
+    let inputGradient = step.inputGradient.map { matrix($0, of: activation, rows: rows, in: arena) }
     switch stages[step.stage].work {
     case .layers(let layers):
-      let input = matrix(step.inputs[0], of: activation, rows: batchSize, in: arena)
+      let input = matrix(step.inputs[0], of: activation, rows: rows, in: arena)
       let tied = self.tied.isEmpty ? nil : TiedGradients(
         parameters: self.tied, buffer: workspace.tiedGradients.mutableVector,
-        pager: workspace.tiedGradients.pager, isLast: !stages[step.stage].tensors.isEmpty)
+        pager: workspace.tiedGradients.pager, isLast: !stages[step.stage].tensors.isEmpty,
+        isBegun: !stages[step.stage].tensors.isEmpty || !part.isFirst)
+      if let deferred, step.stage == DeferredStage.stage {
+        let buffer = workspace.deferred.mutableVector
+        deferred.keep(input.matrix, gradient.matrix, of: part, in: buffer, batchSize: batchSize)
+        guard part.isLast else { return }
+        let whole = deferred.parts(buffer, batchSize: batchSize)
+        let none = floats(nil, of: arena)
+        return try layers.backward(
+          BackwardPass(
+            input: whole.inputs.matrix, output: whole.gradients.matrix, outputGradient: whole.gradients, inputGradient: nil,
+            saved: none.vector, scratch: none, context: context.starting(at: 0), state: state, pager: pager,
+            sink: GradientSink(destination: sink(whole.parameterGradient), sums: nil, tied: tied)))
+      }
       let pass = BackwardPass(
         input: input.matrix, output: output.matrix, outputGradient: gradient, inputGradient: inputGradient,
         saved: floats(step.saved, of: arena).vector, scratch: floats(step.scratch, of: arena), context: context, state: state,
-        pager: pager, sink: GradientSink(destination: sink(floats(step.parameterGradient, of: arena)), tied: tied))
+        pager: pager, sink: GradientSink(destination: sink(floats(step.parameterGradient, of: arena)), sums: sums, tied: tied))
       if let head, step.stage == stages.count - 1 {
         let width = head.layer.width
         try head.backward(
@@ -250,14 +313,14 @@ extension CompiledNetwork {
       if isRectified { gradient.elements.keep(where: output.elements.vector) }
     }
     for addend in step.addends {
-      inputGradient?.elements.add(matrix(addend, of: activation, rows: batchSize, in: arena).elements.vector)
+      inputGradient?.elements.add(matrix(addend, of: activation, rows: rows, in: arena).elements.vector)
     }
   }
 
   /// An activation, or a gradient by it: examples × numbers of one.
   /// - Parameter region: its place; nil where it is not there and nobody reads it. Then the matrix has the right shape only.
   private func matrix(_ region: Region?, of activation: Int, rows: Int, in arena: MutableVector) -> MutableMatrix {
-    let columns = activation == 0 ? inputCount : graph.stages[activation - 1].cost.outputCount / batchSize
+    let columns = activation == 0 ? inputCount : graph.stages[activation - 1].cost.outputCount / microBatchSize
     return arena.part(region ?? Region(offset: 0, count: rows * columns)).matrix(rows: rows, columns: columns)
   }
 

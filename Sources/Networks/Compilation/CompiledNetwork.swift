@@ -1,12 +1,19 @@
 import Tensors
 
 /// A network and its loss for batches up to one size, with all its memory laid out before the first pass.
+///
+/// A batch goes through it as a whole, or in parts, micro-batches, whose gradients are added up in the order of their examples: less
+/// memory for activations, and the same bits.
 public struct CompiledNetwork: Sendable {
   /// The network's own tensors, at the start of the training state; the same for every batch size.
   public let layout: StateLayout
   public let network: Network
   public let loss: any Loss
   public let batchSize: Int
+  /// The examples of a micro-batch, for which all passes have memory; the last one may have fewer.
+  public let microBatchSize: Int
+  /// The micro-batches that give the bits of the whole batch.
+  public let batchParts: BatchParts
   public let optimizer: Optimizer
   /// How many threads a large product is shared between. No bit depends on it.
   public let kernelThreads: Int
@@ -24,12 +31,15 @@ public struct CompiledNetwork: Sendable {
   /// What the stages' passes take, in memory; their times are only guessed.
   public let graph: StageGraph
   let program: NetworkProgram
-  /// What each step of the program needs of the training state.
-  let accesses: [StateAccess?]
+  /// What each step of the program needs of the training state, in the last micro-batch and in those before it, and of the sums of
+  /// gradients.
+  let accesses: MicroBatchAccesses
   /// Tensors that layers read part by part.
   let inParts: [TensorInParts]
   /// Those among them that two layers share.
   let tied: [Region]
+  /// The stage whose way back waits for the last micro-batch; nil where none does.
+  let deferred: DeferredStage?
   /// How the last layer works without all of its logits; nil where it makes them all.
   let head: HeadInParts?
 
@@ -41,26 +51,30 @@ public struct CompiledNetwork: Sendable {
   ///   - isTrained: whether there will be updates and gradients; without, `evaluate` and `outputs` take a fraction of the
   ///     memory.
   ///   - schedule: the order of an update's passes, for less memory; nil to keep all activations.
+  ///   - microBatchSize: how many examples go through the network together in an update, for less memory; nil for the whole batch.
   ///   - kernelThreads: how many threads a large product is shared between, 1 or more.
   ///   - headPart: how many logits' worth of memory the last layer gets, where it is a `TiedHead` and the loss a `ClassLoss`; nil
   ///     for all logits at once.
-  /// - Throws: `NetworkError.shape` where layers and inputs don't go together; `.ambiguous` where two tensors have one name.
+  /// - Throws: `NetworkError.shape` where layers and inputs don't go together, or micro-batches of such a size would change
+  ///   bits; `.ambiguous` where two tensors have one name.
   public init(
     _ network: Network, loss: any Loss, batchSize: Int, optimizer: Optimizer = Optimizer(.sgd), isTrained: Bool = true,
-    schedule: ActivationSchedule? = nil, kernelThreads: Int = 1, headPart: HeadPart? = nil
+    schedule: ActivationSchedule? = nil, microBatchSize: Int? = nil, kernelThreads: Int = 1, headPart: HeadPart? = nil
   ) throws(NetworkError) {
+    let passSize = microBatchSize ?? batchSize
     guard !network.inputShape.isEmpty, let inputCount = Self.count(network.inputShape), inputCount > 0 else {
       throw .shape(
         "a network can't take examples of shape \(network.inputShape): it needs one extent or more, each of at least 1")
     }
-    guard batchSize > 0, kernelThreads > 0, !network.layers.isEmpty else {
+    guard batchSize > 0, (1...batchSize).contains(passSize), kernelThreads > 0, !network.layers.isEmpty else {
       throw .shape(
         """
         a network needs 1 layer, 1 example a batch and 1 thread or more, not \(network.layers.count) layers, \(batchSize) \
-        examples and \(kernelThreads) threads
+        examples in parts of \(passSize) and \(kernelThreads) threads
         """)
     }
-    var placed = NetworkStages(batchSize: batchSize, isTrained: isTrained, optimizer: optimizer)
+    var placed = NetworkStages(
+      batchSize: passSize, isTrained: isTrained, holdsGradients: optimizer.rule != .sgd && passSize == batchSize)
     let shape = try placed.add(network.layers, from: NetworkStages.Activation(number: 0, shape: network.inputShape)).shape
     if let name = placed.builder.layout.repeatedName {
       throw .ambiguous("two tensors of the network are called '\(name)': give their layers different names with named(_:)")
@@ -74,21 +88,56 @@ public struct CompiledNetwork: Sendable {
     self.kernelThreads = kernelThreads
     layout = placed.builder.layout
     self.batchSize = batchSize
+    self.microBatchSize = passSize
     self.optimizer = optimizer
     stages = placed.stages
     inParts = placed.builder.inParts
     tied = inParts.filter(\.isTied).map(\.region)
-    let predictionRows = batchSize * predictions
-    head = headPart.flatMap { HeadInParts($0, last: placed.stages[placed.stages.count - 1], loss: loss, predictions: predictionRows) }
+    head = headPart.flatMap {
+      HeadInParts(
+        $0, last: placed.stages[placed.stages.count - 1], loss: loss, predictions: passSize * predictions,
+        batchPredictions: batchSize * predictions)
+    }
     graph = StageGraph(placed.graph).withLast(head?.cost)
+    let sharing = placed.stages.firstIndex { stage in
+      placed.builder.inParts.contains { tensor in
+        tensor.isTied && placed.builder.layout.tensors[stage.tensors].contains { $0.region == tensor.region }
+      }
+    }
+    batchParts = Self.batchParts(stages, graph, sharing: sharing)
+    if passSize < batchSize {
+      switch batchParts {
+      case .multiples(let unit) where passSize.isMultiple(of: unit): break
+      case .multiples(let unit):
+        throw .shape("micro-batches of \(passSize) examples would change bits: this network takes multiples of \(unit)")
+      case .whole(let reason):
+        throw .shape("a batch can't go through this network in micro-batches: \(reason)")
+      }
+    }
+    deferred = sharing == nil || passSize == batchSize
+      ? nil : DeferredStage(stages, inputCount: inputCount, layout: layout, inParts: inParts)
     self.inputCount = inputCount
     outputShape = shape
     predictionCount = predictions
     self.outputCount = outputCount
     let update = schedule ?? .keepingAll(stageCount: stages.count)
     program = NetworkProgram(graph, schedule: isTrained ? update : nil)
-    accesses = Self.accesses(
-      program.steps, stages: stages, layout: layout, inParts: inParts, slots: optimizer.slotNames.count, isTraining: isTrained)
+    accesses = MicroBatchAccesses(
+      program.steps, stages: stages, layout: layout, inParts: inParts, slots: optimizer.slotNames.count, isTraining: isTrained,
+      deferred: deferred)
+  }
+
+  /// - Parameter sharing: the stage that owns a tensor which the last layer shares; nil where there is none.
+  private static func batchParts(_ stages: [NetworkStage], _ graph: StageGraph, sharing: Int?) -> BatchParts {
+    if let sharing, !DeferredStage.isPossible(sharing, graph) {
+      return .whole(because: "the layer whose tensor the last one shares is not the first, or keeps more than its input")
+    }
+    return stages.reduce(.any) { parts, stage in
+      switch stage.work {
+      case .layers(let layers): parts.and(layers.batchParts)
+      case .sum: parts
+      }
+    }
   }
 
   /// The product of a shape's extents; nil where one is negative or it overflows.
@@ -116,24 +165,32 @@ public struct CompiledNetwork: Sendable {
 
   /// The same network, trained in another order of passes. It gives the same bits.
   public func rescheduled(_ schedule: ActivationSchedule) throws(NetworkError) -> CompiledNetwork {
+    try compiled(schedule: schedule, headPart: head?.part)
+  }
+
+  /// The same network, trained in micro-batches of another size, all of whose activations are kept. It gives the same bits.
+  public func withMicroBatches(of size: Int) throws(NetworkError) -> CompiledNetwork {
+    try compiled(headPart: head?.part, microBatchSize: size)
+  }
+
+  /// - Parameter microBatchSize: nil for the one of this network.
+  private func compiled(
+    schedule: ActivationSchedule? = nil, headPart: HeadPart?, microBatchSize size: Int? = nil
+  ) throws(NetworkError) -> CompiledNetwork {
     try CompiledNetwork(
       network, loss: loss, batchSize: batchSize, optimizer: optimizer, isTrained: isTrained, schedule: schedule,
-      kernelThreads: kernelThreads, headPart: head?.part)
+      microBatchSize: size ?? microBatchSize, kernelThreads: kernelThreads, headPart: headPart)
   }
 
   /// The same network, with a last layer that makes all of its logits at once. It gives the same bits.
   public func withWholeHead() throws(NetworkError) -> CompiledNetwork {
-    guard head != nil else { return self }
-    return try CompiledNetwork(
-      network, loss: loss, batchSize: batchSize, optimizer: optimizer, isTrained: isTrained, kernelThreads: kernelThreads)
+    head == nil ? self : try compiled(headPart: nil)
   }
 
   /// The same network, with a last layer that works without all of its logits in memory; nil where the last layer can't. It gives
   /// the same bits.
   public func withHeadInParts() throws(NetworkError) -> CompiledNetwork? {
-    let parted = try CompiledNetwork(
-      network, loss: loss, batchSize: batchSize, optimizer: optimizer, isTrained: isTrained, kernelThreads: kernelThreads,
-      headPart: .classes)
+    let parted = try compiled(headPart: .classes)
     return parted.head == nil ? nil : parted
   }
 
@@ -175,6 +232,14 @@ public struct CompiledNetwork: Sendable {
   /// each parameter's at the same place.
   public var stateCount: Int { layout.count * (1 + optimizer.slotNames.count) }
 
+  /// The micro-batches of a batch.
+  public var microBatchCount: Int { (batchSize + microBatchSize - 1) / microBatchSize }
+
+  /// The micro-batch at `index`, from 0.
+  public func microBatch(_ index: Int) -> MicroBatch {
+    MicroBatch(index, of: microBatchSize, batchSize: batchSize)
+  }
+
   /// Everything a pass needs besides the state. Fill `inputs` and `targets` before a pass.
   public struct Workspace: ~Copyable, Sendable {
     var arena: FloatBuffer
@@ -184,6 +249,10 @@ public struct CompiledNetwork: Sendable {
     public var targets: Targets
     /// The gradients of parameters that two layers share, between the backward passes of the two.
     var tiedGradients: FloatBuffer
+    /// What has been added up of gradients in micro-batches before the present one; empty where the batch is whole.
+    var gradientSums: FloatBuffer
+    /// What the stage whose way back waits for the last micro-batch needs then; empty where none does.
+    var deferred: FloatBuffer
     /// Of the logits of each prediction, where they are not all there at once, and the targets of a part of the predictions.
     var statistics: [LogitStatistics]
     var partTargets: Targets
@@ -202,19 +271,34 @@ public struct CompiledNetwork: Sendable {
   /// - Throws: `TensorError.outOfMemory` when the system does not have the memory, `PagingError`.
   public func makeWorkspace(sharedWith other: CompiledNetwork? = nil, pagedIn folder: String? = nil) throws -> Workspace {
     let targets = max(batchSize * targetCount, other.map { $0.batchSize * $0.targetCount } ?? 0)
-    let tied = tiedGradientCount
+    func buffer(_ count: Int) throws -> FloatBuffer {
+      guard let folder, count > 0 else { return try FloatBuffer(count: count) }
+      return try FloatBuffer(count: count, pagedIn: folder)
+    }
     return Workspace(
       arena: try FloatBuffer(count: max(arenaCount, other?.arenaCount ?? 0)), inputRegion: program.input,
       inputCount: inputCount, targets: Targets(loss.targetKind, count: targets),
-      tiedGradients: try folder.map { try tied > 0 ? FloatBuffer(count: tied, pagedIn: $0) : FloatBuffer(count: 0) } ?? FloatBuffer(count: tied),
+      tiedGradients: try buffer(tiedGradientCount), gradientSums: try buffer(gradientSumCount),
+      deferred: try FloatBuffer(count: deferredCount),
       statistics: Array(repeating: LogitStatistics(), count: head?.statisticsCount ?? 0),
       partTargets: Targets(loss.targetKind, count: other?.head?.partPredictions ?? head?.partPredictions ?? 0))
   }
 
   /// Length of the gradients, in floats, of parameters that two layers share, which a workspace holds besides its arena.
-  public var tiedGradientCount: Int {
+  var tiedGradientCount: Int {
     isTrained ? tied.reduce(0) { $0 + $1.count } : 0
   }
+
+  /// Length of the sums of gradients, in floats, that a workspace holds between micro-batches besides its arena.
+  var gradientSumCount: Int {
+    isTrained && microBatchSize < batchSize ? layout.count - (deferred?.tensorEnd ?? 0) : 0
+  }
+
+  /// Length of the gradients, in floats, that a workspace holds besides its arena; they wait where states do.
+  public var gradientCount: Int { tiedGradientCount + gradientSumCount }
+
+  /// Length in floats of what the first layer's way back waits with; in memory wherever states are.
+  public var deferredCount: Int { deferred?.floatCount(batchSize: batchSize) ?? 0 }
 
   /// Arranges a shared workspace for this network's passes. What was in it is lost.
   public func take(_ workspace: inout Workspace) {

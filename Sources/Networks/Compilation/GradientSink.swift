@@ -12,16 +12,19 @@ struct GradientSink {
   }
 
   let destination: Destination
+  /// The sums over micro-batches; nil where the batch is whole.
+  let sums: GradientSums?
   /// The gradients of parameters that two layers share; nil where none do.
   let tied: TiedGradients?
 
   /// Takes the gradient of a parameter, or of a part of one.
   func take(_ region: Region, _ add: (GradientTarget) -> Void) {
     if let tied, let sum = tied.part(region) {
-      add(GradientTarget(values: sum, scale: 1, keep: tied.isLast ? 1 : 0))
+      add(GradientTarget(values: sum, scale: 1, keep: tied.isBegun ? 1 : 0))
       if tied.isLast { finish(sum, of: region) }
       return
     }
+    if let sums { return sums.take(region, add, to: destination) }
     switch destination {
     case .accumulate(let buffer, let scale, let keep):
       add(GradientTarget(values: buffer.part(region), scale: scale, keep: keep))
@@ -43,10 +46,13 @@ struct GradientSink {
   func needs(of region: Region, _ pager: Pager?) -> [PartNeed] {
     var needs: [PartNeed] = []
     if let tied, let pager = tied.pager, let place = tied.place(region) {
-      needs.append(PartNeed(pager, [place], tied.isLast ? .read : .overwrite))
+      needs.append(PartNeed(pager, [place], tied.isLast ? .read : tied.isBegun ? .change : .overwrite))
+    } else if let sums, let pager = sums.pager {
+      needs.append(PartNeed(pager, [sums.place(region)], sums.part.isFirst ? .overwrite : .change))
     }
     guard let pager else { return needs }
-    if let tied, tied.part(region) != nil, !tied.isLast {
+    let changesLater = tied?.place(region) != nil ? tied?.isLast == false : sums?.part.isLast == false
+    if changesLater {
       needs.append(PartNeed(pager, [region], .read))
     } else if case .step(let step, _, _) = destination {
       needs.append(PartNeed(pager, step.regions(of: region), .change))
@@ -54,6 +60,37 @@ struct GradientSink {
       needs.append(PartNeed(pager, [region], .change))
     }
     return needs
+  }
+}
+
+/// The sums of gradients over the micro-batches of a batch, until the last one has added its own.
+///
+/// Plain SGD updates a parameter in place, one block of rows after the other. So its sum is a copy of the parameter, which takes all that
+/// the parameter would have taken, in the same order, while passes go on with the old one.
+struct GradientSums {
+  /// The sums, laid out like the network's tensors from `origin` on.
+  let buffer: MutableVector
+  let origin: Int
+  /// That of `buffer`; nil where all of it is in memory.
+  let pager: Pager?
+  let part: MicroBatch
+  /// Whether `buffer` is where gradients go in the end.
+  var isDestination = false
+
+  /// The place in `buffer` of what is summed up for a parameter, or for a part of one.
+  func place(_ region: Region) -> Region { Region(offset: region.offset - origin, count: region.count) }
+
+  func take(_ region: Region, _ add: (GradientTarget) -> Void, to destination: GradientSink.Destination) {
+    let sum = buffer.part(place(region))
+    switch destination {
+    case .accumulate(let buffer, let scale, let keep):
+      if part.isFirst, keep != 0, !isDestination { sum.copy(from: buffer.part(region).vector) }
+      add(GradientTarget(values: sum, scale: scale, keep: part.isFirst ? keep : 1))
+      if part.isLast, !isDestination { buffer.part(region).copy(from: sum.vector) }
+    case .step(let step, let state, _):
+      add(GradientTarget(values: sum, scale: 1, keep: part.isFirst ? 0 : 1))
+      if part.isLast { step.apply(sum, to: region, of: state) }
+    }
   }
 }
 
@@ -66,6 +103,8 @@ struct TiedGradients {
   let pager: Pager?
   /// Whether the layer that goes back is the second of the two, after which the gradient is complete.
   let isLast: Bool
+  /// Whether `buffer` holds a part of the gradient already.
+  let isBegun: Bool
 
   /// The place in `buffer` of the gradient of a parameter's part; nil for parameters that are not shared.
   func place(_ region: Region) -> Region? {

@@ -17,20 +17,22 @@ struct HeadInParts: Sendable {
   let part: HeadPart
   let layer: PlacedTiedHead
   let loss: any ClassLoss
-  /// Predictions of a batch.
+  /// Predictions of a micro-batch, and of the whole batch, which the mean loss is taken over.
   let predictions: Int
+  let batchPredictions: Int
 
   /// Fewer would make products slow.
   static let leastPredictions = 64
 
   /// - Returns: nil where the last stage or the loss needs all logits.
-  init?(_ part: HeadPart, last: NetworkStage, loss: any Loss, predictions: Int) {
+  init?(_ part: HeadPart, last: NetworkStage, loss: any Loss, predictions: Int, batchPredictions: Int) {
     guard let loss = loss as? any ClassLoss, case .layers(let layers) = last.work, let layer = layers.only as? PlacedTiedHead
     else { return nil }
     self.part = part
     self.layer = layer
     self.loss = loss
     self.predictions = predictions
+    self.batchPredictions = batchPredictions
   }
 
   /// What the stage's passes take.
@@ -82,7 +84,7 @@ struct HeadInParts: Sendable {
       makeLogits(of: classes, input, weights: weights, into: logits, threads: pass.context.threads)
       // Each gradient takes the place of its logit.
       loss.writeGradient(
-        of: logits.matrix, from: classes.lowerBound, targets, statistics, predictions: predictions, to: logits)
+        of: logits.matrix, from: classes.lowerBound, targets, statistics, predictions: batchPredictions, to: logits)
       layer.takeGradient(
         logits.matrix, from: classes.lowerBound, weights: weights, input: input, to: inputGradient, target,
         threads: pass.context.threads)

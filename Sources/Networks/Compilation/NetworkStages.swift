@@ -27,11 +27,12 @@ struct NetworkStages {
   private(set) var builder: NetworkBuilder
   private(set) var stages: [NetworkStage] = []
   private(set) var graph: [StageGraph.Stage] = []
-  private let optimizer: Optimizer
+  /// Whether each parameter's gradient is held whole until the optimizer has taken it.
+  private let holdsGradients: Bool
 
-  init(batchSize: Int, isTrained: Bool, optimizer: Optimizer) {
+  init(batchSize: Int, isTrained: Bool, holdsGradients: Bool) {
     builder = NetworkBuilder(batchSize: batchSize, isTrained: isTrained)
-    self.optimizer = optimizer
+    self.holdsGradients = holdsGradients
   }
 
   /// Adds layers one after the other.
@@ -104,7 +105,7 @@ struct NetworkStages {
           forwardScratchCount: memory.forwardScratch, backwardScratchCount: memory.backwardScratch),
         inputs: [input.number], readsInput: memory.readsInput, readsOutput: memory.readsOutput,
         overwritesGradient: memory.overwritesGradient,
-        parameterGradientCount: optimizer.rule == .sgd
+        parameterGradientCount: !holdsGradients
           ? 0 : builder.layout.tensors[tensors].reduce(0) { max($0, $1.role == .parameter ? partCount(of: $1.region) : 0) }))
     return Activation(number: stages.count, shape: placed.outputShape)
   }

@@ -52,6 +52,9 @@ public protocol PlacedLayer: Sendable {
   /// The memory that passes need besides input, output and their gradients.
   var memory: LayerMemory { get }
 
+  /// The parts in which a batch may go through the layer without a change of bits.
+  var batchParts: BatchParts { get }
+
   /// Writes `pass.output`, and in training what the layer has of persistent buffers, which `ForwardPass.buffer(_:)` gives.
   /// - Throws: what the passes of inner layers throw, and parts of tensors that are read from a file.
   func forward(_ pass: ForwardPass) throws(PagingError)
@@ -64,6 +67,7 @@ public protocol PlacedLayer: Sendable {
 
 extension PlacedLayer {
   public var memory: LayerMemory { LayerMemory() }
+  public var batchParts: BatchParts { .whole(because: "\(Self.self) does not say that its gradients add up part after part") }
 }
 
 /// What memory a layer needs; counts are in floats, for a full batch.

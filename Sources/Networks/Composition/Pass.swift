@@ -11,6 +11,8 @@ public struct PassContext: Sendable {
   public internal(set) var isRepeated = false
   /// The weight that this batch's statistics get in running ones; nil for each layer's own.
   public let statisticsWeight: Float?
+  /// Which of the batch's examples is the first of the pass. A batch may go through a network in parts.
+  public internal(set) var firstExample = 0
   /// How many threads a large product is shared between, for `multiply(_:by:into:)` and convolutions. No bit depends on it.
   public internal(set) var threads = 1
 
@@ -24,6 +26,12 @@ public struct PassContext: Sendable {
   func repeated(_ isRepeated: Bool) -> PassContext {
     var context = self
     context.isRepeated = isRepeated
+    return context
+  }
+
+  func starting(at example: Int) -> PassContext {
+    var context = self
+    context.firstExample = example
     return context
   }
 

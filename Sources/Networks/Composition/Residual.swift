@@ -47,6 +47,7 @@ public struct Residual: Layer {
 private struct PlacedResidual: PlacedLayer {
   let outputShape: [Int]
   let memory: LayerMemory
+  var batchParts: BatchParts { shortcut.map { main.batchParts.and($0.batchParts) } ?? main.batchParts }
   private let main: any PlacedLayer
   private let shortcut: (any PlacedLayer)?
   private let isRectified: Bool

@@ -45,6 +45,7 @@ struct PlacedSequential: PlacedLayer {
 
   let outputShape: [Int]
   let memory: LayerMemory
+  var batchParts: BatchParts { stages.reduce(.any) { $0.and($1.layer.batchParts) } }
   private let stages: [Stage]
   /// Two places in scratch memory on the way back, used in turn: a stage reads one gradient and writes another.
   private let gradients: [Region]

@@ -26,6 +26,7 @@ private struct PlacedAveragePooling: PlacedLayer {
   let window: ImageWindow
   var outputShape: [Int] { window.pooledShape }
   var memory: LayerMemory { LayerMemory(readsInput: false, readsOutput: false, overwritesGradient: false) }
+  var batchParts: BatchParts { .any }
 
   func forward(_ pass: ForwardPass) { window.mean(pass.input, into: pass.output) }
 

@@ -43,6 +43,8 @@ private struct PlacedBatchNormalization: PlacedLayer {
       saved: 3 * channels, forwardScratch: channels, backwardScratch: 4 * channels, readsOutput: false, overwritesGradient: false)
   }
 
+  var batchParts: BatchParts { .whole(because: "batch normalization takes its statistics over the whole batch") }
+
   /// The place of row `index` in saved or scratch memory.
   private func row(_ index: Int) -> Region { Region(offset: index * channels, count: channels) }
 

@@ -43,6 +43,8 @@ private struct PlacedCausalSelfAttention: PlacedLayer {
       forwardScratch: blockCount, backwardScratch: 2 * blockCount, readsOutput: false, overwritesGradient: false)
   }
 
+  var batchParts: BatchParts { .any }
+
   /// The most floats that a block's probabilities take.
   private var blockCount: Int { min(Self.block, context) * context }
   private var depth: Int { width / heads }

@@ -52,6 +52,13 @@ private struct PlacedConvolution: PlacedLayer {
     return LayerMemory(forwardScratch: scratch, backwardScratch: scratch, readsOutput: false, overwritesGradient: false)
   }
 
+  var batchParts: BatchParts {
+    guard window.convolutionScratchCount(channels: channels) == 0 else {
+      return .whole(because: "convolutions of 3 × 3 pixels sum up the transforms of their weights' gradients over the whole batch")
+    }
+    return .sums(rowsPerExample: window.placeCount)
+  }
+
   func forward(_ pass: ForwardPass) {
     window.convolve(
       pass.input, weights: pass.tensor(weight).matrix(rows: window.count, columns: channels),

@@ -47,6 +47,7 @@ private struct PlacedDense: PlacedLayer {
   let bias: Region?
 
   var memory: LayerMemory { LayerMemory(readsOutput: false, overwritesGradient: false) }
+  var batchParts: BatchParts { .sums(rowsPerExample: outputShape.reduce(1, *) / outputs) }
 
   func forward(_ pass: ForwardPass) {
     let input = pass.input.rearranged(columns: inputs)

@@ -28,6 +28,8 @@ private struct PlacedDropout: PlacedLayer {
 
   var memory: LayerMemory { LayerMemory(readsInput: false, readsOutput: false, overwritesGradient: false) }
 
+  var batchParts: BatchParts { .any }
+
   func forward(_ pass: ForwardPass) {
     drop(pass.input, into: pass.output, context: pass.context)
   }
@@ -48,7 +50,7 @@ private struct PlacedDropout: PlacedLayer {
       // Batches have fewer than 2²⁰ rows, and networks fewer than 2¹² layers.
       output[row: row].assignDropout(
         of: input[row: row], probability: probability, source: source, batch: context.batch,
-        example: stream << 20 | row)
+        example: stream << 20 | context.firstExample + row)
     }
   }
 }

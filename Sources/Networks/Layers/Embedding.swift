@@ -43,6 +43,7 @@ private struct PlacedEmbedding: PlacedLayer {
 
   var outputShape: [Int] { [context, width] }
   var memory: LayerMemory { LayerMemory(readsOutput: false, overwritesGradient: false) }
+  var batchParts: BatchParts { .any }
 
   func forward(_ pass: ForwardPass) throws(PagingError) {
     let token = pass.tensor(token).matrix(rows: vocabulary, columns: width)

@@ -11,6 +11,7 @@ public struct Flatten: Layer {
 private struct PlacedFlatten: PlacedLayer {
   let outputShape: [Int]
   var memory: LayerMemory { LayerMemory(isInPlace: true, readsInput: false, readsOutput: false, overwritesGradient: false) }
+  var batchParts: BatchParts { .any }
 
   func forward(_ pass: ForwardPass) {}
   func backward(_ pass: BackwardPass) {}

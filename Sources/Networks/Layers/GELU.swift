@@ -12,6 +12,7 @@ public struct GELU: Layer {
 private struct PlacedGELU: PlacedLayer {
   let outputShape: [Int]
   var memory: LayerMemory { LayerMemory(readsOutput: false, overwritesGradient: false) }
+  var batchParts: BatchParts { .any }
 
   func forward(_ pass: ForwardPass) {
     pass.output.elements.assignGELU(of: pass.input.elements)

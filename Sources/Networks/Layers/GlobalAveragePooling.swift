@@ -14,6 +14,7 @@ private struct PlacedGlobalAveragePooling: PlacedLayer {
   let positions: Int
   let outputShape: [Int]
   var memory: LayerMemory { LayerMemory(readsInput: false, readsOutput: false) }
+  var batchParts: BatchParts { .any }
 
   func forward(_ pass: ForwardPass) {
     for r in 0..<pass.input.rows {

@@ -39,6 +39,8 @@ private struct PlacedLayerNormalization: PlacedLayer {
   }
   private var products: Region { Region(offset: sums.count, count: sums.count) }
 
+  var batchParts: BatchParts { .sums(rowsPerExample: outputShape.dropLast().reduce(1, *)) }
+
   private var means: Region { Region(offset: 0, count: positions) }
   private var inverses: Region { Region(offset: positions, count: positions) }
 

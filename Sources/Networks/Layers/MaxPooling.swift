@@ -26,6 +26,7 @@ private struct PlacedMaxPooling: PlacedLayer {
   let window: ImageWindow
   var outputShape: [Int] { window.pooledShape }
   var memory: LayerMemory { LayerMemory(readsOutput: false, overwritesGradient: false) }
+  var batchParts: BatchParts { .any }
 
   func forward(_ pass: ForwardPass) { window.maximum(pass.input, into: pass.output) }
 

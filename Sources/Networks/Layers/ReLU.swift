@@ -12,6 +12,7 @@ public struct ReLU: Layer {
 private struct PlacedReLU: PlacedLayer {
   let outputShape: [Int]
   var memory: LayerMemory { LayerMemory(isInPlace: true, readsInput: false) }
+  var batchParts: BatchParts { .any }
 
   func forward(_ pass: ForwardPass) {
     pass.output.elements.rectify()

@@ -8,26 +8,48 @@ struct StateAccess: Sendable, Equatable {
   let isChanged: Bool
 }
 
-extension CompiledNetwork {
-  /// What each step of the program needs of the training state; nil for a step that needs nothing.
+/// What each step of a program needs; nil for a step that needs nothing.
+struct MicroBatchAccesses: Sendable {
+  /// Of the training state, in the last micro-batch, which updates it.
+  private(set) var last: [StateAccess?] = []
+  /// Of the training state, in those before it.
+  private(set) var earlier: [StateAccess?] = []
+  /// Of the sums of gradients.
+  private(set) var sums: [StateAccess?] = []
+
   /// - Parameters:
   ///   - inParts: the tensors that layers read in parts by themselves.
   ///   - isTraining: whether passes follow running statistics.
-  static func accesses(
-    _ steps: [PassStep<Region>], stages: [NetworkStage], layout: StateLayout, inParts: [TensorInParts], slots: Int, isTraining: Bool
-  ) -> [StateAccess?] {
-    steps.map { step in
+  init<Place>(
+    _ steps: [PassStep<Place>], stages: [NetworkStage], layout: StateLayout, inParts: [TensorInParts], slots: Int, isTraining: Bool,
+    deferred: DeferredStage?
+  ) {
+    for step in steps {
       let tensors = layout.tensors[stages[step.stage].tensors].filter { tensor in !inParts.contains { $0.region == tensor.region } }
-      guard step.kind != .loss, !tensors.isEmpty else { return nil }
       let own = tensors.map(\.region).joined
-      guard step.kind == .backward else {
-        return StateAccess(regions: own, isChanged: isTraining && !step.isRepeated && tensors.contains { $0.role == .buffer })
+      guard step.kind != .loss, !tensors.isEmpty else {
+        append(last: nil, earlier: nil, sums: nil)
+        continue
       }
-      return StateAccess(
-        regions: (0...slots).flatMap { slot in
-          own.map { Region(offset: $0.offset + slot * layout.count, count: $0.count) }
-        }, isChanged: true)
+      guard step.kind == .backward else {
+        let access = StateAccess(regions: own, isChanged: isTraining && !step.isRepeated && tensors.contains { $0.role == .buffer })
+        append(last: access, earlier: access, sums: nil)
+        continue
+      }
+      let all = (0...slots).flatMap { slot in own.map { Region(offset: $0.offset + slot * layout.count, count: $0.count) } }
+      let waits = deferred != nil && step.stage == DeferredStage.stage
+      let origin = deferred?.tensorEnd ?? 0
+      append(
+        last: StateAccess(regions: all, isChanged: true), earlier: waits ? nil : StateAccess(regions: own, isChanged: false),
+        sums: waits ? nil : StateAccess(
+          regions: own.map { Region(offset: $0.offset - origin, count: $0.count) }, isChanged: true))
     }
+  }
+
+  private mutating func append(last: StateAccess?, earlier: StateAccess?, sums: StateAccess?) {
+    self.last.append(last)
+    self.earlier.append(earlier)
+    self.sums.append(sums)
   }
 }
 
@@ -49,13 +71,16 @@ extension [Region] {
 struct StateHold: ~Copyable {
   private let pager: Pager?
   private let accesses: [StateAccess?]
+  /// Whether the steps write all floats before they read any.
+  private let isOverwriting: Bool
   /// The regions that are held, and whether they may have changed since they were fetched.
   private var held: [Region: Bool] = [:]
 
   /// - Parameter pager: that of the state; nil where all of it is in memory, which takes no holding.
-  init(_ pager: Pager?, _ accesses: [StateAccess?]) {
+  init(_ pager: Pager?, _ accesses: [StateAccess?], isOverwriting: Bool = false) {
     self.pager = pager
     self.accesses = accesses
+    self.isOverwriting = isOverwriting
   }
 
   /// Returns when the state's part for the step at `index` is in memory. The steps come in their order.
@@ -67,8 +92,8 @@ struct StateHold: ~Copyable {
       try pager.release([region], changed: isChanged)
     }
     for region in access.regions + next where held[region] == nil {
-      pager.fetch([region])
-      held[region] = false
+      pager.fetch([region], overwriting: isOverwriting)
+      held[region] = isOverwriting
     }
     try pager.wait(for: access.regions)
     if access.isChanged { for region in access.regions { held[region] = true } }

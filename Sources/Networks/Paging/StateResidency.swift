@@ -31,8 +31,7 @@ extension CompiledNetwork {
     _ schedule: ActivationSchedule, costs: [StageCost]? = nil, rates: PagingRates, count: Int = 12
   ) -> [StateResidency] {
     let access = PlannedAccess(self, schedule, costs: costs ?? graph.stages.map(\.cost))
-    var regions = Set(access.steps.flatMap { $0.held + $0.inParts.map(\.region) })
-      .sorted { ($0.count, $1.offset) > ($1.count, $0.offset) }
+    var regions = access.stateRegions.sorted { ($0.count, $1.offset) > ($1.count, $0.offset) }
     regions = regions.filter { $0.offset < layout.count } + regions.filter { $0.offset >= layout.count }
     let all = regions.reduce(0) { $0 + $1.count }
     var numbers: Set<Int> = []
@@ -46,15 +45,16 @@ extension CompiledNetwork {
   }
 }
 
-/// What the steps of an update need of a paged state, as `StateHold` and the layers will ask for it.
+/// What the steps of an update need of a paged state, as `StateHold` and the layers will ask for it. The sums of gradients over
+/// micro-batches, a buffer of their own, are here as if they lay behind the state.
 private struct PlannedAccess {
   struct Step {
-    /// Regions that are held as a whole.
+    /// Regions that are held as a whole, and those among them that change.
     var held: [Region] = []
-    var isChanged = false
+    var changed: [Region] = []
     /// Tensors that are read in parts, with the bytes read and written of each.
     var inParts: [(region: Region, read: Int, written: Int)] = []
-    /// Bytes of the gradients that two layers share.
+    /// Bytes of the gradients that two layers share, which are never kept.
     var tiedRead = 0
     var tiedWritten = 0
     /// The bytes in memory of what is read in parts: a part, the next one, and the last one on its way out.
@@ -63,16 +63,37 @@ private struct PlannedAccess {
     var seconds: Double
   }
 
-  private(set) var steps: [Step] = []
+  /// The steps of one micro-batch after the other: the first, one that stands for those between, and the last.
+  private let parts: [(steps: [Step], count: Int)]
+  private let stateCount: Int
 
   init(_ network: CompiledNetwork, _ schedule: ActivationSchedule, costs: [StageCost]) {
     let passes = PassBlocks(network.graph, schedule: schedule).steps
+    let accesses = MicroBatchAccesses(
+      passes, stages: network.stages, layout: network.layout, inParts: network.inParts, slots: network.optimizer.slotNames.count,
+      isTraining: true, deferred: network.deferred)
+    stateCount = network.stateCount
+    func steps(_ part: MicroBatch) -> [Step] { Self.steps(network, passes, accesses, part, costs: costs) }
+    let count = network.microBatchCount
+    var parts: [(steps: [Step], count: Int)] = []
+    if count > 1 { parts.append((steps(network.microBatch(0)), 1)) }
+    if count > 2 { parts.append((steps(network.microBatch(1)), count - 2)) }
+    self.parts = parts + [(steps(network.microBatch(count - 1)), 1)]
+  }
+
+  /// The regions of the state that are held or read in parts.
+  var stateRegions: Set<Region> {
+    Set(parts.flatMap(\.steps).flatMap { $0.held + $0.inParts.map(\.region) }.filter { $0.offset < stateCount })
+  }
+
+  private static func steps(
+    _ network: CompiledNetwork, _ passes: [PassStep<Int>], _ accesses: MicroBatchAccesses, _ part: MicroBatch, costs: [StageCost]
+  ) -> [Step] {
     let (layout, slots) = (network.layout, network.optimizer.slotNames.count)
-    let accesses = CompiledNetwork.accesses(
-      passes.map { $0.map { _ in Region(offset: 0, count: 0) } }, stages: network.stages, layout: layout,
-      inParts: network.inParts, slots: slots, isTraining: true)
+    let isParted = network.microBatchCount > 1
     let size = MemoryLayout<Float>.stride
-    for (pass, access) in zip(passes, accesses) {
+    var steps: [Step] = []
+    for (index, pass) in passes.enumerated() {
       let cost = costs[pass.stage]
       let seconds =
         switch pass.kind {
@@ -80,25 +101,43 @@ private struct PlannedAccess {
         case .backward: cost.backwardSeconds
         case .loss: 0.0
         }
-      var step = Step(held: access?.regions ?? [], isChanged: access?.isChanged ?? false, seconds: seconds)
+      var step = Step(seconds: seconds)
+      if let access = part.isLast ? accesses.last[index] : accesses.earlier[index] {
+        step.held = access.regions
+        if access.isChanged { step.changed = access.regions }
+      }
+      if isParted, let access = accesses.sums[index] {
+        let regions = access.regions.map { Region(offset: $0.offset + network.stateCount, count: $0.count) }
+        step.held += regions
+        step.changed += regions
+      }
       for tensor in network.inParts where pass.kind != .loss {
         let bytes = tensor.region.count * size
         let isOwn = layout.tensors[network.stages[pass.stage].tensors].contains { $0.region == tensor.region }
+        let isBackward = pass.kind == .backward
         guard isOwn || tensor.isTied && pass.stage == network.stages.count - 1 else { continue }
-        let buffers = (isOwn && pass.kind == .backward ? 1 + slots : 1) + (tensor.isTied && pass.kind == .backward ? 1 : 0)
-        step.partBytes += 3 * buffers * (min(bytes, tensor.partCount * size) + 2 * Pager.pageBytes)
-        switch (pass.kind, isOwn) {
-        case (.forward, true):
+        // A stage that waits for the last micro-batch does nothing before it.
+        if isOwn, isBackward, network.deferred != nil, !part.isLast { continue }
+        let updates = isOwn && isBackward && part.isLast
+        let hasSum = isBackward && (tensor.isTied || isParted)
+        step.partBytes += 3 * ((updates ? 1 + slots : 1) + (hasSum ? 1 : 0)) * (min(bytes, tensor.partCount * size) + 2 * Pager.pageBytes)
+        switch (isBackward, isOwn) {
+        case (false, true):
           // A page, at most, for each number.
           step.inParts.append((tensor.region, min(bytes, cost.inputCount * Pager.pageBytes), 0))
-        case (.backward, true):
-          for slot in 0...slots {
-            step.inParts.append((Region(offset: tensor.region.offset + slot * layout.count, count: tensor.region.count), bytes, bytes))
+        case (true, true):
+          for slot in 0...(updates ? slots : 0) {
+            step.inParts.append(
+              (Region(offset: tensor.region.offset + slot * layout.count, count: tensor.region.count), bytes, updates ? bytes : 0))
           }
-          if tensor.isTied { step.tiedRead = bytes }
+          if tensor.isTied {
+            step.tiedRead = bytes
+          } else if isParted {
+            (step.tiedRead, step.tiedWritten) = (part.isFirst ? 0 : bytes, bytes)
+          }
         default:
           step.inParts.append((tensor.region, bytes, 0))
-          if pass.kind == .backward { step.tiedWritten = bytes }
+          if isBackward { (step.tiedRead, step.tiedWritten) = (part.isFirst ? 0 : bytes, bytes) }
         }
       }
       if step.held.isEmpty, step.inParts.isEmpty, !steps.isEmpty {
@@ -107,39 +146,44 @@ private struct PlannedAccess {
         steps.append(step)
       }
     }
+    return steps
   }
 
   func residency(keeping kept: [Region], rates: PagingRates) -> StateResidency {
     let isKept = Set(kept)
-    let moving = steps.map { $0.held.filter { !isKept.contains($0) } }
-    var held: [Region: Bool] = [:]
     var (most, read, written, seconds) = (0, 0, 0, 0.0)
     func bytes(_ regions: some Sequence<Region>) -> Int {
       // A region begins and ends in pages that it shares with others.
       regions.reduce(0) { $0 + $1.count * MemoryLayout<Float>.stride + 2 * Pager.pageBytes }
     }
-    for (place, step) in steps.enumerated() {
-      let wanted = moving[place] + (place + 1 < steps.count ? moving[place + 1] : [])
-      let leaving = held.keys.filter { !wanted.contains($0) }
-      var (bytesIn, bytesOut) = (step.tiedRead, bytes(leaving.filter { held[$0] == true }) + step.tiedWritten)
-      for region in leaving { held[region] = nil }
-      let new = wanted.filter { held[$0] == nil }
-      // What leaves has left before anything comes in.
-      most = max(most, bytes(held.keys) + max(bytes(leaving), bytes(new)) + step.partBytes)
-      for region in new { held[region] = false }
-      if step.isChanged { for region in moving[place] { held[region] = true } }
-      bytesIn += bytes(new)
-      for part in step.inParts where !isKept.contains(part.region) {
-        bytesIn += part.read
-        bytesOut += part.written
+    for (number, part) in parts.enumerated() {
+      let moving = part.steps.map { $0.held.filter { !isKept.contains($0) } }
+      var held: [Region: Bool] = [:]
+      for (place, step) in part.steps.enumerated() {
+        let wanted = moving[place] + (place + 1 < part.steps.count ? moving[place + 1] : [])
+        let leaving = held.keys.filter { !wanted.contains($0) }
+        var bytesOut = bytes(leaving.filter { held[$0] == true }) + step.tiedWritten
+        for region in leaving { held[region] = nil }
+        let new = wanted.filter { held[$0] == nil }
+        // What leaves has left before anything comes in.
+        most = max(most, bytes(held.keys) + max(bytes(leaving), bytes(new)) + step.partBytes)
+        for region in new { held[region] = false }
+        for region in step.changed where !isKept.contains(region) { held[region] = true }
+        // The first micro-batch writes the sums of gradients without reading them.
+        var bytesIn = step.tiedRead + bytes(number == 0 ? new.filter { $0.offset < stateCount } : new)
+        for part in step.inParts where !isKept.contains(part.region) {
+          bytesIn += part.read
+          bytesOut += part.written
+        }
+        read += part.count * bytesIn
+        written += part.count * bytesOut
+        seconds += Double(part.count) * max(step.seconds, Double(bytesIn) / rates.read + Double(bytesOut) / rates.write)
       }
-      read += bytesIn
-      written += bytesOut
-      seconds += max(step.seconds, Double(bytesIn) / rates.read + Double(bytesOut) / rates.write)
+      let last = bytes(held.keys.filter { held[$0] == true })
+      written += part.count * last
+      seconds += Double(part.count) * Double(last) / rates.write
     }
-    let last = bytes(held.keys.filter { held[$0] == true })
     return StateResidency(
-      kept: kept, byteCount: most + bytes(kept), keptByteCount: bytes(kept), bytesRead: read, bytesWritten: written + last,
-      seconds: seconds + Double(last) / rates.write)
+      kept: kept, byteCount: most + bytes(kept), keptByteCount: bytes(kept), bytesRead: read, bytesWritten: written, seconds: seconds)
   }
 }

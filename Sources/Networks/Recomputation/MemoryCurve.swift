@@ -32,6 +32,26 @@ public struct MemoryCurve: Sendable {
     }
   }
 
+  /// Some of the points, the first and the last among them.
+  /// - Parameter count: how many, 2 or more.
+  public func thinned(to count: Int) -> MemoryCurve {
+    guard points.count > count else { return self }
+    return MemoryCurve((0..<count).map { points[$0 * (points.count - 1) / (count - 1)] })
+  }
+
+  /// The same schedules for the same network in micro-batches of another size.
+  /// - Parameter costs: its stages with measured times; nil for guesses.
+  public func rescheduled(for network: CompiledNetwork, costs: [StageCost]? = nil) -> MemoryCurve {
+    let costs = costs ?? network.graph.stages.map(\.cost)
+    return MemoryCurve(points.map {
+      Point(
+        schedule: $0.schedule, arenaCount: network.arenaCount(with: $0.schedule),
+        seconds: Double(network.batchSize) / Double(network.microBatchSize) * $0.schedule.seconds(costs))
+    })
+  }
+
+  private init(_ points: [Point]) { self.points = points }
+
   private static let partCount = 200
 
   /// The fastest point with at most `arenaCount` floats; nil where none is so small.

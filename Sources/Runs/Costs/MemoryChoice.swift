@@ -11,6 +11,8 @@ public struct MemoryChoice: Codable, Sendable {
     public let secondsPerUpdate: Double
     /// The number of forward passes of stages that an update runs more than once.
     public let repeatedPasses: Int
+    /// The number of parts in which a batch is processed.
+    public let microBatches: Int
     /// The bytes that an update reads from the file of its lane's state, and those that it writes; 0 if states are in memory.
     public let bytesReadPerUpdate: Int
     public let bytesWrittenPerUpdate: Int
@@ -19,6 +21,8 @@ public struct MemoryChoice: Codable, Sendable {
   public let lanes: Int
   /// The number of stages: layers, or groups of layers, whose activations are kept or recomputed together.
   public let stages: Int
+  /// The reason why a batch can't be processed in parts, a sentence without its full stop; nil if it can.
+  public let wholeBatchReason: String?
   public let chosen: Point
   /// The choices with as many lanes, from most memory to least.
   public let curve: [Point]
@@ -79,10 +83,11 @@ extension RunSpecification {
         peakBytes: memoryEstimate(
           plan, lanes: resources.lanes, memory: level.memory, isOpen: isOpen, process: process
         ).peakBytes, secondsPerUpdate: level.secondsPerUpdate, repeatedPasses: level.repeatedPasses,
-        bytesReadPerUpdate: level.memory.paging?.bytesRead ?? 0, bytesWrittenPerUpdate: level.memory.paging?.bytesWritten ?? 0)
+        microBatches: level.microBatches, bytesReadPerUpdate: level.memory.paging?.bytesRead ?? 0, bytesWrittenPerUpdate: level.memory.paging?.bytesWritten ?? 0)
     }
     let index = levels.firstIndex { $0.memory == problem.laneMemory } ?? 0
-    return MemoryChoice(lanes: resources.lanes, stages: problem.stageCount, chosen: points[index], curve: points)
+    return MemoryChoice(
+      lanes: resources.lanes, stages: problem.stageCount, wholeBatchReason: problem.wholeBatchReason, chosen: points[index], curve: points)
   }
 
   /// - Parameters:

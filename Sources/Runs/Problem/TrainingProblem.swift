@@ -105,6 +105,10 @@ public protocol MemoryElastic: Sendable {
   /// The number of stages of an update, each of whose intermediate results are kept or recomputed together.
   var stageCount: Int { get }
 
+  /// The reason why an update can't process its batch in parts, a sentence without its full stop; nil, the default, if it can or
+  /// the question does not arise.
+  var wholeBatchReason: String? { get }
+
   /// The amounts of memory an update can work with, from fastest to slowest; at least one.
   /// - Parameters:
   ///   - isMeasured: Whether times are measured, which takes a few seconds; otherwise they are guessed.
@@ -165,15 +169,18 @@ public struct MemoryLevel<Problem>: Sendable {
   public let secondsPerUpdate: Double
   /// The number of passes of stages that an update runs more than once.
   public let repeatedPasses: Int
+  /// The number of parts in which a batch is processed, one after the other.
+  public let microBatches: Int
   /// The problem whose updates use this amount. It gives the same bits.
   public let problem: @Sendable () throws -> Problem
 
   public init(
-    _ memory: LaneMemory, secondsPerUpdate: Double, repeatedPasses: Int, problem: @escaping @Sendable () throws -> Problem
+    _ memory: LaneMemory, secondsPerUpdate: Double, repeatedPasses: Int, microBatches: Int = 1, problem: @escaping @Sendable () throws -> Problem
   ) {
     self.memory = memory
     self.secondsPerUpdate = secondsPerUpdate
     self.repeatedPasses = repeatedPasses
+    self.microBatches = microBatches
     self.problem = problem
   }
 }
@@ -184,6 +191,7 @@ extension MemoryElastic {
   public var paging: StatePaging? { nil }
   public var observationCost: Double { 1 }
   public var stageCount: Int { 1 }
+  public var wholeBatchReason: String? { nil }
 
   /// The memory of a lane.
   public var laneMemory: LaneMemory { LaneMemory(workspaceBytes: workspaceBytes, paging: paging) }

@@ -5,7 +5,7 @@ import Tensors
 
 /// Names what determines bits besides the mathematics: libraries and the instructions they chose.
 public enum NumericsFingerprint {
-  /// The fingerprint of this process, such as `float32; kernels 2; products avx512; glibc 2.36; x86_64 avx512`.
+  /// The fingerprint of this process, such as `float32; kernels 3; products avx512; glibc 2.36; x86_64 avx512`.
   public static func current() -> String {
     "float32; kernels \(MatrixKernels.revision); products \(MatrixKernels.level); \(mathLibrary); \(processor)"
   }
