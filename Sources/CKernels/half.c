@@ -29,6 +29,15 @@ void ck_pack_bfloat16(const float *restrict x, size_t count, void *restrict pack
 }
 
 CK_DISPATCHED
+void ck_round_bfloat16(float *x, size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    const uint32_t bits = bits_of(x[i]);
+    const uint32_t nearest = bits + 0x7fff + (bits >> 16 & 1);
+    x[i] = float_of(((bits & 0x7fffffff) > 0x7f800000 ? bits | 0x400000 : nearest) & 0xffff0000);
+  }
+}
+
+CK_DISPATCHED
 void ck_unpack_bfloat16(const void *restrict packed, size_t count, float *restrict x) {
   const uint16_t *restrict halves = packed;
   for (size_t i = 0; i < count; i++) x[i] = float_of((uint32_t)halves[i] << 16);

@@ -71,6 +71,9 @@ extension MutableVector {
     ck_pack_bfloat16(source.base, source.count, base)
   }
 
+  /// self ← self rounded to bfloat16, to nearest even.
+  package func roundToBfloat16() { ck_round_bfloat16(base, count) }
+
   /// self ← source rounded to binary16, two numbers in each float's place: self is half as long, rounded up.
   package func packFloat16(_ source: Vector) {
     precondition(count == (source.count + 1) / 2)

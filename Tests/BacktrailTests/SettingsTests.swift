@@ -12,7 +12,7 @@ import Testing
     "evaluation-batch-size": ["32"], "tolerance": ["0.5"], "cost-budget": ["2000"], "batch-size": ["16"], "learning-rate": ["0.25"],
     "optimizer": ["adam"], "weight-decay": ["0.5"], "schedule": ["cosine"], "warm-up": ["3"], "schedule-index": ["batch"],
     "recalibrate": ["2"], "sampler": ["replacement"], "seed": ["4"], "seeds": ["2"], "average": ["uniform", "exponential:0.5"],
-    "initial": ["start.safetensors"], "start-precision": ["float16"], "lanes": ["1000"], "kernel-threads": ["2"],
+    "initial": ["start.safetensors"], "start-precision": ["float16"], "activation-precision": ["bfloat16"], "lanes": ["1000"], "kernel-threads": ["2"],
     "checkpoint-every": ["7"], "memory-budget": ["400MiB"], "disk-budget": ["1537KiB"], "checkpoint-chain": ["2"],
     "checkpoint-level": ["3"],
   ]

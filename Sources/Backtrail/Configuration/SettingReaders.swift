@@ -70,6 +70,13 @@ func precisionNamed(_ name: String) throws(RunError) -> CheckpointPrecision {
   return precision
 }
 
+func activationPrecisionNamed(_ name: String) throws(RunError) -> ActivationPrecision {
+  guard let precision = ActivationPrecision(rawValue: name) else {
+    throw .usage("`activation-precision` is '\(name)', but must be float32 or bfloat16")
+  }
+  return precision
+}
+
 func memoryBudgetNamed(_ text: String) throws(RunError) -> MemoryBudget {
   guard let budget = MemoryBudget(text) else {
     throw .usage("`memory-budget` is '\(text)', but must be a size such as 500MiB or 2GiB, or auto")

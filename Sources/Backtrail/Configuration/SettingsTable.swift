@@ -177,6 +177,18 @@ public struct SettingsTable: Sendable {
       """,
     default: { _ in .float32 }, read: precisionNamed, give: { $0.description }, ladder: { _ in CheckpointPrecision.allCases })
 
+  /// The precision in which activations wait for the backward pass.
+  public let activationPrecision: Setting<String, ActivationPrecision> = Setting(
+    "activation-precision", changesBits: true,
+    help: """
+      How an update keeps the outputs of its layers: float32, or bfloat16, which takes half the memory and rounds them to 8 \
+      significant bits. Arithmetic and observations stay in float32.
+      """,
+    default: { _ in .float32 }, read: activationPrecisionNamed, give: { $0.rawValue },
+    // The default is not stored, so that documents stay the same as those of releases without this setting.
+    stored: StoredForm(encoded: { $0 == .float32 ? nil : $0.rawValue }, decoded: { try activationPrecisionNamed($0) }),
+    ladder: { _ in ActivationPrecision.allCases })
+
   public let lanes: Setting<Int, Int> = .whole(
     "lanes", 1...Budgets.mostLanes, changesBits: false, help: "Workers, at most; they change no bit.", usual: "the processor's cores",
     default: ProcessInfo.processInfo.activeProcessorCount,

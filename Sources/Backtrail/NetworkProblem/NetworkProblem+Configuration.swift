@@ -37,7 +37,8 @@ extension NetworkProblem {
       evaluation: Evaluation(
         exampleCount: configuration.evaluationExamples, batchSize: configuration.evaluationBatchSize,
         recalibrationBatches: configuration.recalibrate),
-      initial: initial, startPrecision: configuration.startPrecision, kernelThreads: configuration.kernelThreads,
+      initial: initial, startPrecision: configuration.startPrecision,
+      activationPrecision: configuration.activationPrecision, kernelThreads: configuration.kernelThreads,
       name: "\(configuration.model) on \(data.name)", kind: Self.kindOfSettings, settings: try completed.problemSettings)
   }
 

@@ -8,7 +8,8 @@ extension NetworkProblem {
     var found: [WorkspaceVariation] = []
     // The batches of a file have the size they have.
     if batchSize > 1, batchCount == nil {
-      let half = try CompiledNetwork(network.network, loss: network.loss, batchSize: batchSize / 2, optimizer: network.optimizer)
+      let half = try CompiledNetwork(network.network, loss: network.loss, batchSize: batchSize / 2, optimizer: network.optimizer,
+        activationPrecision: network.activationPrecision)
       found.append(WorkspaceVariation("`batch-size` \(batchSize / 2)", leastBytes: try leastWorkspaceBytes(of: half)))
     }
     if evaluator.recalibrationBatches > 0 {

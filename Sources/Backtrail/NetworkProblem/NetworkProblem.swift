@@ -66,6 +66,7 @@ public struct NetworkProblem: TrainingProblem {
   ///   - sampling: The way the examples of batch j are chosen.
   ///   - initial: The tensors of the initial state; nil if it follows from the seed.
   ///   - startPrecision: The precision that the floats of initial states are rounded to.
+  ///   - activationPrecision: How updates keep the outputs of stages.
   ///   - kernelThreads: The number of threads that share each large matrix product of a lane. Bits do not depend on
   ///     it.
   ///   - name: The name in lists of runs; nil for a name composed of the network's layers and the data.
@@ -76,7 +77,7 @@ public struct NetworkProblem: TrainingProblem {
     _ network: Network, loss: any Loss, data: Dataset, batchSize: Int = 32, optimizer rule: UpdateRule,
     augmentation: Augmentation? = nil, sampling: BatchSampler.Method = .shuffle, evaluation: Evaluation = Evaluation(),
     initial: InitialTensors? = nil, startPrecision: CheckpointPrecision = .float32,
-    kernelThreads: Int = 1, name: String? = nil, kind: String = "NetworkProblem", settings: [String: JSONValue]? = nil
+    activationPrecision: ActivationPrecision = .float32, kernelThreads: Int = 1, name: String? = nil, kind: String = "NetworkProblem", settings: [String: JSONValue]? = nil
   ) throws {
     // The sampler checks the batch size before memory is laid out for it.
     sampler = try BatchSampler(method: sampling, seed: 0, exampleCount: data.training.count, batchSize: batchSize)
@@ -89,7 +90,8 @@ public struct NetworkProblem: TrainingProblem {
         "`evaluation-batch-size` is \(evaluation.batchSize), but must be a whole number from 1 to \(Evaluation.largestBatch)")
     }
     let compiled = try CompiledNetwork(
-      network, loss: loss, batchSize: batchSize, optimizer: rule.optimizer, kernelThreads: kernelThreads)
+      network, loss: loss, batchSize: batchSize, optimizer: rule.optimizer, activationPrecision: activationPrecision,
+      kernelThreads: kernelThreads)
     try compiled.check(targetsOf: data, measures: evaluation.measures ?? [])
     try augmentation?.check(exampleShape: data.exampleShape)
     if case .step(let every, _) = rule.schedule.shape, every < 1 {

@@ -33,6 +33,9 @@ uint64_t ck_difference_apply_portable(
 /// Rounds floats to bfloat16, to nearest even, and stores 16 bits each. NaN stay NaN.
 void ck_pack_bfloat16(const float *x, size_t count, void *packed);
 
+/// Rounds floats as `ck_pack_bfloat16` does, where they are.
+void ck_round_bfloat16(float *x, size_t count);
+
 /// The inverse of `ck_pack_bfloat16`.
 void ck_unpack_bfloat16(const void *packed, size_t count, float *x);
 

@@ -243,6 +243,8 @@ extension CompiledNetwork {
     _ step: PassStep<Region>, _ state: Vector, pager: Pager?, buffers: MutableVector?, rows: Int, context: PassContext,
     in arena: MutableVector, targets: Targets, statistics: inout [LogitStatistics]
   ) throws(PagingError) {
+    unpack(step, in: arena)
+    defer { round(step, in: arena) }
     let inputs = graph.stages[step.stage].inputs
     let input = matrix(step.inputs[0], of: inputs[0], rows: rows, in: arena)
     let output = matrix(step.output, of: step.stage + 1, rows: rows, in: arena)
@@ -268,6 +270,7 @@ extension CompiledNetwork {
     _ step: PassStep<Region>, _ state: Vector, pager: Pager?, context: PassContext, part: MicroBatch, sums: GradientSums?,
     in arena: MutableVector, workspace: inout Workspace, sink: (MutableVector) -> GradientSink.Destination
   ) throws(PagingError) {
+    unpack(step, in: arena)
     let rows = part.examples.count
     let activation = graph.stages[step.stage].inputs[0]
     let output = matrix(step.output, of: step.stage + 1, rows: rows, in: arena)
@@ -315,6 +318,18 @@ extension CompiledNetwork {
     for addend in step.addends {
       inputGradient?.elements.add(matrix(addend, of: activation, rows: rows, in: arena).elements.vector)
     }
+  }
+
+  /// Brings activations that wait in 16 bits to where the step reads them.
+  private func unpack(_ step: PassStep<Region>, in arena: MutableVector) {
+    for unpacking in step.unpackings { arena.part(unpacking.whole).unpackBfloat16(arena.part(unpacking.half).vector) }
+  }
+
+  /// Rounds the step's output where it is kept in 16 bits, and keeps it for those who read it later.
+  private func round(_ step: PassStep<Region>, in arena: MutableVector) {
+    guard step.isRounded, let output = step.output else { return }
+    arena.part(output).roundToBfloat16()
+    if let packed = step.packed { arena.part(packed).packBfloat16(arena.part(output).vector) }
   }
 
   /// An activation, or a gradient by it: examples × numbers of one.

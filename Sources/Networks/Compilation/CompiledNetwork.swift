@@ -26,6 +26,8 @@ public struct CompiledNetwork: Sendable {
   public let predictionCount: Int
   /// Numbers in a prediction: a logit for each class, or a value for each target.
   public let outputCount: Int
+  /// How the outputs of stages are kept in updates.
+  public let activationPrecision: ActivationPrecision
   private let isTrained: Bool
   let stages: [NetworkStage]
   /// What the stages' passes take, in memory; their times are only guessed.
@@ -52,6 +54,7 @@ public struct CompiledNetwork: Sendable {
   ///     memory.
   ///   - schedule: the order of an update's passes, for less memory; nil to keep all activations.
   ///   - microBatchSize: how many examples go through the network together in an update, for less memory; nil for the whole batch.
+  ///   - activationPrecision: how the outputs of stages are kept in updates. It changes bits.
   ///   - kernelThreads: how many threads a large product is shared between, 1 or more.
   ///   - headPart: how many logits' worth of memory the last layer gets, where it is a `TiedHead` and the loss a `ClassLoss`; nil
   ///     for all logits at once.
@@ -59,7 +62,8 @@ public struct CompiledNetwork: Sendable {
   ///   bits; `.ambiguous` where two tensors have one name.
   public init(
     _ network: Network, loss: any Loss, batchSize: Int, optimizer: Optimizer = Optimizer(.sgd), isTrained: Bool = true,
-    schedule: ActivationSchedule? = nil, microBatchSize: Int? = nil, kernelThreads: Int = 1, headPart: HeadPart? = nil
+    schedule: ActivationSchedule? = nil, microBatchSize: Int? = nil, activationPrecision: ActivationPrecision = .float32,
+    kernelThreads: Int = 1, headPart: HeadPart? = nil
   ) throws(NetworkError) {
     let passSize = microBatchSize ?? batchSize
     guard !network.inputShape.isEmpty, let inputCount = Self.count(network.inputShape), inputCount > 0 else {
@@ -90,6 +94,7 @@ public struct CompiledNetwork: Sendable {
     self.batchSize = batchSize
     self.microBatchSize = passSize
     self.optimizer = optimizer
+    self.activationPrecision = activationPrecision
     stages = placed.stages
     inParts = placed.builder.inParts
     tied = inParts.filter(\.isTied).map(\.region)
@@ -98,7 +103,7 @@ public struct CompiledNetwork: Sendable {
         $0, last: placed.stages[placed.stages.count - 1], loss: loss, predictions: passSize * predictions,
         batchPredictions: batchSize * predictions)
     }
-    graph = StageGraph(placed.graph).withLast(head?.cost)
+    graph = StageGraph(placed.graph).withLast(head?.cost).keeping(isTrained ? activationPrecision : .float32)
     let sharing = placed.stages.firstIndex { stage in
       placed.builder.inParts.contains { tensor in
         tensor.isTied && placed.builder.layout.tensors[stage.tensors].contains { $0.region == tensor.region }
@@ -179,7 +184,7 @@ public struct CompiledNetwork: Sendable {
   ) throws(NetworkError) -> CompiledNetwork {
     try CompiledNetwork(
       network, loss: loss, batchSize: batchSize, optimizer: optimizer, isTrained: isTrained, schedule: schedule,
-      microBatchSize: size ?? microBatchSize, kernelThreads: kernelThreads, headPart: headPart)
+      microBatchSize: size ?? microBatchSize, activationPrecision: activationPrecision, kernelThreads: kernelThreads, headPart: headPart)
   }
 
   /// The same network, with a last layer that makes all of its logits at once. It gives the same bits.

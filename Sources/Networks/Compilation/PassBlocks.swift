@@ -20,13 +20,25 @@ struct PassStep<Place: Sendable>: Sendable {
   var addends: [Place] = []
   /// In backward passes, room for the gradient of one parameter, where the optimizer needs it whole.
   var parameterGradient: Place?
+  /// The activations that the step needs and that wait in 16 bits, with where they are put in 32.
+  var unpackings: [Unpacking] = []
+  /// Whether the output is rounded to 16 bits, and where it then waits for those who read it later; nil where nobody does.
+  var isRounded = false
+  var packed: Place?
+
+  struct Unpacking {
+    let half: Place
+    let whole: Place
+  }
 
   func map<Other>(_ place: (Place) -> Other) -> PassStep<Other> {
     PassStep<Other>(
       kind: kind, stage: stage, isRepeated: isRepeated, inputs: inputs.map { $0.map(place) }, output: output.map(place),
       saved: saved.map(place), scratch: scratch.map(place), outputGradient: outputGradient.map(place),
       gradientCopy: gradientCopy.map(place), inputGradient: inputGradient.map(place), addends: addends.map(place),
-      parameterGradient: parameterGradient.map(place))
+      parameterGradient: parameterGradient.map(place),
+      unpackings: unpackings.map { PassStep<Other>.Unpacking(half: place($0.half), whole: place($0.whole)) }, isRounded: isRounded,
+      packed: packed.map(place))
   }
 }
 
@@ -45,8 +57,13 @@ struct PassBlocks {
   private(set) var lifetimes: [Lifetime] = []
   /// The block of the input.
   let input: Int
-  /// The block of each activation, as the last forward pass of its stage left it.
+  private let graph: StageGraph
+  /// The block in which each activation waits, as the last forward pass of its stage left it.
   private var activations: [Int?]
+  /// The blocks in 32 bits of activations that wait in 16, as long as the last step used them.
+  private var wholes: [Int: Int] = [:]
+  /// Those of the step to come.
+  private var nextWholes: [Int: Int] = [:]
   private var saved: [Int?]
   /// The gradients by each activation that stages have handed back, in their order, and how often a block is among them.
   private var gradients: [[Int]]
@@ -63,6 +80,7 @@ struct PassBlocks {
     _ graph: StageGraph, schedule: ActivationSchedule?, inputHasGradient: Bool = false, keepsInput: Bool = true
   ) {
     let stages = graph.stages
+    self.graph = graph
     activations = Array(repeating: nil, count: stages.count + 1)
     saved = Array(repeating: nil, count: stages.count)
     gradients = Array(repeating: [], count: stages.count + 1)
@@ -70,7 +88,7 @@ struct PassBlocks {
     var firstReaders = Array(repeating: -1, count: stages.count + 1)
     for (index, stage) in stages.enumerated().reversed() { for input in stage.inputs { firstReaders[input] = index } }
     self.firstReaders = firstReaders
-    lifetimes = [Lifetime(count: stages[0].cost.inputCount, steps: 0...0)]
+    lifetimes = [Lifetime(count: graph.keptCount(0), steps: 0...0)]
     input = 0
     activations[0] = input
     for pass in schedule?.passes ?? stages.indices.map({ .forward($0) }) {
@@ -84,6 +102,12 @@ struct PassBlocks {
       }
     }
     if keepsInput { lifetimes[input].steps = 0...(steps.count - 1) }
+    // What only the next step read has not waited.
+    for index in steps.indices {
+      guard let packed = steps[index].packed, lifetimes[packed].steps == index...index else { continue }
+      steps[index].packed = nil
+      lifetimes[packed] = Lifetime(count: 0, steps: index...index)
+    }
   }
 
   /// The block of the last stage's output.
@@ -103,25 +127,50 @@ struct PassBlocks {
 
   private mutating func append(_ step: PassStep<Int>) {
     for block in step.inputs + step.addends { use(block) }
+    for unpacking in step.unpackings { use(unpacking.half) }
     for block in [
       step.output, step.saved, step.scratch, step.outputGradient, step.gradientCopy, step.inputGradient, step.parameterGradient,
+      step.packed,
     ] { use(block) }
     steps.append(step)
+    (wholes, nextWholes) = (nextWholes, [:])
+  }
+
+  /// The block in which the step to come reads an activation in 32 bits; nil where the activation is not there.
+  private mutating func read(_ activation: Int, in step: inout PassStep<Int>) -> Int? {
+    guard let kept = activations[activation] else { return nil }
+    guard graph.isHalf[activation] else { return kept }
+    let whole = wholes[activation] ?? nextWholes[activation] ?? block(count(of: activation))
+    if let whole, wholes[activation] == nil, nextWholes[activation] == nil {
+      step.unpackings.append(PassStep<Int>.Unpacking(half: kept, whole: whole))
+    }
+    nextWholes[activation] = whole
+    return whole
+  }
+
+  private func count(of activation: Int) -> Int {
+    activation == 0 ? graph.stages[0].cost.inputCount : graph.stages[activation - 1].cost.outputCount
   }
 
   private mutating func forward(_ index: Int, _ stage: StageGraph.Stage) {
     var step = PassStep<Int>(kind: .forward, stage: index, isRepeated: hasRun[index])
-    step.inputs = stage.inputs.map { activations[$0] }
+    step.inputs = stage.inputs.map { read($0, in: &step) }
     precondition(step.inputs.allSatisfy { $0 != nil }, "stage \(index) runs before its inputs are made")
     if stage.takesInputPlace {
-      step.output = activations[stage.inputs[0]]
+      step.output = step.inputs[0]
       activations[stage.inputs[0]] = nil
+      nextWholes[stage.inputs[0]] = nil
     } else {
       step.output = block(stage.cost.outputCount)
     }
     step.saved = block(stage.cost.savedCount)
     step.scratch = block(stage.cost.forwardScratchCount)
-    (activations[index + 1], saved[index], hasRun[index]) = (step.output, step.saved, true)
+    if graph.isHalf[index + 1] {
+      step.isRounded = true
+      step.packed = block(graph.keptCount(index + 1))
+      nextWholes[index + 1] = step.output
+    }
+    (activations[index + 1], saved[index], hasRun[index]) = (step.packed ?? step.output, step.saved, true)
     append(step)
   }
 
@@ -135,8 +184,8 @@ struct PassBlocks {
 
   private mutating func backward(_ index: Int, _ stage: StageGraph.Stage, inputHasGradient: Bool) {
     var step = PassStep<Int>(kind: .backward, stage: index, isRepeated: false)
-    step.inputs = stage.inputs.map { stage.readsInput && !stage.isSum ? activations[$0] : nil }
-    step.output = stage.readsOutput ? activations[index + 1] : nil
+    step.inputs = stage.inputs.map { stage.readsInput && !stage.isSum ? read($0, in: &step) : nil }
+    step.output = stage.readsOutput ? read(index + 1, in: &step) : nil
     step.saved = saved[index]
     precondition(
       hasRun[index] && gradients[index + 1].count == 1, "stage \(index) goes back before it has run, or before the stages behind it")

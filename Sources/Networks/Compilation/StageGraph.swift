@@ -36,6 +36,8 @@ public struct StageGraph: Sendable {
   }
 
   public private(set) var stages: [Stage]
+  /// Which activations wait in 16 bits for those who read them later than at once.
+  private(set) var isHalf: [Bool]
   /// The stages in blocks, each as short as it can be, between which a single activation passes: a stage of a chain, or a residual
   /// block with its shortcut.
   public let blocks: [Range<Int>]
@@ -67,6 +69,7 @@ public struct StageGraph: Sendable {
     if !stages.isEmpty { blocks.append((blocks.last?.upperBound ?? 0)..<stages.count) }
     self.stages = stages
     self.blocks = blocks
+    isHalf = Array(repeating: false, count: stages.count + 1)
   }
 
   /// The stages of a chain, each of which reads the output of the one before, on the way forward and on the way back.
@@ -82,6 +85,19 @@ public struct StageGraph: Sendable {
     return copy
   }
 
+  /// The same stages, whose outputs wait in a precision. Inputs, such as numbers of tokens, and what the loss gets stay as they are.
+  public func keeping(_ precision: ActivationPrecision) -> StageGraph {
+    var copy = self
+    for activation in 1..<max(1, stages.count) { copy.isHalf[activation] = precision == .bfloat16 }
+    return copy
+  }
+
+  /// Floats that an activation takes while it waits.
+  func keptCount(_ activation: Int) -> Int {
+    let count = activation == 0 ? stages[0].cost.inputCount : stages[activation - 1].cost.outputCount
+    return isHalf[activation] ? (count + 1) / 2 : count
+  }
+
   /// The same stages, the last of which has another output and other scratch memory; nil for no change.
   func withLast(_ cost: StageCost?) -> StageGraph {
     guard let cost else { return self }
@@ -92,12 +108,14 @@ public struct StageGraph: Sendable {
 
   /// The stages of a block as a graph of their own.
   func block(_ range: Range<Int>) -> StageGraph {
-    StageGraph(
+    var block = StageGraph(
       stages[range].map { stage in
         Stage(
           stage.cost, inputs: stage.inputs.map { $0 - range.lowerBound }, isSum: stage.isSum, readsInput: stage.readsInput,
           readsOutput: stage.readsOutput, overwritesGradient: stage.overwritesGradient,
           parameterGradientCount: stage.parameterGradientCount)
       })
+    block.isHalf = Array(isHalf[range.lowerBound...range.upperBound])
+    return block
   }
 }

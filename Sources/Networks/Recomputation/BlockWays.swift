@@ -20,6 +20,7 @@ struct BlockWays {
   }
 
   let stages: Range<Int>
+  /// Floats of its input while it waits, and of the gradient by its output.
   let inputCount: Int
   let outputCount: Int
   let forwardSeconds: Double
@@ -37,7 +38,7 @@ struct BlockWays {
   init(_ graph: StageGraph, _ range: Range<Int>, isFirst: Bool) {
     let block = graph.block(range)
     stages = range
-    inputCount = block.stages[0].cost.inputCount
+    inputCount = block.keptCount(0)
     outputCount = block.stages[block.stages.count - 1].cost.outputCount
     forwardSeconds = block.stages.reduce(0) { $0 + $1.cost.forwardSeconds }
     let sweepBlocks = PassBlocks(block, schedule: nil, keepsInput: false)
