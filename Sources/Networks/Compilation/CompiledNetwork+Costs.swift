@@ -33,22 +33,13 @@ extension CompiledNetwork {
   /// others are left out.
   private func measure(
     _ state: inout StateBuffer, context: PassContext, workspace: inout Workspace, where isWanted: (PassStep<Region>) -> Bool,
-    _ body: (PassStep<Region>, Double) -> Void
+    _ body: @escaping (PassStep<Region>, Double) -> Void
   ) throws(PagingError) {
-    let arena = workspace.arena.mutableVector
-    let (vector, pager) = (state.mutableVector, state.pager)
-    let context = context.shared(between: kernelThreads)
     // As the only micro-batch, so that the optimizer's steps are among what is timed.
     let part = MicroBatch(0, of: microBatchSize, batchSize: microBatchSize)
-    let sums = gradientSums(of: part, in: &workspace)
-    try forEachStep(
-      holding: StateHold(pager, accesses.last), StateHold(sums?.pager, accesses.sums, isOverwriting: true), where: isWanted
-    ) { step throws(PagingError) in
-      let begin = ContinuousClock.now
-      try perform(step, vector, pager: pager, context: context, part: part, sums: sums, in: arena, workspace: &workspace) {
-        sink(vector, learningRate: 0, position: 0, scratch: $0)
-      }
-      body(step, (.now - begin) / .seconds(1))
+    let (vector, sums) = (state.mutableVector, gradientSums(of: part, in: &workspace))
+    try run(pass(part, context, of: vector, state.pager, sums), workspace: &workspace, where: isWanted, timed: body) {
+      sink(vector, learningRate: 0, position: 0, scratch: $0)
     }
   }
 

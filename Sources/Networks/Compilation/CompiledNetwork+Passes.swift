@@ -21,7 +21,7 @@ extension CompiledNetwork {
     let part = checked(part)
     let vector = state.mutableVector
     let sums = gradientSums(of: part, in: &workspace)
-    try run(vector, pager: state.pager, context: context, part: part, sums: sums, workspace: &workspace) {
+    try run(pass(part, context, of: vector, state.pager, sums), workspace: &workspace) {
       sink(vector, learningRate: learningRate, position: position, scratch: $0)
     }
   }
@@ -67,7 +67,7 @@ extension CompiledNetwork {
     let part = checked(part)
     let buffer = gradient.mutableVector
     let sums = microBatchCount == 1 ? nil : GradientSums(buffer: buffer, origin: 0, pager: nil, part: part, isDestination: true)
-    try run(state.mutableVector, pager: state.pager, context: context, part: part, sums: sums, workspace: &workspace) { _ in
+    try run(pass(part, context, of: state.mutableVector, state.pager, sums), workspace: &workspace) { _ in
       .accumulate(in: buffer, scale: 1, keep: 0)
     }
   }
@@ -167,21 +167,43 @@ extension CompiledNetwork {
     return arena.vector.part(program.outputs).matrix(rows: rows * predictionCount, columns: columns)
   }
 
-  /// Runs all passes of an update, or of one of its micro-batches.
+  /// What the passes of a micro-batch, forward and back, work on besides the workspace.
+  struct MicroBatchPass {
+    let part: MicroBatch
+    let context: PassContext
+    let state: MutableVector
+    /// That of the state; nil where all of it is in memory.
+    let pager: Pager?
+    /// The sums of gradients over the micro-batches; nil where the batch is whole.
+    let sums: GradientSums?
+  }
+
+  func pass(
+    _ part: MicroBatch, _ context: PassContext, of state: MutableVector, _ pager: Pager?, _ sums: GradientSums?
+  ) -> MicroBatchPass {
+    MicroBatchPass(
+      part: part, context: context.shared(between: kernelThreads).starting(at: part.examples.lowerBound), state: state, pager: pager,
+      sums: sums)
+  }
+
+  /// Runs all passes of a micro-batch.
   /// - Parameters:
-  ///   - sums: the sums of gradients over the micro-batches; nil where the batch is whole.
+  ///   - isWanted: which steps are taken.
+  ///   - timed: takes the time of each step in seconds.
   ///   - sink: where gradients go, given memory for that of one parameter.
-  private func run(
-    _ state: MutableVector, pager: Pager?, context: PassContext, part: MicroBatch, sums: GradientSums?, workspace: inout Workspace,
-    sink: (MutableVector) -> GradientSink.Destination
+  func run(
+    _ pass: MicroBatchPass, workspace: inout Workspace, where isWanted: (PassStep<Region>) -> Bool = { _ in true },
+    timed: ((PassStep<Region>, Double) -> Void)? = nil, sink: (MutableVector) -> GradientSink.Destination
   ) throws(PagingError) {
     let arena = workspace.arena.mutableVector
-    let context = context.shared(between: kernelThreads).starting(at: part.examples.lowerBound)
     try forEachStep(
-      holding: StateHold(pager, part.isLast ? accesses.last : accesses.earlier),
-      StateHold(sums?.pager, accesses.sums, isOverwriting: part.isFirst)
+      holding: StateHold(pass.pager, pass.part.isLast ? accesses.last : accesses.earlier),
+      StateHold(pass.sums?.pager, accesses.sums, isOverwriting: pass.part.isFirst), where: isWanted
     ) { step throws(PagingError) in
-      try perform(step, state, pager: pager, context: context, part: part, sums: sums, in: arena, workspace: &workspace, sink: sink)
+      guard let timed else { return try perform(step, of: pass, in: arena, workspace: &workspace, sink: sink) }
+      let begin = ContinuousClock.now
+      try perform(step, of: pass, in: arena, workspace: &workspace, sink: sink)
+      timed(step, (.now - begin) / .seconds(1))
     }
   }
 
@@ -215,15 +237,15 @@ extension CompiledNetwork {
     try sums.releaseAll()
   }
 
-  func perform(
-    _ step: PassStep<Region>, _ state: MutableVector, pager: Pager?, context: PassContext, part: MicroBatch, sums: GradientSums?,
-    in arena: MutableVector, workspace: inout Workspace, sink: (MutableVector) -> GradientSink.Destination
+  private func perform(
+    _ step: PassStep<Region>, of pass: MicroBatchPass, in arena: MutableVector, workspace: inout Workspace,
+    sink: (MutableVector) -> GradientSink.Destination
   ) throws(PagingError) {
-    let rows = part.examples.count
+    let rows = pass.part.examples.count
     switch step.kind {
     case .forward:
       try forward(
-        step, state.vector, pager: pager, buffers: state, rows: rows, context: context, in: arena,
+        step, pass.state.vector, pager: pass.pager, buffers: pass.state, rows: rows, context: pass.context, in: arena,
         targets: workspace.targets, statistics: &workspace.statistics)
     case .loss:
       // A head in parts goes back through the loss itself.
@@ -234,8 +256,7 @@ extension CompiledNetwork {
         of: outputs.matrix.rearranged(columns: outputCount), workspace.targets, predictions: batchSize * predictionCount,
         to: gradient.rearranged(columns: outputCount))
     case .backward:
-      try backward(
-        step, state.vector, pager: pager, context: context, part: part, sums: sums, in: arena, workspace: &workspace, sink: sink)
+      try backward(step, of: pass, in: arena, workspace: &workspace, sink: sink)
     }
   }
 
@@ -267,10 +288,11 @@ extension CompiledNetwork {
   }
 
   private func backward(
-    _ step: PassStep<Region>, _ state: Vector, pager: Pager?, context: PassContext, part: MicroBatch, sums: GradientSums?,
-    in arena: MutableVector, workspace: inout Workspace, sink: (MutableVector) -> GradientSink.Destination
+    _ step: PassStep<Region>, of run: MicroBatchPass, in arena: MutableVector, workspace: inout Workspace,
+    sink: (MutableVector) -> GradientSink.Destination
   ) throws(PagingError) {
     unpack(step, in: arena)
+    let (part, state, pager) = (run.part, run.state.vector, run.pager)
     let rows = part.examples.count
     let activation = graph.stages[step.stage].inputs[0]
     let output = matrix(step.output, of: step.stage + 1, rows: rows, in: arena)
@@ -297,13 +319,14 @@ extension CompiledNetwork {
         return try layers.backward(
           BackwardPass(
             input: whole.inputs.matrix, output: whole.gradients.matrix, outputGradient: whole.gradients, inputGradient: nil,
-            saved: none.vector, scratch: none, context: context.starting(at: 0), state: state, pager: pager,
-            sink: GradientSink(destination: sink(whole.parameterGradient), sums: nil, tied: tied)))
+            saved: none.vector, scratch: none, context: run.context.starting(at: 0), state: state,
+            pager: pager, sink: GradientSink(destination: sink(whole.parameterGradient), sums: nil, tied: tied)))
       }
       let pass = BackwardPass(
         input: input.matrix, output: output.matrix, outputGradient: gradient, inputGradient: inputGradient,
-        saved: floats(step.saved, of: arena).vector, scratch: floats(step.scratch, of: arena), context: context, state: state,
-        pager: pager, sink: GradientSink(destination: sink(floats(step.parameterGradient, of: arena)), sums: sums, tied: tied))
+        saved: floats(step.saved, of: arena).vector, scratch: floats(step.scratch, of: arena),
+        context: run.context, state: state, pager: pager,
+        sink: GradientSink(destination: sink(floats(step.parameterGradient, of: arena)), sums: run.sums, tied: tied))
       if let head, step.stage == stages.count - 1 {
         let width = head.layer.width
         try head.backward(
