@@ -22,7 +22,7 @@ WORKS = {
     "resnet50": dict(title="ResNet-50, batch 32, plain SGD", batch=32, budgets=[700, 550, 400, 300]),
 }
 
-VARIANTS = ["eager", "segments-2", "segments-4", "segments-8", "compile-1.0", "compile-0.5", "compile-0.2", "rockmate-0.5"]
+VARIANTS = ["eager", "segments-2", "segments-4", "segments-8", "compile-1.0", "compile-0.5", "compile-0.2"]
 UPDATES = 4
 
 
@@ -62,11 +62,6 @@ def worker(name, variant):
 
         torch._functorch.config.activation_memory_budget = float(value)
         compute = torch.compile(model)
-    elif kind == "rockmate":
-        from rockmate import PureRockmate
-
-        sample = torch.zeros(batch, 3, 32, 32)
-        compute = PureRockmate(model, sample, float(value) * 2**30)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01)
 
     def step(index):

@@ -68,9 +68,10 @@ import Testing
   @Test(arguments: [
     ("--model mlp:768,768 --batch-size 8", "--average none"),
     ("--model mlp:1024,1024 --batch-size 8 --average none --checkpoint-every 2 --checkpoint-chain 2", "--checkpoint-chain 0"),
-    ("--model mlp:1024,1024 --batch-size 1024 --evaluation-batch-size 8 --average none", "--batch-size 512"),
-    ("--model gpt:layers=2,heads=2,width=64,context=16 --data text:text.txt --batch-size 256 --evaluation-batch-size 600 --average none",
-      "--batch-size 128"),
+    // Smaller batches need less where they can't be processed in parts.
+    ("--model mlp:1500,1500 --batch-size 128 --evaluation-batch-size 8 --average none", "--batch-size 64"),
+    ("--model gpt:layers=2,heads=2,width=64,context=1 --data text:text.txt --batch-size 128 --evaluation-batch-size 600 --average none",
+      "--batch-size 64"),
   ])
   func whatARefusalAdvisesIsEnough(options: String, expected: String) throws {
     let line = "train --order forward --steps 6 --evaluate at:6 --evaluation-examples 8 --json " + options

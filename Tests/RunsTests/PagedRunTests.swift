@@ -80,8 +80,8 @@ import Testing
     #expect(repaired.repaired.count >= 1)
     #expect(try checkpoints("paged").mapValues { $0[0] } == (try checkpoints("resident").mapValues { $0[0] }))
 
-    // The largest tensor and its slot, or the parts that whole-buffer operations hold.
-    let parts = (1 + FloatBuffer.partsAhead) * FloatBuffer.partLength * 4
+    // The largest tensor and its slot, or the parts that writing checkpoints holds.
+    let parts = (1 + FloatBuffer.partsAhead) * CheckpointFrame.length * 4
     let most = max(2 * 300_001 * 4, parts) + 4 * Pager.pageBytes
     let peak = pagers.made.map(\.peakResidentBytes).max() ?? 0
     #expect(pagers.made.count > 20 && peak > 0 && peak <= most && most < paged.stateCount * 4)

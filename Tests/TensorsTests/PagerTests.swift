@@ -164,7 +164,7 @@ import Testing
       try moved.assign(-0.2, times: a, plus: 1)
       #expect(try Digest(of: moved) == expected.2)
       // The part that is worked on, those ahead, and a page that they share with others.
-      let most = (1 + FloatBuffer.partsAhead) * FloatBuffer.partLength * 4 + Pager.pageBytes
+      let most = (1 + FloatBuffer.partsAhead) * FloatBuffer.partLength(of: count) * 4 + Pager.pageBytes
       let pagers = [a.pager, b.pager, moved.pager]
       #expect(pagers.allSatisfy { $0?.peakResidentBytes ?? 0 <= most })
     }
@@ -205,7 +205,7 @@ import Testing
     try layout.load(named, from: "a test", into: &paged)
     #expect(try Digest(of: paged) == (try Digest(of: resident)))
     #expect(try layout.values(of: kernel, in: paged) == values.map { $0 + 1 })
-    let most = (1 + FloatBuffer.partsAhead) * FloatBuffer.partLength * 4 + 2 * Pager.pageBytes
+    let most = (1 + FloatBuffer.partsAhead) * FloatBuffer.partLength(of: layout.count) * 4 + 2 * Pager.pageBytes
     #expect(try pager(of: paged).peakResidentBytes <= most)
   }
 

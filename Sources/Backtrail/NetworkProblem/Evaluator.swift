@@ -68,6 +68,13 @@ public struct Evaluator: Sendable {
       recalibrationBatches: recalibrationBatches, arenaCount: arenaCount)
   }
 
+  /// The same evaluator for running statistics as a state has them.
+  func withoutRecalibration() throws(NetworkError) -> Evaluator {
+    try Evaluator(
+      network, measures: measures, examples: examples, indices: indices, batchSize: batchSize, recalibrationBatches: 0,
+      arenaCount: network.arenaCount)
+  }
+
   /// The number of evaluated examples.
   var count: Int { indices.count }
 

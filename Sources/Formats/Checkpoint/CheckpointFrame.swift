@@ -7,9 +7,9 @@ import Tensors
 ///     0       filter: 0 heads with two mantissa bits, 1 with none (`FloatSplit`), 2 difference (`FloatDifference`)
 ///     1 ... 2 with filter 0, the head whose symbol is 1; otherwise 0
 ///     3 ...   two zstd frames (RFC 8878), which together hold the filtered bytes: the symbols or buckets, and the rest
-struct CheckpointFrame {
+package struct CheckpointFrame {
   /// The number of floats in a full frame, 1 MiB. The last frame of a section may be shorter.
-  static let length = 1 << 18
+  package static let length = 1 << 18
 
   /// The position of its floats in the state.
   let region: Region

@@ -178,6 +178,13 @@ public struct CompiledNetwork: Sendable {
     try compiled(headPart: head?.part, microBatchSize: size)
   }
 
+  /// The same network for batches of another size, all of whose activations are kept.
+  public func withBatches(of size: Int) throws(NetworkError) -> CompiledNetwork {
+    try CompiledNetwork(
+      network, loss: loss, batchSize: size, optimizer: optimizer, isTrained: isTrained, activationPrecision: activationPrecision,
+      kernelThreads: kernelThreads)
+  }
+
   /// - Parameter microBatchSize: nil for the one of this network.
   private func compiled(
     schedule: ActivationSchedule? = nil, headPart: HeadPart?, microBatchSize size: Int? = nil

@@ -83,7 +83,8 @@ extension RunSpecification {
     let starts = resources.keepsInitialStates ? maps.count : 0
     // A paged state that nobody works on has no floats in memory.
     let keptBytes = memory.paging == nil ? keptStartBytes + kept * stateBytes : (starts + kept) * Overhead.pager(stateBytes)
-    let laneBytes = memory.paging.map { max($0.residentBytes, $0.keptBytes + Overhead.parts) + Overhead.pager(stateBytes) } ?? stateBytes
+    let partBytes = Overhead.parts(stateBytes, areStored: plan.checkpoints.states > 0 || plan.diskSlots > 0)
+    let laneBytes = memory.paging.map { max($0.residentBytes, $0.keptBytes + partBytes) + Overhead.pager(stateBytes) } ?? stateBytes
     let allocated = [
       MemoryEstimate.Term(name: "data set", bytes: data),
       MemoryEstimate.Term(name: "program and libraries", bytes: max(0, process.current - data)),
@@ -101,7 +102,7 @@ extension RunSpecification {
     if plan.checkpoints.states > 0 || plan.diskSlots > 0 {
       var bytes = min(Overhead.codec, 4 * stateBytes + (1 << 17))
       // Writing a difference needs its parent in memory.
-      if budgets.checkpoints.chainLength > 0 { bytes += memory.paging == nil ? stateBytes : Overhead.parts }
+      if budgets.checkpoints.chainLength > 0 { bytes += memory.paging == nil ? stateBytes : partBytes }
       let writers = plan.diskSlots > 0 ? threads : min(threads, plan.checkpoints.states)
       later.append(MemoryEstimate.Term(name: "checkpoint codec", bytes: writers * bytes))
     }
@@ -146,9 +147,6 @@ private enum Overhead {
   static let run = 1 << 19
   static let database = 10 << 20
   static let bytesPerRecord = 1024
-  /// The parts of two paged states in an operation on both: of each one in use, two on their way in and one on its way out, of
-  /// 1 MiB.
-  static let parts = 8 << 20
   static let bytesPerStoredAverage = 256
   static let bytesPerObservationUnderway = 512
   static let bytesPerObservationKept = 256
@@ -160,6 +158,13 @@ private enum Overhead {
   static let kernel = 2 << 20
   static let kernelThread = 1 << 16
   static let bytesPerPageTableByte = 512
+
+  /// The parts of two paged states in an operation on both, or of one that is written as frames of a checkpoint: of each state one in
+  /// use, two on their way in and one on its way out.
+  static func parts(_ stateBytes: Int, areStored: Bool) -> Int {
+    let length = 2 * FloatBuffer.partLength(of: stateBytes / MemoryLayout<Float>.stride)
+    return min(2 * stateBytes, 4 * max(length, areStored ? CheckpointFrame.length : 0) * MemoryLayout<Float>.stride)
+  }
 
   /// What a paged state takes beside its floats: a thread, and an entry for each page.
   static func pager(_ stateBytes: Int) -> Int { (1 << 16) + stateBytes / Pager.pageBytes * 32 }

@@ -31,11 +31,8 @@ extension RunSpecification {
       varied.checkpoints.chainLength = 0
       try add("`checkpoint-chain` 0", with(varied), levels)
     }
-    let paging = levels.compactMap(\.memory.paging).min { $0.residentBytes < $1.residentBytes }
-    for variation in try problem.smallerWorkspaces() {
-      let memory = LaneMemory(workspaceBytes: variation.leastBytes, paging: paging)
-      let level = MemoryLevel(memory, secondsPerUpdate: 1, repeatedPasses: 0) { problem }
-      try add(variation.change, self, [level])
+    for variation in try problem.variationsWithLessMemory() {
+      try add(variation.change, with(variation.problem), variation.problem.memoryLevels(isMeasured: false, in: folder))
     }
     return found.filter { $0.leastBytes <= least - (1 << 20) }.sorted { $0.leastBytes < $1.leastBytes }
   }

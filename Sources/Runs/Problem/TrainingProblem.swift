@@ -115,20 +115,20 @@ public protocol MemoryElastic: Sendable {
   ///   - folder: Where states can wait that are not in memory.
   func memoryLevels(isMeasured: Bool, in folder: String) throws -> [MemoryLevel<Self>]
 
-  /// Changes of settings that would make workspaces smaller, for advice where a budget is too small. None by default.
-  func smallerWorkspaces() throws -> [WorkspaceVariation]
+  /// Changes of settings that could make workspaces smaller, for advice where a budget is too small. None by default.
+  func variationsWithLessMemory() throws -> [ProblemVariation<Self>]
 }
 
-/// A problem with another setting, and so with other bits, whose updates work with less memory.
-public struct WorkspaceVariation: Sendable {
+/// A problem with another setting, and so with other bits.
+public struct ProblemVariation<Problem: Sendable>: Sendable {
   /// The setting in backquotes and its value, such as batch-size in backquotes and then 16.
   public let change: String
-  /// The least size in bytes that one lane's workspace can then have.
-  public let leastBytes: Int
+  /// The problem with this setting, as far as its memory is concerned. It is not trained.
+  public let problem: Problem
 
-  public init(_ change: String, leastBytes: Int) {
+  public init(_ change: String, _ problem: Problem) {
     self.change = change
-    self.leastBytes = leastBytes
+    self.problem = problem
   }
 }
 
@@ -196,7 +196,7 @@ extension MemoryElastic {
   /// The memory of a lane.
   public var laneMemory: LaneMemory { LaneMemory(workspaceBytes: workspaceBytes, paging: paging) }
 
-  public func smallerWorkspaces() -> [WorkspaceVariation] { [] }
+  public func variationsWithLessMemory() -> [ProblemVariation<Self>] { [] }
 
   public func memoryLevels(isMeasured: Bool, in folder: String) -> [MemoryLevel<Self>] {
     [MemoryLevel(laneMemory, secondsPerUpdate: 1, repeatedPasses: 0) { self }]

@@ -13,8 +13,12 @@ package struct PagedUse: Sendable {
 }
 
 extension FloatBuffer {
-  /// The longest part of a paged buffer that operations on whole buffers bring in at once, 1 MiB.
-  package static let partLength = 1 << 18
+  /// The longest part of `count` floats that operations on whole paged buffers bring in at once: whole pages of a 32nd of them, up to
+  /// 1 MiB, so that what is on its way is little beside what stays.
+  package static func partLength(of count: Int) -> Int {
+    let page = Pager.pageBytes / MemoryLayout<Float>.stride
+    return min(1 << 18, max(1, (count / 32 + page - 1) / page) * page)
+  }
   /// How many parts are on their way in while one is worked on, so that the disk need not wait to be asked for the next.
   package static let partsAhead = 2
 
@@ -62,12 +66,11 @@ extension FloatBuffer {
     }
   }
 
-  /// Consecutive parts of `region`, of `partLength` floats but for the last; the whole of it where none of the buffers is paged.
+  /// Consecutive parts of `region`, of as many floats but for the last; the whole of it where none of the buffers is paged.
   package static func parts(of region: Region, in buffers: [PagedUse?]) -> [Region] {
     guard buffers.contains(where: { $0 != nil }) else { return [region] }
-    return stride(from: region.offset, to: region.end, by: partLength).map {
-      Region(offset: $0, count: min(partLength, region.end - $0))
-    }
+    let length = partLength(of: region.count)
+    return stride(from: region.offset, to: region.end, by: length).map { Region(offset: $0, count: min(length, region.end - $0)) }
   }
 
   /// Calls `body` with one part of `region` after the other, for operations inside this module.
