@@ -16,18 +16,23 @@ extension NetworkProblem {
 
   /// The memory levels: activations are kept, or recomputed stage by stage, and states are in memory, or a part of them is, so
   /// that no level takes both more time and more memory than another.
-  public func memoryLevels(isMeasured: Bool, in folder: String) throws -> [MemoryLevel<NetworkProblem>] {
+  public func memoryLevels(measuring measurement: TimeMeasurement?, in folder: String) throws -> [MemoryLevel<NetworkProblem>] {
     // A head in parts takes less memory and one product more.
     let networks = try [network.withWholeHead(), network.withHeadInParts()].compactMap(\.self)
-    let guessed = networks.flatMap { candidates($0, MemoryCurve($0), costs: nil, rates: .guessed, in: folder) }
-    guard isMeasured, let least = guessed.min(by: { $0.bytes < $1.bytes }) else { return Self.best(guessed) }
+    let costs = try measurement.map { try measuredCosts($0, in: folder) }
+    let curves = networks.map { network in
+      let own = costs.map { network.costs(measured: $0) }
+      return (network, MemoryCurve(network, costs: own), own)
+    }
+    func levels(_ rates: PagingRates) -> [MemoryLevel<NetworkProblem>] {
+      Self.best(curves.flatMap { candidates($0, $1, costs: $2, rates: rates, in: folder) })
+    }
+    let guessed = levels(.guessed)
+    guard let measurement, guessed.contains(where: { $0.memory.paging != nil }) else { return guessed }
+    measurement.report("the speed of the disk that states can wait on")
     // A disk without room for the measurement is measured no better than by a guess.
-    let rates = least.level.memory.paging == nil ? .guessed : (try? Pager.measuredRates(in: folder)) ?? .guessed
-    let costs = try least.level.problem().measuredCosts()
-    return Self.best(networks.flatMap { network in
-      let costs = network.costs(measured: costs)
-      return candidates(network, MemoryCurve(network, costs: costs), costs: costs, rates: rates, in: folder)
-    })
+    guard let rates = try? Pager.measuredRates(in: folder) else { return guessed }
+    return levels(rates)
   }
 
   private typealias Candidate = (bytes: Int, level: MemoryLevel<NetworkProblem>)
@@ -37,11 +42,19 @@ extension NetworkProblem {
   ) -> [Candidate] {
     let stateBytes = network.stateCount * MemoryLayout<Float>.stride
     let tiedBytes = network.tiedGradientCount * MemoryLayout<Float>.stride
+    let stages = network.graph.stages.map(\.cost)
+    func multiplyAdds(_ schedule: ActivationSchedule) -> Double? {
+      let count = schedule.multiplyAdds(stages)
+      return count > 0 ? count : nil
+    }
     var candidates = curve.points.map { point in
       let memory = LaneMemory(workspaceBytes: workspaceBytes(arenaCount: point.arenaCount) + tiedBytes)
       return Candidate(
         memory.workspaceBytes + stateBytes,
-        MemoryLevel(memory, secondsPerUpdate: point.seconds, repeatedPasses: point.schedule.repeatedPasses) {
+        MemoryLevel(
+          memory, secondsPerUpdate: point.seconds, multiplyAdds: multiplyAdds(point.schedule),
+          repeatedPasses: point.schedule.repeatedPasses
+        ) {
           try with(network, point.schedule, nil)
         })
     }
@@ -56,7 +69,10 @@ extension NetworkProblem {
         candidates.append(
           Candidate(
             memory.workspaceBytes + residency.byteCount,
-            MemoryLevel(memory, secondsPerUpdate: residency.seconds, repeatedPasses: point.schedule.repeatedPasses) {
+            MemoryLevel(
+              memory, secondsPerUpdate: residency.seconds, multiplyAdds: multiplyAdds(point.schedule),
+              repeatedPasses: point.schedule.repeatedPasses
+            ) {
               try with(network, point.schedule, pages)
             }))
       }
@@ -91,15 +107,6 @@ extension NetworkProblem {
     copy.evaluator = try evaluator.fitted(arenaCount: copy.network.arenaCount)
     copy.pages = pages
     return copy
-  }
-
-  /// The times of the stages with this memory.
-  private func measuredCosts() throws -> [StageCost] {
-    let map = map(seed: 0)
-    var state = try map.makeState()
-    try layout.fillForTrials(&state)
-    var workspace = try map.makeWorkspace()
-    return try map.measuredCosts(&state, workspace: &workspace)
   }
 }
 

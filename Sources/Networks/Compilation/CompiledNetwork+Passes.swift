@@ -149,15 +149,13 @@ extension CompiledNetwork {
   /// - Parameters:
   ///   - end: the kind of step to stop before; nil for all steps.
   ///   - pager: that of the state; nil where all of it is in memory.
-  ///   - isWanted: which steps are taken.
   func forEachStep(
-    before end: PassKind? = nil, holding pager: Pager?, where isWanted: (PassStep<Region>) -> Bool = { _ in true }, _ body: (PassStep<Region>) throws(PagingError) -> Void
+    before end: PassKind? = nil, holding pager: Pager?, _ body: (PassStep<Region>) throws(PagingError) -> Void
   ) throws(PagingError) {
     var hold = StateHold(pager, accesses)
     do throws(PagingError) {
       for (index, step) in program.steps.enumerated() {
         if step.kind == end { break }
-        guard isWanted(step) else { continue }
         try hold.hold(for: index)
         try body(step)
       }

@@ -52,6 +52,10 @@ public protocol PlacedLayer: Sendable {
   /// The memory that passes need besides input, output and their gradients.
   var memory: LayerMemory { get }
 
+  /// The multiply-adds of the matrix products in one example's forward pass, with direct sums: what times are guessed by, and
+  /// extrapolated by, where they are not measured. 0, the default, where the layer has no products.
+  var multiplyAdds: Double { get }
+
   /// Writes `pass.output`, and in training what the layer has of persistent buffers, which `ForwardPass.buffer(_:)` gives.
   /// - Throws: what the passes of inner layers throw, and parts of tensors that are read from a file.
   func forward(_ pass: ForwardPass) throws(PagingError)
@@ -64,6 +68,7 @@ public protocol PlacedLayer: Sendable {
 
 extension PlacedLayer {
   public var memory: LayerMemory { LayerMemory() }
+  public var multiplyAdds: Double { 0 }
 }
 
 /// What memory a layer needs; counts are in floats, for a full batch.

@@ -43,6 +43,9 @@ private struct PlacedCausalSelfAttention: PlacedLayer {
       forwardScratch: blockCount, backwardScratch: 2 * blockCount, readsOutput: false, overwritesGradient: false)
   }
 
+  /// Two products with the half of the positions' square that is not masked.
+  var multiplyAdds: Double { Double(context) * Double(context) * Double(width) }
+
   /// The most floats that a block's probabilities take.
   private var blockCount: Int { min(Self.block, context) * context }
   private var depth: Int { width / heads }

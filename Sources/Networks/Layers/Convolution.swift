@@ -52,6 +52,8 @@ private struct PlacedConvolution: PlacedLayer {
     return LayerMemory(forwardScratch: scratch, backwardScratch: scratch, readsOutput: false, overwritesGradient: false)
   }
 
+  var multiplyAdds: Double { Double(window.count) * outputShape.reduce(1) { $0 * Double($1) } }
+
   func forward(_ pass: ForwardPass) {
     window.convolve(
       pass.input, weights: pass.tensor(weight).matrix(rows: window.count, columns: channels),

@@ -47,6 +47,7 @@ private struct PlacedDense: PlacedLayer {
   let bias: Region?
 
   var memory: LayerMemory { LayerMemory(readsOutput: false, overwritesGradient: false) }
+  var multiplyAdds: Double { Double(inputs) * outputShape.reduce(1) { $0 * Double($1) } }
 
   func forward(_ pass: ForwardPass) {
     let input = pass.input.rearranged(columns: inputs)

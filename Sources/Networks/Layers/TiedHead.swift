@@ -39,6 +39,7 @@ struct PlacedTiedHead: PlacedLayer {
   static let chunk = 2 * LogitStatistics.block
 
   var memory: LayerMemory { LayerMemory(readsOutput: false, overwritesGradient: false) }
+  var multiplyAdds: Double { Double(width) * outputShape.reduce(1) { $0 * Double($1) } }
 
   func forward(_ pass: ForwardPass) throws(PagingError) {
     let input = pass.input.rearranged(columns: width)

@@ -39,26 +39,54 @@ public struct Calibration: Codable, Sendable {
   public let fingerprint: String
   /// The rates in ascending order of lanes, from 1 up.
   public let rates: [Rate]
-  /// The levels from most memory to least; a single one if the problem can't do with less.
+  /// Three levels at most, from most memory to least; a single one if the problem can't do with less.
   public let recomputation: [RecomputationLevel]
   public let storage: StateStorage
 
   /// Measures trial updates of the specified run, of which nothing is kept.
-  /// - Parameter folder: The folder whose disk is measured by writing and reading a temporary state file.
-  public init<Problem>(_ specification: RunSpecification<Problem>, in folder: String) throws {
+  /// - Parameters:
+  ///   - levels: The memory levels with their times, among which is that of the specification.
+  ///   - times: The times of a long update, which is not measured again; nil to measure whole updates.
+  ///   - folder: The folder whose disk is measured by writing and reading a temporary state file.
+  init<Problem>(
+    _ specification: RunSpecification<Problem>, levels: [MemoryLevel<Problem>], _ times: LongUpdate<Problem>?,
+    _ measurement: TimeMeasurement, in folder: String
+  ) throws {
     fingerprint = NumericsFingerprint.current()
     // More lanes than a memory budget has room for would take that memory now.
     let most = specification.memoryChoice?.lanes ?? ProcessInfo.processInfo.activeProcessorCount
-    rates = try Self.rates(specification, lanes: most)
-    recomputation = try Self.levels(specification, update: rates[0].secondsPerUpdate, in: folder)
-    storage = try Self.storage(specification, update: rates[0].secondsPerUpdate, in: folder)
+    rates = try Self.rates(specification, lanes: most, times, measurement)
+    recomputation = try Self.recomputation(specification, levels, update: rates[0].secondsPerUpdate, times, measurement)
+    measurement.report("a checkpoint on its way to the disk and back")
+    storage = try Self.storage(
+      times.map { try specification.with($0.sample.problem) } ?? specification, of: specification,
+      isLong: rates[0].secondsPerUpdate > Self.longUpdate, in: folder)
   }
 
   /// Measures 1, 2, 4, … lanes working at once, up to `lanes` but no more than there are cores.
-  static func rates<Problem>(_ specification: RunSpecification<Problem>, lanes: Int) throws -> [Rate] {
+  static func rates<Problem>(
+    _ specification: RunSpecification<Problem>, lanes: Int, _ times: LongUpdate<Problem>? = nil,
+    _ measurement: TimeMeasurement = TimeMeasurement()
+  ) throws -> [Rate] {
     let most = min(lanes, ProcessInfo.processInfo.activeProcessorCount)
     let counts = Set([1, min(specification.resources.lanes, most)] + sequence(first: 2) { 2 * $0 }.prefix { $0 <= most })
-    return try counts.sorted().map { try rate(specification, lanes: $0) }
+    guard let times else {
+      return try counts.sorted().map { lanes in
+        measurement.report("updates and observations on \(lanes) \(lanes == 1 ? "lane" : "lanes")")
+        return try rate(specification, lanes: lanes)
+      }
+    }
+    // Lanes slow down the sample as they do the whole.
+    let sample = try specification.with(times.sample.problem)
+    let rates = try counts.sorted().map { lanes in
+      measurement.report("a sample of an update and an observation on \(lanes) \(lanes == 1 ? "lane" : "lanes")")
+      return try rate(sample, lanes: lanes)
+    }
+    let observation = rates[0].secondsPerObservation * times.sample.observationFactor + times.seconds * times.sample.observationUpdates
+    return rates.map { rate in
+      let slowdown = rate.secondsPerUpdate / rates[0].secondsPerUpdate
+      return Rate(lanes: rate.lanes, secondsPerUpdate: times.seconds * slowdown, secondsPerObservation: observation * slowdown)
+    }
   }
 
   /// The rate of a lane while `busy` lanes are at work on average, interpolated between the measured ones.
@@ -88,7 +116,7 @@ public struct Calibration: Codable, Sendable {
       Thread.detachNewThread {
         defer { group.leave() }
         do {
-          let times = try time(specification, lanes: lanes) {
+          let times = try time(specification) {
             ready.add(1, ordering: .relaxed)
             // All lanes start at once, since they slow each other down in a run too.
             while ready.load(ordering: .relaxed) < lanes { usleep(100) }
@@ -111,14 +139,10 @@ public struct Calibration: Codable, Sendable {
   /// The times of one lane. All its memory is free again when this returns.
   @inline(never)
   private static func time<Problem>(
-    _ specification: RunSpecification<Problem>, lanes: Int, whenReady wait: () -> Void
+    _ specification: RunSpecification<Problem>, whenReady wait: () -> Void
   ) throws -> (update: Double, observation: Double) {
     var trial = try TrialLane(specification)
     wait()
-    // The fitting to a memory budget has measured the parts of a long update already.
-    if lanes == 1, let seconds = specification.memoryChoice?.chosen.secondsPerUpdate, seconds > longUpdate {
-      return (seconds, try trial.measurementSeconds(atMost: 0.2))
-    }
     // What a first update pays for touching memory is nothing beside a long one.
     let first = try trial.secondsPerUpdate(for: 0.05)
     guard first < longUpdate else { return (first, try trial.measurementSeconds(atMost: 0.2)) }
@@ -126,35 +150,40 @@ public struct Calibration: Codable, Sendable {
     return (updates[2], try trial.measurementSeconds(atMost: 0.2))
   }
 
-  /// Updates that take longer, in seconds, are measured once, and those with less memory by what their parts take.
+  /// Updates that take longer, in seconds, are measured once.
   private static let longUpdate = 0.5
 
-  private static func levels<Problem>(
-    _ specification: RunSpecification<Problem>, update: Double, in folder: String
+  private static func recomputation<Problem>(
+    _ specification: RunSpecification<Problem>, _ levels: [MemoryLevel<Problem>], update: Double, _ times: LongUpdate<Problem>?,
+    _ measurement: TimeMeasurement
   ) throws -> [RecomputationLevel] {
-    let levels = try specification.problem.memoryLevels(isMeasured: false, in: folder)
     let indices = Set([0, levels.count / 2, levels.count - 1]).sorted()
-    let present = levels.first { $0.memory == specification.problem.laneMemory } ?? levels[0]
+    let isMeasured = times == nil && levels.count > 1
+    if isMeasured { measurement.report("updates in less memory") }
     return try indices.map { index in
       let level = levels[index]
-      var seconds = update * level.secondsPerUpdate / present.secondsPerUpdate
-      if update < longUpdate {
+      var seconds = levels.count > 1 ? level.secondsPerUpdate : update
+      if isMeasured {
         var trial = try TrialLane(specification.with(level.problem()))
-        _ = try trial.secondsPerUpdate(for: 0.02)
-        seconds = try trial.secondsPerUpdate(for: 0.1)
+        seconds = try trial.secondsPerUpdate(for: 0.02)
+        if seconds < longUpdate { seconds = try trial.secondsPerUpdate(for: 0.1) }
       }
       return RecomputationLevel(
         workspaceBytes: level.memory.workspaceBytes, repeatedPasses: level.repeatedPasses, secondsPerUpdate: seconds)
     }
   }
 
+  /// - Parameters:
+  ///   - sample: The specification of the states that are measured.
+  ///   - specification: That of the states whose times and sizes are wanted.
+  ///   - isLong: Whether an update is too long to be repeated.
   private static func storage<Problem>(
-    _ specification: RunSpecification<Problem>, update: Double, in folder: String
+    _ sample: RunSpecification<Problem>, of specification: RunSpecification<Problem>, isLong: Bool, in folder: String
   ) throws -> StateStorage {
-    var trial = try TrialLane(specification)
-    if update < longUpdate { _ = try trial.secondsPerUpdate(for: 0.1) }
+    var trial = try TrialLane(sample)
+    if !isLong { _ = try trial.secondsPerUpdate(for: 0.1) }
     // Of a large state a part tells as much, and takes neither the time nor the memory of the whole.
-    let part = Region(offset: 0, count: min(specification.stateCount, largestSample))
+    let part = Region(offset: 0, count: min(sample.stateCount, largestSample))
     var parent = try StateBuffer(count: part.count)
     var state = try StateBuffer(count: part.count)
     try parent.copy(part, of: trial.state.values)
@@ -186,6 +215,25 @@ public struct Calibration: Codable, Sendable {
 
   /// The floats of a state of which storage is measured, 64 MiB.
   private static let largestSample = 1 << 24
+}
+
+/// What is known of an update that takes too long to be measured whole again and again.
+struct LongUpdate<Problem: TrainingProblem> {
+  /// The time of an update on one lane.
+  let seconds: Double
+  let sample: ProblemSample<Problem>
+
+  /// - Parameter levels: Memory levels with measured times, among which is the specification's own.
+  /// - Returns: Nil for an update that is measured whole.
+  init?(_ specification: RunSpecification<Problem>, levels: [MemoryLevel<Problem>]) throws {
+    let present = levels.first { $0.memory == specification.problem.laneMemory } ?? levels[0]
+    guard let sample = try specification.problem.sample(ofUpdate: present.secondsPerUpdate) else { return nil }
+    (seconds, self.sample) = (present.secondsPerUpdate, sample)
+  }
+}
+
+extension Calibration.StateStorage {
+  var sizes: StoredSizes { StoredSizes(bytes: bytes, differenceBytes: differenceBytes) }
 }
 
 /// A lane that applies trial updates.

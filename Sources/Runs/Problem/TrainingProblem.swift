@@ -107,12 +107,45 @@ public protocol MemoryElastic: Sendable {
 
   /// The amounts of memory an update can work with, from fastest to slowest; at least one.
   /// - Parameters:
-  ///   - isMeasured: Whether times are measured, which takes a few seconds; otherwise they are guessed.
+  ///   - measurement: How times are measured, which takes a few seconds; nil if they are guessed.
   ///   - folder: Where states can wait that are not in memory.
-  func memoryLevels(isMeasured: Bool, in folder: String) throws -> [MemoryLevel<Self>]
+  func memoryLevels(measuring measurement: TimeMeasurement?, in folder: String) throws -> [MemoryLevel<Self>]
+
+  /// A problem whose updates and observations are a small part of this one's, for measurements of what lanes do to each other, of
+  /// observations and of storage; nil, the default, if this one is measured itself.
+  /// - Parameter seconds: The time of an update.
+  func sample(ofUpdate seconds: Double) throws -> ProblemSample<Self>?
 
   /// Changes of settings that would make workspaces smaller, for advice where a budget is too small. None by default.
   func smallerWorkspaces() throws -> [WorkspaceVariation]
+}
+
+/// A measurement of times.
+public struct TimeMeasurement: Sendable {
+  /// The size in bytes of the states and workspaces that may be made for it; nil for what the system has.
+  public var memory: Int?
+  /// Called with what is measured next, in words that follow "measuring".
+  public let report: @Sendable (String) -> Void
+
+  public init(memory: Int? = nil, report: @escaping @Sendable (String) -> Void = { _ in }) {
+    self.memory = memory
+    self.report = report
+  }
+}
+
+/// A problem that stands for a larger one in measurements: its updates and observations are made of the same kinds of work.
+public struct ProblemSample<Problem>: Sendable where Problem: Sendable {
+  public let problem: Problem
+  /// How many times as long as the sample's observation the larger problem's is.
+  public let observationFactor: Double
+  /// What the larger problem's observation takes besides, in its updates.
+  public let observationUpdates: Double
+
+  public init(_ problem: Problem, observationFactor: Double, observationUpdates: Double = 0) {
+    self.problem = problem
+    self.observationFactor = observationFactor
+    self.observationUpdates = observationUpdates
+  }
 }
 
 /// A problem with another setting, and so with other bits, whose updates work with less memory.
@@ -162,17 +195,22 @@ public struct LaneMemory: Hashable, Sendable {
 /// An amount of memory that an update can work with.
 public struct MemoryLevel<Problem>: Sendable {
   public let memory: LaneMemory
+  /// The time of an update: measured, or guessed if nothing was measured.
   public let secondsPerUpdate: Double
+  /// The multiply-adds of an update's products; nil if they are not known.
+  public let multiplyAdds: Double?
   /// The number of passes of stages that an update runs more than once.
   public let repeatedPasses: Int
   /// The problem whose updates use this amount. It gives the same bits.
   public let problem: @Sendable () throws -> Problem
 
   public init(
-    _ memory: LaneMemory, secondsPerUpdate: Double, repeatedPasses: Int, problem: @escaping @Sendable () throws -> Problem
+    _ memory: LaneMemory, secondsPerUpdate: Double, multiplyAdds: Double? = nil, repeatedPasses: Int,
+    problem: @escaping @Sendable () throws -> Problem
   ) {
     self.memory = memory
     self.secondsPerUpdate = secondsPerUpdate
+    self.multiplyAdds = multiplyAdds
     self.repeatedPasses = repeatedPasses
     self.problem = problem
   }
@@ -190,9 +228,11 @@ extension MemoryElastic {
 
   public func smallerWorkspaces() -> [WorkspaceVariation] { [] }
 
-  public func memoryLevels(isMeasured: Bool, in folder: String) -> [MemoryLevel<Self>] {
+  public func memoryLevels(measuring measurement: TimeMeasurement?, in folder: String) -> [MemoryLevel<Self>] {
     [MemoryLevel(laneMemory, secondsPerUpdate: 1, repeatedPasses: 0) { self }]
   }
+
+  public func sample(ofUpdate seconds: Double) -> ProblemSample<Self>? { nil }
 }
 
 extension TrainingProblem {
