@@ -36,7 +36,7 @@ extension NetworkProblem {
   /// The multiply-adds of the first, small measurement: a fraction of a second on most machines.
   private static let firstSize = 1e10
   /// About how long the passes of stages are measured, in seconds.
-  private static let mostSeconds = 4.0
+  private static let mostSeconds = 3.0
 
   public func sample(ofUpdate seconds: Double) throws -> ProblemSample<NetworkProblem>? {
     guard seconds > Self.longUpdate, network.multiplyAdds > 0 else { return nil }
@@ -53,9 +53,9 @@ extension NetworkProblem {
   }
 
   /// Updates that take longer, in seconds, are measured by a sample.
-  private static let longUpdate = 0.5
+  private static let longUpdate = 0.25
   /// About how long an update of the sample takes, in seconds.
-  private static let sampleSeconds = 0.25
+  private static let sampleSeconds = 0.2
 
   /// The problem of a sample.
   /// - Parameters:

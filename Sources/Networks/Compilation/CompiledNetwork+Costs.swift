@@ -3,8 +3,8 @@ import Tensors
 extension CompiledNetwork {
   /// The stages' costs with times measured on the batch in `workspace`, in the order of stages.
   ///
-  /// Every pass of an update runs once. If that takes a moment only, it is repeated, and of each pass the least time counts: the first
-  /// ones pay for touching memory.
+  /// Every pass of an update runs once. If that is short, it is repeated, and of each pass the least time counts: the first ones pay
+  /// for touching memory.
   /// - Parameters:
   ///   - state: its slots and buffers are changed, as by updates with a learning rate of zero.
   ///   - context: seed and batch, from which layers draw random numbers, and what kind of pass it is.
@@ -14,10 +14,11 @@ extension CompiledNetwork {
   ) throws(PagingError) -> [StageCost] {
     let begin = ContinuousClock.now
     var times = Array(repeating: StageTimes(), count: stages.count)
-    try measure(&state, context: context, workspace: &workspace, &times)
-    if .now - begin < .milliseconds(100) {
-      for _ in 0..<3 { try measure(&state, context: context, workspace: &workspace, &times) }
-    }
+    var rounds = 0
+    repeat {
+      try measure(&state, context: context, workspace: &workspace, &times)
+      rounds += 1
+    } while rounds < 4 && (.now - begin) * (rounds + 1) / rounds < .seconds(1)
     return zip(graph.stages, times).map { $0.cost.with(forward: $1.forward, backward: $1.backward + $1.loss) }
   }
 

@@ -58,9 +58,9 @@ public struct Calibration: Codable, Sendable {
     rates = try Self.rates(specification, lanes: most, times, measurement)
     recomputation = try Self.recomputation(specification, levels, update: rates[0].secondsPerUpdate, times, measurement)
     measurement.report("a checkpoint on its way to the disk and back")
-    storage = try Self.storage(
-      times.map { try specification.with($0.sample.problem) } ?? specification, of: specification,
-      isLong: rates[0].secondsPerUpdate > Self.longUpdate, in: folder)
+    storage = try times == nil
+      ? StateStorage(updating: specification, isLong: rates[0].secondsPerUpdate > Self.longUpdate, in: folder)
+      : StateStorage(ofLarge: specification, in: folder)
   }
 
   /// Measures 1, 2, 4, … lanes working at once, up to `lanes` but no more than there are cores.
@@ -80,7 +80,7 @@ public struct Calibration: Codable, Sendable {
     let sample = try specification.with(times.sample.problem)
     let rates = try counts.sorted().map { lanes in
       measurement.report("a sample of an update and an observation on \(lanes) \(lanes == 1 ? "lane" : "lanes")")
-      return try rate(sample, lanes: lanes)
+      return try rate(sample, lanes: lanes, isBrief: true)
     }
     let observation = rates[0].secondsPerObservation * times.sample.observationFactor + times.seconds * times.sample.observationUpdates
     return rates.map { rate in
@@ -106,7 +106,10 @@ public struct Calibration: Codable, Sendable {
   }
 
   /// Medians over several windows reduce the influence of other work on the machine.
-  private static func rate<Problem>(_ specification: RunSpecification<Problem>, lanes: Int) throws -> Rate {
+  /// - Parameter isBrief: Whether two updates suffice, and on several lanes no observation.
+  private static func rate<Problem>(
+    _ specification: RunSpecification<Problem>, lanes: Int, isBrief: Bool = false
+  ) throws -> Rate {
     let measured = Lock<[(update: Double, observation: Double)]>([])
     let failure = Lock<(any Error)?>(nil)
     let ready = Atomic<Int>(0)
@@ -116,7 +119,7 @@ public struct Calibration: Codable, Sendable {
       Thread.detachNewThread {
         defer { group.leave() }
         do {
-          let times = try time(specification) {
+          let times = try time(specification, isBrief: isBrief, observes: !isBrief || lanes == 1) {
             ready.add(1, ordering: .relaxed)
             // All lanes start at once, since they slow each other down in a run too.
             while ready.load(ordering: .relaxed) < lanes { usleep(100) }
@@ -139,10 +142,14 @@ public struct Calibration: Codable, Sendable {
   /// The times of one lane. All its memory is free again when this returns.
   @inline(never)
   private static func time<Problem>(
-    _ specification: RunSpecification<Problem>, whenReady wait: () -> Void
+    _ specification: RunSpecification<Problem>, isBrief: Bool, observes: Bool, whenReady wait: () -> Void
   ) throws -> (update: Double, observation: Double) {
     var trial = try TrialLane(specification)
     wait()
+    if isBrief {
+      let update = try min(trial.secondsPerUpdate(for: 0), trial.secondsPerUpdate(for: 0))
+      return (update, try observes ? trial.measurementSeconds(atMost: 0.2) : 0)
+    }
     // What a first update pays for touching memory is nothing beside a long one.
     let first = try trial.secondsPerUpdate(for: 0.05)
     guard first < longUpdate else { return (first, try trial.measurementSeconds(atMost: 0.2)) }
@@ -172,33 +179,54 @@ public struct Calibration: Codable, Sendable {
         workspaceBytes: level.memory.workspaceBytes, repeatedPasses: level.repeatedPasses, secondsPerUpdate: seconds)
     }
   }
+}
 
-  /// - Parameters:
-  ///   - sample: The specification of the states that are measured.
-  ///   - specification: That of the states whose times and sizes are wanted.
-  ///   - isLong: Whether an update is too long to be repeated.
-  private static func storage<Problem>(
-    _ sample: RunSpecification<Problem>, of specification: RunSpecification<Problem>, isLong: Bool, in folder: String
-  ) throws -> StateStorage {
-    var trial = try TrialLane(sample)
+extension Calibration.StateStorage {
+  /// Measures the states before and after an update.
+  /// - Parameter isLong: Whether an update is too long to be repeated.
+  fileprivate init<Problem>(updating specification: RunSpecification<Problem>, isLong: Bool, in folder: String) throws {
+    var trial = try TrialLane(specification)
     if !isLong { _ = try trial.secondsPerUpdate(for: 0.1) }
     // Of a large state a part tells as much, and takes neither the time nor the memory of the whole.
-    let part = Region(offset: 0, count: min(sample.stateCount, largestSample))
+    let part = Region(offset: 0, count: min(specification.stateCount, DiskTimes.largestSample))
     var parent = try StateBuffer(count: part.count)
     var state = try StateBuffer(count: part.count)
     try parent.copy(part, of: trial.state.values)
     try trial.update()
     try state.copy(part, of: trial.state.values)
+    self = try Self.measured(state, &parent, specification, in: folder) { parent, path in
+      try CheckpointFile.write(
+        state, updateCount: 1, parent: parent, parentDigest: try Digest(of: parent, updateCount: 0),
+        options: CheckpointOptions(level: specification.budgets.checkpoints.level), to: path
+      ).byteCount
+    }
+  }
+
+  /// Measures a part of a made-up state, for a problem whose states are not made for measurements.
+  fileprivate init<Problem>(ofLarge specification: RunSpecification<Problem>, in folder: String) throws {
+    let state = try DiskTimes.sample(count: min(specification.stateCount, DiskTimes.largestSample))
+    var other = try StateBuffer(count: state.count)
+    self = try Self.measured(state, &other, specification, in: folder) { _, _ in
+      StoredSizes(guessedFor: state.count * MemoryLayout<Float>.stride).differenceBytes
+    }
+  }
+
+  /// - Parameters:
+  ///   - state: A state, or a part of one.
+  ///   - other: The state before, which is overwritten.
+  ///   - difference: Returns the size of a file with the difference to the state before. It may write one, at the path it is given.
+  private static func measured<Problem>(
+    _ state: borrowing StateBuffer, _ other: inout StateBuffer, _ specification: RunSpecification<Problem>, in folder: String,
+    difference: (borrowing StateBuffer, String) throws -> Int
+  ) throws -> Calibration.StateStorage {
     let options = CheckpointOptions(level: specification.budgets.checkpoints.level)
     let path = "\(folder)/.calibration-\(UUID().uuidString)"
     defer { unlink(path) }
-    let difference = try CheckpointFile.write(
-      state, updateCount: 1, parent: parent, parentDigest: try Digest(of: parent, updateCount: 0), options: options, to: path
-    ).byteCount
-    var bytes = 0
+    let differenceBytes = try difference(other, path)
+    var bytes = try CheckpointFile.write(state, updateCount: 1, options: options, to: path).byteCount
     // The first file also paid for allocating the codec's memory.
     let save = try secondsTaken { bytes = try CheckpointFile.write(state, updateCount: 1, options: options, to: path).byteCount }
-    let load = try secondsTaken { try CheckpointFile.read(path, into: &parent) }
+    let load = try secondsTaken { try CheckpointFile.read(path, into: &other) }
     var raw = Data()
     let read = try secondsTaken { raw = try Data(contentsOf: URL(fileURLWithPath: path)) }
     let write = try secondsTaken {
@@ -207,14 +235,13 @@ public struct Calibration: Codable, Sendable {
       try file.synchronize()
       try file.close()
     }
-    let parts = Double(specification.stateCount) / Double(max(1, part.count))
-    return StateStorage(
+    let parts = Double(specification.stateCount) / Double(max(1, state.count))
+    return Calibration.StateStorage(
       encodeSeconds: parts * max(0, save - write), decodeSeconds: parts * max(0, load - read), writeSeconds: parts * write,
-      readSeconds: parts * read, bytes: Int(parts * Double(bytes)), differenceBytes: Int(parts * Double(difference)))
+      readSeconds: parts * read, bytes: Int(parts * Double(bytes)), differenceBytes: Int(parts * Double(differenceBytes)))
   }
 
-  /// The floats of a state of which storage is measured, 64 MiB.
-  private static let largestSample = 1 << 24
+  var sizes: StoredSizes { StoredSizes(bytes: bytes, differenceBytes: differenceBytes) }
 }
 
 /// What is known of an update that takes too long to be measured whole again and again.
@@ -230,10 +257,6 @@ struct LongUpdate<Problem: TrainingProblem> {
     guard let sample = try specification.problem.sample(ofUpdate: present.secondsPerUpdate) else { return nil }
     (seconds, self.sample) = (present.secondsPerUpdate, sample)
   }
-}
-
-extension Calibration.StateStorage {
-  var sizes: StoredSizes { StoredSizes(bytes: bytes, differenceBytes: differenceBytes) }
 }
 
 /// A lane that applies trial updates.

@@ -25,7 +25,7 @@ package struct DiskTimes {
   package init<Problem>(measuring specification: RunSpecification<Problem>, in folder: String) throws {
     let isWhole = specification.stateCount <= Self.largestSample
     let parts = isWhole ? 1 : Double(specification.stateCount) / Double(Self.largestSample)
-    var state = try isWhole ? specification.initialState(replica: 0) : Self.sample()
+    var state = try isWhole ? specification.initialState(replica: 0) : TrainingState(values: Self.sample(count: Self.largestSample))
     let place = access(folder, W_OK) == 0 ? folder : FileManager.default.temporaryDirectory.path
     let path = "\(place)/.slot-\(UUID().uuidString)"
     defer { unlink(path) }
@@ -46,13 +46,13 @@ package struct DiskTimes {
   }
 
   /// The floats of a state of which the disk's times are measured, 32 MiB.
-  private static let largestSample = 1 << 23
+  static let largestSample = 1 << 23
 
   /// A state of so many floats like those of networks.
-  private static func sample() throws -> TrainingState {
-    var values = try StateBuffer(count: largestSample)
+  static func sample(count: Int) throws -> StateBuffer {
+    var values = try StateBuffer(count: count)
     RandomSource(seed: 0, purpose: .initialization).fillNormal(values.mutableVector, batch: 0, deviation: 0.02)
-    return TrainingState(values: values)
+    return values
   }
 }
 

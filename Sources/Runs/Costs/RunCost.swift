@@ -86,7 +86,7 @@ struct StoredSizes {
 extension StoredSizes {
   /// Sizes by what states of trained networks come to on average.
   init(guessedFor stateBytes: Int) {
-    self.init(bytes: stateBytes / 100 * 84, differenceBytes: stateBytes / 100 * 40)
+    self.init(bytes: stateBytes / 100 * 83, differenceBytes: stateBytes / 100 * 37)
   }
 }
 
