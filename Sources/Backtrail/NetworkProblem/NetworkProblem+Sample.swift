@@ -42,8 +42,8 @@ extension NetworkProblem {
     guard seconds > Self.longUpdate, network.multiplyAdds > 0 else { return nil }
     let sample = try StageSample(of: network.withWholeHead())
     let bytes = workspaceBytes + (paging?.residentBytes ?? network.stateCount * MemoryLayout<Float>.stride)
-    let (isPaged, folder) = (pages != nil, pages?.folder ?? "")
-    let problem = try sampled(sample, size: network.multiplyAdds * Self.sampleSeconds / seconds, in: folder) { !isPaged && $0 <= bytes }
+    let size = network.multiplyAdds * Self.sampleSeconds / seconds
+    let problem = try sampled(sample, size: size, isPaged: pages != nil, in: pages?.folder ?? "") { $0 <= bytes }
     let own = problem.network.multiplyAddsOfExample * Double(problem.evaluator.count)
     guard own > 0 else { return nil }
     return ProblemSample(
@@ -60,9 +60,12 @@ extension NetworkProblem {
   /// The problem of a sample.
   /// - Parameters:
   ///   - size: the multiply-adds of an update, about.
+  ///   - isPaged: whether its state waits on disk even if there is room for it.
   ///   - folder: where its state waits if there is no room for it.
   ///   - hasRoom: whether there is room for so many bytes of a state and a workspace.
-  private func sampled(_ sample: StageSample, size: Double, in folder: String, hasRoom: (Int) -> Bool) throws -> NetworkProblem {
+  private func sampled(
+    _ sample: StageSample, size: Double, isPaged: Bool = false, in folder: String, hasRoom: (Int) -> Bool
+  ) throws -> NetworkProblem {
     let rows = sample.multiplyAdds > size ? size / sample.multiplyAdds * Double(batchSize) : Double(batchSize)
     let count = max(1, Int(rows))
     var (data, context) = (dataset, sample.context)
@@ -78,9 +81,11 @@ extension NetworkProblem {
         batchSize: min(count, evaluator.network.batchSize)),
       kernelThreads: network.kernelThreads)
     let stateBytes = problem.network.stateCount * MemoryLayout<Float>.stride
-    guard !hasRoom(problem.workspaceBytes + stateBytes) else { return problem }
+    guard isPaged || !hasRoom(problem.workspaceBytes + stateBytes) else { return problem }
     let levels = try problem.memoryLevels(measuring: nil, in: folder)
-    let level = levels.first { hasRoom($0.memory.workspaceBytes + ($0.memory.paging?.residentBytes ?? stateBytes)) }
+    let level = levels.first {
+      (!isPaged || $0.memory.paging != nil) && hasRoom($0.memory.workspaceBytes + ($0.memory.paging?.residentBytes ?? stateBytes))
+    }
     return try (level ?? levels[levels.count - 1]).problem()
   }
 

@@ -106,7 +106,7 @@ public struct Calibration: Codable, Sendable {
   }
 
   /// Medians over several windows reduce the influence of other work on the machine.
-  /// - Parameter isBrief: Whether two updates suffice, and on several lanes no observation.
+  /// - Parameter isBrief: Whether an update or two suffice, and on several lanes no observation is needed.
   private static func rate<Problem>(
     _ specification: RunSpecification<Problem>, lanes: Int, isBrief: Bool = false
   ) throws -> Rate {
@@ -147,7 +147,8 @@ public struct Calibration: Codable, Sendable {
     var trial = try TrialLane(specification)
     wait()
     if isBrief {
-      let update = try min(trial.secondsPerUpdate(for: 0), trial.secondsPerUpdate(for: 0))
+      var update = try trial.secondsPerUpdate(for: 0)
+      if update < longUpdate { update = min(update, try trial.secondsPerUpdate(for: 0)) }
       return (update, try observes ? trial.measurementSeconds(atMost: 0.2) : 0)
     }
     // What a first update pays for touching memory is nothing beside a long one.
