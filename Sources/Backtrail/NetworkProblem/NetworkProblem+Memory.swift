@@ -35,10 +35,19 @@ extension NetworkProblem {
     return levels(rates)
   }
 
+  public func diskShortage(in folder: String) throws -> DiskShortage<NetworkProblem>? {
+    let needed = pagedBytes(network)
+    guard !Self.hasRoom(for: needed, in: folder) else { return nil }
+    let networks = try [network.withWholeHead(), network.withHeadInParts()].compactMap(\.self)
+    let levels = Self.best(networks.flatMap { candidates($0, MemoryCurve($0), costs: nil, rates: .guessed, in: folder, asIfRoom: true) })
+    return DiskShortage(freeBytes: Self.freeBytes(in: folder), neededBytes: needed, levels: levels)
+  }
+
   private typealias Candidate = (bytes: Int, level: MemoryLevel<NetworkProblem>)
 
   private func candidates(
-    _ network: CompiledNetwork, _ curve: MemoryCurve, costs: [StageCost]?, rates: PagingRates, in folder: String
+    _ network: CompiledNetwork, _ curve: MemoryCurve, costs: [StageCost]?, rates: PagingRates, in folder: String,
+    asIfRoom: Bool = false
   ) -> [Candidate] {
     let stateBytes = network.stateCount * MemoryLayout<Float>.stride
     let tiedBytes = network.tiedGradientCount * MemoryLayout<Float>.stride
@@ -58,7 +67,7 @@ extension NetworkProblem {
           try with(network, point.schedule, nil)
         })
     }
-    guard Self.hasRoom(for: stateBytes + tiedBytes, in: folder) else { return candidates }
+    guard asIfRoom || Self.hasRoom(for: pagedBytes(network), in: folder) else { return candidates }
     for index in Set(stride(from: 0, to: curve.points.count, by: max(1, curve.points.count / Self.pagedPoints)) + [curve.points.count - 1]) {
       let point = curve.points[index]
       for residency in network.residencies(point.schedule, costs: costs, rates: rates) where residency.byteCount < stateBytes {
@@ -89,11 +98,19 @@ extension NetworkProblem {
     return best.map(\.level)
   }
 
-  /// Whether the disk of a folder has room for the file of one state.
-  private static func hasRoom(for bytes: Int, in folder: String) -> Bool {
+  /// The bytes on disk of a lane whose state waits there.
+  private func pagedBytes(_ network: CompiledNetwork) -> Int {
+    (network.stateCount + network.tiedGradientCount) * MemoryLayout<Float>.stride
+  }
+
+  /// Whether the disk of a folder has room for so many bytes.
+  private static func hasRoom(for bytes: Int, in folder: String) -> Bool { bytes <= freeBytes(in: folder) }
+
+  /// The free bytes of the disk of a folder; 0 where they are not known.
+  private static func freeBytes(in folder: String) -> Int {
     var disk = statvfs()
-    guard statvfs(folder, &disk) == 0 else { return false }
-    return UInt64(bytes) <= UInt64(disk.f_bavail) * UInt64(disk.f_frsize)
+    guard statvfs(folder, &disk) == 0 else { return 0 }
+    return Int(clamping: UInt64(disk.f_bavail) * UInt64(disk.f_frsize))
   }
 
   /// How many points of the curve are looked at with paged states.

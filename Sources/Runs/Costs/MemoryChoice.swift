@@ -125,11 +125,23 @@ extension RunSpecification {
         "Give more, or take less: \(remedies.joined(separator: ", ")); a smaller `model` helps as well"
       }
     let limit = budgets.memory?.withinGroups ?? MemoryLimit(bytes: 0)
+    let given = "`memory-budget` is \(mebibytes(limit.bytes))\(limit.origin == .given ? "" : ", \(limit.origin)")"
+    if let shortage = try problem.diskShortage(in: folder) {
+      let disk = DiskTimes(guessedFor: stateBytes)
+      let paged = try BudgetSearch(self, levels: shortage.levels, budget: 0, disk: disk, isOpen: !isNew, progress: []).leastOnOneLane()
+      if MemoryLimit.least(for: paged.neededBytes) <= limit.bytes {
+        return .impossible(
+          """
+          \(given), which would do if training states could wait on disk, but they need \(mebibytes(shortage.neededBytes)) a lane and \
+          the disk of \(folder) has \(mebibytes(shortage.freeBytes)) free. Make room there\(isNew ? ", take a folder on another disk" : ""), \
+          or give \(mebibytes(least)), the least that this run can do with in memory alone
+          """)
+      }
+    }
     return .impossible(
       """
-      `memory-budget` is \(mebibytes(limit.bytes))\(limit.origin == .given ? "" : ", \(limit.origin)"), but the least this run \
-      can do with is \(mebibytes(least)), on one lane with everything computed again that can be; the largest parts: \
-      \(estimate.words(of: 3)). \(advice)
+      \(given), but the least this run can do with is \(mebibytes(least)), on one lane with everything computed again that can be; the \
+      largest parts: \(estimate.words(of: 3)). \(advice)
       """)
   }
 }

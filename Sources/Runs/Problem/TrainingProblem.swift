@@ -111,6 +111,9 @@ public protocol MemoryElastic: Sendable {
   ///   - folder: Where states can wait that are not in memory.
   func memoryLevels(measuring measurement: TimeMeasurement?, in folder: String) throws -> [MemoryLevel<Self>]
 
+  /// What keeps states from waiting on the disk of `folder`, if it is the disk's free space; nil, the default, if it is not.
+  func diskShortage(in folder: String) throws -> DiskShortage<Self>?
+
   /// A problem whose updates and observations are a small part of this one's, for measurements of what lanes do to each other, of
   /// observations and of storage; nil, the default, if this one is measured itself.
   /// - Parameter seconds: The time of an update.
@@ -118,6 +121,21 @@ public protocol MemoryElastic: Sendable {
 
   /// Changes of settings that would make workspaces smaller, for advice where a budget is too small. None by default.
   func smallerWorkspaces() throws -> [WorkspaceVariation]
+}
+
+/// A disk without room for what would wait on it, so that less memory would do.
+public struct DiskShortage<Problem>: Sendable {
+  public let freeBytes: Int
+  /// What a lane needs.
+  public let neededBytes: Int
+  /// The memory levels that there would be with room.
+  public let levels: [MemoryLevel<Problem>]
+
+  public init(freeBytes: Int, neededBytes: Int, levels: [MemoryLevel<Problem>]) {
+    self.freeBytes = freeBytes
+    self.neededBytes = neededBytes
+    self.levels = levels
+  }
 }
 
 /// A measurement of times.
@@ -233,6 +251,7 @@ extension MemoryElastic {
   }
 
   public func sample(ofUpdate seconds: Double) -> ProblemSample<Self>? { nil }
+  public func diskShortage(in folder: String) -> DiskShortage<Self>? { nil }
 }
 
 extension TrainingProblem {
