@@ -129,7 +129,7 @@ extension RunSpecification {
     if let shortage = try problem.diskShortage(in: folder) {
       let disk = DiskTimes(guessedFor: stateBytes)
       let paged = try BudgetSearch(self, levels: shortage.levels, budget: 0, disk: disk, isOpen: !isNew, progress: []).leastOnOneLane()
-      if MemoryLimit.least(for: paged.neededBytes) <= limit.bytes {
+      if paged.neededBytes <= limit.bytes - MemoryLimit.margin(limit.bytes) {
         return .impossible(
           """
           \(given), which would do if training states could wait on disk, but they need \(mebibytes(shortage.neededBytes)) a lane and \
