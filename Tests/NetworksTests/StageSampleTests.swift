@@ -84,6 +84,18 @@ import Testing
     }
   }
 
+  /// A head that is tied to an embedding can have fewer tokens; other heads keep theirs.
+  @Test func fewerTokens() throws {
+    let sample = try StageSample(of: try compiled("gpt2:context=8", batchSize: 1))
+    #expect(sample.vocabulary == 10 && sample.context == 8)
+    let small = try CompiledNetwork(sample.network(context: 4, vocabulary: 3), loss: CrossEntropy(), batchSize: 1)
+    let names = small.layout.tensors.map(\.name)
+    #expect(small.outputShape == [4, 3] && small.layout.tensors[0].shape == [3, 768] && Set(names).count == names.count)
+    let untied = try StageSample(of: try compiled("gpt:layers=2,heads=2,width=8,context=8", batchSize: 1))
+    #expect(untied.vocabulary == nil && untied.context == 8)
+    #expect(try StageSample(of: try compiled("lenet", shape: [28, 28, 1])).context == nil)
+  }
+
   /// Multiply-adds of products written out by hand.
   @Test func multiplyAddsAreThoseOfTheProducts() throws {
     let dense = try compiled("mlp:5,7", batchSize: 3, shape: [11, 1, 1])

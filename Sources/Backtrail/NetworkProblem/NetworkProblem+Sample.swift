@@ -43,7 +43,9 @@ extension NetworkProblem {
     let sample = try StageSample(of: network.withWholeHead())
     let bytes = workspaceBytes + (paging?.residentBytes ?? network.stateCount * MemoryLayout<Float>.stride)
     let size = network.multiplyAdds * Self.sampleSeconds / seconds
-    let problem = try sampled(sample, size: size, isPaged: pages != nil, in: pages?.folder ?? "") { $0 <= bytes }
+    // The many rows of an embedding would take most of the memory, and say no more than fewer.
+    let vocabulary = sample.vocabulary.map { min($0, Self.mostTokens) }
+    let problem = try sampled(sample, size: size, vocabulary: vocabulary, isPaged: pages != nil, in: pages?.folder ?? "") { $0 <= bytes }
     let own = problem.network.multiplyAddsOfExample * Double(problem.evaluator.count)
     guard own > 0 else { return nil }
     return ProblemSample(
@@ -56,25 +58,28 @@ extension NetworkProblem {
   private static let longUpdate = 0.25
   /// About how long an update of the sample takes, in seconds.
   private static let sampleSeconds = 0.2
+  /// The most tokens of a sample.
+  private static let mostTokens = 4096
 
   /// The problem of a sample.
   /// - Parameters:
   ///   - size: the multiply-adds of an update, about.
+  ///   - vocabulary: how many tokens there are in it, where its head is tied to an embedding; nil for as many as there are.
   ///   - isPaged: whether its state waits on disk even if there is room for it.
   ///   - folder: where its state waits if there is no room for it.
   ///   - hasRoom: whether there is room for so many bytes of a state and a workspace.
   private func sampled(
-    _ sample: StageSample, size: Double, isPaged: Bool = false, in folder: String, hasRoom: (Int) -> Bool
+    _ sample: StageSample, size: Double, vocabulary: Int? = nil, isPaged: Bool = false, in folder: String, hasRoom: (Int) -> Bool
   ) throws -> NetworkProblem {
     let rows = sample.multiplyAdds > size ? size / sample.multiplyAdds * Double(batchSize) : Double(batchSize)
     let count = max(1, Int(rows))
     var (data, context) = (dataset, sample.context)
-    if let whole = context, let classes = dataset.classCount, rows < 1 {
-      let shorter = max(min(whole, Self.leastContext), Int(rows * Double(whole)))
-      (data, context) = (try Self.tokens(context: shorter, classes: classes), shorter)
+    if let whole = context, let classes = vocabulary ?? dataset.classCount, rows < 1 || vocabulary != nil {
+      let shorter = min(whole, max(Self.leastContext, Int(rows * Double(whole))))
+      (data, context) = (try Self.tokens(count: count, context: shorter, classes: classes), shorter)
     }
     let problem = try NetworkProblem(
-      sample.network(context: context), loss: network.loss, data: data, batchSize: count, optimizer: rule,
+      sample.network(context: context, vocabulary: vocabulary), loss: network.loss, data: data, batchSize: count, optimizer: rule,
       augmentation: augmentation,
       evaluation: Evaluation(
         measures: evaluator.measures, exampleCount: min(count, evaluator.network.batchSize, data.test.count),
@@ -92,9 +97,9 @@ extension NetworkProblem {
   /// With fewer tokens, passes are not like those of longer windows.
   private static let leastContext = 32
 
-  /// Two windows of made-up tokens.
-  private static func tokens(context: Int, classes: Int) throws -> Dataset {
-    let numbers = (0..<2 * context).map { Int32($0 &* 7919 % classes) }
+  /// Windows of made-up tokens.
+  private static func tokens(count: Int, context: Int, classes: Int) throws -> Dataset {
+    let numbers = (0..<count * context).map { Int32($0 &* 7919 % classes) }
     let examples = try Examples(
       floats: numbers.map(Float.init), exampleShape: [context], labels: numbers, classCount: classes, targetShape: [context])
     return try Dataset(name: "made-up tokens", training: examples, test: examples)

@@ -38,10 +38,24 @@ public struct StageSample: Sendable {
   /// The multiply-adds of an update of the sample, of as large batches as those of the whole network.
   public var multiplyAdds: Double { network.multiplyAdds }
 
-  /// The sample's layers, for windows of `context` tokens, or inputs of the same shape.
-  public func network(context: Int?) -> Network {
-    Network(input: context.map { [$0] } ?? network.network.inputShape, layers: network.network.layers)
+  /// The sample's layers.
+  /// - Parameters:
+  ///   - context: how many tokens windows have; nil for inputs of the same shape as the whole network's.
+  ///   - vocabulary: how many tokens there are, where the last layer is tied to an embedding; nil for as many as there are.
+  public func network(context: Int?, vocabulary: Int? = nil) -> Network {
+    var layers = network.network.layers
+    if let vocabulary, let embedding = layers[0].layer as? Embedding, let head = tiedHead {
+      layers[0] = NamedLayer(Embedding(vocabulary: vocabulary, width: embedding.width), name: layers[0].name)
+      let last = layers.count - 1
+      layers[last] = NamedLayer(TiedHead(to: head.embedding, vocabulary: vocabulary), name: layers[last].name)
+    }
+    return Network(input: context.map { [$0] } ?? network.network.inputShape, layers: layers)
   }
+
+  private var tiedHead: TiedHead? { network.network.layers.last?.layer as? TiedHead }
+
+  /// The number of tokens that the last layer tells apart, where it is tied to an embedding; otherwise nil.
+  public var vocabulary: Int? { tiedHead?.vocabulary }
 
   /// The number of tokens of an example; nil where examples are no windows of tokens.
   public var context: Int? {
