@@ -33,7 +33,9 @@ import Testing
     let peaks = try [measured, counted].map { try #require($0.json["predictedPeakBytes"] as? Int) }
     #expect(abs(peaks[0] - peaks[1]) < 3 << 20, "\(peaks)")
     let disks = try [measured, counted].map { try #require($0.json["predictedDiskBytes"] as? Int) }
-    #expect(abs(Double(disks[0]) / Double(disks[1]) - 1) < 0.2, "\(disks)")
+    // Where inputs are often zero, so are many numbers of Adam's slots, which take less room then.
+    let tolerance = options.contains("adamw") ? 0.5 : 0.2
+    #expect(abs(Double(disks[0]) / Double(disks[1]) - 1) < tolerance, "\(disks)")
     if options.contains("--checkpoint-every 0") { #expect(disks[0] == disks[1]) }
     let neighbours = try [measured, counted].map { plan in
       try #require(plan.json["neighbours"] as? [[String: Any]]).map { neighbour in
