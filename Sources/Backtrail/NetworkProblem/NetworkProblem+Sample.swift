@@ -10,7 +10,8 @@ extension NetworkProblem {
   /// - Parameter folder: where the sample's state waits if the measurement's memory has no room for it.
   func measuredCosts(_ measurement: TimeMeasurement, in folder: String) throws -> [StageCost] {
     let sample = try StageSample(of: network.withWholeHead())
-    measurement.report("the passes of \(sample.stageCount) of \(stageCount) stages; the others are like them")
+    let others = sample.stageCount < stageCount ? " of \(stageCount) stages; the others are like them" : " stages"
+    measurement.report("the passes of \(sample.stageCount)\(others)")
     let begin = ContinuousClock.now
     /// Sizes in multiply-adds with what was measured, from small to large.
     var measured: [(size: Double, costs: [StageCost], seconds: Double)] = []
