@@ -41,8 +41,8 @@ final class UpdateWork {
     let isText = specification.context != nil
     let classCount = isText ? 65 : 10
     let description = try specification.network(inputShape: inputShape, outputs: classCount)
-    multiplyAdds = try batchSize * description.multiplyAddsOfUpdate()
     network = try CompiledNetwork(description, loss: CrossEntropy(), batchSize: batchSize, optimizer: Optimizer(optimizer))
+    multiplyAdds = Int(network.multiplyAdds)
     state = try StateBuffer(count: network.stateCount)
     try network.layout.initialize(&state, seed: 1)
     workspace = try network.makeWorkspace()

@@ -86,22 +86,30 @@ public struct StateLayout: Sendable {
     }
   }
 
-  /// Gives every tensor values like its initial ones, from a short piece of random numbers over and over: for measurements of time,
-  /// which large states would otherwise begin with seconds of random numbers.
+  /// Gives every tensor values like its initial ones, from a piece of random numbers over and over: for measurements of time, which
+  /// large states would otherwise begin with seconds of random numbers.
   public func fillForTrials(_ state: inout StateBuffer) throws(PagingError) {
-    let source = RandomSource(seed: 0, purpose: .initialization)
-    var piece = [Float](repeating: 0, count: 1 << 14)
-    for index in piece.indices { piece[index] = Float(RandomSource.normals(source.words(batch: 0, element: index)).x) }
+    let largest = tensors.reduce(0) { max($0, $1.region.count) }
+    guard var piece = try? FloatBuffer(count: min(Self.pieceOfTrials, largest)) else { return }
+    RandomSource(seed: 0, purpose: .initialization).fillNormal(piece.mutableVector, batch: 0, deviation: 1)
+    let normals = piece.vector
     for tensor in tensors {
-      try state.forEachPartToWrite(of: tensor.region) { part, values in
+      try state.forEachPartToWrite(of: tensor.region) { _, values in
         switch tensor.initialization {
         case .constant(let value): values.fill(value)
         case .normal(let deviation):
-          for index in 0..<values.count { values[index] = deviation * piece[(part.offset + index) % piece.count] }
+          for first in stride(from: 0, to: values.count, by: normals.count) {
+            let count = min(normals.count, values.count - first)
+            let target = values.part(Region(offset: first, count: count))
+            target.assign(deviation, times: normals.part(Region(offset: 0, count: count)), plus: 0)
+          }
         }
       }
     }
   }
+
+  /// The random numbers of a trial state: as many as a frame of a checkpoint has, which would find repetitions in shorter pieces.
+  private static let pieceOfTrials = 1 << 18
 
   /// Overwrites all tensors with values of the same names and shapes. Counters are passed over: a state starts at
   /// update 0.

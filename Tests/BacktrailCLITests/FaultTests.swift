@@ -52,6 +52,32 @@ struct FaultTests {
     print("faults: \(calls.count) of \(count) calls, kind \(kind.rawValue)")
   }
 
+  /// A run that exists can't be put elsewhere: what a full disk keeps from being made is told without advice that only `train` could
+  /// follow.
+  @Test func aFullDiskOfAResumedRun() throws {
+    #expect(try Command(["train"] + Self.options, in: folder.path).status == 0)
+    let resume = ["resume", "run", "--steps", "25", "--json"]
+    try FileManager.default.copyItem(atPath: folder("run"), toPath: log("run"))
+    #expect(try FaultLibrary.record(resume, in: folder.path, log: log("log")).status == 0)
+    let events = try FileLog(path: log("log")).events.filter { $0.fails(as: .noSpace) }
+    var advised = 0
+    // Every file and folder that is made, with what is written just before it.
+    for (place, event) in events.enumerated() {
+      switch event {
+      case .open(_, _, true, _), .makeFolder: break
+      default: continue
+      }
+      try FileManager.default.removeItem(atPath: folder("run"))
+      try FileManager.default.copyItem(atPath: log("run"), toPath: folder("run"))
+      let stopped = try FaultLibrary.run(resume, in: folder.path, kind: .noSpace, call: place + 1)
+      guard stopped.status != 0 else { continue }
+      #expect([73, 74].contains(stopped.status) && !stopped.errors.contains("--out"), "call \(place + 1): \(stopped.errors)")
+      if stopped.errors.contains("make room on the disk") { advised += 1 }
+      if advised >= 4 { break }
+    }
+    #expect(advised > 0)
+  }
+
   /// A failed read says nothing about what is stored, so nothing is given up because of it.
   @Test func everyRead() throws {
     let steps = "--model linear --lanes 1 --evaluation-examples 20 --order forward --order backward --checkpoint-every 5 --checkpoint-chain 2 --evaluate every:5"

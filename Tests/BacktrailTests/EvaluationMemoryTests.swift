@@ -45,7 +45,7 @@ import Testing
       for batchSize in [1, 2, 8] {
         let small = try problem(batchSize, evaluation)
         #expect(small.workspaceBytes == small.network.arenaCount * MemoryLayout<Float>.stride)
-        for level in try small.memoryLevels(isMeasured: false, in: folder.path) {
+        for level in try small.memoryLevels(measuring: nil, in: folder.path) {
           let problem = try level.problem()
           #expect(problem.laneMemory == level.memory)
           if batchSize > 1 { #expect(level.memory.workspaceBytes == problem.network.arenaCount * MemoryLayout<Float>.stride) }

@@ -23,7 +23,7 @@ import Testing
   private func check(_ problem: NetworkProblem, parts: Set<Int>) throws {
     var expected: [Digest] = []
     var seen: Set<Int> = []
-    for level in try problem.memoryLevels(isMeasured: false, in: folder.path) {
+    for level in try problem.memoryLevels(measuring: nil, in: folder.path) {
       let problem = try level.problem()
       #expect(problem.laneMemory == level.memory && problem.network.microBatchCount == level.microBatches)
       seen.insert(level.microBatches)
@@ -85,6 +85,6 @@ import Testing
       activationPrecision: precision)
     try check(problem, parts: [1])
     #expect(problem.wholeBatchReason?.contains("batch normalization") == true)
-    #expect(try problem.memoryLevels(isMeasured: false, in: folder.path).allSatisfy { $0.microBatches == 1 })
+    #expect(try problem.memoryLevels(measuring: nil, in: folder.path).allSatisfy { $0.microBatches == 1 })
   }
 }

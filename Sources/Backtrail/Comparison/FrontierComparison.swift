@@ -48,7 +48,7 @@ struct FrontierComparison {
       }
       return Frontier.Point(
         series: candidate.series, schedule: candidate.schedule, gradientEvaluations: candidate.cost.gradientEvaluations,
-        costFraction: Double(candidate.cost.gradientEvaluations) / Double(exactCost), seconds: candidate.cost.seconds,
+        costFraction: Double(candidate.cost.gradientEvaluations) / Double(exactCost), seconds: candidate.cost.seconds ?? 0,
         peakBytes: candidate.cost.peakBytes, storedBytes: candidate.cost.diskBytes, errors: errors,
         loss: Estimate(zip(seen[0], losses).map { curve, exact in
           mean(exact.points.filter { range.contains($0.n) }.map { curve.value(at: $0.n) })

@@ -55,8 +55,8 @@ public struct NetworkProblem: TrainingProblem {
   private let evaluatedExampleArenaCount: Int
   /// The sampler of seed 0.
   private let sampler: BatchSampler
-  private let rule: UpdateRule
-  private let augmentation: Augmentation?
+  let rule: UpdateRule
+  let augmentation: Augmentation?
   /// The tensors of the initial state; nil if it follows from the seed.
   let initial: InitialTensors?
 

@@ -8,12 +8,18 @@ struct PlanCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "plan",
     abstract: "What a run will cost, before any of it is spent.",
-    discussion: "Takes the options of 'train'. Times are predicted from a few seconds of trial updates.")
+    discussion: """
+      Takes the options of 'train'. Times are predicted from a few seconds of trial updates; of a large model, from one pass of \
+      each kind of stage. --unmeasured answers at once, without times.
+      """)
 
   @OptionGroup var options: RunOptions
 
   @Flag(help: "Print the plan's instructions, a line each, segments parted by empty lines.")
   var instructions = false
+
+  @Flag(help: "Measure nothing and write no file: work is told in multiply-adds instead of seconds.")
+  var unmeasured = false
 
   @Flag(help: "Print one JSON document instead of the table.")
   var json = false
@@ -28,17 +34,21 @@ struct PlanCommand: AsyncParsableCommand {
     if instructions {
       try printInstructions(specification.plan())
     } else {
-      if !json { printToStandardError("measuring updates, observations and the disk for a few seconds") }
-      var prediction = try CostPrediction(specification, in: try measuredFolder())
+      let reporter = json || unmeasured ? nil : MeasurementReporter()
+      defer { reporter?.stop() }
+      var prediction = try CostPrediction(
+        specification, in: try measuredFolder(),
+        measuring: unmeasured ? nil : TimeMeasurement { reporter?.report($0) })
+      reporter?.stop()
       for place in prediction.neighbours.indices { prediction.neighbours[place].change = withFlags(prediction.neighbours[place].change) }
       if json { try printJSON(prediction) } else { try printResult(planTable(prediction, of: specification.workload)) }
     }
   }
 
-  /// The folder where the speed of the disk is measured by writing and reading a temporary file.
+  /// The folder where the speed of the disk is measured by writing and reading a temporary file, and whose free space counts.
   private func measuredFolder() throws -> String {
     let folders = [FileManager.default.temporaryDirectory.path, FileManager.default.currentDirectoryPath]
-    guard let folder = folders.first(where: { access($0, W_OK) == 0 }) else {
+    guard let folder = folders.first(where: { unmeasured || access($0, W_OK) == 0 }) else {
       throw OutputError.cannotWrite(folders[0], reason: "plan measures the disk there; set TMPDIR to another folder")
     }
     return folder

@@ -28,6 +28,13 @@ func duration(_ seconds: Double) -> String {
   return "\(grouped(whole / 3600)) h \(whole % 3600 / 60) min"
 }
 
+/// A number of multiply-adds, such as `85.2 billion multiply-adds`.
+func multiplyAdds(_ number: Double) -> String {
+  let units = [(1e15, "quadrillion "), (1e12, "trillion "), (1e9, "billion "), (1e6, "million ")]
+  let (unit, name) = units.first { number >= $0.0 } ?? (1, "")
+  return String(format: "%.3g %@multiply-adds", number / unit, name)
+}
+
 /// A number in a format of C; `NaN` or `infinite` if it is not finite.
 func decimal(_ format: String, _ value: Double) -> String {
   value.isFinite ? String(format: format, value) : value.isNaN ? "NaN" : value > 0 ? "infinite" : "-infinite"

@@ -147,7 +147,8 @@ func planTable(_ prediction: CostPrediction, of workload: Workload) -> String {
         + (saved > 0 ? ", \(grouped(saved)) saved by sharing between orders" : ""),
     ],
     [
-      "time", "about \(duration(prediction.predictedWallSeconds)) on \(count(prediction.lanes, "lane"))",
+      "time",
+      (prediction.predictedWallSeconds.map { "about \(duration($0))" } ?? "not measured,") + " on \(count(prediction.lanes, "lane"))",
     ],
     [
       "peak memory",
@@ -166,13 +167,25 @@ func planTable(_ prediction: CostPrediction, of workload: Workload) -> String {
   if let bytes = prediction.memoryBudgetBytes, let origin = prediction.memoryBudgetOrigin {
     totals.insert(["memory budget", "\(size(bytes)), \(origin)"], at: 2)
   }
+  if !prediction.isMeasured, let work = prediction.predictedMultiplyAdds { totals.insert(["work of updates", multiplyAdds(work)], at: 1) }
   let memory = prediction.memory.map { [$0.name, size($0.bytes)] }
   let automatic = workload.isAdaptive ? ["Automatic orders and schedules begin with this; what follows depends on what they find."] : []
   return ([
     textTable(rows, alignment: [.left, .right, .right]), textTable(totals, alignment: [.left, .left]),
     textTable([["memory", "at its peak"]] + memory, alignment: [.left, .right]), memoryCurve(prediction.memoryChoice),
-    measuredTimes(prediction.calibration), neighbourTable(prediction),
+    prediction.calibration.map(measuredTimes) ?? unmeasuredNote(prediction), neighbourTable(prediction),
   ] + automatic).joined(separator: "\n\n")
+}
+
+/// What a plan without measurements does not know.
+private func unmeasuredNote(_ prediction: CostPrediction) -> String {
+  let note = "Nothing was measured: there are no times, and checkpoints are taken to be as large as those of trained networks on average."
+  guard prediction.memoryBudgetBytes != nil else { return note }
+  return """
+    \(note)
+    Lanes, slots and memory are chosen for the budget by guesses, of 50 billion multiply-adds a second and a disk that reads 2 GB/s; \
+    a run measures, and may choose others.
+    """
 }
 
 /// A table of the measured times that the prediction is based on.
@@ -198,8 +211,8 @@ private func measuredTimes(_ calibration: Calibration) -> String {
 
 /// A table of the costs of runs that differ in one setting.
 private func neighbourTable(_ prediction: CostPrediction) -> String {
-  func row(_ name: String, _ evaluations: Int, _ seconds: Double, _ peak: Int, _ disk: Int) -> [String] {
-    [name, grouped(evaluations), duration(seconds), size(peak), size(disk)]
+  func row(_ name: String, _ evaluations: Int, _ seconds: Double?, _ peak: Int, _ disk: Int) -> [String] {
+    [name, grouped(evaluations), seconds.map(duration) ?? "-", size(peak), size(disk)]
   }
   let rows =
     [["instead", "gradient evaluations", "time", "peak memory", "on disk"]]
@@ -230,16 +243,19 @@ private func memoryCurve(_ choice: MemoryChoice) -> String {
     return "Every activation is kept; computing some again would save no memory."
   }
   let bars = Array("▁▂▃▄▅▆▇█")
-  let fastest = most.secondsPerUpdate, slowest = least.secondsPerUpdate
+  /// What is drawn: time, or work where no time was measured.
+  func cost(_ point: MemoryChoice.Point) -> Double { point.secondsPerUpdate ?? point.multiplyAddsPerUpdate ?? 0 }
+  let costs = points.map(cost)
+  let (fastest, slowest) = (costs.min() ?? 0, costs.max() ?? 0)
   let line = points.map { point in
-    let height = (point.secondsPerUpdate - fastest) / max(slowest - fastest, .leastNonzeroMagnitude)
+    let height = (cost(point) - fastest) / max(slowest - fastest, .leastNonzeroMagnitude)
     return bars[Int((height * Double(bars.count - 1)).rounded())]
   }
   func end(_ point: MemoryChoice.Point) -> String {
-    "\(size(point.peakBytes)): \(milliseconds(point.secondsPerUpdate)) an update"
+    "\(size(point.peakBytes)): \(costOfUpdate(point))"
   }
   return """
-    Time against memory: \(String(line))  (\(end(least)); \(end(most)))
+    \(least.secondsPerUpdate == nil ? "Work" : "Time") against memory: \(String(line))  (\(end(least)); \(end(most)))
     \(describe(choice))
     """
 }
@@ -260,8 +276,13 @@ func describe(_ choice: MemoryChoice) -> String {
   let reason = repeated + read + written == 0 ? nil : choice.wholeBatchReason.map { "\nBatches are not processed in parts: \($0)." }
   return """
     \(count(choice.lanes, "lane"))\(batches), \(activations)\(states): \(size(choice.chosen.peakBytes)) at the peak, \
-    \(milliseconds(choice.chosen.secondsPerUpdate)) an update and lane\(reason ?? "")
+    \(costOfUpdate(choice.chosen)) and lane\(reason ?? "")
     """
+}
+
+/// The time of an update, or its work where no time was measured.
+private func costOfUpdate(_ point: MemoryChoice.Point) -> String {
+  (point.secondsPerUpdate.map(milliseconds) ?? point.multiplyAddsPerUpdate.map(multiplyAdds) ?? "time not measured") + " an update"
 }
 
 private func milliseconds(_ seconds: Double) -> String { String(format: "%.3g ms", seconds * 1000) }

@@ -57,3 +57,18 @@ final class ProgressReporter {
       """
   }
 }
+
+/// Says on standard error what is measured: on a terminal in one line that is rewritten, otherwise in a line for each measurement.
+final class MeasurementReporter: Sendable {
+  private let isTerminal = isatty(STDERR_FILENO) == 1
+
+  /// - Parameter words: What is measured next, in words that follow "measuring".
+  func report(_ words: String) {
+    printToStandardError(isTerminal ? "\r\u{1B}[Kmeasuring \(words)" : "measuring \(words)", terminator: isTerminal ? "" : "\n")
+  }
+
+  /// Clears the line on a terminal.
+  func stop() {
+    if isTerminal { printToStandardError("\r\u{1B}[K", terminator: "") }
+  }
+}

@@ -31,7 +31,7 @@ package final class PositionedFile: Sendable {
     do {
       file = try PositionedFile(path, flags: O_RDWR | O_CREAT | O_EXCL)
     } catch {
-      throw error.code == EEXIST ? .exists(path: path) : .cannotCreate(path: path, reason: error.reason)
+      throw error.code == EEXIST ? .exists(path: path) : .notMade(path: path, code: error.code)
     }
     try file.lock()
     return file

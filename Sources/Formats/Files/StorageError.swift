@@ -20,6 +20,7 @@ extension PagingError {
 /// An error of a file or a folder.
 public enum StorageError: Error, Equatable, CustomStringConvertible {
   case exists(path: String)
+  /// The reason says what to do as well, which depends on whether the file belongs to a run that exists.
   case cannotCreate(path: String, reason: String)
   case damaged(path: String, reason: String)
   /// The file is damaged and nothing else has its content.
@@ -58,7 +59,7 @@ public enum StorageError: Error, Equatable, CustomStringConvertible {
   public var description: String {
     switch self {
     case .exists(let path): "\(path) exists already; name a new folder with `out`, or remove it first"
-    case .cannotCreate(let path, let reason): "can't create \(path): \(reason); name another folder with `out`"
+    case .cannotCreate(let path, let reason): "can't create \(path): \(reason)"
     case .damaged(let path, let reason): "\(path) is damaged: \(reason); 'backtrail verify RUN --repair' makes anew what can be"
     case .lost(let path, let reason):
       "\(path) is damaged: \(reason); nothing can make it anew: bring back a copy of it, or train again, which gives the same bits"

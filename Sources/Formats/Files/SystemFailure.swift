@@ -24,4 +24,14 @@ struct SystemFailure: Error {
   }
 
   func storageError(path: String) -> StorageError { .failed(path: path, reason: reason) }
+
+}
+
+extension StorageError {
+  /// The error of a file or a folder that could not be made in a folder that exists.
+  /// - Parameter code: The number that the system call left in `errno`.
+  package static func notMade(path: String, code: Int32) -> StorageError {
+    let reason = SystemFailure(code: code).reason
+    return .cannotCreate(path: path, reason: code == ENOSPC || code == EDQUOT ? reason : "\(reason): check the permissions of its folder")
+  }
 }

@@ -188,17 +188,16 @@ extension CompiledNetwork {
 
   /// Runs all passes of a micro-batch.
   /// - Parameters:
-  ///   - isWanted: which steps are taken.
   ///   - timed: takes the time of each step in seconds.
   ///   - sink: where gradients go, given memory for that of one parameter.
   func run(
-    _ pass: MicroBatchPass, workspace: inout Workspace, where isWanted: (PassStep<Region>) -> Bool = { _ in true },
+    _ pass: MicroBatchPass, workspace: inout Workspace,
     timed: ((PassStep<Region>, Double) -> Void)? = nil, sink: (MutableVector) -> GradientSink.Destination
   ) throws(PagingError) {
     let arena = workspace.arena.mutableVector
     try forEachStep(
       holding: StateHold(pass.pager, pass.part.isLast ? accesses.last : accesses.earlier),
-      StateHold(pass.sums?.pager, accesses.sums, isOverwriting: pass.part.isFirst), where: isWanted
+      StateHold(pass.sums?.pager, accesses.sums, isOverwriting: pass.part.isFirst)
     ) { step throws(PagingError) in
       guard let timed else { return try perform(step, of: pass, in: arena, workspace: &workspace, sink: sink) }
       let begin = ContinuousClock.now
@@ -212,15 +211,13 @@ extension CompiledNetwork {
   ///   - end: the kind of step to stop before; nil for all steps.
   ///   - state: holds what steps need of the state.
   ///   - sums: holds what they need of the sums of gradients.
-  ///   - isWanted: which steps are taken.
   func forEachStep(
     before end: PassKind? = nil, holding state: consuming StateHold, _ sums: consuming StateHold = StateHold(nil, []),
-    where isWanted: (PassStep<Region>) -> Bool = { _ in true }, _ body: (PassStep<Region>) throws(PagingError) -> Void
+    _ body: (PassStep<Region>) throws(PagingError) -> Void
   ) throws(PagingError) {
     do throws(PagingError) {
       for (index, step) in program.steps.enumerated() {
         if step.kind == end { break }
-        guard isWanted(step) else { continue }
         try state.hold(for: index)
         try sums.hold(for: index)
         try body(step)

@@ -44,8 +44,10 @@ struct HeadInParts: Sendable {
       case .classes: (predictions, predictions * chunk)
       case .predictions(let count): (min(count, predictions) * layer.vocabulary, 0)
       }
+    let multiplyAdds = Double(predictions) * Double(layer.vocabulary) * Double(layer.width)
+    // The logits are made once more on the way back.
     return StageCost(
-      forwardSeconds: 1, backwardSeconds: 3, inputCount: predictions * layer.width, outputCount: output, savedCount: 0,
+      guessedFor: multiplyAdds, backward: 3 * multiplyAdds, inputCount: predictions * layer.width, outputCount: output,
       forwardScratchCount: scratch, backwardScratchCount: scratch)
   }
 

@@ -72,9 +72,7 @@ struct NetworkStages {
       NetworkStage(work: .sum(isRectified: block.isRectified), outputShape: main.shape, tensors: tensors..<tensors))
     graph.append(
       StageGraph.Stage(
-        StageCost(
-          forwardSeconds: 1, backwardSeconds: 1, inputCount: count, outputCount: count, savedCount: 0, forwardScratchCount: 0,
-          backwardScratchCount: 0),
+        StageCost(guessedFor: 0, backward: 0, inputCount: count, outputCount: count),
         inputs: [main.number, shortcut.number], isSum: true, readsInput: false, readsOutput: block.isRectified,
         overwritesGradient: block.isRectified))
     return Activation(number: stages.count, shape: main.shape)
@@ -96,11 +94,13 @@ struct NetworkStages {
     let tensors = group.tensors
     group.layers = []
     let memory = placed.memory
+    let multiplyAdds = placed.multiplyAdds * Double(builder.batchSize)
     stages.append(NetworkStage(work: .layers(placed), outputShape: placed.outputShape, tensors: tensors))
     graph.append(
       StageGraph.Stage(
         StageCost(
-          forwardSeconds: 1, backwardSeconds: 2, inputCount: input.shape.reduce(1, *) * builder.batchSize,
+          // The gradient by the network's input is not computed.
+          guessedFor: multiplyAdds, backward: input.number == 0 ? multiplyAdds : 2 * multiplyAdds, inputCount: input.shape.reduce(1, *) * builder.batchSize,
           outputCount: placed.outputShape.reduce(1, *) * builder.batchSize, savedCount: memory.saved,
           forwardScratchCount: memory.forwardScratch, backwardScratchCount: memory.backwardScratch),
         inputs: [input.number], readsInput: memory.readsInput, readsOutput: memory.readsOutput,

@@ -54,6 +54,9 @@ public protocol PlacedLayer: Sendable {
 
   /// The parts in which a batch may go through the layer without a change of bits.
   var batchParts: BatchParts { get }
+  /// The multiply-adds of the matrix products in one example's forward pass, with direct sums: what times are guessed by, and
+  /// extrapolated by, where they are not measured. 0, the default, where the layer has no products.
+  var multiplyAdds: Double { get }
 
   /// Writes `pass.output`, and in training what the layer has of persistent buffers, which `ForwardPass.buffer(_:)` gives.
   /// - Throws: what the passes of inner layers throw, and parts of tensors that are read from a file.
@@ -68,6 +71,7 @@ public protocol PlacedLayer: Sendable {
 extension PlacedLayer {
   public var memory: LayerMemory { LayerMemory() }
   public var batchParts: BatchParts { .whole(because: "\(Self.self) does not say that its gradients add up part after part") }
+  public var multiplyAdds: Double { 0 }
 }
 
 /// What memory a layer needs; counts are in floats, for a full batch.

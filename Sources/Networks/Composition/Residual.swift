@@ -84,6 +84,8 @@ private struct PlacedResidual: PlacedLayer {
       backwardScratch: scratch.count, readsOutput: isRectified)
   }
 
+  var multiplyAdds: Double { main.multiplyAdds + (shortcut?.multiplyAdds ?? 0) }
+
   func forward(_ pass: ForwardPass) throws(PagingError) {
     let (rows, columns) = (pass.output.rows, pass.output.columns)
     let mainOutput = mainOutput.map { pass.saved.part($0).matrix(rows: rows, columns: columns) } ?? pass.output

@@ -108,6 +108,8 @@ struct PlacedSequential: PlacedLayer {
       overwritesGradient: placed[lastPlace...].contains(where: \.memory.overwritesGradient))
   }
 
+  var multiplyAdds: Double { stages.reduce(0) { $0 + $1.layer.multiplyAdds } }
+
   /// The layer, where there is only one.
   var only: (any PlacedLayer)? { stages.count == 1 ? stages[0].layer : nil }
 

@@ -44,6 +44,8 @@ private struct PlacedCausalSelfAttention: PlacedLayer {
   }
 
   var batchParts: BatchParts { .any }
+  /// Two products with the half of the positions' square that is not masked.
+  var multiplyAdds: Double { Double(context) * Double(context) * Double(width) }
 
   /// The most floats that a block's probabilities take.
   private var blockCount: Int { min(Self.block, context) * context }

@@ -58,6 +58,7 @@ private struct PlacedConvolution: PlacedLayer {
     }
     return .sums(rowsPerExample: window.placeCount)
   }
+  var multiplyAdds: Double { Double(window.count) * outputShape.reduce(1) { $0 * Double($1) } }
 
   func forward(_ pass: ForwardPass) {
     window.convolve(

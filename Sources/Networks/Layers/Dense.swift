@@ -48,6 +48,7 @@ private struct PlacedDense: PlacedLayer {
 
   var memory: LayerMemory { LayerMemory(readsOutput: false, overwritesGradient: false) }
   var batchParts: BatchParts { .sums(rowsPerExample: outputShape.reduce(1, *) / outputs) }
+  var multiplyAdds: Double { Double(inputs) * outputShape.reduce(1) { $0 * Double($1) } }
 
   func forward(_ pass: ForwardPass) {
     let input = pass.input.rearranged(columns: inputs)

@@ -40,6 +40,7 @@ struct PlacedTiedHead: PlacedLayer {
 
   var memory: LayerMemory { LayerMemory(readsOutput: false, overwritesGradient: false) }
   var batchParts: BatchParts { .sums(rowsPerExample: outputShape[0]) }
+  var multiplyAdds: Double { Double(width) * outputShape.reduce(1) { $0 * Double($1) } }
 
   func forward(_ pass: ForwardPass) throws(PagingError) {
     let input = pass.input.rearranged(columns: width)

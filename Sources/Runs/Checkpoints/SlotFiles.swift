@@ -22,7 +22,7 @@ public struct SlotFiles: SlotStorage {
   public static func ofTraining(_ folder: RunFolder) throws(StorageError) -> SlotFiles {
     let slots = SlotFiles(path: "\(folder.path)/\(trainingName)", rounded: nil, claim: nil)
     slots.removeAll()
-    if let failure = make(slots.path) { throw .cannotCreate(path: slots.path, reason: failure) }
+    if let failure = make(slots.path) { throw .cannotCreate(path: slots.path, reason: "\(failure): make room on its disk, or check the permissions of the run's folder") }
     return slots
   }
 

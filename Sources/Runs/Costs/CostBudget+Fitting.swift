@@ -5,16 +5,24 @@ import Tensors
 extension RunSpecification {
   /// The specification with its cost budget converted to updates, and with the number of lanes that does most updates
   /// in a given time.
-  /// - Throws: `RunError.impossible` if not even observing the last iterates fits the budget.
-  func withinCostBudget() throws -> RunSpecification {
+  /// - Parameters:
+  ///   - times: The times of a long update, which is not measured again; nil to measure updates.
+  ///   - isMeasured: Whether anything may be measured.
+  /// - Throws: `RunError.impossible` if not even observing the last iterates fits the budget, `RunError.usage` if it is a time and
+  ///   nothing may be measured.
+  func withinCostBudget(_ times: LongUpdate<Problem>? = nil, isMeasured: Bool = true) throws -> RunSpecification {
     guard let budget = workload.costBudget else { return self }
     guard workload.orders.contains(where: workload.isAdaptive) else {
       throw RunError.usage("`cost-budget` \(budget) decides when iterates are observed, but every `order` has a schedule of its own")
     }
     var within = self
     if budget.updates == nil {
+      guard isMeasured else {
+        throw RunError.usage(
+          "`cost-budget` \(budget) is a time, and nothing is measured that would tell how many updates it has room for; give it in updates")
+      }
       // The memory budget has room for no more lanes than the run was given.
-      let rates = try Calibration.rates(self, lanes: resources.lanes)
+      let rates = try Calibration.rates(self, lanes: resources.lanes, times)
       if memoryChoice == nil, let best = rates.max(by: { $0.throughput < $1.throughput }) { within.resources.lanes = best.lanes }
       within = within.with(budget.calibrated(rates, lanes: within.resources.lanes))
     }

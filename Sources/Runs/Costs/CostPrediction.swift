@@ -4,6 +4,11 @@ import Replay
 import Tensors
 
 /// The predicted cost of a run: the document that `plan --json` prints, with the same keys as a run's result.
+///
+/// If nothing is measured, it has no times: `predictedWallSeconds`, `secondsPerUpdate`, the `seconds` of neighbours and `calibration`
+/// are nil, and their keys are left out of the document. All other figures are the same, but for those of a memory budget, whose
+/// lanes, slots and memory level are then chosen by guessed times, and the size of checkpoints, which is then that of states of
+/// trained networks on average.
 public struct CostPrediction: Codable, Sendable {
   public struct Order: Codable, Sendable {
     public let order: String
@@ -14,7 +19,11 @@ public struct CostPrediction: Codable, Sendable {
 
   public let orders: [Order]
   public let predictedGradientEvaluations: Int
-  public let predictedWallSeconds: Double
+  /// Whether times were measured.
+  public let isMeasured: Bool
+  public let predictedWallSeconds: Double?
+  /// The multiply-adds of all updates' products; nil if they are not known.
+  public let predictedMultiplyAdds: Double?
   public let predictedPeakBytes: Int
   /// The predicted peak of what a container is charged for and can't get back.
   public let predictedAccountBytes: Int
@@ -40,12 +49,27 @@ public struct CostPrediction: Codable, Sendable {
   /// The costs of runs that differ from this one in a single setting.
   public var neighbours: [CostNeighbour]
   /// The measured times that the prediction is based on.
-  public let calibration: Calibration
+  public let calibration: Calibration?
 
-  /// Plans the run and measures trial updates for a few seconds.
-  /// - Parameter folder: A folder where a state can be written temporarily.
-  public init<Problem>(_ specification: RunSpecification<Problem>, in folder: String) throws {
-    let specification = try specification.fitted(in: folder).withinCostBudget().withOrdersToCome
+  /// Plans the run, and measures trial updates for a few seconds.
+  /// - Parameters:
+  ///   - folder: A folder where a state can be written temporarily.
+  ///   - measurement: How times are measured; nil to measure nothing and to write no file.
+  public init<Problem>(
+    _ specification: RunSpecification<Problem>, in folder: String, measuring measurement: TimeMeasurement? = TimeMeasurement()
+  ) throws {
+    var specification = try specification.fitted(in: folder, measuring: measurement)
+    // The levels of a memory budget have their times already.
+    func levels() throws -> [MemoryLevel<Problem>] {
+      try specification.measuredLevels ?? specification.problem.memoryLevels(measuring: measurement, in: folder)
+    }
+    var known: [MemoryLevel<Problem>]?
+    if let budget = specification.workload.costBudget {
+      if budget.updates == nil, measurement != nil { known = try levels() }
+      let times = try known.flatMap { try LongUpdate(specification, levels: $0) }
+      specification = try specification.withinCostBudget(times, isMeasured: measurement != nil)
+    }
+    specification = specification.withOrdersToCome
     let plan = try specification.plan()
     orders = specification.selection.curves.map { order, points in
       Order(
@@ -59,8 +83,11 @@ public struct CostPrediction: Codable, Sendable {
     memoryBudgetBytes = specification.budgets.memory?.bytes
     memoryBudgetOrigin = specification.budgets.memory.map { "\($0.origin)" }
     memory = estimate.terms
-    memoryChoice = try specification.memoryChoice
-      ?? specification.memoryChoice(specification.problem.memoryLevels(isMeasured: true, in: folder), plan: PlanFootprint(plan))
+    let all = try known ?? levels()
+    memoryChoice = specification.memoryChoice
+      ?? specification.memoryChoice(all, plan: PlanFootprint(plan), isMeasured: measurement != nil)
+    isMeasured = measurement != nil
+    predictedMultiplyAdds = memoryChoice.chosen.multiplyAddsPerUpdate.map { $0 * Double(plan.gradientEvaluations) }
     stateBytes = specification.stateBytes
     slots = plan.memorySlots
     diskSlots = plan.diskSlots
@@ -68,7 +95,10 @@ public struct CostPrediction: Codable, Sendable {
     lanes = specification.resources.lanes
     fingerprint = NumericsFingerprint.current()
 
-    calibration = try Calibration(specification, in: folder)
+    calibration = try measurement.map { measurement in
+      FloatBuffer.returnFreedMemory()
+      return try Calibration(specification, levels: all, LongUpdate(specification, levels: all), measurement, in: folder)
+    }
     let cost = specification.cost(of: plan, calibration)
     predictedWallSeconds = cost.seconds
     predictedDiskBytes = cost.diskBytes

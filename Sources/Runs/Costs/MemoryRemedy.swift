@@ -19,7 +19,7 @@ extension RunSpecification {
   ///   - least: The least budget without a change, in bytes.
   ///   - folder: Where states can wait that are not in memory.
   func remedies(below least: Int, in folder: String) throws -> [MemoryRemedy] {
-    let levels = try problem.memoryLevels(isMeasured: false, in: folder)
+    let levels = try problem.memoryLevels(measuring: nil, in: folder)
     var found: [MemoryRemedy] = []
     func add(_ change: String, _ varied: RunSpecification, _ levels: [MemoryLevel<Problem>]) throws {
       let search = BudgetSearch(varied, levels: levels, budget: 0, disk: DiskTimes(guessedFor: stateBytes), isOpen: false, progress: [])
@@ -32,7 +32,7 @@ extension RunSpecification {
       try add("`checkpoint-chain` 0", with(varied), levels)
     }
     for variation in try problem.variationsWithLessMemory() {
-      try add(variation.change, with(variation.problem), variation.problem.memoryLevels(isMeasured: false, in: folder))
+      try add(variation.change, with(variation.problem), variation.problem.memoryLevels(measuring: nil, in: folder))
     }
     return found.filter { $0.leastBytes <= least - (1 << 20) }.sorted { $0.leastBytes < $1.leastBytes }
   }

@@ -6,23 +6,22 @@ import Tensors
 /// The predicted cost of a run.
 public struct RunCost: Codable, Sendable {
   public let gradientEvaluations: Int
-  /// The time from the first update to the last row written to the database.
-  public let seconds: Double
+  /// The time from the first update to the last row written to the database; nil if nothing was measured.
+  public let seconds: Double?
   public let peakBytes: Int
   /// The size of the run's folder: checkpoints and database.
   public let diskBytes: Int
 }
 
 extension RunSpecification {
-  /// The predicted cost of executing `plan`, from measured times.
-  func cost(of plan: ReplayPlan, _ calibration: Calibration) -> RunCost {
-    let storage = calibration.storage
+  /// The predicted cost of executing `plan`, with its time if `calibration` has measured any.
+  func cost(of plan: ReplayPlan, _ calibration: Calibration?) -> RunCost {
     let checkpoints = plan.checkpointCounts
     return RunCost(
       gradientEvaluations: plan.gradientEvaluations,
-      seconds: seconds(of: plan, calibration, storedStates: checkpoints.states + checkpoints.averages),
+      seconds: calibration.map { seconds(of: plan, $0, storedStates: checkpoints.states + checkpoints.averages) },
       peakBytes: peakBytes(of: plan),
-      diskBytes: diskBytes(of: plan, stateBytes: storedBytes(checkpoints, storage)))
+      diskBytes: diskBytes(of: plan, stateBytes: storedBytes(checkpoints, calibration?.storage.sizes ?? StoredSizes(guessedFor: stateBytes))))
   }
 
   /// The predicted cost of one seed's part of a run alone, from measured rates.
@@ -69,12 +68,25 @@ extension RunSpecification {
   }
 
   /// The predicted total size of the checkpoints in bytes, some of which are differences if chains are allowed.
-  private func storedBytes(_ count: (states: Int, averages: Int), _ storage: Calibration.StateStorage) -> Int {
+  private func storedBytes(_ count: (states: Int, averages: Int), _ sizes: StoredSizes) -> Int {
     let chain = budgets.checkpoints.chainLength
     let differences = Double(count.states) * Double(chain) / Double(chain + 1)
-    let bytes = (Double(count.states + count.averages) - differences) * Double(storage.bytes) + differences * Double(storage.differenceBytes)
+    let bytes = (Double(count.states + count.averages) - differences) * Double(sizes.bytes) + differences * Double(sizes.differenceBytes)
     // For the longest plans the number would overflow an `Int`.
     return Int(min(bytes, 1e18))
+  }
+}
+
+/// The size of a checkpoint in bytes, whole and as the difference to the state one update before.
+struct StoredSizes {
+  var bytes: Int
+  var differenceBytes: Int
+}
+
+extension StoredSizes {
+  /// Sizes by what states of trained networks come to on average.
+  init(guessedFor stateBytes: Int) {
+    self.init(bytes: stateBytes / 100 * 83, differenceBytes: stateBytes / 100 * 37)
   }
 }
 
@@ -91,7 +103,7 @@ public struct CostNeighbour: Codable, Sendable {
 extension RunSpecification {
   /// The costs of runs that differ in a single setting: one order alone, half or twice the τ or W, observations half
   /// or twice as often, other numbers of lanes, another checkpoint interval.
-  func neighbours(_ calibration: Calibration) throws -> [CostNeighbour] {
+  func neighbours(_ calibration: Calibration?) throws -> [CostNeighbour] {
     var found: [CostNeighbour] = []
     func add(_ change: String, _ varied: RunSpecification) throws {
       do {

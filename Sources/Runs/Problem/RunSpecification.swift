@@ -15,6 +15,8 @@ public struct RunSpecification<Problem: TrainingProblem>: Sendable {
   public internal(set) var selection: IterateSelection
   /// The choice made for the memory budget; nil without a memory budget, and before `fitted()`.
   public internal(set) var memoryChoice: MemoryChoice?
+  /// The memory levels whose times were measured for the memory budget; nil if none were.
+  var measuredLevels: [MemoryLevel<Problem>]?
   /// One update map per seed.
   package let maps: [Problem.Map]
   /// The memory of the process when the problem had been made.
@@ -72,6 +74,7 @@ public struct RunSpecification<Problem: TrainingProblem>: Sendable {
     self.resources = resources
     self.selection = selection
     memoryChoice = other.memoryChoice
+    measuredLevels = other.measuredLevels
     processBefore = other.processBefore
   }
 
@@ -93,6 +96,7 @@ public struct RunSpecification<Problem: TrainingProblem>: Sendable {
       self, problem: problem, maps: maps, workload: workload, budgets: budgets, resources: Resources(lanes: budgets.lanes),
       selection: selection)
     changed.memoryChoice = nil
+    changed.measuredLevels = nil
     return changed
   }
 

@@ -111,12 +111,63 @@ public protocol MemoryElastic: Sendable {
 
   /// The amounts of memory an update can work with, from fastest to slowest; at least one.
   /// - Parameters:
-  ///   - isMeasured: Whether times are measured, which takes a few seconds; otherwise they are guessed.
+  ///   - measurement: How times are measured, which takes a few seconds; nil if they are guessed.
   ///   - folder: Where states can wait that are not in memory.
-  func memoryLevels(isMeasured: Bool, in folder: String) throws -> [MemoryLevel<Self>]
+  func memoryLevels(measuring measurement: TimeMeasurement?, in folder: String) throws -> [MemoryLevel<Self>]
+
+  /// What keeps states from waiting on the disk of `folder`, if it is the disk's free space; nil, the default, if it is not.
+  func diskShortage(in folder: String) throws -> DiskShortage<Self>?
+
+  /// A problem whose updates and observations are a small part of this one's, for measurements of what lanes do to each other, of
+  /// observations and of storage; nil, the default, if this one is measured itself.
+  /// - Parameter seconds: The time of an update.
+  func sample(ofUpdate seconds: Double) throws -> ProblemSample<Self>?
 
   /// Changes of settings that could make workspaces smaller, for advice where a budget is too small. None by default.
   func variationsWithLessMemory() throws -> [ProblemVariation<Self>]
+}
+
+/// A disk without room for what would wait on it, so that less memory would do.
+public struct DiskShortage<Problem>: Sendable {
+  public let freeBytes: Int
+  /// What a lane needs.
+  public let neededBytes: Int
+  /// The memory levels that there would be with room.
+  public let levels: [MemoryLevel<Problem>]
+
+  public init(freeBytes: Int, neededBytes: Int, levels: [MemoryLevel<Problem>]) {
+    self.freeBytes = freeBytes
+    self.neededBytes = neededBytes
+    self.levels = levels
+  }
+}
+
+/// A measurement of times.
+public struct TimeMeasurement: Sendable {
+  /// The size in bytes of the states and workspaces that may be made for it; nil for what the system has.
+  public var memory: Int?
+  /// Called with what is measured next, in words that follow "measuring".
+  public let report: @Sendable (String) -> Void
+
+  public init(memory: Int? = nil, report: @escaping @Sendable (String) -> Void = { _ in }) {
+    self.memory = memory
+    self.report = report
+  }
+}
+
+/// A problem that stands for a larger one in measurements: its updates and observations are made of the same kinds of work.
+public struct ProblemSample<Problem>: Sendable where Problem: Sendable {
+  public let problem: Problem
+  /// How many times as long as the sample's observation the larger problem's is.
+  public let observationFactor: Double
+  /// What the larger problem's observation takes besides, in its updates.
+  public let observationUpdates: Double
+
+  public init(_ problem: Problem, observationFactor: Double, observationUpdates: Double = 0) {
+    self.problem = problem
+    self.observationFactor = observationFactor
+    self.observationUpdates = observationUpdates
+  }
 }
 
 /// A problem with another setting, and so with other bits.
@@ -166,7 +217,10 @@ public struct LaneMemory: Hashable, Sendable {
 /// An amount of memory that an update can work with.
 public struct MemoryLevel<Problem>: Sendable {
   public let memory: LaneMemory
+  /// The time of an update: measured, or guessed if nothing was measured.
   public let secondsPerUpdate: Double
+  /// The multiply-adds of an update's products; nil if they are not known.
+  public let multiplyAdds: Double?
   /// The number of passes of stages that an update runs more than once.
   public let repeatedPasses: Int
   /// The number of parts in which a batch is processed, one after the other.
@@ -175,10 +229,12 @@ public struct MemoryLevel<Problem>: Sendable {
   public let problem: @Sendable () throws -> Problem
 
   public init(
-    _ memory: LaneMemory, secondsPerUpdate: Double, repeatedPasses: Int, microBatches: Int = 1, problem: @escaping @Sendable () throws -> Problem
+    _ memory: LaneMemory, secondsPerUpdate: Double, multiplyAdds: Double? = nil, repeatedPasses: Int, microBatches: Int = 1,
+    problem: @escaping @Sendable () throws -> Problem
   ) {
     self.memory = memory
     self.secondsPerUpdate = secondsPerUpdate
+    self.multiplyAdds = multiplyAdds
     self.repeatedPasses = repeatedPasses
     self.microBatches = microBatches
     self.problem = problem
@@ -198,9 +254,12 @@ extension MemoryElastic {
 
   public func variationsWithLessMemory() -> [ProblemVariation<Self>] { [] }
 
-  public func memoryLevels(isMeasured: Bool, in folder: String) -> [MemoryLevel<Self>] {
+  public func memoryLevels(measuring measurement: TimeMeasurement?, in folder: String) -> [MemoryLevel<Self>] {
     [MemoryLevel(laneMemory, secondsPerUpdate: 1, repeatedPasses: 0) { self }]
   }
+
+  public func sample(ofUpdate seconds: Double) -> ProblemSample<Self>? { nil }
+  public func diskShortage(in folder: String) -> DiskShortage<Self>? { nil }
 }
 
 extension TrainingProblem {

@@ -84,7 +84,8 @@ public struct RunFolder: Sendable {
   func makeCheckpointFolder() throws(StorageError) {
     try checkCheckpointFolder()
     if mkdir(checkpointFolder, 0o777) != 0 {
-      guard errno == EEXIST else { throw .cannotCreate(path: checkpointFolder, reason: String(cString: strerror(errno))) }
+      let code = errno
+      guard code == EEXIST else { throw .notMade(path: checkpointFolder, code: code) }
     }
     try PositionedFile.syncFolder(of: checkpointFolder)
   }
@@ -112,16 +113,20 @@ public struct RunFolder: Sendable {
     do {
       try FileManager.default.createDirectory(atPath: parent, withIntermediateDirectories: true)
     } catch {
-      throw .cannotCreate(path: parent, reason: reason(error))
+      throw Self.cannotMake(parent, reason(error))
     }
     let folder = RunFolder(path: path)
     if mkdir(path, 0o777) != 0 {
       let code = errno
-      guard code == EEXIST else { throw .cannotCreate(path: path, reason: String(cString: strerror(code))) }
+      guard code == EEXIST else { throw Self.cannotMake(path, String(cString: strerror(code))) }
       guard folder.holdsNothingButBeginnings else { throw .exists(path: path) }
     }
-    do { try PositionedFile.syncFolder(of: path) } catch { throw .cannotCreate(path: path, reason: "\(error)") }
+    do { try PositionedFile.syncFolder(of: path) } catch { throw Self.cannotMake(path, "\(error)") }
     return folder
+  }
+
+  private static func cannotMake(_ path: String, _ reason: String) -> StorageError {
+    .cannotCreate(path: path, reason: "\(reason); name another folder with `out`")
   }
 
   /// Empties a folder whose creation was interrupted.
