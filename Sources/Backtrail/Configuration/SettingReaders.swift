@@ -3,6 +3,7 @@ import Networks
 import Replay
 import Formats
 import Runs
+import Tensors
 
 // Readers of settings whose texts need more checks than a range.
 
@@ -66,6 +67,13 @@ func scheduleIndexNamed(_ name: String) throws(RunError) -> LearningRateSchedule
 func precisionNamed(_ name: String) throws(RunError) -> CheckpointPrecision {
   guard let precision = CheckpointPrecision(name: name) else {
     throw .usage("`start-precision` is '\(name)', but must be float32, bfloat16 or float16")
+  }
+  return precision
+}
+
+func slotPrecisionNamed(_ name: String) throws(RunError) -> SlotPrecision {
+  guard let precision = SlotPrecision(rawValue: name) else {
+    throw .usage("`slot-precision` is '\(name)', but must be float32 or 8bit")
   }
   return precision
 }

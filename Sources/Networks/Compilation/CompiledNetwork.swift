@@ -8,6 +8,8 @@ public struct CompiledNetwork: Sendable {
   public let loss: any Loss
   public let batchSize: Int
   public let optimizer: Optimizer
+  /// Where its slots lie in the training state.
+  let slots: SlotLayout
   /// How many threads a large product is shared between. No bit depends on it.
   public let kernelThreads: Int
   /// Features of an example: the product of its shape.
@@ -75,6 +77,7 @@ public struct CompiledNetwork: Sendable {
     layout = placed.builder.layout
     self.batchSize = batchSize
     self.optimizer = optimizer
+    slots = SlotLayout(layout, optimizer)
     stages = placed.stages
     inParts = placed.builder.inParts
     tied = inParts.filter(\.isTied).map(\.region)
@@ -88,7 +91,7 @@ public struct CompiledNetwork: Sendable {
     let update = schedule ?? .keepingAll(stageCount: stages.count)
     program = NetworkProgram(graph, schedule: isTrained ? update : nil)
     accesses = Self.accesses(
-      program.steps, stages: stages, layout: layout, inParts: inParts, slots: optimizer.slotNames.count, isTraining: isTrained)
+      program.steps, stages: stages, layout: layout, inParts: inParts, slots: slots, isTraining: isTrained)
   }
 
   /// The product of a shape's extents; nil where one is negative or it overflows.
@@ -171,9 +174,12 @@ public struct CompiledNetwork: Sendable {
     NetworkProgram(graph, schedule: schedule).arenaCount
   }
 
-  /// Length of the training state, in floats: the network's tensors, then for each slot of the optimizer as much again,
-  /// each parameter's at the same place.
-  public var stateCount: Int { layout.count * (1 + optimizer.slotNames.count) }
+  /// Length of the training state, in floats: the network's tensors, then the optimizer's slots.
+  public var stateCount: Int { slots.stateCount }
+
+  /// How many of the state's first floats are numbers. Those behind are slots in codes: their bits count, and not what they would be
+  /// as floats.
+  public var numberCount: Int { slots.numberCount }
 
   /// Everything a pass needs besides the state. Fill `inputs` and `targets` before a pass.
   public struct Workspace: ~Copyable, Sendable {

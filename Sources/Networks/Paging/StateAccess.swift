@@ -12,9 +12,11 @@ extension CompiledNetwork {
   /// What each step of the program needs of the training state; nil for a step that needs nothing.
   /// - Parameters:
   ///   - inParts: the tensors that layers read in parts by themselves.
+  ///   - slots: where the optimizer's slots lie.
   ///   - isTraining: whether passes follow running statistics.
   static func accesses(
-    _ steps: [PassStep<Region>], stages: [NetworkStage], layout: StateLayout, inParts: [TensorInParts], slots: Int, isTraining: Bool
+    _ steps: [PassStep<Region>], stages: [NetworkStage], layout: StateLayout, inParts: [TensorInParts], slots: SlotLayout,
+    isTraining: Bool
   ) -> [StateAccess?] {
     steps.map { step in
       let tensors = layout.tensors[stages[step.stage].tensors].filter { tensor in !inParts.contains { $0.region == tensor.region } }
@@ -23,10 +25,7 @@ extension CompiledNetwork {
       guard step.kind == .backward else {
         return StateAccess(regions: own, isChanged: isTraining && !step.isRepeated && tensors.contains { $0.role == .buffer })
       }
-      return StateAccess(
-        regions: (0...slots).flatMap { slot in
-          own.map { Region(offset: $0.offset + slot * layout.count, count: $0.count) }
-        }, isChanged: true)
+      return StateAccess(regions: own + (0..<slots.count).flatMap { slots.regions($0, of: tensors).joined }, isChanged: true)
     }
   }
 }

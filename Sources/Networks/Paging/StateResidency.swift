@@ -67,7 +67,7 @@ private struct PlannedAccess {
 
   init(_ network: CompiledNetwork, _ schedule: ActivationSchedule, costs: [StageCost]) {
     let passes = PassBlocks(network.graph, schedule: schedule).steps
-    let (layout, slots) = (network.layout, network.optimizer.slotNames.count)
+    let (layout, slots) = (network.layout, network.slots)
     let accesses = CompiledNetwork.accesses(
       passes.map { $0.map { _ in Region(offset: 0, count: 0) } }, stages: network.stages, layout: layout,
       inParts: network.inParts, slots: slots, isTraining: true)
@@ -85,15 +85,19 @@ private struct PlannedAccess {
         let bytes = tensor.region.count * size
         let isOwn = layout.tensors[network.stages[pass.stage].tensors].contains { $0.region == tensor.region }
         guard isOwn || tensor.isTied && pass.stage == network.stages.count - 1 else { continue }
-        let buffers = (isOwn && pass.kind == .backward ? 1 + slots : 1) + (tensor.isTied && pass.kind == .backward ? 1 : 0)
-        step.partBytes += 3 * buffers * (min(bytes, tensor.partCount * size) + 2 * Pager.pageBytes)
+        var parts = [tensor.partCount]
+        if isOwn, pass.kind == .backward {
+          parts += Array(repeating: slots.precision.floatCount(of: tensor.partCount), count: slots.count)
+        }
+        if tensor.isTied, pass.kind == .backward { parts.append(tensor.partCount) }
+        step.partBytes += 3 * parts.reduce(0) { $0 + $1 * size + 2 * Pager.pageBytes }
         switch (pass.kind, isOwn) {
         case (.forward, true):
           // A page, at most, for each number.
           step.inParts.append((tensor.region, min(bytes, cost.inputCount * Pager.pageBytes), 0))
         case (.backward, true):
-          for slot in 0...slots {
-            step.inParts.append((Region(offset: tensor.region.offset + slot * layout.count, count: tensor.region.count), bytes, bytes))
+          for region in [tensor.region] + (0..<slots.count).map({ slots.region($0, of: tensor.region) }) {
+            step.inParts.append((region, region.count * size, region.count * size))
           }
           if tensor.isTied { step.tiedRead = bytes }
         default:
