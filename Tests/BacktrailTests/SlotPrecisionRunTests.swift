@@ -43,7 +43,6 @@ import Testing
     let (whole, coded) = (try await trained("float32"), try await trained("8bit"))
     #expect(whole.digest != coded.digest)
     let (loss, other) = (whole.measurements.loss, coded.measurements.loss)
-    print("LOSS", optimizer, loss, other)
     #expect(loss < 0.5 && abs(other - loss) < 0.02 * loss, "\(loss), \(other)")
   }
 
