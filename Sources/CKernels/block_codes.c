@@ -2,10 +2,13 @@
 
 #include <stdlib.h>
 
-/// The float next to x towards 0, or x itself if it is one.
-static float towards_zero(double x) {
-  const float nearest = (float)x;
-  return (double)nearest > x ? float_of(bits_of(nearest) - 1) : nearest;
+/// The bits of the largest float that is no nearer to the number of code m + 1 than to that of code m, of 0 ..< count.
+static uint32_t midpoint_bits(const ck_code *code, uint32_t m, int count) {
+  if ((int)m + 1 >= count) return 0x7f800000;
+  // In double precision this is exact.
+  const double middle = ((double)code->values[m] + (double)code->values[m + 1]) / 2;
+  const float nearest = (float)middle;
+  return bits_of(nearest) - ((double)nearest > middle ? 1 : 0);
 }
 
 /// The positive numbers are 1 and, for e from 0 to 6, the middles of c equal parts of the decade from 0.1 to 1, times 10^(e − 6), where
@@ -21,18 +24,15 @@ const ck_code *ck_make_code(bool is_signed) {
     for (int k = 0; k < parts; k++) code->values[count++] = (float)((2 * parts + 9 * (2 * k + 1)) / (20 * parts * decade));
   }
   code->values[count++] = 1;
-  for (int m = 0; m < 256; m++) {
-    code->midpoints[m] =
-        m + 1 < count ? towards_zero(((double)code->values[m] + (double)code->values[m + 1]) / 2) : float_of(0x7f800000);
+  uint32_t nearest = 0;
+  for (uint32_t bucket = 0; bucket < CK_BUCKETS; bucket++) {
+    const uint32_t place = CK_FIRST_BUCKET + bucket;
+    uint32_t midpoint = midpoint_bits(code, nearest, count);
+    if (midpoint < place << 16) midpoint = midpoint_bits(code, ++nearest, count);
+    code->buckets[bucket] = nearest << 16 | (midpoint >> 16 == place ? 0xffff - (midpoint & 0xffff) : 0);
   }
   if (is_signed) {
     for (int m = 1; m < 128; m++) code->values[256 - m] = -code->values[m];
-  }
-  int below = 0;
-  for (int bucket = 1; bucket < CK_BUCKETS; bucket++) {
-    const float least = float_of((uint32_t)(CK_FIRST_BUCKET + bucket) << CK_BUCKET_SHIFT);
-    while (code->midpoints[below] < least) below++;
-    code->below[bucket] = (uint8_t)below;
   }
   return code;
 }

@@ -6,19 +6,18 @@
 
 // Parts of the dispatched functions that work on blocks of codes.
 
-/// Where the nearest magnitude is looked for: floats with the same sign, exponent and 7 leading bits of the fraction share a bucket,
-/// and no bucket has more than one midpoint. The first bucket holds 2⁻²³ and everything below, the last one only 1.
-enum { CK_BUCKET_SHIFT = 16, CK_FIRST_BUCKET = 0x3400, CK_BUCKETS = 0x3f80 - CK_FIRST_BUCKET + 1 };
+/// Where the nearest number is looked for: magnitudes with the same 16 upper bits (exponent and 7 bits of the fraction) share a bucket, and
+/// no bucket has more than one midpoint between two numbers. The first bucket holds all that is smaller too, and the last one only 1.
+enum { CK_FIRST_BUCKET = 0x3400, CK_BUCKETS = 0x3f80 - CK_FIRST_BUCKET + 1 };
 
 struct ck_code {
   bool is_signed;
   /// What each code stands for. Code 0 is 0. Codes from 1 are the positive numbers, ascending; where there are negative numbers, code
   /// 256 − m is the opposite of code m, for m from 1 to 127.
   float values[256];
-  /// midpoints[m] lies between the numbers of the codes m and m + 1, rounded towards 0 to a float; infinite behind the largest.
-  float midpoints[256];
-  /// How many midpoints lie below each bucket's floats.
-  uint8_t below[CK_BUCKETS];
+  /// For each bucket the code nearest to its least float, times 2¹⁶, and what must be added to the lower 16 bits of a float with the next
+  /// code to carry: 0 where no float of the bucket has another code.
+  uint32_t buckets[CK_BUCKETS];
 };
 
 /// The count ≤ CK_BLOCK numbers of a block.
@@ -47,19 +46,23 @@ INLINED void encode_block(
   }
   const float scale = block[0];
   float parts[CK_BLOCK];
-  for (size_t i = 0; i < count; i++) parts[i] = float_of(bits_of(x[i]) & 0x7fffffff) / scale;
+  // Updates divide by numbers without a sign: one that is positive stays so.
+  const float least = is_signed ? 0 : code->values[1];
   for (size_t i = 0; i < count; i++) {
-    const uint32_t bucket = bits_of(parts[i]) >> CK_BUCKET_SHIFT;
-    uint32_t magnitude = code->below[bucket < CK_FIRST_BUCKET ? 0 : bucket - CK_FIRST_BUCKET];
-    magnitude += parts[i] > code->midpoints[magnitude];
+    const float part = float_of(bits_of(x[i]) & 0x7fffffff) / scale;
+    parts[i] = x[i] > 0 && part < least ? least : part;
+  }
+  for (size_t i = 0; i < count; i++) {
+    const uint32_t bits = bits_of(parts[i]);
+    const uint32_t place = bits >> 16;
+    const uint32_t bucket = code->buckets[place < CK_FIRST_BUCKET ? 0 : place - CK_FIRST_BUCKET];
+    uint32_t magnitude = (bucket + (bits & 0xffff)) >> 16;
     if (is_signed) {
       const uint32_t is_negative = bits_of(x[i]) >> 31;
       // 1 has no opposite.
       magnitude -= is_negative & (magnitude >> 7);
       codes[i] = (uint8_t)((magnitude ^ -is_negative) + is_negative);
     } else {
-      // Updates divide by these numbers: one that is positive stays so.
-      magnitude += (magnitude == 0) & (x[i] > 0);
       codes[i] = (uint8_t)magnitude;
     }
   }
