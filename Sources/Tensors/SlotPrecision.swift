@@ -57,7 +57,7 @@ package struct BlockCode: @unchecked Sendable {
   package static let unsigned = BlockCode(isSigned: false)
 
   private init(isSigned: Bool) {
-    guard let table = ck_make_code(isSigned) else { preconditionFailure("there is no memory for a table of 5 KiB") }
+    guard let table = ck_make_code(isSigned) else { preconditionFailure("there is no memory for a table of 13 KiB") }
     self.table = table
   }
 

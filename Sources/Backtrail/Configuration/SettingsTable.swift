@@ -110,7 +110,8 @@ public struct SettingsTable: Sendable {
   public let slotPrecision: Setting<String, SlotPrecision> = Setting(
     "slot-precision", changesBits: true,
     help: """
-      What the optimizer's slots are kept in: float32, or 8bit, a byte for each number and a scale for every 256, which is a quarter of       the memory and of the disk, and rounds after each update.
+      What the optimizer's slots are kept in: float32, or 8bit, a byte for each number and a scale for every 256, which is a quarter \
+      of the memory and of the disk, and rounds them after each update.
       """,
     default: { _ in .float32 }, read: slotPrecisionNamed, give: { $0.description },
     // The default is not stored, so that documents stay the same as those of releases without this setting.

@@ -2,8 +2,7 @@ import Tensors
 
 /// How a gradient g becomes an update of the parameters θ, with the learning rate η of the update.
 ///
-/// Slots v, m, s have the parameters' shape, start at zero, and are part of the training state; `slotPrecision` says how they are kept
-/// there between updates. With L2 weight decay λ,
+/// Slots v, m, s have the parameters' shape, start at zero, and are part of the training state. With L2 weight decay λ,
 /// g stands for g + λθ; with decoupled decay, θ is multiplied by 1 − ηλ first (Loshchilov and Hutter 2019). Each rule
 /// is the one of `torch.optim`, to rounding.
 public struct Optimizer: Sendable, Equatable, CustomStringConvertible {
@@ -29,6 +28,7 @@ public struct Optimizer: Sendable, Equatable, CustomStringConvertible {
 
   public let rule: Rule
   public let weightDecay: WeightDecay
+  /// How the slots are kept between updates. In 8 bits they are decoded for an update, which goes by the rule, and encoded after it.
   public let slotPrecision: SlotPrecision
 
   public init(_ rule: Rule, weightDecay: WeightDecay = .l2(0), slotPrecision: SlotPrecision = .float32) {
