@@ -66,7 +66,9 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),
-    .testTarget(name: "TensorsTests", dependencies: ["Tensors", "CKernels", "TestSupport"], swiftSettings: strict),
+    .target(name: "CKernelLevels", dependencies: ["CKernels"], path: "Tests/CKernelLevels"),
+    .testTarget(
+      name: "TensorsTests", dependencies: ["Tensors", "CKernels", "CKernelLevels", "TestSupport"], swiftSettings: strict),
     .testTarget(name: "ReplayTests", dependencies: ["Replay", "TestSupport"], swiftSettings: strict),
     .target(name: "TestSupport", dependencies: ["Runs", "Replay", "Formats", "Tensors"], path: "Tests/TestSupport", swiftSettings: strict),
     .target(

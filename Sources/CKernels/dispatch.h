@@ -18,6 +18,9 @@
 #define CK_DISPATCHED
 #endif
 
+/// For functions that become a part of each clone of a dispatched one.
+#define INLINED static inline __attribute__((always_inline))
+
 #pragma STDC FP_CONTRACT OFF
 
 #endif

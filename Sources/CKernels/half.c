@@ -1,22 +1,6 @@
 #include "checkpoint.h"
 
-#include <string.h>
-
-#include "dispatch.h"
-
-#define INLINED static inline __attribute__((always_inline))
-
-INLINED uint32_t bits_of(float x) {
-  uint32_t bits;
-  memcpy(&bits, &x, 4);
-  return bits;
-}
-
-INLINED float float_of(uint32_t bits) {
-  float x;
-  memcpy(&x, &bits, 4);
-  return x;
-}
+#include "float_bits.h"
 
 CK_DISPATCHED
 void ck_pack_bfloat16(const float *restrict x, size_t count, void *restrict packed) {

@@ -4,8 +4,6 @@
 
 #include "dispatch.h"
 
-#define INLINED static inline __attribute__((always_inline))
-
 /// Puts `count` floats together. Inlined, so that the shifts are constants and each loop is vectorised by itself.
 ///
 /// - tops: null, or where the two upper bits of the bytes at 0, `stride` and 2 · `stride` are the middles.

@@ -88,11 +88,13 @@ public struct FloatBuffer: ~Copyable, @unchecked Sendable {
     }
   }
 
-  /// Overwrites all floats with those of `source`, which has the same length.
-  public mutating func copy(from source: borrowing FloatBuffer) throws(PagingError) {
+  /// Overwrites all floats from `start` on with those of `source`, which has the same length.
+  public mutating func copy(from source: borrowing FloatBuffer, startingAt start: Int = 0) throws(PagingError) {
     precondition(count == source.count, "buffers differ in length")
+    precondition((0...count).contains(start), "a buffer has no floats behind its end")
     let (to, from) = (base, source.base)
-    try Self.forEachPart(of: whole, in: [paged(.overwrite), source.paged(.read)]) { part in
+    let region = Region(offset: start, count: count - start)
+    try Self.forEachPart(of: region, in: [paged(.overwrite), source.paged(.read)]) { part in
       memcpy(to + part.offset, from + part.offset, part.count * MemoryLayout<Float>.stride)
     }
   }
@@ -114,21 +116,25 @@ public struct FloatBuffer: ~Copyable, @unchecked Sendable {
     try Self.forEachPart(of: whole, in: [paged(.overwrite)]) { part in (floats + part.offset).update(repeating: 0, count: part.count) }
   }
 
-  /// Moves each float towards that of `target` by the fraction `weight`: x ← x + w (t − x).
-  public mutating func move(toward target: borrowing FloatBuffer, by weight: Float) throws(PagingError) {
+  /// Moves floats towards those of `target` by the fraction `weight`: x ← x + w (t − x).
+  /// - Parameter length: how many of the first floats are moved; nil for all.
+  public mutating func move(toward target: borrowing FloatBuffer, by weight: Float, first length: Int? = nil) throws(PagingError) {
     precondition(count == target.count, "buffers differ in length")
     let x = base
     let t = target.base
-    try Self.forEachPart(of: whole, in: [paged(.change), target.paged(.read)]) { part in
+    try Self.forEachPart(of: beginning(length), in: [paged(.change), target.paged(.read)]) { part in
       for i in part.offset..<part.end { x[i] += weight * (t[i] - x[i]) }
     }
   }
 
   /// self ← keep · self + factor · other, both of the same length. With keep = 0, old values are not read.
-  public mutating func assign(_ factor: Float, times other: borrowing FloatBuffer, plus keep: Float) throws(PagingError) {
+  /// - Parameter length: how many of the first floats are assigned; nil for all.
+  public mutating func assign(
+    _ factor: Float, times other: borrowing FloatBuffer, plus keep: Float, first length: Int? = nil
+  ) throws(PagingError) {
     precondition(count == other.count, "buffers differ in length")
     let (to, from) = (mutableVector, other.vector)
-    try Self.forEachPart(of: whole, in: [paged(keep == 0 ? .overwrite : .change), other.paged(.read)]) { part in
+    try Self.forEachPart(of: beginning(length), in: [paged(keep == 0 ? .overwrite : .change), other.paged(.read)]) { part in
       to.part(part).assign(factor, times: from.part(part), plus: keep)
     }
   }
@@ -137,17 +143,22 @@ public struct FloatBuffer: ~Copyable, @unchecked Sendable {
   /// - Parameter length: how many of the first floats are compared; nil for all.
   public func distance(to other: borrowing FloatBuffer, first length: Int? = nil) throws(PagingError) -> Double {
     precondition(count == other.count, "buffers differ in length")
-    let length = length ?? count
-    precondition((0...count).contains(length), "a buffer has no more floats than it is long")
     let (x, y) = (base, other.base)
     var squares = 0.0
-    try Self.forEachPart(of: Region(offset: 0, count: length), in: [paged(.read), other.paged(.read)]) { part in
+    try Self.forEachPart(of: beginning(length), in: [paged(.read), other.paged(.read)]) { part in
       for i in part.offset..<part.end {
         let difference = Double(x[i]) - Double(y[i])
         squares += difference * difference
       }
     }
     return squares.squareRoot()
+  }
+
+  /// The first floats.
+  /// - Parameter length: how many; nil for all.
+  private func beginning(_ length: Int?) -> Region {
+    precondition((0...count).contains(length ?? count), "a buffer has no more floats than it is long")
+    return Region(offset: 0, count: length ?? count)
   }
 
   /// All floats, for kernels that read them. The caller keeps the buffer for as long as the view is used, and does not write

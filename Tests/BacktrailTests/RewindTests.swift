@@ -12,8 +12,9 @@ import Testing
 
   init() throws { folder = try TemporaryFolder() }
 
-  private func run(optimizer: String = "sgd", model: String = "mlp:12") throws -> NetworkRun {
+  private func run(optimizer: String = "sgd", slots: String? = nil, model: String = "mlp:12") throws -> NetworkRun {
     var settings = RunSettings()
+    settings.slotPrecision = slots
     (settings.model, settings.optimizer, settings.orders) = (model, optimizer, ["backward"])
     (settings.steps, settings.evaluate, settings.evaluationExamples) = (40, "at:40", 10)
     (settings.batchSize, settings.learningRate) = (16, optimizer == "sgd" ? 0.1 : 0.01)
@@ -51,9 +52,9 @@ import Testing
   }
 
   /// Promise "same bits": for any slots, tier and goal, and for states with optimizer slots.
-  @Test(arguments: ["sgd", "adamw"])
-  func statesAreTheReplaysWhateverTheSlots(optimizer: String) async throws {
-    let run = try run(optimizer: optimizer)
+  @Test(arguments: [("sgd", nil), ("adamw", nil), ("adamw", "8bit")] as [(String, String?)])
+  func statesAreTheReplaysWhateverTheSlots(optimizer: String, slots: String?) async throws {
+    let run = try run(optimizer: optimizer, slots: slots)
     var expected: [Digest] = []
     for n in 0..<40 { expected.append(try await run.iterate(.forward, n, seed: 0).digest) }
     for least in RewindGoal.allCases {

@@ -10,7 +10,8 @@ import Testing
     "data": ["synthetic:examples=100"], "augment": ["flip"], "model": ["linear"], "loss": ["huber:0.5"],
     "order": ["backward", "tail:3@every:2"], "steps": ["60"], "evaluate": ["auto:0.5"], "evaluation-examples": ["10"],
     "evaluation-batch-size": ["32"], "tolerance": ["0.5"], "cost-budget": ["2000"], "batch-size": ["16"], "learning-rate": ["0.25"],
-    "optimizer": ["adam"], "weight-decay": ["0.5"], "schedule": ["cosine"], "warm-up": ["3"], "schedule-index": ["batch"],
+    "optimizer": ["adam"], "weight-decay": ["0.5"], "slot-precision": ["8bit"], "schedule": ["cosine"],
+    "warm-up": ["3"], "schedule-index": ["batch"],
     "recalibrate": ["2"], "sampler": ["replacement"], "seed": ["4"], "seeds": ["2"], "average": ["uniform", "exponential:0.5"],
     "initial": ["start.safetensors"], "start-precision": ["float16"], "activation-precision": ["bfloat16"], "lanes": ["1000"], "kernel-threads": ["2"],
     "checkpoint-every": ["7"], "memory-budget": ["400MiB"], "disk-budget": ["1537KiB"], "checkpoint-chain": ["2"],
@@ -23,8 +24,14 @@ import Testing
 
   private static var keys: [String] { SettingsTable.descriptions.map(\.key) }
 
-  /// The other settings that a sample needs: a cost budget requires an automatic schedule.
-  private static func keys(with key: String) -> Set<String> { key == "cost-budget" ? [key, "evaluate"] : [key] }
+  /// The other settings that a sample needs: a cost budget requires an automatic schedule, and slots are those of an optimizer.
+  private static func keys(with key: String) -> Set<String> {
+    switch key {
+    case "cost-budget": [key, "evaluate"]
+    case "slot-precision": [key, "optimizer"]
+    default: [key]
+    }
+  }
 
   @Test func keysAreDistinctWordsOfFlags() {
     #expect(Set(Self.keys).count == Self.keys.count && Set(Self.keys) == Set(Self.samples.keys))

@@ -62,8 +62,10 @@ private func digests(_ result: RunResult) -> [String: String] {
 
   /// The same for models and optimizers whose training state contains more than parameters, for schedules by batch
   /// and by position, and for interrupted runs, whose checkpoints must contain all of it.
-  @Test(arguments: ["sgd", "nesterov", "adamw", "rmsprop"])
-  func bitsOfEveryOptimizerDependOnTheMathematicsAlone(optimizer: String) async throws {
+  @Test(arguments: [
+    ("sgd", "float32"), ("nesterov", "float32"), ("adamw", "float32"), ("rmsprop", "float32"), ("momentum", "8bit"), ("adam", "8bit"),
+  ])
+  func bitsOfEveryOptimizerDependOnTheMathematicsAlone(optimizer: String, slots: String) async throws {
     func varied(_ change: (inout RunSettings) -> Void) -> RunSettings {
       settings {
         $0.model = "resnet18:1"
@@ -73,6 +75,7 @@ private func digests(_ result: RunResult) -> [String: String] {
         $0.batchSize = 4
         $0.learningRate = 0.01
         $0.optimizer = optimizer
+        $0.slotPrecision = slots
         $0.weightDecay = "0.01"
         $0.schedule = "cosine"
         $0.warmUp = 2

@@ -38,14 +38,15 @@ import Testing
 
   /// All memory for updates and evaluations is allocated before the first one.
   @Test(arguments: [
-    ("mlp:9,8", "sgd"), ("lenet", "rmsprop"), ("resnet18:2", "sgd"), ("resnet50:1", "momentum"),
-    ("gpt:layers=2,heads=2,width=8,context=5,dropout=0.3", "adamw"),
+    ("mlp:9,8", "sgd", SlotPrecision.float32), ("lenet", "rmsprop", .float32), ("resnet18:2", "sgd", .float32),
+    ("resnet50:1", "momentum", .float32), ("gpt:layers=2,heads=2,width=8,context=5,dropout=0.3", "adamw", .float32),
+    ("mlp:9,8", "momentum", .eightBit), ("gpt:layers=2,heads=2,width=8,context=5", "adamw", .eightBit),
   ])
-  func noUpdateAllocates(model: String, optimizer: String) throws {
+  func noUpdateAllocates(model: String, optimizer: String, slots: SlotPrecision) throws {
     let specification = try ModelSpecification(model)
     let description = try specification.network(
       inputShape: specification.context.map { [$0] } ?? [14, 13, 2], outputs: 6)
-    let network = try CompiledNetwork(description, loss: CrossEntropy(), batchSize: 4, optimizer: Optimizer(optimizer))
+    let network = try CompiledNetwork(description, loss: CrossEntropy(), batchSize: 4, optimizer: Optimizer(optimizer, slotPrecision: slots))
     for schedule in MemoryCurve(network).points.map(\.schedule) {
       let network = try network.rescheduled(schedule)
       var state = try StateBuffer(count: network.stateCount)

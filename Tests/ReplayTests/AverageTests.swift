@@ -4,12 +4,18 @@ import Tensors
 import TestSupport
 import Testing
 
-/// Forward's iterate i is 1 at place i and 0 elsewhere, so the floats of an average are its weights.
+/// Forward's iterate i is 1 at place i and 0 elsewhere, so the floats of an average are its weights. Behind them a state has a float that
+/// is no number: any arithmetic would change its bits.
 private struct UnitMap: UpdateMap {
-  let stateCount: Int
+  let numberCount: Int
+  var stateCount: Int { numberCount + 1 }
+
+  static func code(_ position: Int) -> UInt32 { 0x7f80_0001 + UInt32(position) }
+
   func apply(batch: Int, position: Int, to state: inout StateBuffer, workspace: inout Void) {
     if position > 0 { state[position - 1] = 0 }
     state[position] = 1
+    state[numberCount] = Float(bitPattern: Self.code(position))
   }
 }
 
@@ -73,15 +79,16 @@ private func definition(_ rule: AverageRule, n: Int) -> [Double] {
     planner.averageCount = Self.rules.count
     let recorder = WeightRecorder()
     let engine = ReplayEngine(
-      maps: [UnitMap(stateCount: n)], initialStates: [.kept(try StoredState(count: n))], observer: recorder,
+      maps: [UnitMap(numberCount: n)], initialStates: [.kept(try StoredState(count: n + 1))], observer: recorder,
       averages: Self.rules)
     _ = try await engine.run(try planner.plan(), lanes: 1)
     let found = recorder.weights.withLock { $0 }
     #expect(found.count == Self.rules.count)
     for (index, rule) in Self.rules.enumerated() {
+      #expect(found[index]?[n].bitPattern == UnitMap.code(n - 1))
       if case .uniform(let skipped) = rule, skipped >= n {
         // Before the first state of its window, an average is the state itself.
-        #expect(found[index]?.last == 1)
+        #expect(found[index]?[n - 1] == 1)
         continue
       }
       let expected = definition(rule, n: n)

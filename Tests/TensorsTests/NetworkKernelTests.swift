@@ -171,15 +171,16 @@ import Testing
       let values = (0..<count).map(update)
       return values.map(\.0) + values.map(\.1) + values.map(\.2)
     }
-    let momentum = try restored { x, a, _ in OptimizerKernels.momentum(x, g.vector, velocity: a, rate: 0.1, mu: 0.9) }
+    func slot(_ floats: MutableVector) -> SlotVector { SlotVector(floats, count: count, .float32) }
+    let momentum = try restored { x, a, _ in OptimizerKernels.momentum(x, g.vector, velocity: slot(a), rate: 0.1, mu: 0.9) }
     let velocities = (0..<count).map { 0.9 * firsts[$0] + gs[$0] }
     #expect(worst(momentum, expected { (xs[$0] - 0.1 * velocities[$0], velocities[$0], seconds[$0]) }) < 1e-6)
-    let nesterov = try restored { x, a, _ in OptimizerKernels.nesterov(x, g.vector, velocity: a, rate: 0.1, mu: 0.9) }
+    let nesterov = try restored { x, a, _ in OptimizerKernels.nesterov(x, g.vector, velocity: slot(a), rate: 0.1, mu: 0.9) }
     #expect(
       worst(nesterov, expected { (xs[$0] - 0.1 * (gs[$0] + 0.9 * velocities[$0]), velocities[$0], seconds[$0]) }) < 1e-6)
     let adam = try restored { x, a, b in
       OptimizerKernels.adam(
-        x, g.vector, mean: a, square: b, rate: 0.1, beta1: 0.8, beta2: 0.9, squareScale: 1.5, epsilon: 1e-3)
+        x, g.vector, mean: slot(a), square: slot(b), rate: 0.1, beta1: 0.8, beta2: 0.9, squareScale: 1.5, epsilon: 1e-3)
     }
     let (means, squares) = (
       (0..<count).map { 0.8 * firsts[$0] + 0.2 * gs[$0] }, (0..<count).map { 0.9 * seconds[$0] + 0.1 * gs[$0] * gs[$0] }
@@ -189,7 +190,7 @@ import Testing
         adam, expected { (xs[$0] - 0.1 * means[$0] / (1.5 * squares[$0].squareRoot() + 1e-3), means[$0], squares[$0]) })
         < 1e-5)
     let rmsprop = try restored { x, _, b in
-      OptimizerKernels.rmsprop(x, g.vector, square: b, rate: 0.1, alpha: 0.9, epsilon: 1e-3)
+      OptimizerKernels.rmsprop(x, g.vector, square: slot(b), rate: 0.1, alpha: 0.9, epsilon: 1e-3)
     }
     #expect(
       worst(rmsprop, expected { (xs[$0] - 0.1 * gs[$0] / (squares[$0].squareRoot() + 1e-3), firsts[$0], squares[$0]) })

@@ -57,7 +57,7 @@ private struct Held<Value: Equatable & Sendable>: HeldValue {
 
 extension RunConfiguration {
   /// Checks every setting that can be checked without reading a file, and completes the settings with defaults.
-  /// - Throws: `RunError.usage`, naming the setting.
+  /// - Throws: `RunError.usage`, naming the setting, and `.impossible` for settings that don't go together.
   public init(_ settings: RunSettings) throws(RunError) {
     self.init()
     try complete { setting, configuration in try setting.fill(&configuration, from: settings) }
@@ -82,7 +82,13 @@ extension RunConfiguration {
   private func check() throws {
     for schedule in self.orders.compactMap({ ObservedOrder.parts(of: $0).schedule }) { _ = try EvaluationSchedule(schedule).points(steps: self.steps) }
     _ = try evaluationSchedule.points(steps: self.steps)
-    _ = try updateRule
+    if try updateRule.slotNames.isEmpty, self.slotPrecision != .float32 {
+      throw RunError.impossible(
+        """
+        `slot-precision` \(self.slotPrecision) is for an optimizer with slots, and `optimizer` \(self.optimizer) has none; leave it out, \
+        or take momentum, nesterov, adam, adamw or rmsprop
+        """)
+    }
     _ = try learningRateSchedule
     if let costBudget = self.costBudget, !self.evaluate.hasPrefix("auto:") {
       throw RunError.usage(
@@ -102,9 +108,11 @@ extension RunConfiguration {
     get throws(ScheduleError) { try EvaluationSchedule(self.evaluate) }
   }
 
-  /// The optimizer with its weight decay.
+  /// The optimizer with its weight decay and the precision of its slots.
   public var updateRule: Optimizer {
-    get throws(NetworkError) { try Optimizer(self.optimizer, weightDecay: self.weightDecay) }
+    get throws(NetworkError) {
+      try Optimizer(self.optimizer, weightDecay: self.weightDecay, slotPrecision: self.slotPrecision)
+    }
   }
 
   public var learningRateSchedule: LearningRateSchedule {

@@ -3,6 +3,7 @@ import Networks
 import Replay
 import Formats
 import Runs
+import Tensors
 
 // Readers of settings whose texts need more checks than a range.
 
@@ -73,6 +74,13 @@ func precisionNamed(_ name: String) throws(RunError) -> CheckpointPrecision {
 func activationPrecisionNamed(_ name: String) throws(RunError) -> ActivationPrecision {
   guard let precision = ActivationPrecision(rawValue: name) else {
     throw .usage("`activation-precision` is '\(name)', but must be float32 or bfloat16")
+  }
+  return precision
+}
+
+func slotPrecisionNamed(_ name: String) throws(RunError) -> SlotPrecision {
+  guard let precision = SlotPrecision(rawValue: name) else {
+    throw .usage("`slot-precision` is '\(name)', but must be float32 or 8bit")
   }
   return precision
 }

@@ -4,6 +4,7 @@ import Networks
 import Replay
 import Formats
 import Runs
+import Tensors
 
 /// All settings of a run, each declared once, in the order in which help shows them.
 ///
@@ -104,6 +105,18 @@ public struct SettingsTable: Sendable {
   public let weightDecay: Setting<String, String?> = .optionalText(
     "weight-decay", changesBits: true, help: "λ: L2 decay, for adamw decoupled; or decoupled:λ for any optimizer.",
     usual: "0, for adamw 0.01")
+
+  /// How the numbers of the optimizer's slots lie in the training state.
+  public let slotPrecision: Setting<String, SlotPrecision> = Setting(
+    "slot-precision", changesBits: true,
+    help: """
+      What the optimizer's slots are kept in: float32, or 8bit, a byte for each number and a scale for every 256, which is a quarter \
+      of the memory and of the disk, and rounds them after each update.
+      """,
+    default: { _ in .float32 }, read: slotPrecisionNamed, give: { $0.description },
+    // The default is not stored, so that documents stay the same as those of releases without this setting.
+    stored: StoredForm(encoded: { $0 == .float32 ? nil : $0.description }, decoded: slotPrecisionNamed),
+    ladder: { _ in SlotPrecision.allCases })
 
   /// The learning-rate schedule, as a specification.
   public let schedule: Setting<String, String> = .text(

@@ -30,6 +30,7 @@ public struct NetworkUpdateMap: UpdateMap {
   }
 
   public var stateCount: Int { network.stateCount }
+  public var numberCount: Int { network.numberCount }
 
   public func makeState() throws -> StateBuffer {
     guard let pages else { return try StateBuffer(count: stateCount) }

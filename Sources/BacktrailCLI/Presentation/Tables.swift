@@ -335,11 +335,16 @@ private func networkFacts(_ configuration: RunConfiguration) -> [[String]] {
     ["loss", configuration.loss],
     ["batch size", configuration.batchSize.map(String.init) ?? "as the sampler's file says"],
     ["learning rate", describeLearningRate(configuration)],
-    ["optimizer", configuration.optimizer + (configuration.weightDecay.map { ", weight decay \($0)" } ?? "")],
+    ["optimizer", describeOptimizer(configuration)],
     ["sampler", configuration.sampler],
   ]
   if let initial = configuration.initial { rows.append(["initial state", initial]) }
   return rows
+}
+
+private func describeOptimizer(_ configuration: RunConfiguration) -> String {
+  let decay = configuration.weightDecay.map { ", weight decay \($0)" } ?? ""
+  return configuration.optimizer + decay + (configuration.slotPrecision == .float32 ? "" : ", \(configuration.slotPrecision) slots")
 }
 
 private func describeLearningRate(_ configuration: RunConfiguration) -> String {

@@ -3,6 +3,7 @@
 
 #include "allocator.h"
 #include "batch_normalization.h"
+#include "block_codes.h"
 #include "checkpoint.h"
 #include "elementwise.h"
 #include "images.h"

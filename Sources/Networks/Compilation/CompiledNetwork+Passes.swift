@@ -51,7 +51,7 @@ extension CompiledNetwork {
     }
     let step = OptimizerStep(
       rule: optimizer.rule, weightDecay: optimizer.weightDecay, learningRate: learningRate, position: position,
-      slotDistance: layout.count)
+      slots: slots)
     return .step(step, state: state, scratch: scratch)
   }
 

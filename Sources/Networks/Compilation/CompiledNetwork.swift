@@ -15,6 +15,8 @@ public struct CompiledNetwork: Sendable {
   /// The micro-batches that give the bits of the whole batch.
   public let batchParts: BatchParts
   public let optimizer: Optimizer
+  /// Where its slots lie in the training state.
+  let slots: SlotLayout
   /// How many threads a large product is shared between. No bit depends on it.
   public let kernelThreads: Int
   /// Features of an example: the product of its shape.
@@ -95,6 +97,7 @@ public struct CompiledNetwork: Sendable {
     self.microBatchSize = passSize
     self.optimizer = optimizer
     self.activationPrecision = activationPrecision
+    slots = SlotLayout(layout, optimizer)
     stages = placed.stages
     inParts = placed.builder.inParts
     tied = inParts.filter(\.isTied).map(\.region)
@@ -128,7 +131,7 @@ public struct CompiledNetwork: Sendable {
     let update = schedule ?? .keepingAll(stageCount: stages.count)
     program = NetworkProgram(graph, schedule: isTrained ? update : nil)
     accesses = MicroBatchAccesses(
-      program.steps, stages: stages, layout: layout, inParts: inParts, slots: optimizer.slotNames.count, isTraining: isTrained,
+      program.steps, stages: stages, layout: layout, inParts: inParts, slots: slots, isTraining: isTrained,
       deferred: deferred)
   }
 
@@ -240,9 +243,12 @@ public struct CompiledNetwork: Sendable {
     NetworkProgram(graph, schedule: schedule).arenaCount
   }
 
-  /// Length of the training state, in floats: the network's tensors, then for each slot of the optimizer as much again,
-  /// each parameter's at the same place.
-  public var stateCount: Int { layout.count * (1 + optimizer.slotNames.count) }
+  /// Length of the training state, in floats: the network's tensors, then the optimizer's slots.
+  public var stateCount: Int { slots.stateCount }
+
+  /// How many of the state's first floats are numbers. Those behind are slots in codes: their bits count, and not what they would be
+  /// as floats.
+  public var numberCount: Int { slots.numberCount }
 
   /// The micro-batches of a batch.
   public var microBatchCount: Int { (batchSize + microBatchSize - 1) / microBatchSize }

@@ -1,3 +1,5 @@
+import Tensors
+
 extension Optimizer {
   /// The specifications `init(_:weightDecay:)` reads.
   public static let forms =
@@ -8,8 +10,9 @@ extension Optimizer {
   ///   - specification: one of `forms`.
   ///   - weightDecay: `λ` for L2 decay (for adamw decoupled, by default 0.01), `decoupled:λ` for decoupled decay
   ///     with any rule; nil for none.
+  ///   - slotPrecision: how the slots are kept between updates.
   /// - Throws: `NetworkError.unreadable`.
-  public init(_ specification: String, weightDecay: String? = nil) throws(NetworkError) {
+  public init(_ specification: String, weightDecay: String? = nil, slotPrecision: SlotPrecision = .float32) throws(NetworkError) {
     let parts = specification.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
     let name = String(parts.first ?? "")
     /// The numbers after the colon, completed by those of `defaults`.
@@ -30,6 +33,7 @@ extension Optimizer {
     }
     func isDecay(_ number: Double) -> Bool { (0..<1).contains(number) }
 
+    self.slotPrecision = slotPrecision
     var decouples = false
     switch name {
     case "sgd":

@@ -28,10 +28,13 @@ public struct Optimizer: Sendable, Equatable, CustomStringConvertible {
 
   public let rule: Rule
   public let weightDecay: WeightDecay
+  /// How the slots are kept between updates. In 8 bits they are decoded for an update, which goes by the rule, and encoded after it.
+  public let slotPrecision: SlotPrecision
 
-  public init(_ rule: Rule, weightDecay: WeightDecay = .l2(0)) {
+  public init(_ rule: Rule, weightDecay: WeightDecay = .l2(0), slotPrecision: SlotPrecision = .float32) {
     self.rule = rule
     self.weightDecay = weightDecay
+    self.slotPrecision = slotPrecision
   }
 
   /// The slots' names, those of `torch.optim`.
@@ -53,11 +56,13 @@ public struct Optimizer: Sendable, Equatable, CustomStringConvertible {
       case .adam(let beta1, let beta2, let epsilon): "adam:\(beta1),\(beta2),\(epsilon)"
       case .rmsprop(let alpha, let epsilon): "rmsprop:\(alpha),\(epsilon)"
       }
-    return switch weightDecay {
-    case .l2(0), .decoupled(0): rule
-    case .l2(let lambda): "\(rule), weight decay \(lambda)"
-    case .decoupled(let lambda): "\(rule), decoupled weight decay \(lambda)"
-    }
+    let decay =
+      switch weightDecay {
+      case .l2(0), .decoupled(0): ""
+      case .l2(let lambda): ", weight decay \(lambda)"
+      case .decoupled(let lambda): ", decoupled weight decay \(lambda)"
+      }
+    return rule + decay + (slotPrecision == .float32 || slotNames.isEmpty ? "" : ", \(slotPrecision) slots")
   }
 }
 
@@ -68,19 +73,18 @@ struct OptimizerStep {
   let learningRate: Double
   /// How many updates the state has had before this one.
   let position: Int
-  /// How far a parameter's slot lies behind it, and the next slot behind that, in floats.
-  let slotDistance: Int
+  let slots: SlotLayout
 
-  /// The regions of the state that an update of the parameter at `region` reads and writes.
+  /// The regions of the state that an update of the parameter at `region`, or of a part of one, reads and writes.
   func regions(of region: Region) -> [Region] {
-    (0...Optimizer(rule).slotNames.count).map { Region(offset: region.offset + $0 * slotDistance, count: region.count) }
+    [region] + (0..<slots.count).map { slots.region($0, of: region) }
   }
 
-  /// Updates the parameter at `region`, and its slots. Overwrites `gradient`.
+  /// Updates the parameter at `region`, or a part of one, and its slots. Overwrites `gradient`.
   func apply(_ gradient: MutableVector, to region: Region, of state: MutableVector) {
     let parameter = state.part(region)
-    func slot(_ number: Int) -> MutableVector {
-      state.part(Region(offset: region.offset + number * slotDistance, count: region.count))
+    func slot(_ number: Int) -> SlotVector {
+      SlotVector(state.part(slots.region(number, of: region)), count: region.count, slots.precision)
     }
     switch weightDecay {
     case .l2(let lambda): if lambda != 0 { gradient.assign(Float(lambda), times: parameter.vector, plus: 1) }
@@ -91,18 +95,18 @@ struct OptimizerStep {
     case .sgd:
       parameter.assign(-rate, times: gradient.vector, plus: 1)
     case .momentum(let mu):
-      OptimizerKernels.momentum(parameter, gradient.vector, velocity: slot(1), rate: rate, mu: Float(mu))
+      OptimizerKernels.momentum(parameter, gradient.vector, velocity: slot(0), rate: rate, mu: Float(mu))
     case .nesterov(let mu):
-      OptimizerKernels.nesterov(parameter, gradient.vector, velocity: slot(1), rate: rate, mu: Float(mu))
+      OptimizerKernels.nesterov(parameter, gradient.vector, velocity: slot(0), rate: rate, mu: Float(mu))
     case .adam(let beta1, let beta2, let epsilon):
       let (correction1, correction2) = (1 - power(beta1, position + 1), 1 - power(beta2, position + 1))
       OptimizerKernels.adam(
-        parameter, gradient.vector, mean: slot(1), square: slot(2), rate: Float(learningRate / correction1),
+        parameter, gradient.vector, mean: slot(0), square: slot(1), rate: Float(learningRate / correction1),
         beta1: Float(beta1), beta2: Float(beta2), squareScale: Float(1 / correction2.squareRoot()),
         epsilon: Float(epsilon))
     case .rmsprop(let alpha, let epsilon):
       OptimizerKernels.rmsprop(
-        parameter, gradient.vector, square: slot(1), rate: rate, alpha: Float(alpha), epsilon: Float(epsilon))
+        parameter, gradient.vector, square: slot(0), rate: rate, alpha: Float(alpha), epsilon: Float(epsilon))
     }
   }
 }

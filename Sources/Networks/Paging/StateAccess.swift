@@ -19,9 +19,10 @@ struct MicroBatchAccesses: Sendable {
 
   /// - Parameters:
   ///   - inParts: the tensors that layers read in parts by themselves.
+  ///   - slots: where the optimizer's slots lie.
   ///   - isTraining: whether passes follow running statistics.
   init<Place>(
-    _ steps: [PassStep<Place>], stages: [NetworkStage], layout: StateLayout, inParts: [TensorInParts], slots: Int, isTraining: Bool,
+    _ steps: [PassStep<Place>], stages: [NetworkStage], layout: StateLayout, inParts: [TensorInParts], slots: SlotLayout, isTraining: Bool,
     deferred: DeferredStage?
   ) {
     for step in steps {
@@ -36,7 +37,7 @@ struct MicroBatchAccesses: Sendable {
         append(last: access, earlier: access, sums: nil)
         continue
       }
-      let all = (0...slots).flatMap { slot in own.map { Region(offset: $0.offset + slot * layout.count, count: $0.count) } }
+      let all = own + (0..<slots.count).flatMap { slots.regions($0, of: tensors).joined }
       let waits = deferred != nil && step.stage == DeferredStage.stage
       let origin = deferred?.tensorEnd ?? 0
       append(

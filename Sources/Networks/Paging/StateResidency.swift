@@ -70,7 +70,7 @@ private struct PlannedAccess {
   init(_ network: CompiledNetwork, _ schedule: ActivationSchedule, costs: [StageCost]) {
     let passes = PassBlocks(network.graph, schedule: schedule).steps
     let accesses = MicroBatchAccesses(
-      passes, stages: network.stages, layout: network.layout, inParts: network.inParts, slots: network.optimizer.slotNames.count,
+      passes, stages: network.stages, layout: network.layout, inParts: network.inParts, slots: network.slots,
       isTraining: true, deferred: network.deferred)
     stateCount = network.stateCount
     func steps(_ part: MicroBatch) -> [Step] { Self.steps(network, passes, accesses, part, costs: costs) }
@@ -89,7 +89,7 @@ private struct PlannedAccess {
   private static func steps(
     _ network: CompiledNetwork, _ passes: [PassStep<Int>], _ accesses: MicroBatchAccesses, _ part: MicroBatch, costs: [StageCost]
   ) -> [Step] {
-    let (layout, slots) = (network.layout, network.optimizer.slotNames.count)
+    let (layout, slots) = (network.layout, network.slots)
     let isParted = network.microBatchCount > 1
     let size = MemoryLayout<Float>.stride
     var steps: [Step] = []
@@ -120,15 +120,17 @@ private struct PlannedAccess {
         if isOwn, isBackward, network.deferred != nil, !part.isLast { continue }
         let updates = isOwn && isBackward && part.isLast
         let hasSum = isBackward && (tensor.isTied || isParted)
-        step.partBytes += 3 * ((updates ? 1 + slots : 1) + (hasSum ? 1 : 0)) * (min(bytes, tensor.partCount * size) + 2 * Pager.pageBytes)
+        var counts = [tensor.partCount]
+        if updates { counts += Array(repeating: slots.precision.floatCount(of: tensor.partCount), count: slots.count) }
+        if hasSum { counts.append(tensor.partCount) }
+        step.partBytes += 3 * counts.reduce(0) { $0 + $1 * size + 2 * Pager.pageBytes }
         switch (isBackward, isOwn) {
         case (false, true):
           // A page, at most, for each number.
           step.inParts.append((tensor.region, min(bytes, cost.inputCount * Pager.pageBytes), 0))
         case (true, true):
-          for slot in 0...(updates ? slots : 0) {
-            step.inParts.append(
-              (Region(offset: tensor.region.offset + slot * layout.count, count: tensor.region.count), bytes, updates ? bytes : 0))
+          for region in [tensor.region] + (updates ? (0..<slots.count).map { slots.region($0, of: tensor.region) } : []) {
+            step.inParts.append((region, region.count * size, updates ? region.count * size : 0))
           }
           if tensor.isTied {
             step.tiedRead = bytes

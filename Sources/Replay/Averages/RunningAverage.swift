@@ -4,11 +4,14 @@ import Tensors
 final class RunningAverage: Sendable {
   let state: StoredState
   private let rule: AverageRule
+  /// How many of a state's first floats are averaged.
+  private let numberCount: Int
   private let steps: Lock<AverageSteps>
 
   init(_ rule: AverageRule, for map: some UpdateMap) throws {
     state = try StoredState(for: map)
     self.rule = rule
+    numberCount = map.numberCount
     steps = Lock(AverageSteps(rule))
   }
 
@@ -22,7 +25,8 @@ final class RunningAverage: Sendable {
       }
       // The mean of one state is that state, whatever the average held before.
       guard weight < 1 else { return try average.copy(from: state) }
-      try average.values.move(toward: state.values, by: Float(weight))
+      try average.values.move(toward: state.values, by: Float(weight), first: numberCount)
+      try average.values.copy(from: state.values, startingAt: numberCount)
       average.updateCount = state.updateCount
     }
   }

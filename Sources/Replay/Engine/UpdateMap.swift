@@ -20,6 +20,10 @@ public protocol UpdateMap: Sendable {
   /// The length of the training state, in floats.
   var stateCount: Int { get }
 
+  /// How many of the state's first floats are numbers, by default all. Those behind may be anything in 32 bits, such as optimizer slots
+  /// in codes, and only their bits count: nothing rounds them, and an average of states has those of the last state.
+  var numberCount: Int { get }
+
   func makeWorkspace() throws -> Workspace
 
   /// Makes a training state of zeros. By default all of it is in memory. A map whose states are larger than that makes paged ones,
@@ -36,6 +40,8 @@ public protocol UpdateMap: Sendable {
 }
 
 extension UpdateMap {
+  public var numberCount: Int { stateCount }
+
   public func makeState() throws -> StateBuffer { try StateBuffer(count: stateCount) }
 }
 

@@ -154,6 +154,7 @@ struct WatchedMap<Map: UpdateMap>: UpdateMap {
   let watch: MemoryWatch?
 
   var stateCount: Int { map.stateCount }
+  var numberCount: Int { map.numberCount }
 
   func makeWorkspace() throws -> Map.Workspace {
     let workspace = try map.makeWorkspace()

@@ -25,9 +25,11 @@ public struct RunSpecification<Problem: TrainingProblem>: Sendable {
   /// The length of the training state, in floats.
   public var stateCount: Int { maps[0].stateCount }
   public var stateBytes: Int { stateCount * MemoryLayout<Float>.stride }
-  /// The number of leading floats of a state that belong to the layout's tensors. Those behind them, such as
+  /// The number of leading floats of a state that are numbers. Those behind them, such as optimizer slots in codes, are only bits.
+  var numberCount: Int { maps[0].numberCount }
+  /// The number of leading floats of a state that are numbers of the layout's tensors. Those behind them, such as
   /// optimizer slots, have no name.
-  var namedCount: Int { min(problem.layout.count, stateCount) }
+  var namedCount: Int { min(problem.layout.count, numberCount) }
 
   /// - Throws: `RunError.usage` if the problem's metrics or the budgets are not valid, `RunError.impossible` if an
   ///   order asks for batches that do not exist, and whatever the problem throws.
@@ -48,8 +50,11 @@ public struct RunSpecification<Problem: TrainingProblem>: Sendable {
         states have \(stateCount); make them at least as long as the layout
         """)
     }
-    guard maps.allSatisfy({ $0.stateCount == stateCount }) else {
+    guard maps.allSatisfy({ $0.stateCount == stateCount && $0.numberCount == numberCount }) else {
       throw RunError.impossible("the maps of \(problem.name) have states of different lengths; make them alike for all seeds")
+    }
+    guard (0...stateCount).contains(numberCount) else {
+      throw RunError.impossible("states of \(problem.name) have \(stateCount) floats, of which \(numberCount) can't be numbers")
     }
     // Orders with a last iterate are checked before anything is planned. An automatic schedule may ask for any n.
     for (observed, points) in zip(workload.orders, workload.points) {
@@ -209,7 +214,7 @@ extension RunSpecification {
     try problem.writeInitialState(seed: workload.seeds.lowerBound + index, to: &values)
     let precision = problem.startPrecision
     if precision != .float32 {
-      try values.forEachMutablePart { _, part in
+      try values.forEachMutablePart(of: Region(offset: 0, count: numberCount)) { _, part in
         for position in 0..<part.count { part[position] = precision.rounded(part[position]) }
       }
     }
@@ -225,7 +230,7 @@ extension RunSpecification {
     }
     var state = TrainingState(values: try makeState())
     let slots = try PackedSlots(
-      count: maps.count, stateCount: stateCount, roundedCount: stateCount, precision: problem.startPrecision,
+      count: maps.count, stateCount: stateCount, roundedCount: numberCount, precision: problem.startPrecision,
       pagedIn: state.values.pager?.folder)
     for replica in maps.indices {
       try writeInitialState(replica: replica, to: &state.values)
@@ -238,6 +243,6 @@ extension RunSpecification {
   var keptStartBytes: Int {
     guard resources.keepsInitialStates else { return 0 }
     let isRounded = problem.startPrecision != .float32
-    return maps.count * (isRounded ? PackedSlots.bytesPerSlot(stateCount: stateCount, roundedCount: stateCount) : stateBytes)
+    return maps.count * (isRounded ? PackedSlots.bytesPerSlot(stateCount: stateCount, roundedCount: numberCount) : stateBytes)
   }
 }

@@ -19,7 +19,7 @@ public struct RewindSlots: Sendable {
   public var memory: Int
   /// The number of states held in files.
   public var disk: Int
-  /// The precision of parameters and buffers in slots of both tiers; optimizer slots stay float32. A 16-bit precision
+  /// The precision of parameters and buffers in slots of both tiers; optimizer slots stay as they are. A 16-bit precision
   /// rounds them, so that what is computed from them is approximate.
   public var precision: CheckpointPrecision
   /// The cost that the use of disk slots minimizes.

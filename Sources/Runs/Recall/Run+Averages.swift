@@ -168,6 +168,7 @@ extension Run {
     }
     let combinations = wanted.map { AverageSynthesis(AverageWeights($0, n: n), from: stored.map(\.weights)) }
     let parents = CheckpointIndex(records)
+    let numberCount = specification.numberCount
     let sums = try wanted.map { _ in try StoredState(for: specification.maps[replica]) }
     var isBegun = wanted.map { _ in false }
     var part = TrainingState(values: try specification.makeState())
@@ -179,7 +180,10 @@ extension Run {
       }
       for (place, combination) in combinations.enumerated() where combination.coefficients[index] != 0 {
         try sums[place].write { sum throws in
-          try sum.values.assign(Float(combination.coefficients[index]), times: part.values, plus: isBegun[place] ? 1 : 0)
+          try sum.values.assign(
+            Float(combination.coefficients[index]), times: part.values, plus: isBegun[place] ? 1 : 0, first: numberCount)
+          // What is no number is the last state's, which comes first.
+          if !isBegun[place] { try sum.values.copy(from: part.values, startingAt: numberCount) }
           sum.updateCount = n
         }
         isBegun[place] = true
