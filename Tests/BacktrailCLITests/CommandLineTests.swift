@@ -232,7 +232,7 @@ import Testing
       ("plan --seeds 0", 64, "--seeds"), ("train --memory-budget x", 64, "--memory-budget"),
       ("train --memory-budget 1MiB", 78, "--memory-budget is 1MiB"), ("train --optimizer moon", 64, "moon"),
       ("train --optimizer adam:2", 64, "adam:2"), ("train --weight-decay x", 64, "weight decay 'x'"),
-      ("train --optimizer adam --slot-precision 4bit", 64, "float32 or 8bit"), ("train --slot-precision 8bit", 78, "--optimizer sgd has none"),
+      ("train --optimizer adam --optimizer-precision 4bit", 64, "float32 or 8bit"), ("train --optimizer-precision 8bit", 78, "--optimizer sgd has none"),
       ("train --schedule moon", 64, "moon"), ("train --warm-up -1", 64, "--warm-up"),
       ("train --average moon", 64, "moon"), ("train --average exponential:1", 64, "β above 0 and below 1"),
       ("train --average polynomial:-1", 64, "γ from 0"), ("train --average uniform:5", 64, "uniform:5"),

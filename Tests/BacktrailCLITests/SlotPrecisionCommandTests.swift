@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// `--slot-precision 8bit` as a user meets it: what it takes, and that nothing a run may use changes its bits.
+/// `--optimizer-precision 8bit` as a user meets it: what it takes, and that nothing a run may use changes its bits.
 @Suite struct SlotPrecisionCommandTests {
   private let folder: TemporaryFolder
 
@@ -20,7 +20,7 @@ import Testing
   /// AdamW's state is three times its parameters, and one and a half times with a byte for each number of its slots.
   @Test func predictedMemoryFalls() throws {
     func plan(_ slots: String) throws -> (state: Int, peak: Int) {
-      let line = "plan --model mlp:1000,1000 --optimizer adamw --order forward --steps 100 --lanes 1 --json --slot-precision \(slots)"
+      let line = "plan --model mlp:1000,1000 --optimizer adamw --order forward --steps 100 --lanes 1 --json --optimizer-precision \(slots)"
       let plan = try backtrail(line)
       return (
         try #require(plan.json["stateBytes"] as? Int, "\(plan.errors)"), try #require(plan.json["predictedPeakBytes"] as? Int)
@@ -36,7 +36,7 @@ import Testing
   /// verification, and an iterate that is exported can be begun with.
   @Test func statesOnDiskHaveTheSameBits() throws {
     let train = """
-      train --model mlp:900,900,900,900 --optimizer adamw --slot-precision 8bit --learning-rate 0.001 --order forward --order backward \
+      train --model mlp:900,900,900,900 --optimizer adamw --optimizer-precision 8bit --learning-rate 0.001 --order forward --order backward \
       --steps 4 --evaluate at:2,4 --batch-size 8 --evaluation-examples 8 --average none --checkpoint-every 2 --json
       """
     let free = try backtrail("\(train) --out free")

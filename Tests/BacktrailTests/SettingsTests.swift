@@ -10,7 +10,7 @@ import Testing
     "data": ["synthetic:examples=100"], "augment": ["flip"], "model": ["linear"], "loss": ["huber:0.5"],
     "order": ["backward", "tail:3@every:2"], "steps": ["60"], "evaluate": ["auto:0.5"], "evaluation-examples": ["10"],
     "evaluation-batch-size": ["32"], "tolerance": ["0.5"], "cost-budget": ["2000"], "batch-size": ["16"], "learning-rate": ["0.25"],
-    "optimizer": ["adam"], "weight-decay": ["0.5"], "slot-precision": ["8bit"], "schedule": ["cosine"],
+    "optimizer": ["adam"], "weight-decay": ["0.5"], "optimizer-precision": ["8bit"], "schedule": ["cosine"],
     "warm-up": ["3"], "schedule-index": ["batch"],
     "recalibrate": ["2"], "sampler": ["replacement"], "seed": ["4"], "seeds": ["2"], "average": ["uniform", "exponential:0.5"],
     "initial": ["start.safetensors"], "start-precision": ["float16"], "activation-precision": ["bfloat16"], "lanes": ["1000"], "kernel-threads": ["2"],
@@ -28,7 +28,7 @@ import Testing
   private static func keys(with key: String) -> Set<String> {
     switch key {
     case "cost-budget": [key, "evaluate"]
-    case "slot-precision": [key, "optimizer"]
+    case "optimizer-precision": [key, "optimizer"]
     default: [key]
     }
   }

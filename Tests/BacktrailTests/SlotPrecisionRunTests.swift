@@ -13,7 +13,7 @@ import Testing
 
   private func settings(_ optimizer: String, _ slots: String?, _ change: (inout RunSettings) -> Void = { _ in }) -> RunSettings {
     var settings = RunSettings()
-    (settings.model, settings.optimizer, settings.slotPrecision) = ("mlp:24", optimizer, slots)
+    (settings.model, settings.optimizer, settings.optimizerPrecision) = ("mlp:24", optimizer, slots)
     (settings.orders, settings.steps, settings.evaluate) = (["forward"], 300, "at:300")
     (settings.batchSize, settings.learningRate, settings.averages) = (16, 0.003, ["none"])
     change(&settings)
@@ -85,17 +85,17 @@ import Testing
   @Test func anOptimizerWithoutSlotsIsRefused() throws {
     for optimizer in ["sgd", nil] {
       var settings = RunSettings()
-      (settings.optimizer, settings.slotPrecision) = (optimizer, "8bit")
+      (settings.optimizer, settings.optimizerPrecision) = (optimizer, "8bit")
       let error = #expect(throws: RunError.self) { try RunConfiguration(settings) }
       guard case .impossible(let reason) = error else {
         Issue.record("\(String(describing: error))")
         continue
       }
-      #expect(reason.contains("`slot-precision` 8bit") && reason.contains("adamw"))
-      settings.slotPrecision = "float32"
+      #expect(reason.contains("`optimizer-precision` 8bit") && reason.contains("adamw"))
+      settings.optimizerPrecision = "float32"
       #expect(try RunConfiguration(settings) == RunConfiguration(RunSettings()))
     }
-    for text in ["int8", "8", "", "8BIT"] { #expect(throws: RunError.self) { try RunConfiguration(RunSettings("slot-precision", [text])) } }
+    for text in ["int8", "8", "", "8BIT"] { #expect(throws: RunError.self) { try RunConfiguration(RunSettings("optimizer-precision", [text])) } }
   }
 
   /// Slots in float32 are not stored in a configuration, so that documents stay those of earlier versions.
@@ -103,8 +103,8 @@ import Testing
     func stored(_ slots: String?) throws -> String {
       String(decoding: try JSONEncoder().encode(RunConfiguration(settings("adam", slots))), as: UTF8.self)
     }
-    #expect(try !stored(nil).contains("slotPrecision") && stored("float32").count == stored(nil).count)
-    #expect(try stored("8bit").contains(#""slotPrecision":"8bit""#))
+    #expect(try !stored(nil).contains("optimizerPrecision") && stored("float32").count == stored(nil).count)
+    #expect(try stored("8bit").contains(#""optimizerPrecision":"8bit""#))
   }
 
   @Test func aSweepMeasuresIt() async throws {
@@ -114,7 +114,7 @@ import Testing
       let sweep = SettingSweep(settings, beside: run) { settings, path in
         try await NetworkRun.create(at: path, RunSpecification(RunConfiguration(settings))).finish()
       }
-      return try await sweep.measure([SweptSetting("slot-precision")], didRefuse: didRefuse)
+      return try await sweep.measure([SweptSetting("optimizer-precision")], didRefuse: didRefuse)
     }
     let found = try await points(given)
     #expect(found.map(\.value) == ["", "float32", "8bit"] && found.map(\.hasSameBits) == [true, true, false])

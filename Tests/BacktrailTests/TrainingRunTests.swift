@@ -75,7 +75,7 @@ private func digests(_ result: RunResult) -> [String: String] {
         $0.batchSize = 4
         $0.learningRate = 0.01
         $0.optimizer = optimizer
-        $0.slotPrecision = slots
+        $0.optimizerPrecision = slots
         $0.weightDecay = "0.01"
         $0.schedule = "cosine"
         $0.warmUp = 2

@@ -82,10 +82,10 @@ extension RunConfiguration {
   private func check() throws {
     for schedule in self.orders.compactMap({ ObservedOrder.parts(of: $0).schedule }) { _ = try EvaluationSchedule(schedule).points(steps: self.steps) }
     _ = try evaluationSchedule.points(steps: self.steps)
-    if try updateRule.slotNames.isEmpty, self.slotPrecision != .float32 {
+    if try updateRule.slotNames.isEmpty, self.optimizerPrecision != .float32 {
       throw RunError.impossible(
         """
-        `slot-precision` \(self.slotPrecision) is for an optimizer with slots, and `optimizer` \(self.optimizer) has none; leave it out, \
+        `optimizer-precision` \(self.optimizerPrecision) is for an optimizer with slots, and `optimizer` \(self.optimizer) has none; leave it out, \
         or take momentum, nesterov, adam, adamw or rmsprop
         """)
     }
@@ -111,7 +111,7 @@ extension RunConfiguration {
   /// The optimizer with its weight decay and the precision of its slots.
   public var updateRule: Optimizer {
     get throws(NetworkError) {
-      try Optimizer(self.optimizer, weightDecay: self.weightDecay, slotPrecision: self.slotPrecision)
+      try Optimizer(self.optimizer, weightDecay: self.weightDecay, slotPrecision: self.optimizerPrecision)
     }
   }
 

@@ -78,9 +78,9 @@ func activationPrecisionNamed(_ name: String) throws(RunError) -> ActivationPrec
   return precision
 }
 
-func slotPrecisionNamed(_ name: String) throws(RunError) -> SlotPrecision {
+func optimizerPrecisionNamed(_ name: String) throws(RunError) -> SlotPrecision {
   guard let precision = SlotPrecision(rawValue: name) else {
-    throw .usage("`slot-precision` is '\(name)', but must be float32 or 8bit")
+    throw .usage("`optimizer-precision` is '\(name)', but must be float32 or 8bit")
   }
   return precision
 }

@@ -107,15 +107,15 @@ public struct SettingsTable: Sendable {
     usual: "0, for adamw 0.01")
 
   /// How the numbers of the optimizer's slots lie in the training state.
-  public let slotPrecision: Setting<String, SlotPrecision> = Setting(
-    "slot-precision", changesBits: true,
+  public let optimizerPrecision: Setting<String, SlotPrecision> = Setting(
+    "optimizer-precision", changesBits: true,
     help: """
       What the optimizer's slots are kept in: float32, or 8bit, a byte for each number and a scale for every 256, which is a quarter \
       of the memory and of the disk, and rounds them after each update.
       """,
-    default: { _ in .float32 }, read: slotPrecisionNamed, give: { $0.description },
+    default: { _ in .float32 }, read: optimizerPrecisionNamed, give: { $0.description },
     // The default is not stored, so that documents stay the same as those of releases without this setting.
-    stored: StoredForm(encoded: { $0 == .float32 ? nil : $0.description }, decoded: slotPrecisionNamed),
+    stored: StoredForm(encoded: { $0 == .float32 ? nil : $0.description }, decoded: optimizerPrecisionNamed),
     ladder: { _ in SlotPrecision.allCases })
 
   /// The learning-rate schedule, as a specification.
