@@ -344,7 +344,7 @@ private func networkFacts(_ configuration: RunConfiguration) -> [[String]] {
 
 private func describeOptimizer(_ configuration: RunConfiguration) -> String {
   let decay = configuration.weightDecay.map { ", weight decay \($0)" } ?? ""
-  return configuration.optimizer + decay + (configuration.slotPrecision == .float32 ? "" : ", \(configuration.slotPrecision) slots")
+  return configuration.optimizer + decay + (configuration.optimizerPrecision == .float32 ? "" : ", \(configuration.optimizerPrecision) slots")
 }
 
 private func describeLearningRate(_ configuration: RunConfiguration) -> String {
