@@ -14,7 +14,7 @@ import Testing
 
   private func run(optimizer: String = "sgd", slots: String? = nil, model: String = "mlp:12") throws -> NetworkRun {
     var settings = RunSettings()
-    settings.slotPrecision = slots
+    settings.optimizerPrecision = slots
     (settings.model, settings.optimizer, settings.orders) = (model, optimizer, ["backward"])
     (settings.steps, settings.evaluate, settings.evaluationExamples) = (40, "at:40", 10)
     (settings.batchSize, settings.learningRate) = (16, optimizer == "sgd" ? 0.1 : 0.01)
