@@ -70,8 +70,7 @@ import Testing
     ("--model mlp:1024,1024 --batch-size 8 --average none --checkpoint-every 2 --checkpoint-chain 2", "--checkpoint-chain 0"),
     // Smaller batches need less where they can't be processed in parts.
     ("--model mlp:1500,1500 --batch-size 128 --evaluation-batch-size 8 --average none", "--batch-size 64"),
-    ("--model gpt:layers=2,heads=2,width=64,context=1 --data text:text.txt --batch-size 128 --evaluation-batch-size 600 --average none",
-      "--batch-size 64"),
+    ("--model mlp:1500,1500 --optimizer adamw --batch-size 8 --average none", "--optimizer-precision 8bit"),
   ])
   func whatARefusalAdvisesIsEnough(options: String, expected: String) throws {
     let line = "train --order forward --steps 6 --evaluate at:6 --evaluation-examples 8 --json " + options

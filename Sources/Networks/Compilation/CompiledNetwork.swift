@@ -181,11 +181,14 @@ public struct CompiledNetwork: Sendable {
     try compiled(headPart: head?.part, microBatchSize: size)
   }
 
-  /// The same network for batches of another size, all of whose activations are kept.
-  public func withBatches(of size: Int) throws(NetworkError) -> CompiledNetwork {
+  /// The same layers with other bits: for batches of another size, another optimizer or another precision of activations. All activations
+  /// are kept.
+  public func varied(
+    batchSize size: Int? = nil, optimizer other: Optimizer? = nil, activationPrecision precision: ActivationPrecision? = nil
+  ) throws(NetworkError) -> CompiledNetwork {
     try CompiledNetwork(
-      network, loss: loss, batchSize: size, optimizer: optimizer, isTrained: isTrained, activationPrecision: activationPrecision,
-      kernelThreads: kernelThreads)
+      network, loss: loss, batchSize: size ?? batchSize, optimizer: other ?? optimizer, isTrained: isTrained,
+      activationPrecision: precision ?? activationPrecision, kernelThreads: kernelThreads)
   }
 
   /// - Parameter microBatchSize: nil for the one of this network.
