@@ -66,6 +66,30 @@ extension Setting where Given == String, Value == String {
   }
 }
 
+extension Setting where Given == String, Value: CaseIterable {
+  /// Makes a setting that is one of a few values.
+  /// - Parameters:
+  ///   - name: The name of a value.
+  ///   - isNew: Whether its default is not stored, so that documents stay the same as those of releases without this setting.
+  ///   - isSwept: Whether all values are worth trying to see the setting's effect on cost.
+  static func choice(
+    _ key: String, changesBits: Bool, help: String, default usual: Value, name: @escaping @Sendable (Value) -> String,
+    isNew: Bool = false, isSwept: Bool = false
+  ) -> Setting {
+    let read: @Sendable (String) throws -> Value = { text in
+      if let value = Value.allCases.first(where: { name($0) == text }) { return value }
+      var names = Value.allCases.map(name)
+      let last = names.removeLast()
+      throw RunError.usage("`\(key)` is '\(text)', but must be \(names.joined(separator: ", ")) or \(last)")
+    }
+    let whereNew = StoredForm<Value>(encoded: { (value: Value) -> String? in value == usual ? nil : name(value) }, decoded: read)
+    let ladder: @Sendable (SweepMeasurement) -> [Value] = { _ in Array(Value.allCases) }
+    return Setting(
+      key, changesBits: changesBits, help: help, default: { _ in usual }, read: read, give: { name($0) },
+      stored: isNew ? whereNew : nil, ladder: isSwept ? ladder : nil)
+  }
+}
+
 extension Setting where Given == String, Value == String? {
   /// Makes a setting that is a text, or nil if none is given.
   static func optionalText(

@@ -1,5 +1,4 @@
 import Foundation
-import Networks
 import Replay
 import Formats
 import Runs
@@ -55,34 +54,6 @@ func averageRules(_ texts: [String]) throws(RunError) -> [AverageRule] {
     rules.append(rule)
   }
   return rules
-}
-
-func scheduleIndexNamed(_ name: String) throws(RunError) -> LearningRateSchedule.Index {
-  guard let index = LearningRateSchedule.Index(rawValue: name) else {
-    throw .usage("`schedule-index` is '\(name)', but must be position or batch")
-  }
-  return index
-}
-
-func precisionNamed(_ name: String) throws(RunError) -> CheckpointPrecision {
-  guard let precision = CheckpointPrecision(name: name) else {
-    throw .usage("`start-precision` is '\(name)', but must be float32, bfloat16 or float16")
-  }
-  return precision
-}
-
-func activationPrecisionNamed(_ name: String) throws(RunError) -> ActivationPrecision {
-  guard let precision = ActivationPrecision(rawValue: name) else {
-    throw .usage("`activation-precision` is '\(name)', but must be float32 or bfloat16")
-  }
-  return precision
-}
-
-func optimizerPrecisionNamed(_ name: String) throws(RunError) -> SlotPrecision {
-  guard let precision = SlotPrecision(rawValue: name) else {
-    throw .usage("`optimizer-precision` is '\(name)', but must be float32 or 8bit")
-  }
-  return precision
 }
 
 func memoryBudgetNamed(_ text: String) throws(RunError) -> MemoryBudget {

@@ -107,16 +107,13 @@ public struct SettingsTable: Sendable {
     usual: "0, for adamw 0.01")
 
   /// How the numbers of the optimizer's slots lie in the training state.
-  public let optimizerPrecision: Setting<String, SlotPrecision> = Setting(
+  public let optimizerPrecision: Setting<String, SlotPrecision> = .choice(
     "optimizer-precision", changesBits: true,
     help: """
       What the optimizer's slots are kept in: float32, or 8bit, a byte for each number and a scale for every 256, which is a quarter \
       of the memory and of the disk, and rounds them after each update.
       """,
-    default: { _ in .float32 }, read: optimizerPrecisionNamed, give: { $0.description },
-    // The default is not stored, so that documents stay the same as those of releases without this setting.
-    stored: StoredForm(encoded: { $0 == .float32 ? nil : $0.description }, decoded: optimizerPrecisionNamed),
-    ladder: { _ in SlotPrecision.allCases })
+    default: .float32, name: { $0.description }, isNew: true, isSwept: true)
 
   /// The learning-rate schedule, as a specification.
   public let schedule: Setting<String, String> = .text(
@@ -127,13 +124,13 @@ public struct SettingsTable: Sendable {
   public let warmUp: Setting<Int, Int> = .whole(
     "warm-up", 0...BatchRun.largestBatch, changesBits: true, help: "So many updates rise linearly to the learning rate.", default: 0)
 
-  public let scheduleIndex: Setting<String, LearningRateSchedule.Index> = Setting(
+  public let scheduleIndex: Setting<String, LearningRateSchedule.Index> = .choice(
     "schedule-index", changesBits: true,
     help: """
       What the schedule counts: position (updates the state has had) or batch (the batch's number, which keeps an update one map \
       wherever it is applied).
       """,
-    default: { _ in .position }, read: scheduleIndexNamed, give: { $0.rawValue })
+    default: .position, name: { $0.rawValue })
 
   /// The number of training batches over which running statistics are computed anew before an observation; 0 for
   /// those of the state.
@@ -182,25 +179,22 @@ public struct SettingsTable: Sendable {
 
   /// The precision that initial states are rounded to. With 16 bits they take half the memory between replays, but
   /// are different starts.
-  public let startPrecision: Setting<String, CheckpointPrecision> = Setting(
+  public let startPrecision: Setting<String, CheckpointPrecision> = .choice(
     "start-precision", changesBits: true,
     help: """
       What initial states are rounded to: float32, bfloat16 or float16. Those of 16 bits take half the memory between replays, and \
       are other starts, so every bit after them is another.
       """,
-    default: { _ in .float32 }, read: precisionNamed, give: { $0.description }, ladder: { _ in CheckpointPrecision.allCases })
+    default: .float32, name: { $0.description }, isSwept: true)
 
   /// The precision in which activations wait for the backward pass.
-  public let activationPrecision: Setting<String, ActivationPrecision> = Setting(
+  public let activationPrecision: Setting<String, ActivationPrecision> = .choice(
     "activation-precision", changesBits: true,
     help: """
       How an update keeps the outputs of its layers: float32, or bfloat16, which takes half the memory and rounds them to 8 \
       significant bits. Arithmetic and observations stay in float32.
       """,
-    default: { _ in .float32 }, read: activationPrecisionNamed, give: { $0.rawValue },
-    // The default is not stored, so that documents stay the same as those of releases without this setting.
-    stored: StoredForm(encoded: { $0 == .float32 ? nil : $0.rawValue }, decoded: { try activationPrecisionNamed($0) }),
-    ladder: { _ in ActivationPrecision.allCases })
+    default: .float32, name: { $0.rawValue }, isNew: true, isSwept: true)
 
   public let lanes: Setting<Int, Int> = .whole(
     "lanes", 1...Budgets.mostLanes, changesBits: false, help: "Workers, at most; they change no bit.", usual: "the processor's cores",
