@@ -150,7 +150,7 @@ static void multiply_rows(const ck_matrix_kernels *level, const ck_product *p, s
   size_t width = (size_t)(level->width * (is_high ? level->vectors - 1 : level->vectors));
   ck_cut rows = is_high ? (ck_cut){1, p->m, 0} : ck_cut_rows(p->m);
   size_t terms = length;
-  if (p->m <= CK_FEW) terms = find_nonzero(p->a + first, p->a_row, p->m, length, ck_scratch.indices);
+  if (p->m <= CK_FEW) terms = find_nonzero(p->a + first, p->a_stride, p->m, length, ck_scratch.indices);
   for (size_t left = 0; left < p->n; left += width) {
     size_t columns = ck_least(width, p->n - left);
     const float *b = p->b + (ptrdiff_t)first * p->b_row + (ptrdiff_t)left * p->b_column;
@@ -170,7 +170,7 @@ static void multiply_rows(const ck_matrix_kernels *level, const ck_product *p, s
       const float *a[CK_TILE_ROWS];
       float *c[CK_TILE_ROWS];
       for (int r = 0; r < count; r++) {
-        a[r] = p->a + (ptrdiff_t)(top + (size_t)r) * p->a_row + (ptrdiff_t)first;
+        a[r] = p->a + (ptrdiff_t)(top + (size_t)r) * p->a_stride + (ptrdiff_t)first;
         c[r] = p->c + (ptrdiff_t)(top + (size_t)r) * p->c_row + (ptrdiff_t)left;
       }
       if (terms < length)
@@ -192,9 +192,9 @@ static void multiply_columns(const ck_matrix_kernels *level, const ck_product *p
     size_t all = ck_least(CK_BLOCK, p->m - begin);
     size_t wanted = all;
     for (size_t k = 0; k < length; k++)
-      ck_scratch.columns[k] = p->a + (ptrdiff_t)(first + k) * p->a_column + (ptrdiff_t)begin;
+      ck_scratch.columns[k] = p->a + (ptrdiff_t)(first + k) * p->a_stride + (ptrdiff_t)begin;
     if (p->k <= CK_FEW && beta == 1 && !bias)
-      wanted = find_nonzero(ck_scratch.columns[0], p->a_column, length, all, ck_scratch.indices);
+      wanted = find_nonzero(ck_scratch.columns[0], p->a_stride, length, all, ck_scratch.indices);
     if (wanted == all)
       for (size_t i = 0; i < all; i++) ck_scratch.indices[i] = (int)i;
     ck_cut rows = ck_cut_rows(wanted);
@@ -224,8 +224,7 @@ static void multiply_columns(const ck_matrix_kernels *level, const ck_product *p
 
 void ck_multiply(const ck_product *p) {
   const ck_matrix_kernels *level = ck_matrix();
-  int by_columns = p->a_column != 1;
-  size_t block = by_columns ? CK_COLUMN_BLOCK : CK_BLOCK;
+  size_t block = p->is_a_transposed ? CK_COLUMN_BLOCK : CK_BLOCK;
   for (size_t first = 0; first == 0 || first < p->k; first += block)
-    (by_columns ? multiply_columns : multiply_rows)(level, p, first, ck_least(block, p->k - first));
+    (p->is_a_transposed ? multiply_columns : multiply_rows)(level, p, first, ck_least(block, p->k - first));
 }

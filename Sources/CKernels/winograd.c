@@ -108,7 +108,7 @@ void ck_winograd_multiply(
       size_t width = ck_least(CK_PANEL, out_channels - left);
       ck_product product = {
           tiles, width, in_channels,
-          images + p * image_plane, (ptrdiff_t)in_channels, 1,
+          images + p * image_plane, (ptrdiff_t)in_channels, 0,
           weights + p * weight_plane + left * in_channels, (ptrdiff_t)width, 1,
           products + p * product_plane + left, (ptrdiff_t)out_channels, 1, 0, NULL};
       ck_multiply(&product);
@@ -121,7 +121,7 @@ void ck_winograd_multiply_gradient(
   for (size_t p = first; p < first + planes; p++) {
     ck_product product = {
         in_channels, out_channels, tiles,
-        images + p * image_plane, 1, (ptrdiff_t)in_channels,
+        images + p * image_plane, (ptrdiff_t)in_channels, 1,
         products + p * product_plane, (ptrdiff_t)out_channels, 1,
         weights + p * weight_plane, (ptrdiff_t)out_channels, 1, beta, NULL};
     ck_multiply(&product);

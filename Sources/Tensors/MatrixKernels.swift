@@ -49,8 +49,7 @@ public func multiply(
   MatrixKernels.share(m, threads: threads, work: m * n * k) { rows in
     var product = ck_product(
       m: rows.count, n: n, k: k,
-      a: a.base + rows.lowerBound * (transposeA ? 1 : a.stride), a_row: transposeA ? 1 : a.stride,
-      a_column: transposeA ? a.stride : 1,
+      a: a.base + rows.lowerBound * (transposeA ? 1 : a.stride), a_stride: a.stride, is_a_transposed: transposeA ? 1 : 0,
       b: b.base, b_row: transposeB ? 1 : b.stride, b_column: transposeB ? b.stride : 1,
       c: c.base + rows.lowerBound * c.stride, c_row: c.stride, alpha: alpha, beta: beta, bias: bias?.base)
     ck_multiply(&product)

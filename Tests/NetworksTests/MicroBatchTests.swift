@@ -22,6 +22,9 @@ import Testing
   private static let cases = [
     Case(model: "mlp:40,30", batchSize: 300, sizes: [128, 256]),
     Case(model: "mlp:40,30", batchSize: 129, sizes: [128]),
+    // Matrices of one column.
+    Case(model: "mlp:20,1,20", batchSize: 700, sizes: [128, 384]),
+    Case(model: "gpt:layers=1,heads=1,width=1,context=64", batchSize: 12, sizes: [2, 8]),
     Case(model: "lenet", batchSize: 140, sizes: [128]),
     Case(model: "gpt:layers=2,heads=2,width=32,context=64,dropout=0.1", batchSize: 7, sizes: [2, 4, 6]),
     Case(model: "gpt:layers=1,heads=2,width=32,context=128", batchSize: 3, sizes: [1, 2]),
@@ -29,7 +32,8 @@ import Testing
     Case(model: "tied", batchSize: 5, sizes: [2, 4]),
   ]
 
-  private static let vocabulary = 3000
+  /// The last chunk of classes that a head makes is a single one.
+  private static let vocabulary = 4097
 
   private static func network(_ name: String) throws -> Network {
     guard name != "tied" else {

@@ -64,6 +64,37 @@ import Testing
   }
 
   /// The bits of a row depend on no other row.
+  /// Of a transposed matrix, the rows may come in parts of a multiple of `MatrixKernels.sumRows`: whatever the shapes, the bits are the
+  /// same, as they are for sums of columns.
+  @Test(arguments: levels) func rowsInPartsGiveTheSameBits(level: String) throws {
+    let k = 3 * MatrixKernels.sumRows + 44
+    try at(level) {
+      for m in [1, 2, 5, 16, 33] {
+        for n in [1, 3, 16, 65] {
+          let a = try random(k * m, batch: 1)
+          let b = try random(k * n, batch: 2)
+          let rows = (a: a.vector.matrix(rows: k, columns: m), b: b.vector.matrix(rows: k, columns: n))
+          var whole = try random(m * n, batch: 3)
+          var sums = try random(n, batch: 4)
+          var partial = try random(m * n, batch: 3)
+          var partialSums = try random(n, batch: 4)
+          multiply(
+            rows.a, transposed: true, by: rows.b, into: whole.mutableVector.matrix(rows: m, columns: n), alpha: -0.3, beta: 0.9)
+          rows.b.addColumnSums(scaledBy: -0.3, to: sums.mutableVector, keeping: 0.9)
+          for (part, range) in [0..<MatrixKernels.sumRows, MatrixKernels.sumRows..<3 * MatrixKernels.sumRows, 3 * MatrixKernels.sumRows..<k].enumerated() {
+            let beta: Float = part == 0 ? 0.9 : 1
+            multiply(
+              rows.a.rows(range), transposed: true, by: rows.b.rows(range),
+              into: partial.mutableVector.matrix(rows: m, columns: n), alpha: -0.3, beta: beta)
+            rows.b.rows(range).addColumnSums(scaledBy: -0.3, to: partialSums.mutableVector, keeping: beta)
+          }
+          for index in 0..<m * n { #expect(partial[index].bitPattern == whole[index].bitPattern, "\(m) × \(n)") }
+          for index in 0..<n { #expect(partialSums[index].bitPattern == sums[index].bitPattern) }
+        }
+      }
+    }
+  }
+
   @Test(arguments: [false, true])
   func rowsAreIndependent(transposed: Bool) throws {
     let (m, n, k) = (37, 70, 700)

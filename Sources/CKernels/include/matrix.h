@@ -6,16 +6,17 @@
 #include "images.h"
 
 /// c ← alpha · a b + bias + beta · c, with c m × n, a m × k and b k × n. Element (i, j) of a is at
-/// a[i · a_row + j · a_column], and so for b; of each, one of the two strides is 1. c has rows. With beta = 0 the old
-/// contents of c are not read. `bias` is a row of n floats, or null.
+/// a[i · a_stride + j], or where a is transposed at a[i + j · a_stride]; that of b is at b[i · b_row + j · b_column], where one of the
+/// two strides is 1. c has rows. With beta = 0 the old contents of c are not read. `bias` is a row of n floats, or null.
 ///
-/// Every sum runs over k in blocks of 512, or of 128 where a_row is 1, and within a block one term after the other: its bits
-/// depend on no other element. Terms that are zero in all of few rows of a are left out: that changes no bit but where b is
+/// Every sum runs over k in blocks of 512, or of CK_SUM_ROWS where a is transposed, and within a block one term after the other: its
+/// bits depend on no other element. Terms that are zero in all of few rows of a are left out: that changes no bit but where b is
 /// not finite.
 typedef struct {
   size_t m, n, k;
   const float *a;
-  ptrdiff_t a_row, a_column;
+  ptrdiff_t a_stride;
+  int is_a_transposed;
   const float *b;
   ptrdiff_t b_row, b_column;
   float *c;
