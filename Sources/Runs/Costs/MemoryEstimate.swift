@@ -146,9 +146,9 @@ private enum Overhead {
   static let run = 1 << 19
   static let database = 10 << 20
   static let bytesPerRecord = 1024
-  /// The parts of two paged states in an operation on both: of each one in use, two on their way in and one on its way out, of
-  /// 1 MiB.
-  static let parts = 8 << 20
+  /// The parts of two paged states in an operation on both: of each one in use and two on their way in, of 1 MiB and the pages at
+  /// their ends.
+  static let parts = 13 << 19
   static let bytesPerStoredAverage = 256
   static let bytesPerObservationUnderway = 512
   static let bytesPerObservationKept = 256
@@ -161,6 +161,6 @@ private enum Overhead {
   static let kernelThread = 1 << 16
   static let bytesPerPageTableByte = 512
 
-  /// What a paged state takes beside its floats: a thread, and an entry for each page.
-  static func pager(_ stateBytes: Int) -> Int { (1 << 16) + stateBytes / Pager.pageBytes * 32 }
+  /// What a paged state takes beside its floats: two threads, and an entry for each page.
+  static func pager(_ stateBytes: Int) -> Int { (1 << 17) + stateBytes / Pager.pageBytes * 32 }
 }
