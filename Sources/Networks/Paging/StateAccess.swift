@@ -10,22 +10,20 @@ struct StateAccess: Sendable, Equatable {
 
 extension [[Region]] {
   /// What is held at each step of a program, given what each needs of one buffer: that, and what the next steps will need, up to the
-  /// first that needs much. One that needs little is soon done, and the disk would have no time for what comes after it. A step that
-  /// needs nothing changes nothing, and has nothing here either.
+  /// first that needs an eighth of what any does. One that needs less is soon done, and the disk would have no time for what comes
+  /// after it. A step that needs nothing changes nothing, and has nothing here either.
   var withNext: [[Region]] {
-    indices.map { index in
+    let most = map(\.pagedBytes).max() ?? 0
+    return indices.map { index in
       guard !self[index].isEmpty else { return [] }
       var held = self[index]
       for next in self[(index + 1)...] {
         held += next.filter { !held.contains($0) }
-        if next.reduce(0, { $0 + $1.count }) >= Self.much { break }
+        if !next.isEmpty, next.pagedBytes >= most / 8 { break }
       }
       return held
     }
   }
-
-  /// 1 MiB of floats.
-  private static var much: Int { 1 << 18 }
 }
 
 /// What each step of a program needs; nil for a step that needs nothing.
@@ -73,7 +71,14 @@ struct MicroBatchAccesses: Sendable {
   }
 }
 
+extension Region {
+  /// The most memory that the pages of the region take. It begins and ends in some that it shares with others.
+  var pagedBytes: Int { count * MemoryLayout<Float>.stride + 2 * Pager.pageBytes }
+}
+
 extension [Region] {
+  var pagedBytes: Int { reduce(0) { $0 + $1.pagedBytes } }
+
   /// The regions, those together that lie next to each other but for padding.
   fileprivate var joined: [Region] {
     reduce(into: []) { joined, region in

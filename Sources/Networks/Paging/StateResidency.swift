@@ -198,28 +198,25 @@ private struct PlannedAccess {
           // A step that needs nothing of a buffer gives up nothing of it.
           guard !(region.offset < stateCount ? step.state : step.sums).isEmpty else { continue }
           held[region] = nil
-          if isChanged { traffic.add(region, written: bytes(region)) }
+          if isChanged { traffic.add(region, written: region.pagedBytes) }
         }
         for region in wanted where held[region] == nil {
           held[region] = false
           // The first micro-batch writes the sums of gradients without reading them.
-          if number > 0 || region.offset < stateCount { traffic.add(region, read: bytes(region)) }
+          if number > 0 || region.offset < stateCount { traffic.add(region, read: region.pagedBytes) }
         }
         for region in held.keys {
-          traffic.held[keyPath: region.offset < stateCount ? \Held.state : \Held.sums] += bytes(region)
+          traffic.held[keyPath: region.offset < stateCount ? \Held.state : \Held.sums] += region.pagedBytes
         }
         for region in step.changed where !kept.contains(region) { held[region] = true }
         for part in step.inParts where !kept.contains(part.region) { traffic.add(part.region, read: part.read, written: part.written) }
         body(traffic, part.count, step.seconds)
       }
       var last = Traffic()
-      for (region, isChanged) in held where isChanged { last.add(region, written: bytes(region)) }
+      for (region, isChanged) in held where isChanged { last.add(region, written: region.pagedBytes) }
       body(last, part.count, 0)
     }
   }
-
-  /// A region begins and ends in pages that it shares with others.
-  private func bytes(_ region: Region) -> Int { region.count * MemoryLayout<Float>.stride + 2 * Pager.pageBytes }
 
   /// The seconds of an update for which passes wait for each region, where none is kept.
   func waits(rates: PagingRates) -> [Region: Double] {
@@ -233,6 +230,10 @@ private struct PlannedAccess {
     return waits
   }
 
+  /// How much longer passes take for each second in which the disk is busy: digests of pages and their moves take memory bandwidth,
+  /// and time of processors where lanes leave none idle.
+  private static let burden = 0.1
+
   func residency(keeping kept: [Region], rates: PagingRates) -> StateResidency {
     var most = Held()
     var (read, written, seconds) = (0, 0, 0.0)
@@ -240,9 +241,10 @@ private struct PlannedAccess {
       for buffer in [\Held.state, \.sums, \.tied] { most[keyPath: buffer] = max(most[keyPath: buffer], traffic.held[keyPath: buffer]) }
       read += count * traffic.read
       written += count * traffic.written
-      seconds += Double(count) * max(passSeconds, traffic.seconds(rates))
+      let disk = traffic.seconds(rates)
+      seconds += Double(count) * (max(passSeconds, disk) + Self.burden * disk)
     }
-    let keptBytes = kept.reduce(0) { $0 + bytes($1) }
+    let keptBytes = kept.pagedBytes
     return StateResidency(
       kept: kept, byteCount: keptBytes + most.state + most.sums + most.tied, keptByteCount: keptBytes, bytesRead: read,
       bytesWritten: written, seconds: seconds)

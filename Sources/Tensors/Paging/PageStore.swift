@@ -40,11 +40,12 @@ final class PageStore: Sendable {
   func end() {
     table.withLock { table in
       table.isEnding = true
-      table.wake()
+      table.wakeAll()
     }
     for _ in 0..<2 { ended.wait() }
     _ = memory.close(0..<memory.byteCount)
     file.empty()
+    table.withLock { $0.end() }
   }
 
   // MARK: Callers
@@ -58,7 +59,7 @@ final class PageStore: Sendable {
     while true {
       let gate = try table.withLock { (table) throws(PagingError) -> DispatchSemaphore? in
         if let failure = table.failure { throw failure }
-        return isDone(table) ? nil : table.makeGate()
+        return isDone(table) ? nil : table.makeGate(for: .holder)
       }
       guard let gate else { return }
       gate.wait()
@@ -69,12 +70,12 @@ final class PageStore: Sendable {
 
   /// Waits for work.
   /// - Returns: What `find` finds; nil at the end.
-  private func next<Work>(_ find: @Sendable (inout PageTable) -> Work?) -> Work? {
+  private func next<Work>(for thread: PageTable.Waiter, _ find: @Sendable (inout PageTable) -> Work?) -> Work? {
     while true {
       let (work, gate, hasSpares) = table.withLock { table -> (Work?, DispatchSemaphore?, Bool) in
         if table.isEnding { return (nil, nil, false) }
         if let work = find(&table) { return (work, nil, false) }
-        return (nil, table.makeGate(), table.spareCount > 0)
+        return (nil, table.makeGate(for: thread), thread == .bringingIn && table.spareCount > 0)
       }
       guard let gate else { return work }
       if gate.wait(timeout: hasSpares ? .now() + .milliseconds(Self.patience) : .distantFuture) == .timedOut {
@@ -89,7 +90,7 @@ final class PageStore: Sendable {
   }
 
   private func bringIn() {
-    while let arrival = next({ table in
+    while let arrival = next(for: .bringingIn, { table in
       table.nextLoad(atMost: Self.mostPagesAtOnce).map(Arrival.load) ?? table.nextToGiveBack().map(Arrival.giveBack)
     }) {
       switch arrival {
@@ -136,7 +137,7 @@ final class PageStore: Sendable {
   }
 
   private func takeOut() {
-    while let departure = next({ $0.nextDeparture(atMost: Self.mostPagesAtOnce) }) {
+    while let departure = next(for: .takingOut, { $0.nextDeparture(atMost: Self.mostPagesAtOnce) }) {
       do throws(PagingError) {
         if departure.isChanged { try write(departure) }
         for pages in table.withLock({ $0.takeOut(departure.pages) }) {

@@ -2,6 +2,13 @@ import Dispatch
 
 /// What a pager knows of its pages, and what its two threads have still to do. It touches neither memory nor file.
 struct PageTable {
+  /// Who may wait for something.
+  enum Waiter: CaseIterable {
+    case holder
+    case bringingIn
+    case takingOut
+  }
+
   private struct Page {
     var holds: UInt32 = 0
     /// Whether its floats are in memory.
@@ -48,8 +55,8 @@ struct PageTable {
   private var departures: [Range<Int>] = []
   private(set) var failure: PagingError?
   var isEnding = false
-  /// Signalled whenever something has been done or asked for.
-  private var waiting: [DispatchSemaphore] = []
+  /// Signalled when something has happened that they may wait for.
+  private var gates: [Waiter: [DispatchSemaphore]] = [:]
   /// The pages that somebody holds, and the most that there have ever been.
   private var heldCount = 0
   private var mostHeld = 0
@@ -96,7 +103,7 @@ struct PageTable {
         pages[page].isChanged = true
       }
     }
-    wake()
+    wake(.bringingIn)
   }
 
   mutating func release(_ ranges: [Range<Int>], isChanged: Bool) {
@@ -109,7 +116,7 @@ struct PageTable {
       }
       if range.contains(where: { pages[$0].holds == 0 }) { ask(&departures, for: range) }
     }
-    wake()
+    wake(.takingOut)
   }
 
   /// After an error nothing more is done.
@@ -135,22 +142,31 @@ struct PageTable {
     }
   }
 
-  mutating func makeGate() -> DispatchSemaphore {
+  mutating func makeGate(for waiter: Waiter) -> DispatchSemaphore {
     let gate = DispatchSemaphore(value: 0)
-    waiting.append(gate)
+    gates[waiter, default: []].append(gate)
     return gate
   }
 
-  mutating func wake() {
-    for gate in waiting { gate.signal() }
-    waiting = []
+  mutating func wake(_ waiter: Waiter) {
+    for gate in gates.removeValue(forKey: waiter) ?? [] { gate.signal() }
+  }
+
+  mutating func wakeAll() {
+    for waiter in Waiter.allCases { wake(waiter) }
+  }
+
+  /// Notes that all memory is given back.
+  mutating func end() {
+    spares = []
+    (occupiedCount, spareCount) = (0, 0)
   }
 
   mutating func fail(_ error: PagingError) {
     failure = failure ?? error
     arrivals = []
     departures = []
-    wake()
+    wakeAll()
   }
 
   // MARK: The thread that brings in
@@ -161,7 +177,7 @@ struct PageTable {
     while let range = arrivals.first {
       guard let first = range.first(where: { pages[$0].holds > 0 && !pages[$0].isResident }) else {
         arrivals.removeFirst()
-        wake()
+        if isIdle { wake(.holder) }
         continue
       }
       arrivals[0] = first..<range.upperBound
@@ -217,7 +233,8 @@ struct PageTable {
       return fail(error)
     }
     if case .stored = load.content { readCount += load.pages.count }
-    wake()
+    wake(.holder)
+    wake(.takingOut)
   }
 
   /// The spare memory, once it is to be given back; nil if there is none.
@@ -229,7 +246,7 @@ struct PageTable {
 
   mutating func gaveBack(_ ranges: [Range<Int>]) {
     spareCount -= ranges.reduce(0) { $0 + $1.count }
-    wake()
+    if isIdle { wake(.holder) }
   }
 
   // MARK: The thread that takes out
@@ -239,7 +256,7 @@ struct PageTable {
     while let range = departures.first {
       guard let first = range.first(where: { pages[$0].holds == 0 && (pages[$0].isResident || pages[$0].isMoving) }) else {
         departures.removeFirst()
-        wake()
+        if isIdle { wake(.holder) } else if givesBack { wake(.bringingIn) }
         continue
       }
       departures[0] = first..<range.upperBound
@@ -271,7 +288,7 @@ struct PageTable {
       digests[page] = written[index]
     }
     if written != nil { writtenCount += departure.pages.count }
-    wake()
+    wake(.holder)
   }
 
   /// Takes the pages of `range` out of memory that nobody has begun to hold meanwhile.
@@ -296,6 +313,6 @@ struct PageTable {
     occupiedCount -= range.count
     spares.append(range)
     spareCount += range.count
-    wake()
+    wake(.bringingIn)
   }
 }

@@ -87,7 +87,7 @@ public final class Pager: Sendable {
   public func flush() throws(PagingError) {
     store.table.withLock { table in
       table.givesBack = true
-      table.wake()
+      table.wake(.bringingIn)
     }
     try store.wait { $0.isIdle }
   }
