@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 static int make_unnamed_file(const char *folder) {
@@ -77,4 +78,15 @@ int ck_drop_from_cache(int descriptor, int64_t offset, int64_t count) {
   (void)descriptor, (void)offset, (void)count;
 #endif
   return 0;
+}
+
+int ck_move_memory(void *from, void *to, size_t size) {
+#if defined(MREMAP_DONTUNMAP)
+  // Addresses that were given up for a moment could be taken by another thread.
+  void *moved = mremap(from, size, size, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to);
+  return moved == MAP_FAILED ? -errno : 0;
+#else
+  (void)from, (void)to, (void)size;
+  return -ENOSYS;
+#endif
 }

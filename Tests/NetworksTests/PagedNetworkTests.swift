@@ -95,6 +95,11 @@ import Testing
         let network = try network.rescheduled(point.schedule)
         let residencies = network.residencies(point.schedule, rates: .guessed)
         #expect(residencies.count > 1)
+        // Whoever keeps more of a state waits less, on any disk.
+        for rate in [1e6, 1e9, 1e15] {
+          let residencies = network.residencies(point.schedule, rates: PagingRates(read: rate, write: rate))
+          #expect(zip(residencies, residencies.dropFirst()).allSatisfy { $0.keptByteCount > $1.keptByteCount && $0.seconds <= $1.seconds })
+        }
         for residency in [residencies.first, residencies[residencies.count / 2], residencies.last].compactMap(\.self) {
           let found = try digests(network, name, isPaged: true, kept: residency.kept)
           #expect(found.digests == expected.digests && found.values == expected.values)

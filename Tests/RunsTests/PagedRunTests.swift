@@ -85,6 +85,7 @@ import Testing
     let most = max(2 * 300_001 * 4, parts) + 4 * Pager.pageBytes
     let peak = pagers.made.map(\.peakResidentBytes).max() ?? 0
     #expect(pagers.made.count > 20 && peak > 0 && peak <= most && most < paged.stateCount * 4)
+    for pager in pagers.made { try pager.flush() }
     #expect(pagers.made.allSatisfy { $0.residentBytes == 0 })
     #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).allSatisfy { !$0.hasPrefix(".pages") })
   }

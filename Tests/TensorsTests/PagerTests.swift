@@ -32,6 +32,7 @@ import Testing
       var held: [(region: Region, isChanged: Bool)] = []
       // What has left since the pager was last idle may still be in memory.
       var leaving: Set<Int> = []
+      var mostHeld = 0
       for step in 0..<300 {
         switch Int.random(in: 0..<8, using: &random) {
         case 0...2:
@@ -75,6 +76,8 @@ import Testing
         }
         let most = held.reduce(leaving) { $0.union(pages($1.region)) }.count * Pager.pageBytes
         #expect(pager.residentBytes <= most)
+        mostHeld = max(mostHeld, held.reduce(into: Set()) { $0.formUnion(pages($1.region)) }.count)
+        #expect(pager.peakResidentBytes <= mostHeld * Pager.pageBytes)
       }
       for (region, isChanged) in held { try pager.release([region], changed: isChanged) }
       try pager.flush()
@@ -112,6 +115,33 @@ import Testing
     #expect(pager.bytesWritten == 300 * Pager.pageBytes)
     // The first round finds zeros, which are nowhere.
     #expect(pager.bytesRead == 200 * Pager.pageBytes)
+  }
+
+  /// What comes in while other pages leave waits for their memory.
+  @Test func memoryGoesFromWhatLeavesToWhatComesIn() throws {
+    var buffer = try filled(300 * Self.page, seed: 3, isPaged: true)
+    let expected = try filled(300 * Self.page, seed: 3, isPaged: false)
+    let pager = try pager(of: buffer)
+    // The first are of another length than the others, so that memory is parted and put together.
+    let regions = stride(from: 0, to: 300, by: 30).map { Region(offset: $0 * Self.page + 5, count: ($0 == 0 ? 17 : 29) * Self.page) }
+    for round in 1...3 {
+      pager.fetch([regions[0]])
+      for (place, region) in regions.enumerated() {
+        if place + 1 < regions.count { pager.fetch([regions[place + 1]]) }
+        try pager.wait(for: [region])
+        let floats = buffer.mutableVector.part(region)
+        for index in stride(from: 0, to: region.count, by: 1000) {
+          #expect(floats[index] == expected[region.offset + index] + Float(round - 1))
+          floats[index] = expected[region.offset + index] + Float(round)
+        }
+        try pager.release([region], changed: true)
+      }
+    }
+    #expect(pager.peakResidentBytes == 60 * Pager.pageBytes)
+    // Without a flush as well, once nothing happens any more.
+    let begin = ContinuousClock.now
+    while pager.residentBytes > 0, .now - begin < .seconds(20) { usleep(10_000) }
+    #expect(pager.residentBytes == 0)
   }
 
   /// A page that is held again before it is written stays, and what is only read is not written.

@@ -1,6 +1,7 @@
 #ifndef BACKTRAIL_PAGES_H
 #define BACKTRAIL_PAGES_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 /// Makes a file of `size` bytes in `folder` that has no name, so that it goes with its last descriptor, and reserves all its space.
@@ -14,5 +15,9 @@ int ck_use_page_cache(int descriptor);
 /// Writes the bytes from `offset` on to the disk and drops them from the page cache, where the system can. Returns 0, or −errno where
 /// the disk did not take them.
 int ck_drop_from_cache(int descriptor, int64_t offset, int64_t count);
+
+/// Gives the memory at `from` to `to`, which has none; `from` keeps its addresses and their protection. Both are private, anonymous
+/// memory. Returns 0, or −errno where the system can't.
+int ck_move_memory(void *from, void *to, size_t size);
 
 #endif

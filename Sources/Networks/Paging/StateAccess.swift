@@ -8,6 +8,24 @@ struct StateAccess: Sendable, Equatable {
   let isChanged: Bool
 }
 
+extension [[Region]] {
+  /// What is held at each step of a program, given what each needs of one buffer: that, and what the next steps will need, up to the
+  /// first that needs an eighth of what any does. One that needs less is soon done, and the disk would have no time for what comes
+  /// after it. A step that needs nothing changes nothing, and has nothing here either.
+  var withNext: [[Region]] {
+    let most = map(\.pagedBytes).max() ?? 0
+    return indices.map { index in
+      guard !self[index].isEmpty else { return [] }
+      var held = self[index]
+      for next in self[(index + 1)...] {
+        held += next.filter { !held.contains($0) }
+        if !next.isEmpty, next.pagedBytes >= most / 8 { break }
+      }
+      return held
+    }
+  }
+}
+
 /// What each step of a program needs; nil for a step that needs nothing.
 struct MicroBatchAccesses: Sendable {
   /// Of the training state, in the last micro-batch, which updates it.
@@ -54,7 +72,14 @@ struct MicroBatchAccesses: Sendable {
   }
 }
 
+extension Region {
+  /// The most memory that the pages of the region take. It begins and ends in some that it shares with others.
+  var pagedBytes: Int { count * MemoryLayout<Float>.stride + 2 * Pager.pageBytes }
+}
+
 extension [Region] {
+  var pagedBytes: Int { reduce(0) { $0 + $1.pagedBytes } }
+
   /// The regions, those together that lie next to each other but for padding.
   fileprivate var joined: [Region] {
     reduce(into: []) { joined, region in
@@ -67,11 +92,12 @@ extension [Region] {
   }
 }
 
-/// Holds what one step after the other needs of a paged state, with the next step's part on its way in and the last one's on its way
-/// out. Every update and evaluation takes the steps in the same order, so nothing is guessed.
+/// Holds what one step after the other needs of a paged state, with what the next steps need on its way in and what the last ones did
+/// on its way out. Every update and evaluation takes the steps in the same order, so nothing is guessed.
 struct StateHold: ~Copyable {
   private let pager: Pager?
   private let accesses: [StateAccess?]
+  private let wanted: [[Region]]
   /// Whether the steps write all floats before they read any.
   private let isOverwriting: Bool
   /// The regions that are held, and whether they may have changed since they were fetched.
@@ -81,18 +107,19 @@ struct StateHold: ~Copyable {
   init(_ pager: Pager?, _ accesses: [StateAccess?], isOverwriting: Bool = false) {
     self.pager = pager
     self.accesses = accesses
+    wanted = pager == nil ? [] : accesses.map { $0?.regions ?? [] }.withNext
     self.isOverwriting = isOverwriting
   }
 
   /// Returns when the state's part for the step at `index` is in memory. The steps come in their order.
   mutating func hold(for index: Int) throws(PagingError) {
     guard let pager, let access = accesses[index] else { return }
-    let next = accesses[(index + 1)...].lazy.compactMap(\.self).first?.regions ?? []
-    for (region, isChanged) in held where !access.regions.contains(region) && !next.contains(region) {
+    let wanted = wanted[index]
+    for (region, isChanged) in held where !wanted.contains(region) {
       held[region] = nil
       try pager.release([region], changed: isChanged)
     }
-    for region in access.regions + next where held[region] == nil {
+    for region in wanted where held[region] == nil {
       pager.fetch([region], overwriting: isOverwriting)
       held[region] = isOverwriting
     }

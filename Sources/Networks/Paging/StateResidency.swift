@@ -2,8 +2,8 @@ import Tensors
 
 /// How much of a paged training state a lane has in memory, and what an update then reads from its file and writes to it.
 ///
-/// The kept regions stay; of the others, memory has what a pass works on, what the next one will, and what the last one is still
-/// writing.
+/// The kept regions stay; of the others, memory has what a pass works on and what the next ones will. What the last ones had leaves
+/// while that comes in, and its memory is what comes in takes.
 public struct StateResidency: Sendable {
   /// What stays in memory between the passes.
   public let kept: [Region]
@@ -20,19 +20,21 @@ public struct StateResidency: Sendable {
 extension CompiledNetwork {
   /// The choices of how much of a state is kept in memory, from most to least, for updates with one schedule.
   ///
-  /// A kept parameter saves two reads and a write of each of its bytes, a kept slot one of each; so parameters come first, and of
-  /// equals the largest, because what is not kept must fit beside what comes before and after it.
+  /// First comes what saves most time a byte. Where passes take longer than the disk, nothing does: then parameters come before slots,
+  /// since they are read twice, and of equals the largest, because what is not kept must fit beside what comes before and after it.
   /// - Parameters:
   ///   - schedule: the order of an update's passes.
   ///   - costs: the stages' costs with their times; nil for the guessed ones.
   ///   - rates: how fast the file is.
   ///   - count: how many choices there are at most.
   public func residencies(
-    _ schedule: ActivationSchedule, costs: [StageCost]? = nil, rates: PagingRates, count: Int = 12
+    _ schedule: ActivationSchedule, costs: [StageCost]? = nil, rates: PagingRates, count: Int = 24
   ) -> [StateResidency] {
     let access = PlannedAccess(self, schedule, costs: costs ?? graph.stages.map(\.cost))
-    var regions = access.stateRegions.sorted { ($0.count, $1.offset) > ($1.count, $0.offset) }
-    regions = regions.filter { $0.offset < layout.count } + regions.filter { $0.offset >= layout.count }
+    let waits = access.waits(rates: rates)
+    let regions = access.stateRegions.map { region in
+      (region: region, rank: (waits[region, default: 0] / Double(region.count), region.offset < layout.count ? 1 : 0, region.count, -region.offset))
+    }.sorted { $0.rank > $1.rank }.map(\.region)
     let all = regions.reduce(0) { $0 + $1.count }
     var numbers: Set<Int> = []
     var sum = 0
@@ -48,17 +50,28 @@ extension CompiledNetwork {
 /// What the steps of an update need of a paged state, as `StateHold` and the layers will ask for it. The sums of gradients over
 /// micro-batches, a buffer of their own, are here as if they lay behind the state.
 private struct PlannedAccess {
+  /// Bytes in memory of the three buffers that may be paged.
+  struct Held {
+    var state = 0
+    var sums = 0
+    var tied = 0
+  }
+
   struct Step {
-    /// Regions that are held as a whole, and those among them that change.
-    var held: [Region] = []
+    /// Regions that are needed as a whole, and those among them that change.
+    var needed: [Region] = []
     var changed: [Region] = []
+    /// What is held of the state and of the sums, as `withNext` has it.
+    var state: [Region] = []
+    var sums: [Region] = []
     /// Tensors that are read in parts, with the bytes read and written of each.
     var inParts: [(region: Region, read: Int, written: Int)] = []
-    /// Bytes of the gradients that two layers share, which are never kept.
-    var tiedRead = 0
-    var tiedWritten = 0
-    /// The bytes in memory of what is read in parts: a part, the next one, and the last one on its way out.
-    var partBytes = 0
+    /// Bytes of the sums of gradients that are read in parts, which are never kept.
+    var sumRead = 0
+    var sumWritten = 0
+    /// The bytes in memory of what is read in parts, a part and the next one: of the state, of the sums over micro-batches, and of the
+    /// gradients that two layers share.
+    var partBytes = Held()
     /// The time of this step, and of those behind it that need nothing of the state.
     var seconds: Double
   }
@@ -83,7 +96,7 @@ private struct PlannedAccess {
 
   /// The regions of the state that are held or read in parts.
   var stateRegions: Set<Region> {
-    Set(parts.flatMap(\.steps).flatMap { $0.held + $0.inParts.map(\.region) }.filter { $0.offset < stateCount })
+    Set(parts.flatMap(\.steps).flatMap { $0.needed + $0.inParts.map(\.region) }.filter { $0.offset < stateCount })
   }
 
   private static func steps(
@@ -103,12 +116,12 @@ private struct PlannedAccess {
         }
       var step = Step(seconds: seconds)
       if let access = part.isLast ? accesses.last[index] : accesses.earlier[index] {
-        step.held = access.regions
+        step.needed = access.regions
         if access.isChanged { step.changed = access.regions }
       }
       if isParted, let access = accesses.sums[index] {
         let regions = access.regions.map { Region(offset: $0.offset + network.stateCount, count: $0.count) }
-        step.held += regions
+        step.needed += regions
         step.changed += regions
       }
       for tensor in network.inParts where pass.kind != .loss {
@@ -120,10 +133,10 @@ private struct PlannedAccess {
         if isOwn, isBackward, network.deferred != nil, !part.isLast { continue }
         let updates = isOwn && isBackward && part.isLast
         let hasSum = isBackward && (tensor.isTied || isParted)
-        var counts = [tensor.partCount]
-        if updates { counts += Array(repeating: slots.precision.floatCount(of: tensor.partCount), count: slots.count) }
-        if hasSum { counts.append(tensor.partCount) }
-        step.partBytes += 3 * counts.reduce(0) { $0 + $1 * size + 2 * Pager.pageBytes }
+        func parts(of count: Int) -> Int { 2 * (count * size + 2 * Pager.pageBytes) }
+        step.partBytes.state += parts(of: tensor.partCount)
+        if updates { step.partBytes.state += slots.count * parts(of: slots.precision.floatCount(of: tensor.partCount)) }
+        if hasSum { step.partBytes[keyPath: tensor.isTied ? \Held.tied : \Held.sums] += parts(of: tensor.partCount) }
         switch (isBackward, isOwn) {
         case (false, true):
           // A page, at most, for each number.
@@ -133,59 +146,107 @@ private struct PlannedAccess {
             step.inParts.append((region, region.count * size, updates ? region.count * size : 0))
           }
           if tensor.isTied {
-            step.tiedRead = bytes
+            step.sumRead = bytes
           } else if isParted {
-            (step.tiedRead, step.tiedWritten) = (part.isFirst ? 0 : bytes, bytes)
+            (step.sumRead, step.sumWritten) = (part.isFirst ? 0 : bytes, bytes)
           }
         default:
           step.inParts.append((tensor.region, bytes, 0))
-          if isBackward { (step.tiedRead, step.tiedWritten) = (part.isFirst ? 0 : bytes, bytes) }
+          if isBackward { (step.sumRead, step.sumWritten) = (part.isFirst ? 0 : bytes, bytes) }
         }
       }
-      if step.held.isEmpty, step.inParts.isEmpty, !steps.isEmpty {
+      if step.needed.isEmpty, step.inParts.isEmpty, !steps.isEmpty {
         steps[steps.count - 1].seconds += seconds
       } else {
         steps.append(step)
       }
     }
+    let state = steps.map { $0.needed.filter { $0.offset < network.stateCount } }.withNext
+    let sums = steps.map { $0.needed.filter { $0.offset >= network.stateCount } }.withNext
+    for place in steps.indices { (steps[place].state, steps[place].sums) = (state[place], sums[place]) }
     return steps
   }
 
-  func residency(keeping kept: [Region], rates: PagingRates) -> StateResidency {
-    let isKept = Set(kept)
-    var (most, read, written, seconds) = (0, 0, 0, 0.0)
-    func bytes(_ regions: some Sequence<Region>) -> Int {
-      // A region begins and ends in pages that it shares with others.
-      regions.reduce(0) { $0 + $1.count * MemoryLayout<Float>.stride + 2 * Pager.pageBytes }
+  /// What reads and writes take at a step, in bytes, by the region of the state.
+  private struct Traffic {
+    /// The other buffers' bytes in `read` and `written`, and those of `regions`.
+    var read = 0
+    var written = 0
+    var regions: [(region: Region, read: Int, written: Int)] = []
+    /// What is in memory.
+    var held = Held()
+
+    mutating func add(_ region: Region, read: Int = 0, written: Int = 0) {
+      self.read += read
+      self.written += written
+      regions.append((region, read, written))
     }
+
+    /// The disk's time: it reads and writes at the same time.
+    func seconds(_ rates: PagingRates) -> Double { max(Double(read) / rates.read, Double(written) / rates.write) }
+  }
+
+  /// Calls `body` with what happens at each step, how often, and how long passes run meanwhile.
+  private func forEachStep(keeping kept: Set<Region>, _ body: (_ traffic: Traffic, _ count: Int, _ seconds: Double) -> Void) {
     for (number, part) in parts.enumerated() {
-      let moving = part.steps.map { $0.held.filter { !isKept.contains($0) } }
+      // The regions that are held, and whether they have changed.
       var held: [Region: Bool] = [:]
-      for (place, step) in part.steps.enumerated() {
-        let wanted = moving[place] + (place + 1 < part.steps.count ? moving[place + 1] : [])
-        let leaving = held.keys.filter { !wanted.contains($0) }
-        var bytesOut = bytes(leaving.filter { held[$0] == true }) + step.tiedWritten
-        for region in leaving { held[region] = nil }
-        let new = wanted.filter { held[$0] == nil }
-        // What leaves has left before anything comes in.
-        most = max(most, bytes(held.keys) + max(bytes(leaving), bytes(new)) + step.partBytes)
-        for region in new { held[region] = false }
-        for region in step.changed where !isKept.contains(region) { held[region] = true }
-        // The first micro-batch writes the sums of gradients without reading them.
-        var bytesIn = step.tiedRead + bytes(number == 0 ? new.filter { $0.offset < stateCount } : new)
-        for part in step.inParts where !isKept.contains(part.region) {
-          bytesIn += part.read
-          bytesOut += part.written
+      for step in part.steps {
+        let wanted = (step.state + step.sums).filter { !kept.contains($0) }
+        var traffic = Traffic(read: step.sumRead, written: step.sumWritten, held: step.partBytes)
+        for (region, isChanged) in held where !wanted.contains(region) {
+          // A step that needs nothing of a buffer gives up nothing of it.
+          guard !(region.offset < stateCount ? step.state : step.sums).isEmpty else { continue }
+          held[region] = nil
+          if isChanged { traffic.add(region, written: region.pagedBytes) }
         }
-        read += part.count * bytesIn
-        written += part.count * bytesOut
-        seconds += Double(part.count) * max(step.seconds, Double(bytesIn) / rates.read + Double(bytesOut) / rates.write)
+        for region in wanted where held[region] == nil {
+          held[region] = false
+          // The first micro-batch writes the sums of gradients without reading them.
+          if number > 0 || region.offset < stateCount { traffic.add(region, read: region.pagedBytes) }
+        }
+        for region in held.keys {
+          traffic.held[keyPath: region.offset < stateCount ? \Held.state : \Held.sums] += region.pagedBytes
+        }
+        for region in step.changed where !kept.contains(region) { held[region] = true }
+        for part in step.inParts where !kept.contains(part.region) { traffic.add(part.region, read: part.read, written: part.written) }
+        body(traffic, part.count, step.seconds)
       }
-      let last = bytes(held.keys.filter { held[$0] == true })
-      written += part.count * last
-      seconds += Double(part.count) * Double(last) / rates.write
+      var last = Traffic()
+      for (region, isChanged) in held where isChanged { last.add(region, written: region.pagedBytes) }
+      body(last, part.count, 0)
     }
+  }
+
+  /// The seconds of an update for which passes wait for each region, where none is kept.
+  func waits(rates: PagingRates) -> [Region: Double] {
+    var waits: [Region: Double] = [:]
+    forEachStep(keeping: []) { traffic, count, seconds in
+      let wait = max(0, traffic.seconds(rates) - seconds)
+      for part in traffic.regions {
+        waits[part.region, default: 0] += Double(count) * min(wait, Double(part.read) / rates.read + Double(part.written) / rates.write)
+      }
+    }
+    return waits
+  }
+
+  /// How much longer passes take for each second in which the disk is busy: digests of pages and their moves take memory bandwidth,
+  /// and time of processors where lanes leave none idle.
+  private static let burden = 0.1
+
+  func residency(keeping kept: [Region], rates: PagingRates) -> StateResidency {
+    var most = Held()
+    var (read, written, seconds) = (0, 0, 0.0)
+    forEachStep(keeping: Set(kept)) { traffic, count, passSeconds in
+      for buffer in [\Held.state, \.sums, \.tied] { most[keyPath: buffer] = max(most[keyPath: buffer], traffic.held[keyPath: buffer]) }
+      read += count * traffic.read
+      written += count * traffic.written
+      let disk = traffic.seconds(rates)
+      seconds += Double(count) * (max(passSeconds, disk) + Self.burden * disk)
+    }
+    let keptBytes = kept.pagedBytes
     return StateResidency(
-      kept: kept, byteCount: most + bytes(kept), keptByteCount: bytes(kept), bytesRead: read, bytesWritten: written, seconds: seconds)
+      kept: kept, byteCount: keptBytes + most.state + most.sums + most.tied, keptByteCount: keptBytes, bytesRead: read,
+      bytesWritten: written, seconds: seconds)
   }
 }

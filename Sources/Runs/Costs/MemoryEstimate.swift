@@ -160,12 +160,13 @@ private enum Overhead {
   static let bytesPerPageTableByte = 512
 
   /// The parts of two paged states in an operation on both, or of one that is written as frames of a checkpoint: of each state one in
-  /// use, two on their way in and one on its way out.
+  /// use and two on their way in, and the pages at their ends.
   static func parts(_ stateBytes: Int, areStored: Bool) -> Int {
-    let length = 2 * FloatBuffer.partLength(of: stateBytes / MemoryLayout<Float>.stride)
-    return min(2 * stateBytes, 4 * max(length, areStored ? CheckpointFrame.length : 0) * MemoryLayout<Float>.stride)
+    func bytes(_ length: Int) -> Int { 3 * length * MemoryLayout<Float>.stride + 4 * Pager.pageBytes }
+    let both = 2 * bytes(FloatBuffer.partLength(of: stateBytes / MemoryLayout<Float>.stride))
+    return min(2 * stateBytes, areStored ? max(both, bytes(CheckpointFrame.length)) : both)
   }
 
-  /// What a paged state takes beside its floats: a thread, and an entry for each page.
-  static func pager(_ stateBytes: Int) -> Int { (1 << 16) + stateBytes / Pager.pageBytes * 32 }
+  /// What a paged state takes beside its floats: two threads, and an entry for each page.
+  static func pager(_ stateBytes: Int) -> Int { (1 << 17) + stateBytes / Pager.pageBytes * 32 }
 }

@@ -1,3 +1,4 @@
+import CKernels
 import Foundation
 
 /// The addresses of a buffer whose floats wait in a file: all of them are reserved, and only pages in use have memory.
@@ -29,10 +30,28 @@ struct PageMemory: ~Copyable, @unchecked Sendable {
     UnsafeMutableRawBufferPointer(start: base + bytes.lowerBound, count: bytes.count)
   }
 
-  /// Lets the bytes be used. They are zeros.
+  /// Lets the bytes be used. Those that have no memory yet are zeros.
   /// - Returns: 0, or the system's error.
   func open(_ bytes: Range<Int>) -> Int32 {
     mprotect(base + bytes.lowerBound, bytes.count, PROT_READ | PROT_WRITE) == 0 ? 0 : errno
+  }
+
+  /// Lets the bytes not be used any more. They keep their memory.
+  /// - Returns: 0, or the system's error.
+  func hide(_ bytes: Range<Int>) -> Int32 {
+    mprotect(base + bytes.lowerBound, bytes.count, PROT_NONE) == 0 ? 0 : errno
+  }
+
+  /// Gives the memory of hidden bytes to as many others that have none, which takes a third of the time that the system takes for
+  /// memory of its own. Where it can't be moved, the system has it back, and the others get theirs when they are used.
+  /// - Returns: 0, or the system's error.
+  func move(_ bytes: Range<Int>, to place: Int) -> Int32 {
+    // A page at a time, since the system moves only what has come as a whole.
+    for offset in stride(from: 0, to: bytes.count, by: Pager.pageBytes) {
+      guard ck_move_memory(base + bytes.lowerBound + offset, base + place + offset, Pager.pageBytes) == 0 else { break }
+    }
+    // So that its addresses are like all others without memory.
+    return close(bytes)
   }
 
   /// Gives the memory of the bytes back to the system.

@@ -1,5 +1,3 @@
-import Dispatch
-import Foundation
 import Synchronization
 
 /// Brings the floats of one buffer from a file into memory and back, while others compute.
@@ -10,9 +8,10 @@ import Synchronization
 ///     try pager.release([current], changed: true)
 ///
 /// Memory and file are divided into pages of `pageBytes`. A page is in memory as long as somebody holds a region that has floats of
-/// it, so that regions may share pages at their seams. A thread carries out what is asked for, in order: what was released before a
-/// fetch has left memory before it comes in. So memory never holds more than what is held and what is on its way out, and who
-/// computes faster than the disk writes waits in `wait`.
+/// it, so that regions may share pages at their seams. One thread brings pages in and another takes them out, each in the order in
+/// which it was asked, and at the same time; but there is never memory for more pages than have been held at once. So what comes in
+/// waits for what leaves, and who computes faster than the disk reads and writes waits in `wait`. The memory of pages that have left
+/// goes to those that come in, and back to the system when nothing has happened for a quarter of a second.
 ///
 /// Pages that were never written are zeros and are not read. All others are compared with the digest of what was written.
 /// After the first error every `wait`, `release` and `flush` throws it, and the floats of the buffer must not be used any more.
@@ -23,13 +22,11 @@ public final class Pager: Sendable {
   /// Hashing a page and looking after it cost little beside moving it, and seams of regions cost little memory. Requests are for as
   /// many adjacent pages as there are, since disks are slow page by page.
   public static let pageBytes = 64 << 10
-  /// Longer requests make disks no faster.
-  private static let mostPagesAtOnce = 64
   private static let pageLength = pageBytes / MemoryLayout<Float>.stride
 
   /// Where the file is.
   public let folder: String
-  private let store: Store
+  private let store: PageStore
   /// Whether `keep` was called.
   private let isKeeping = Atomic<Bool>(false)
 
@@ -42,15 +39,10 @@ public final class Pager: Sendable {
     guard !overflow, !isTooLong, let memory = PageMemory(byteCount: rounded / Self.pageBytes * Self.pageBytes) else {
       throw .cannotMake(folder: folder, reason: "the process may not have addresses for \(count) floats")
     }
-    let pageCount = rounded / Self.pageBytes
-    let file = try PageFile(in: folder, byteCount: pageCount * Self.pageBytes)
+    let file = try PageFile(in: folder, byteCount: memory.byteCount)
     self.folder = folder
-    store = Store(memory: memory, file: file, pageCount: pageCount, folder: folder)
-    let thread = Thread { [store] in store.run() }
-    thread.name = "pages"
-    // It calls nothing that goes deep, and there is one for every buffer.
-    thread.stackSize = 256 << 10
-    thread.start()
+    store = PageStore(memory: memory, file: file, folder: folder)
+    store.begin()
   }
 
   deinit { store.end() }
@@ -64,7 +56,7 @@ public final class Pager: Sendable {
     let ranges = Self.pages(of: regions)
     guard !ranges.isEmpty else { return }
     let overwritten = overwriting ? regions.compactMap(Self.pagesWithin) : []
-    store.add { $0.fetch(ranges, overwritten: overwritten) }
+    store.table.withLock { $0.fetch(ranges, overwritten: overwritten) }
   }
 
   /// Brings regions into memory and holds them for as long as the buffer lives. Only the first call does something.
@@ -86,14 +78,18 @@ public final class Pager: Sendable {
   public func release(_ regions: [Region], changed: Bool) throws(PagingError) {
     let ranges = Self.pages(of: regions)
     guard !ranges.isEmpty else { return }
-    store.add { $0.release(ranges, isChanged: changed) }
+    store.table.withLock { $0.release(ranges, isChanged: changed) }
     try store.check()
   }
 
-  /// Returns when everything that was asked for is done, and what nobody holds has left memory.
+  /// Returns when everything that was asked for is done, and the system has the memory back that nobody holds.
   /// - Throws: The first error of the pager.
   public func flush() throws(PagingError) {
-    try store.wait { $0.pending == 0 }
+    store.table.withLock { table in
+      table.givesBack = true
+      table.wake(.bringingIn)
+    }
+    try store.wait { $0.isIdle }
   }
 
   /// Makes all floats of the buffer zeros, without reading or writing any. Nobody may hold any.
@@ -125,137 +121,5 @@ public final class Pager: Sendable {
     let first = (region.offset + pageLength - 1) / pageLength
     let end = region.end / pageLength
     return first < end ? first..<end : nil
-  }
-}
-
-extension Pager {
-  /// Memory, file and table of a pager. Its thread keeps them until it has ended.
-  private final class Store: Sendable {
-    let memory: PageMemory
-    let file: PageFile
-    let table: Lock<PageTable>
-    private let folder: String
-    /// Signalled for every request, and at the end.
-    private let work = DispatchSemaphore(value: 0)
-    /// Signalled when the thread has given everything back.
-    private let ended = DispatchSemaphore(value: 0)
-
-    init(memory: consuming PageMemory, file: consuming PageFile, pageCount: Int, folder: String) {
-      self.memory = memory
-      self.file = file
-      self.folder = folder
-      table = Lock(PageTable(pageCount: pageCount))
-    }
-
-    // MARK: Callers
-
-    /// Adds what `body` asks for.
-    func add(_ body: @Sendable (inout PageTable) -> Void) {
-      let isAsked = table.withLock { table in
-        let before = table.pending
-        body(&table)
-        return table.pending > before
-      }
-      if isAsked { work.signal() }
-    }
-
-    func check() throws(PagingError) {
-      if let failure = table.withLock({ $0.failure }) { throw failure }
-    }
-
-    /// Returns once `isDone` holds.
-    func wait(until isDone: @Sendable (borrowing PageTable) -> Bool) throws(PagingError) {
-      while true {
-        let gate = try table.withLock { (table) throws(PagingError) -> DispatchSemaphore? in
-          if let failure = table.failure { throw failure }
-          return isDone(table) ? nil : table.makeGate()
-        }
-        guard let gate else { return }
-        gate.wait()
-      }
-    }
-
-    /// Returns when memory and file are given back, so that whoever counts them next finds neither.
-    func end() {
-      table.withLock { $0.isEnding = true }
-      work.signal()
-      ended.wait()
-    }
-
-    // MARK: The thread
-
-    func run() {
-      while true {
-        work.wait()
-        let (isEnding, request) = table.withLock { table in
-          table.isEnding ? (true, nil) : (false, table.nextRequest())
-        }
-        if isEnding {
-          _ = memory.close(0..<memory.byteCount)
-          file.empty()
-          ended.signal()
-          return
-        }
-        do throws(PagingError) {
-          switch request {
-          case .fetch(let ranges): for range in ranges { try bringIn(range) }
-          case .putAway(let ranges): for range in ranges { try putAway(range) }
-          case nil: break
-          }
-          table.withLock { $0.finishRequest() }
-        } catch {
-          table.withLock { $0.finishRequest(error) }
-        }
-      }
-    }
-
-    private func bringIn(_ range: Range<Int>) throws(PagingError) {
-      while let load = table.withLock({ $0.nextLoad(range, atMost: mostPagesAtOnce) }) {
-        do throws(PagingError) {
-          try check(memory.open(bytes(load.pages)))
-          if let digests = load.digests { try read(load.pages, digests) }
-        } catch {
-          // What could not be verified is not left where it could be read.
-          _ = memory.close(bytes(load.pages))
-          table.withLock { $0.gaveBack(load.pages.count) }
-          throw error
-        }
-        table.withLock { $0.finish(load) }
-      }
-    }
-
-    private func read(_ pages: Range<Int>, _ digests: [Digest]) throws(PagingError) {
-      try file.read(into: memory[bytes(pages)], at: pages.lowerBound * pageBytes)
-      for (page, digest) in zip(pages, digests) where self.digest(of: page) != digest {
-        throw .damaged(folder: folder, reason: "page \(page) was read back with other bytes than were written")
-      }
-    }
-
-    private func putAway(_ range: Range<Int>) throws(PagingError) {
-      while let departure = table.withLock({ $0.nextDeparture(range, atMost: mostPagesAtOnce) }) {
-        if departure.isChanged {
-          let digests = departure.pages.map(digest)
-          do throws(PagingError) {
-            try file.write(UnsafeRawBufferPointer(memory[bytes(departure.pages)]), at: departure.pages.lowerBound * pageBytes)
-          } catch {
-            table.withLock { $0.finishWriting(departure, nil) }
-            throw error
-          }
-          table.withLock { $0.finishWriting(departure, digests) }
-        }
-        for pages in table.withLock({ $0.takeOut(departure.pages) }) {
-          try check(memory.close(bytes(pages)))
-          table.withLock { $0.gaveBack(pages.count) }
-        }
-      }
-    }
-
-    private func digest(of page: Int) -> Digest { Digest(of: UnsafeRawBufferPointer(memory[bytes(page..<page + 1)]).bytes) }
-
-    private func bytes(_ pages: Range<Int>) -> Range<Int> { pages.lowerBound * pageBytes..<pages.upperBound * pageBytes }
-
-    private func check(_ code: Int32) throws(PagingError) {
-      guard code == 0 else { throw .failed(folder: folder, reason: String(cString: strerror(code))) }
-    }
   }
 }
