@@ -3,10 +3,10 @@ import Tensors
 /// What a loss of classes needs to know of a prediction's logits x besides each of them: gathered chunk by chunk where
 /// there are too many classes for all logits to be in memory.
 ///
-/// Exponentials are added up in blocks of 1,024 classes, each relative to its own largest logit. A block with the largest
-/// m′ and the sum s′ turns the largest m and the sum s of those before it into max(m, m′) and s exp(m − max) + s′
-/// exp(m′ − max). A chunk is a multiple of a block, or reaches to the last class, so that no bit depends on how many
-/// chunks there are.
+/// Exponentials are added up in blocks of 1,024 classes, each relative to its own largest logit, as
+/// `Elementary.exponentialSums(_:minus:powers:)` does. A block with the largest m′ and the sum s′ turns the largest m and the sum s
+/// of those before it into max(m, m′) and s exp(m − max) + s′ exp(m′ − max). A chunk is a multiple of a block, or reaches to the last
+/// class, so that no bit depends on how many chunks there are.
 ///
 /// A logit of −∞ adds nothing. One that is NaN or +∞ makes both sums NaN. If all logits are −∞, both sums are 0, and there is no
 /// softmax: it is NaN.
