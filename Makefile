@@ -3,7 +3,7 @@
 SWIFT ?= swift
 BACKTRAIL = .build/release/backtrail
 
-.PHONY: demo test test-long fuzz sanitize build options docs examples dependencies numpy-check pytorch-check bench peers clean
+.PHONY: demo test test-long fuzz sanitize build options docs examples dependencies arm64-check numpy-check pytorch-check bench peers clean
 
 demo: build
 	@Scripts/demo $(BACKTRAIL)
@@ -43,6 +43,10 @@ options: build
 
 dependencies:
 	@Scripts/install-dependencies
+
+# Compares the kernels' bits on arm64, under emulation, with those here; see CONTRIBUTING.md for what it needs.
+arm64-check:
+	@Scripts/check-arm64
 
 # Compares iterates of every order with a float64 replay in NumPy, which this needs and `make test` does not.
 numpy-check: build

@@ -66,9 +66,9 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),
-    .target(name: "CKernelLevels", dependencies: ["CKernels"], path: "Tests/CKernelLevels"),
+    .target(name: "KernelDigests", dependencies: ["CKernels"], path: "Tests/KernelDigests"),
     .testTarget(
-      name: "TensorsTests", dependencies: ["Tensors", "CKernels", "CKernelLevels", "TestSupport"], swiftSettings: strict),
+      name: "TensorsTests", dependencies: ["Tensors", "CKernels", "KernelDigests", "TestSupport"], swiftSettings: strict),
     .testTarget(name: "ReplayTests", dependencies: ["Replay", "TestSupport"], swiftSettings: strict),
     .target(name: "TestSupport", dependencies: ["Runs", "Replay", "Formats", "Tensors"], path: "Tests/TestSupport", swiftSettings: strict),
     .target(
@@ -88,7 +88,7 @@ let package = Package(
       swiftSettings: strict),
     .testTarget(
       name: "BacktrailCLITests",
-      dependencies: ["BacktrailCLI", "PagedRun", "Runs", "TestSupport", .product(name: "GRDB", package: "GRDB.swift")],
+      dependencies: ["BacktrailCLI", "PagedRun", "Runs", "Tensors", "TestSupport", .product(name: "GRDB", package: "GRDB.swift")],
       swiftSettings: strict),
   ]
 )

@@ -23,8 +23,9 @@ enum { BLOCK = 32, STRIP = 128 };
     CK_SUM(totals, width, TERM)                                              \
   }
 
-CK_DISPATCHED
-void ck_moments(const float *x, size_t rows, size_t columns, float *mean, float *variance) {
+CK_DISPATCHED(
+  void, ck_moments, (const float *x, size_t rows, size_t columns, float *mean, float *variance),
+  (x, rows, columns, mean, variance)) {
   for (size_t start = 0; start < columns; start += BLOCK) {
     size_t width = columns - start < BLOCK ? columns - start : BLOCK;
     const float *block = x + start;
@@ -37,9 +38,10 @@ void ck_moments(const float *x, size_t rows, size_t columns, float *mean, float 
   }
 }
 
-CK_DISPATCHED
-void ck_normalize(
-    const float *x, size_t rows, size_t columns, const float *mean, const float *factor, const float *shift, float *y) {
+CK_DISPATCHED(
+  void, ck_normalize, (const float *x, size_t rows, size_t columns, const float *mean, const float *factor, const float *shift,
+    float *y),
+  (x, rows, columns, mean, factor, shift, y)) {
   for (size_t r = 0; r < rows; r++) {
     for (size_t c = 0; c < columns; c++) y[c] = factor[c] * (x[c] - mean[c]) + shift[c];
     x += columns;
@@ -47,9 +49,10 @@ void ck_normalize(
   }
 }
 
-CK_DISPATCHED
-void ck_gradient_moments(
-    const float *g, const float *x, size_t rows, size_t columns, const float *mean, float *sums_out, float *products_out) {
+CK_DISPATCHED(
+  void, ck_gradient_moments, (const float *g, const float *x, size_t rows, size_t columns, const float *mean, float *sums_out,
+    float *products_out),
+  (g, x, rows, columns, mean, sums_out, products_out)) {
   for (size_t start = 0; start < columns; start += BLOCK) {
     size_t width = columns - start < BLOCK ? columns - start : BLOCK;
     const float *gradients = g + start, *block = x + start, *means = mean + start;
@@ -63,10 +66,10 @@ void ck_gradient_moments(
   }
 }
 
-CK_DISPATCHED
-void ck_normalize_gradient(
-    const float *g, const float *x, size_t rows, size_t columns, const float *mean, const float *factor,
-    const float *slope, const float *shift, float *out) {
+CK_DISPATCHED(
+  void, ck_normalize_gradient, (const float *g, const float *x, size_t rows, size_t columns, const float *mean,
+    const float *factor, const float *slope, const float *shift, float *out),
+  (g, x, rows, columns, mean, factor, slope, shift, out)) {
   for (size_t r = 0; r < rows; r++) {
     for (size_t c = 0; c < columns; c++) out[c] = factor[c] * g[c] + slope[c] * (x[c] - mean[c]) + shift[c];
     g += columns;

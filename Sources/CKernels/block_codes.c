@@ -43,8 +43,9 @@ INLINED void encode_blocks(const ck_code *code, bool is_signed, const float *x, 
   }
 }
 
-CK_DISPATCHED
-void ck_encode_blocks(const ck_code *code, const float *x, size_t count, float *blocks) {
+CK_DISPATCHED(
+  void, ck_encode_blocks, (const ck_code *code, const float *x, size_t count, float *blocks),
+  (code, x, count, blocks)) {
   if (code->is_signed) {
     encode_blocks(code, true, x, count, blocks);
   } else {
@@ -52,8 +53,9 @@ void ck_encode_blocks(const ck_code *code, const float *x, size_t count, float *
   }
 }
 
-CK_DISPATCHED
-void ck_decode_blocks(const ck_code *code, const float *blocks, size_t count, float *x) {
+CK_DISPATCHED(
+  void, ck_decode_blocks, (const ck_code *code, const float *blocks, size_t count, float *x),
+  (code, blocks, count, x)) {
   for (size_t first = 0; first < count; first += CK_BLOCK, blocks += CK_BLOCK_FLOATS) {
     decode_block(code, blocks, count - first < CK_BLOCK ? count - first : CK_BLOCK, x + first);
   }

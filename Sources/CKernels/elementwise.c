@@ -2,8 +2,7 @@
 
 #include "dispatch.h"
 
-CK_DISPATCHED
-void ck_rectify(float *x, size_t count) {
+CK_DISPATCHED(void, ck_rectify, (float *x, size_t count), (x, count)) {
   for (size_t i = 0; i < count; i++) x[i] = x[i] < 0 ? 0 : x[i];
 }
 
@@ -11,28 +10,25 @@ void ck_prefetch(const void *memory, size_t size) {
   for (size_t offset = 0; offset < size; offset += 64) __builtin_prefetch((const char *)memory + offset);
 }
 
-CK_DISPATCHED
-void ck_assign_bytes(float *x, const unsigned char *bytes, float divisor, size_t count) {
+CK_DISPATCHED(
+  void, ck_assign_bytes, (float *x, const unsigned char *bytes, float divisor, size_t count),
+  (x, bytes, divisor, count)) {
   for (size_t i = 0; i < count; i++) x[i] = (float)bytes[i] / divisor;
 }
 
-CK_DISPATCHED
-void ck_keep_positive(float *x, const float *y, size_t count) {
+CK_DISPATCHED(void, ck_keep_positive, (float *x, const float *y, size_t count), (x, y, count)) {
   for (size_t i = 0; i < count; i++) x[i] = y[i] > 0 ? x[i] : 0;
 }
 
-CK_DISPATCHED
-void ck_add(float *x, const float *y, size_t count) {
+CK_DISPATCHED(void, ck_add, (float *x, const float *y, size_t count), (x, y, count)) {
   for (size_t i = 0; i < count; i++) x[i] += y[i];
 }
 
-CK_DISPATCHED
-void ck_scale(float *x, float factor, size_t count) {
+CK_DISPATCHED(void, ck_scale, (float *x, float factor, size_t count), (x, factor, count)) {
   for (size_t i = 0; i < count; i++) x[i] *= factor;
 }
 
-CK_DISPATCHED
-void ck_combine(float *x, float keep, const float *y, float factor, size_t count) {
+CK_DISPATCHED(void, ck_combine, (float *x, float keep, const float *y, float factor, size_t count), (x, keep, y, factor, count)) {
   if (keep == 0) {
     for (size_t i = 0; i < count; i++) x[i] = factor * y[i];
   } else {
@@ -55,8 +51,9 @@ static inline __attribute__((always_inline)) void add_rows(
   }
 }
 
-CK_DISPATCHED
-void ck_column_sums(const float *x, size_t rows, size_t columns, float scale, float *sums, float keep) {
+CK_DISPATCHED(
+  void, ck_column_sums, (const float *x, size_t rows, size_t columns, float scale, float *sums, float keep),
+  (x, rows, columns, scale, sums, keep)) {
   for (size_t start = 0; start < columns; start += COLUMN_BLOCK) {
     for (size_t first = 0; first == 0 || first < rows; first += CK_SUM_ROWS) {
       const float *part = x + first * columns + start;

@@ -2,8 +2,7 @@
 
 #include "float_bits.h"
 
-CK_DISPATCHED
-void ck_pack_bfloat16(const float *restrict x, size_t count, void *restrict packed) {
+CK_DISPATCHED(void, ck_pack_bfloat16, (const float *restrict x, size_t count, void *restrict packed), (x, count, packed)) {
   uint16_t *restrict halves = packed;
   for (size_t i = 0; i < count; i++) {
     const uint32_t bits = bits_of(x[i]);
@@ -12,8 +11,7 @@ void ck_pack_bfloat16(const float *restrict x, size_t count, void *restrict pack
   }
 }
 
-CK_DISPATCHED
-void ck_round_bfloat16(float *x, size_t count) {
+CK_DISPATCHED(void, ck_round_bfloat16, (float *x, size_t count), (x, count)) {
   for (size_t i = 0; i < count; i++) {
     const uint32_t bits = bits_of(x[i]);
     const uint32_t nearest = bits + 0x7fff + (bits >> 16 & 1);
@@ -21,14 +19,12 @@ void ck_round_bfloat16(float *x, size_t count) {
   }
 }
 
-CK_DISPATCHED
-void ck_unpack_bfloat16(const void *restrict packed, size_t count, float *restrict x) {
+CK_DISPATCHED(void, ck_unpack_bfloat16, (const void *restrict packed, size_t count, float *restrict x), (packed, count, x)) {
   const uint16_t *restrict halves = packed;
   for (size_t i = 0; i < count; i++) x[i] = float_of((uint32_t)halves[i] << 16);
 }
 
-CK_DISPATCHED
-void ck_pack_float16(const float *restrict x, size_t count, void *restrict packed) {
+CK_DISPATCHED(void, ck_pack_float16, (const float *restrict x, size_t count, void *restrict packed), (x, count, packed)) {
   uint16_t *restrict halves = packed;
   for (size_t i = 0; i < count; i++) {
     const uint32_t bits = bits_of(x[i]);
@@ -44,8 +40,7 @@ void ck_pack_float16(const float *restrict x, size_t count, void *restrict packe
   }
 }
 
-CK_DISPATCHED
-void ck_unpack_float16(const void *restrict packed, size_t count, float *restrict x) {
+CK_DISPATCHED(void, ck_unpack_float16, (const void *restrict packed, size_t count, float *restrict x), (packed, count, x)) {
   const uint16_t *restrict halves = packed;
   for (size_t i = 0; i < count; i++) {
     const uint32_t magnitude = halves[i] & 0x7fff;

@@ -35,8 +35,7 @@ static inline size_t offset_of(const ck_window *w, place_t place, size_t y, size
   return (row * w->width + (size_t)(place.left + (ptrdiff_t)x)) * w->channels;
 }
 
-CK_DISPATCHED
-void ck_max_pool(const ck_window *w, const float *images, size_t count, float *out) {
+CK_DISPATCHED(void, ck_max_pool, (const ck_window *w, const float *images, size_t count, float *out), (w, images, count, out)) {
   for (size_t index = 0; index < count; index++) {
     place_t place = place_at(w, index);
     span_t down = inside(place.top, w->size, w->height);
@@ -53,9 +52,9 @@ void ck_max_pool(const ck_window *w, const float *images, size_t count, float *o
   }
 }
 
-CK_DISPATCHED
-void ck_max_pool_gradient(
-    const ck_window *w, const float *images, const float *out_gradient, size_t count, float *gradient) {
+CK_DISPATCHED(
+  void, ck_max_pool_gradient, (const ck_window *w, const float *images, const float *out_gradient, size_t count, float *gradient),
+  (w, images, out_gradient, count, gradient)) {
   for (size_t index = 0; index < count; index++) {
     place_t place = place_at(w, index);
     span_t down = inside(place.top, w->size, w->height);
@@ -73,8 +72,9 @@ void ck_max_pool_gradient(
   }
 }
 
-CK_DISPATCHED
-void ck_average_pool(const ck_window *w, const float *images, size_t count, float factor, float *out) {
+CK_DISPATCHED(
+  void, ck_average_pool, (const ck_window *w, const float *images, size_t count, float factor, float *out),
+  (w, images, count, factor, out)) {
   for (size_t index = 0; index < count; index++) {
     place_t place = place_at(w, index);
     span_t down = inside(place.top, w->size, w->height);
@@ -90,9 +90,9 @@ void ck_average_pool(const ck_window *w, const float *images, size_t count, floa
   }
 }
 
-CK_DISPATCHED
-void ck_average_pool_gradient(
-    const ck_window *w, const float *out_gradient, size_t count, float factor, float *gradient) {
+CK_DISPATCHED(
+  void, ck_average_pool_gradient, (const ck_window *w, const float *out_gradient, size_t count, float factor, float *gradient),
+  (w, out_gradient, count, factor, gradient)) {
   for (size_t index = 0; index < count; index++) {
     place_t place = place_at(w, index);
     span_t down = inside(place.top, w->size, w->height);

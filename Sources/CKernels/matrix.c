@@ -42,13 +42,8 @@
 #define CK_IF_WIDE(...)
 #include "matrix_kernels.h"
 
-static const ck_matrix_kernels *level_at(int index) {
-  if (index == 0) return __builtin_cpu_supports("x86-64-v4") ? &ck_avx512_kernels : NULL;
-  if (index == 1) return __builtin_cpu_supports("x86-64-v3") ? &ck_avx2_kernels : NULL;
-  return index == 2 ? &ck_sse2_kernels : NULL;
-}
-
-static const char *const level_names[] = {"avx512", "avx2", "sse2"};
+/// By index of the level.
+static const ck_matrix_kernels *const kernels[] = {&ck_avx512_kernels, &ck_avx2_kernels, &ck_sse2_kernels};
 #else
 #define CK_TARGET
 #define CK_LEVEL(name) ck_neon_##name
@@ -57,37 +52,10 @@ static const char *const level_names[] = {"avx512", "avx2", "sse2"};
 #define CK_IF_WIDE(...) __VA_ARGS__
 #include "matrix_kernels.h"
 
-static const ck_matrix_kernels *level_at(int index) { return index == 0 ? &ck_neon_kernels : NULL; }
-
-static const char *const level_names[] = {"neon"};
+static const ck_matrix_kernels *const kernels[] = {&ck_neon_kernels};
 #endif
 
-#define CK_LEVELS ((int)(sizeof level_names / sizeof *level_names))
-
-/// The index of this thread's level; −1 for the best there is.
-static _Thread_local int chosen = -1;
-
-static int level_index(void) {
-  static _Atomic int best = -1;
-  if (chosen >= 0) return chosen;
-  if (best < 0) {
-    int index = 0;
-    while (!level_at(index)) index++;
-    best = index;
-  }
-  return best;
-}
-
-const ck_matrix_kernels *ck_matrix(void) { return level_at(level_index()); }
-
-const char *ck_matrix_level(void) { return level_names[level_index()]; }
-
-int ck_set_matrix_level(const char *name) {
-  chosen = -1;
-  for (int index = 0; name && index < CK_LEVELS; index++)
-    if (strcmp(name, level_names[index]) == 0 && level_at(index)) chosen = index;
-  return !name || chosen >= 0;
-}
+const ck_matrix_kernels *ck_matrix(void) { return kernels[ck_level()]; }
 
 _Thread_local ck_matrix_scratch ck_scratch;
 
@@ -120,37 +88,13 @@ void ck_pack(
 /// The most rows of a, or columns of a transposed one, for which it pays to look for zeros: more seldom have them all.
 #define CK_FEW 32
 
-/// Which columns of `rows` × `columns` floats are not all zero: how many, or `columns` where hardly any are.
-CK_DISPATCHED
-static size_t find_nonzero(const float *a, ptrdiff_t a_row, size_t rows, size_t columns, int *indices) {
-  typedef uint32_t bits __attribute__((vector_size(64), aligned(4)));
-  size_t count = 0;
-  size_t first = 0;
-  for (; first + 16 <= columns; first += 16) {
-    bits any = {0};
-    // All bits but signs.
-    for (size_t i = 0; i < rows; i++) any |= *(const bits *)(a + (ptrdiff_t)i * a_row + (ptrdiff_t)first) << 1;
-    for (size_t l = 0; l < 16; l++) {
-      indices[count] = (int)(first + l);
-      count += any[l] != 0;
-    }
-  }
-  for (; first < columns; first++) {
-    int any = 0;
-    for (size_t i = 0; i < rows; i++) any |= a[(ptrdiff_t)i * a_row + (ptrdiff_t)first] != 0;
-    indices[count] = (int)first;
-    count += (size_t)any;
-  }
-  return count > columns - columns / 8 ? columns : count;
-}
-
 /// A block of the product's terms whose rows of a lie in memory.
 static void multiply_rows(const ck_matrix_kernels *level, const ck_product *p, size_t first, size_t length) {
   int is_high = p->m > CK_WIDE_TILE_ROWS && p->m <= CK_TILE_ROWS;
   size_t width = (size_t)(level->width * (is_high ? level->vectors - 1 : level->vectors));
   ck_cut rows = is_high ? (ck_cut){1, p->m, 0} : ck_cut_rows(p->m);
   size_t terms = length;
-  if (p->m <= CK_FEW) terms = find_nonzero(p->a + first, p->a_stride, p->m, length, ck_scratch.indices);
+  if (p->m <= CK_FEW) terms = level->find_nonzero(p->a + first, p->a_stride, p->m, length, ck_scratch.indices);
   for (size_t left = 0; left < p->n; left += width) {
     size_t columns = ck_least(width, p->n - left);
     const float *b = p->b + (ptrdiff_t)first * p->b_row + (ptrdiff_t)left * p->b_column;
@@ -194,7 +138,7 @@ static void multiply_columns(const ck_matrix_kernels *level, const ck_product *p
     for (size_t k = 0; k < length; k++)
       ck_scratch.columns[k] = p->a + (ptrdiff_t)(first + k) * p->a_stride + (ptrdiff_t)begin;
     if (p->k <= CK_FEW && beta == 1 && !bias)
-      wanted = find_nonzero(ck_scratch.columns[0], p->a_stride, length, all, ck_scratch.indices);
+      wanted = level->find_nonzero(ck_scratch.columns[0], p->a_stride, length, all, ck_scratch.indices);
     if (wanted == all)
       for (size_t i = 0; i < all; i++) ck_scratch.indices[i] = (int)i;
     ck_cut rows = ck_cut_rows(wanted);

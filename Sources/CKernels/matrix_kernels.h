@@ -172,9 +172,31 @@ static CK_TARGET void CK_LEVEL(transpose)(const float *source, ptrdiff_t source_
   for (int i = 0; i < 16; i++) *(row *)(target + i * target_row) = x[i];
 }
 
+static CK_TARGET size_t CK_LEVEL(find_nonzero)(const float *a, ptrdiff_t a_row, size_t rows, size_t columns, int *indices) {
+  typedef uint32_t bits __attribute__((vector_size(64), aligned(4)));
+  size_t count = 0;
+  size_t first = 0;
+  for (; first + 16 <= columns; first += 16) {
+    bits any = {0};
+    // All bits but signs.
+    for (size_t i = 0; i < rows; i++) any |= *(const bits *)(a + (ptrdiff_t)i * a_row + (ptrdiff_t)first) << 1;
+    for (size_t l = 0; l < 16; l++) {
+      indices[count] = (int)(first + l);
+      count += any[l] != 0;
+    }
+  }
+  for (; first < columns; first++) {
+    int any = 0;
+    for (size_t i = 0; i < rows; i++) any |= a[(ptrdiff_t)i * a_row + (ptrdiff_t)first] != 0;
+    indices[count] = (int)first;
+    count += (size_t)any;
+  }
+  return count > columns - columns / 8 ? columns : count;
+}
+
 static const ck_matrix_kernels CK_LEVEL(kernels) = {
   CK_WIDTH, CK_VECTORS, CK_TABLE(by_rows), CK_TABLE(by_indices), CK_TABLE(by_columns), CK_LEVEL(transpose),
-  CK_LEVEL(transform_image), CK_LEVEL(transform_output), CK_LEVEL(transform_output_gradient),
+  CK_LEVEL(find_nonzero), CK_LEVEL(transform_image), CK_LEVEL(transform_output), CK_LEVEL(transform_output_gradient),
   CK_LEVEL(transform_weights), CK_LEVEL(transform_weights_gradient)};
 
 #undef CK_TILE

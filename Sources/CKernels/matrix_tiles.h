@@ -44,6 +44,8 @@ typedef struct {
   ck_by_indices by_indices[CK_TILE_ROWS][4];
   ck_by_columns by_columns[CK_TILE_ROWS][4];
   void (*transpose)(const float *source, ptrdiff_t source_row, float *target, ptrdiff_t target_row);
+  /// Which columns of `rows` × `columns` floats are not all zero: how many, or `columns` where hardly any are.
+  size_t (*find_nonzero)(const float *a, ptrdiff_t a_row, size_t rows, size_t columns, int *indices);
   /// Of Winograd's convolution: one tile, or one row of weights, of many channels. Pixels and places are 6 × 6 and 4 × 4
   /// pointers; a null place is passed over.
   void (*transform_image)(const float *const *pixels, size_t channels, float *transformed, size_t plane);
@@ -55,7 +57,7 @@ typedef struct {
       const float *transformed, size_t plane, size_t count, float alpha, float beta, float *weights, size_t tap);
 } ck_matrix_kernels;
 
-/// Those of this machine.
+/// Those of this thread's level.
 const ck_matrix_kernels *ck_matrix(void);
 
 /// What a thread needs to arrange operands in.

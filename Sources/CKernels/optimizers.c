@@ -33,25 +33,28 @@ INLINED void rmsprop(float *x, const float *g, float *s, float rate, float alpha
   }
 }
 
-CK_DISPATCHED
-void ck_momentum(float *x, const float *g, float *v, float rate, float mu, size_t count) {
+CK_DISPATCHED(
+  void, ck_momentum, (float *x, const float *g, float *v, float rate, float mu, size_t count),
+  (x, g, v, rate, mu, count)) {
   momentum(x, g, v, rate, mu, count);
 }
 
-CK_DISPATCHED
-void ck_nesterov(float *x, const float *g, float *v, float rate, float mu, size_t count) {
+CK_DISPATCHED(
+  void, ck_nesterov, (float *x, const float *g, float *v, float rate, float mu, size_t count),
+  (x, g, v, rate, mu, count)) {
   nesterov(x, g, v, rate, mu, count);
 }
 
-CK_DISPATCHED
-void ck_adam(
-    float *x, const float *g, float *m, float *s, float rate, float beta1, float beta2, float square_scale,
-    float epsilon, size_t count) {
+CK_DISPATCHED(
+  void, ck_adam, (float *x, const float *g, float *m, float *s, float rate, float beta1, float beta2, float square_scale,
+    float epsilon, size_t count),
+  (x, g, m, s, rate, beta1, beta2, square_scale, epsilon, count)) {
   adam(x, g, m, s, rate, beta1, beta2, square_scale, epsilon, count);
 }
 
-CK_DISPATCHED
-void ck_rmsprop(float *x, const float *g, float *s, float rate, float alpha, float epsilon, size_t count) {
+CK_DISPATCHED(
+  void, ck_rmsprop, (float *x, const float *g, float *s, float rate, float alpha, float epsilon, size_t count),
+  (x, g, s, rate, alpha, epsilon, count)) {
   rmsprop(x, g, s, rate, alpha, epsilon, count);
 }
 
@@ -63,8 +66,9 @@ void ck_rmsprop(float *x, const float *g, float *s, float rate, float alpha, flo
     count -= length;                                                \
   }
 
-CK_DISPATCHED
-void ck_momentum_blocks(float *x, const float *g, float *v, const ck_code *code, float rate, float mu, size_t count) {
+CK_DISPATCHED(
+  void, ck_momentum_blocks, (float *x, const float *g, float *v, const ck_code *code, float rate, float mu, size_t count),
+  (x, g, v, code, rate, mu, count)) {
   float numbers[CK_BLOCK];
   FOR_BLOCKS({
     decode_block(code, v, length, numbers);
@@ -74,8 +78,9 @@ void ck_momentum_blocks(float *x, const float *g, float *v, const ck_code *code,
   })
 }
 
-CK_DISPATCHED
-void ck_nesterov_blocks(float *x, const float *g, float *v, const ck_code *code, float rate, float mu, size_t count) {
+CK_DISPATCHED(
+  void, ck_nesterov_blocks, (float *x, const float *g, float *v, const ck_code *code, float rate, float mu, size_t count),
+  (x, g, v, code, rate, mu, count)) {
   float numbers[CK_BLOCK];
   FOR_BLOCKS({
     decode_block(code, v, length, numbers);
@@ -85,10 +90,10 @@ void ck_nesterov_blocks(float *x, const float *g, float *v, const ck_code *code,
   })
 }
 
-CK_DISPATCHED
-void ck_adam_blocks(
-    float *x, const float *g, float *m, float *s, const ck_code *mean_code, const ck_code *square_code, float rate,
-    float beta1, float beta2, float square_scale, float epsilon, size_t count) {
+CK_DISPATCHED(
+  void, ck_adam_blocks, (float *x, const float *g, float *m, float *s, const ck_code *mean_code, const ck_code *square_code,
+    float rate, float beta1, float beta2, float square_scale, float epsilon, size_t count),
+  (x, g, m, s, mean_code, square_code, rate, beta1, beta2, square_scale, epsilon, count)) {
   float means[CK_BLOCK];
   float squares[CK_BLOCK];
   FOR_BLOCKS({
@@ -102,9 +107,10 @@ void ck_adam_blocks(
   })
 }
 
-CK_DISPATCHED
-void ck_rmsprop_blocks(
-    float *x, const float *g, float *s, const ck_code *code, float rate, float alpha, float epsilon, size_t count) {
+CK_DISPATCHED(
+  void, ck_rmsprop_blocks, (float *x, const float *g, float *s, const ck_code *code, float rate, float alpha, float epsilon,
+    size_t count),
+  (x, g, s, code, rate, alpha, epsilon, count)) {
   float squares[CK_BLOCK];
   FOR_BLOCKS({
     decode_block(code, s, length, squares);

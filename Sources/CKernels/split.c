@@ -61,10 +61,9 @@ INLINED void join_planes(
   }
 }
 
-CK_DISPATCHED
-void ck_split_join(
-  const uint8_t *planes, size_t count, bool fine, uint32_t bias, int low_size, uint32_t *bits
-) {
+CK_DISPATCHED(
+  void, ck_split_join, (const uint8_t *planes, size_t count, bool fine, uint32_t bias, int low_size, uint32_t *bits),
+  (planes, count, fine, bias, low_size, bits)) {
   if (low_size == 2) {
     if (fine) join_planes(planes, count, true, bias, 2, bits);
     else join_planes(planes, count, false, bias, 2, bits);

@@ -3,10 +3,10 @@
 #include "dispatch.h"
 #include "vector_math.h"
 
-CK_DISPATCHED
-void ck_layer_norm(
-    const float *x, size_t rows, size_t columns, const float *weight, const float *bias, float epsilon, float *y,
-    float *mean, float *inverse) {
+CK_DISPATCHED(
+  void, ck_layer_norm, (const float *x, size_t rows, size_t columns, const float *weight, const float *bias, float epsilon,
+    float *y, float *mean, float *inverse),
+  (x, rows, columns, weight, bias, epsilon, y, mean, inverse)) {
   for (size_t r = 0; r < rows; r++) {
     float sum, squares;
     CK_LANE_SUM(sum, columns, x[i])
@@ -21,10 +21,10 @@ void ck_layer_norm(
   }
 }
 
-CK_DISPATCHED
-void ck_layer_norm_gradient(
-    const float *g, const float *x, size_t rows, size_t columns, const float *weight, const float *mean,
-    const float *inverse, float *out, float *sums, float *products) {
+CK_DISPATCHED(
+  void, ck_layer_norm_gradient, (const float *g, const float *x, size_t rows, size_t columns, const float *weight,
+    const float *mean, const float *inverse, float *out, float *sums, float *products),
+  (g, x, rows, columns, weight, mean, inverse, out, sums, products)) {
   memset(sums, 0, columns * sizeof(float));
   memset(products, 0, columns * sizeof(float));
   for (size_t r = 0; r < rows; r++) {
@@ -47,21 +47,18 @@ void ck_layer_norm_gradient(
   }
 }
 
-CK_DISPATCHED
-void ck_gelu(const float *x, float *y, size_t count) {
+CK_DISPATCHED(void, ck_gelu, (const float *x, float *y, size_t count), (x, y, count)) {
   for (size_t i = 0; i < count; i++) y[i] = x[i] * ck_normal_cdf(x[i]);
 }
 
-CK_DISPATCHED
-void ck_gelu_gradient(const float *g, const float *x, float *out, size_t count) {
+CK_DISPATCHED(void, ck_gelu_gradient, (const float *g, const float *x, float *out, size_t count), (g, x, out, count)) {
   for (size_t i = 0; i < count; i++) {
     float density = 0.398942280f * ck_exp(-0.5f * x[i] * x[i]);
     out[i] = g[i] * (ck_normal_cdf(x[i]) + x[i] * density);
   }
 }
 
-CK_DISPATCHED
-void ck_causal_softmax(float *s, size_t rows, size_t columns, float scale) {
+CK_DISPATCHED(void, ck_causal_softmax, (float *s, size_t rows, size_t columns, float scale), (s, rows, columns, scale)) {
   for (size_t r = 0; r < rows; r++) {
     size_t seen = columns - rows + r + 1;
     float largest = s[0];
@@ -76,8 +73,9 @@ void ck_causal_softmax(float *s, size_t rows, size_t columns, float scale) {
   }
 }
 
-CK_DISPATCHED
-void ck_causal_softmax_gradient(const float *p, float *g, size_t rows, size_t columns, float scale) {
+CK_DISPATCHED(
+  void, ck_causal_softmax_gradient, (const float *p, float *g, size_t rows, size_t columns, float scale),
+  (p, g, rows, columns, scale)) {
   for (size_t r = 0; r < rows; r++) {
     size_t seen = columns - rows + r + 1;
     float sum;
@@ -92,10 +90,10 @@ void ck_causal_softmax_gradient(const float *p, float *g, size_t rows, size_t co
 // Blocks of four words side by side, so that the rounds of many counters run in SIMD.
 enum { PHILOX_BLOCKS = 16 };
 
-CK_DISPATCHED
-void ck_dropout(
-    const float *x, float *y, size_t count, uint32_t threshold, float factor, uint32_t key0, uint32_t key1,
-    uint32_t counter1, uint32_t counter2, uint32_t counter3) {
+CK_DISPATCHED(
+  void, ck_dropout, (const float *x, float *y, size_t count, uint32_t threshold, float factor, uint32_t key0, uint32_t key1,
+    uint32_t counter1, uint32_t counter2, uint32_t counter3),
+  (x, y, count, threshold, factor, key0, key1, counter1, counter2, counter3)) {
   for (size_t start = 0; start < count; start += 4 * PHILOX_BLOCKS) {
     uint32_t a[PHILOX_BLOCKS], b[PHILOX_BLOCKS], c[PHILOX_BLOCKS], d[PHILOX_BLOCKS];
     for (uint32_t i = 0; i < PHILOX_BLOCKS; i++) {

@@ -1,8 +1,7 @@
 #ifndef BACKTRAIL_VECTOR_MATH_H
 #define BACKTRAIL_VECTOR_MATH_H
 
-#include <stdint.h>
-#include <string.h>
+#include "float_bits.h"
 
 // Functions without branches or calls, so that loops over them become SIMD, and every level of it gives the same bits.
 
@@ -13,9 +12,10 @@
 static inline float ck_exp(float x) {
   x = x < -87.0f ? -87.0f : x;
   x = x > 88.0f ? 88.0f : x;
-  // Adding and taking away 1.5 · 2²³ rounds to the nearest whole number.
+  // Adding and taking away 1.5 · 2²³ rounds to the nearest whole number, which the last bits of the sum have.
   const float magic = 12582912.0f;
-  float n = (x * 1.44269504f + magic) - magic;
+  float shifted = x * 1.44269504f + magic;
+  float n = shifted - magic;
   float r = (x - n * 0.693359375f) - n * -2.12194440e-4f;
   float p = 1.0f / 5040;
   p = p * r + 1.0f / 720;
@@ -25,10 +25,7 @@ static inline float ck_exp(float x) {
   p = p * r + 0.5f;
   p = p * r + 1.0f;
   p = p * r + 1.0f;
-  int32_t bits = ((int32_t)n + 127) << 23;
-  float power;
-  memcpy(&power, &bits, sizeof power);
-  return p * power;
+  return p * float_of((bits_of(shifted) + 127) << 23);
 }
 
 /// The distribution function Φ of the standard normal, with an absolute error below 2 · 10⁻⁷: by the rational

@@ -3,11 +3,11 @@ import Dispatch
 
 /// Matrix products and convolutions: how threads share one, and what decides its bits.
 public enum MatrixKernels {
-  /// The SIMD level in use: `avx512`, `avx2`, `sse2` or `neon`. Bits depend on it.
-  public static var level: String { String(cString: ck_matrix_level()) }
+  /// Whether a product and the sum it is added to are rounded once, at the level of SIMD in use. Bits depend on it.
+  public static var areFused: Bool { ck_is_fused() }
 
   /// The version of the kernels' bits: it is raised whenever kernels give other bits than those before them.
-  public static let revision = 3
+  public static let revision = 4
 
   /// How many rows of a batch a gradient's sum over them takes together: it adds them up from zero, and then adds that to the
   /// sum of those before. So a batch in parts of a multiple of so many rows gives the bits of the whole one.

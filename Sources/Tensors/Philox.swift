@@ -1,5 +1,3 @@
-import Foundation
-
 /// The counter-based generator Philox 4×32 with 10 rounds: a keyed bijection of 128-bit counters whose outputs pass
 /// BigCrush, so that any random number can be made at once from its coordinates, in any order, on any lane.
 ///
@@ -97,9 +95,9 @@ public struct RandomSource: Sendable {
   /// Four standard normal numbers from four words.
   public static func normals(_ words: SIMD4<UInt32>) -> SIMD4<Double> {
     func pair(_ a: UInt32, _ b: UInt32) -> (Double, Double) {
-      let radius = (-2 * log((Double(a) + 1) / 0x1p32)).squareRoot()
-      let angle = 2 * Double.pi * Double(b) / 0x1p32
-      return (radius * cos(angle), radius * sin(angle))
+      let radius = (-2 * Elementary.log((Double(a) + 1) / 0x1p32)).squareRoot()
+      let (sine, cosine) = Elementary.sineAndCosine(turns: Double(b) / 0x1p32)
+      return (radius * cosine, radius * sine)
     }
     let (x, y) = pair(words.x, words.y)
     let (z, w) = pair(words.z, words.w)

@@ -18,14 +18,17 @@ struct Command {
     case onceFilled(folder: String, signal: Int32)
   }
 
-  /// - Parameter watch: Called repeatedly with the number of the running process; nil to wait for its end.
+  /// - Parameters:
+  ///   - environment: Variables besides those of this process.
+  ///   - watch: Called repeatedly with the number of the running process; nil to wait for its end.
   init(
     program: String = Self.executable.path, _ arguments: [String], in folder: String, stop: Stop? = nil,
-    watch: ((Int32) -> Void)? = nil
+    environment: [String: String] = [:], watch: ((Int32) -> Void)? = nil
   ) throws {
     let process = Process()
     process.executableURL = URL(fileURLWithPath: program)
     process.arguments = arguments
+    process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
     process.currentDirectoryURL = URL(fileURLWithPath: folder)
     // Files are used instead of pipes, because a full pipe would stop the process.
     let files = ["out", "err"].map { folder + "/\(UUID().uuidString).\($0)" }

@@ -8,8 +8,8 @@ import Testing
 
   /// Runs `body` on this thread at a level of SIMD, unless the machine lacks it.
   private func at(_ level: String, _ body: () throws -> Void) rethrows {
-    guard ck_set_matrix_level(level) == 1 else { return }
-    defer { ck_set_matrix_level(nil) }
+    guard ck_set_level(level) else { return }
+    defer { ck_set_level(nil) }
     try body()
   }
 
@@ -20,8 +20,9 @@ import Testing
   }
 
   @Test func everyMachineHasALevel() {
-    #expect(Self.levels.contains(MatrixKernels.level))
-    #expect(ck_set_matrix_level("mmx") == 0)
+    #expect(Self.levels.contains(SIMDLevel.current.description))
+    #expect(SIMDLevel.available.first == .current && Set(SIMDLevel.available.map(\.description)).isSubset(of: Self.levels))
+    #expect(!ck_set_level("mmx") && !SIMDLevel.use("mmx") && SIMDLevel.available.first == .current)
   }
 
   /// Sizes below, at and above those of tiles, panels and blocks.

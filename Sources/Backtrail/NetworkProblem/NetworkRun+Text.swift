@@ -64,7 +64,7 @@ extension Run where Problem == NetworkProblem {
   private func draw(_ logits: Vector, temperature: Double, uniform: Double) -> Int {
     let largest = (0..<logits.count).max { logits[$0] < logits[$1] } ?? 0
     guard temperature > 0 else { return largest }
-    let weights = (0..<logits.count).map { exp(Double(logits[$0] - logits[largest]) / temperature) }
+    let weights = (0..<logits.count).map { Elementary.exp(Double(logits[$0] - logits[largest]) / temperature) }
     var rest = uniform * weights.reduce(0, +)
     for (index, weight) in weights.enumerated() {
       rest -= weight

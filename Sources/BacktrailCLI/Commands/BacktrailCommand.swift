@@ -25,6 +25,7 @@ struct BacktrailCommand: AsyncParsableCommand {
     // Exceeding a limit of file sizes is an error to report, so the signal must not end the process.
     signal(SIGXFSZ, SIG_IGN)
     do {
+      try chooseSIMDLevel()
       try await stoppable {
         var command = try parseAsRoot()
         if var command = command as? any AsyncParsableCommand {

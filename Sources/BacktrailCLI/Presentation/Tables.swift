@@ -163,6 +163,7 @@ func planTable(_ prediction: CostPrediction, of workload: Workload) -> String {
         + slots(memory: prediction.slots, disk: prediction.diskSlots, repeated: prediction.repeatedUpdates),
     ],
     ["numerics", prediction.fingerprint],
+    ["SIMD level", prediction.simdLevel],
   ]
   if let bytes = prediction.memoryBudgetBytes, let origin = prediction.memoryBudgetOrigin {
     totals.insert(["memory budget", "\(size(bytes)), \(origin)"], at: 2)

@@ -44,11 +44,4 @@ void ck_convolve_weights_gradient(
     const ck_window *window, size_t examples, const float *images, const float *out_gradient, size_t out_channels,
     size_t first_tap, size_t taps, float alpha, float beta, float *weights);
 
-/// The level of SIMD that matrix products use: "avx512", "avx2", "sse2" or "neon"; the best this machine has.
-const char *ck_matrix_level(void);
-
-/// Takes the level of that name on this thread from now on, or with null the best again; 0 where this machine lacks it.
-/// For tests.
-int ck_set_matrix_level(const char *name);
-
 #endif

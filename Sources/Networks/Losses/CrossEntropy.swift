@@ -1,4 +1,3 @@
-import Foundation
 import Tensors
 
 /// −Σ_k q_k log softmax(x)_k of logits x against a class c, in nats, where q is 1 for c and 0 for the others; with label

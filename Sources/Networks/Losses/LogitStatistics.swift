@@ -1,13 +1,12 @@
-import Foundation
 import Tensors
 
 /// What a loss of classes needs to know of a prediction's logits x besides each of them: gathered chunk by chunk where
 /// there are too many classes for all logits to be in memory.
 ///
-/// Exponentials are added up in blocks of 1,024 classes, each relative to its own largest logit. A block with the largest
-/// m′ and the sum s′ turns the largest m and the sum s of those before it into max(m, m′) and s exp(m − max) + s′
-/// exp(m′ − max). A chunk is a multiple of a block, or reaches to the last class, so that no bit depends on how many
-/// chunks there are.
+/// Exponentials are added up in blocks of 1,024 classes, each relative to its own largest logit, as
+/// `Elementary.exponentialSums(_:minus:powers:)` does. A block with the largest m′ and the sum s′ turns the largest m and the sum s
+/// of those before it into max(m, m′) and s exp(m − max) + s′ exp(m′ − max). A chunk is a multiple of a block, or reaches to the last
+/// class, so that no bit depends on how many chunks there are.
 ///
 /// A logit of −∞ adds nothing. One that is NaN or +∞ makes both sums NaN. If all logits are −∞, both sums are 0, and there is no
 /// softmax: it is NaN.
@@ -31,7 +30,7 @@ public struct LogitStatistics: Sendable {
   public init() {}
 
   /// log Σ exp(x), in which nothing overflows.
-  public var logOfSum: Double { log(sum) + Double(largest) }
+  public var logOfSum: Double { Elementary.log(sum) + Double(largest) }
 
   /// Takes the logits of the classes from `count` on.
   /// - Parameters:
@@ -47,30 +46,19 @@ public struct LogitStatistics: Sendable {
   private mutating func add(block: Vector, powers: MutableVector?) {
     let largest = block[block.indexOfLargest]
     let origin = Self.origin(largest)
-    var (sum, singleSum, logitSum): (Double, Float, Double) = (0, 0, self.logitSum)
-    func add(_ power: Float, _ logit: Float) {
-      sum += Double(power)
-      singleSum += power
-      logitSum += Double(logit)
-    }
-    if let powers {
-      // Apart from the calls of `exp`, the sums stay in registers.
-      for c in 0..<block.count { powers[c] = exp(block[c] - origin) }
-      for c in 0..<block.count { add(powers[c], block[c]) }
-    } else {
-      for c in 0..<block.count { add(exp(block[c] - origin), block[c]) }
-    }
-    self.logitSum = logitSum
+    let sums = Elementary.exponentialSums(block, minus: origin, powers: powers)
+    logitSum += sums.numbers
     if count == 0 {
-      (self.largest, self.sum, self.singleSum) = (largest, sum, singleSum)
+      (self.largest, sum, singleSum) = (largest, sums.powers, sums.singlePowers)
     } else if largest > self.largest {
-      self.sum = self.sum * exp(Double(self.largest) - Double(origin)) + sum
-      self.singleSum = self.singleSum * exp(self.largest - origin) + singleSum
+      let factor = Elementary.exp(Double(self.largest) - Double(origin))
+      sum = sum * factor + sums.powers
+      singleSum = singleSum * Float(factor) + sums.singlePowers
       self.largest = largest
     } else {
-      let before = Self.origin(self.largest)
-      self.sum += sum * exp(Double(largest) - Double(before))
-      self.singleSum += singleSum * exp(largest - before)
+      let factor = Elementary.exp(Double(largest) - Double(Self.origin(self.largest)))
+      sum += sums.powers * factor
+      singleSum += sums.singlePowers * Float(factor)
     }
     count += block.count
   }
@@ -88,8 +76,8 @@ public struct LogitStatistics: Sendable {
       let result = result.part(region)
       let largest = count <= Self.block ? self.largest : block[block.indexOfLargest]
       let origin = Self.origin(largest)
-      if !holdsPowers { for c in 0..<block.count { result[c] = exp(block[c] - origin) } }
-      result.scale(by: exp(largest - Self.origin(self.largest)) * scale)
+      if !holdsPowers { result.assignExponentials(of: block, minus: origin) }
+      result.scale(by: Float(Elementary.exp(Double(largest) - Double(Self.origin(self.largest)))) * scale)
     }
   }
 

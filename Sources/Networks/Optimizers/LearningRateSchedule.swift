@@ -1,4 +1,4 @@
-import Foundation
+import Tensors
 
 /// The fraction of the learning rate that an update gets.
 ///
@@ -72,9 +72,9 @@ public struct LearningRateSchedule: Sendable, Equatable {
       return 1
     case .cosine(let final):
       let progress = min(1, Double(i - warmUp) / Double(max(1, horizon - warmUp)))
-      return final + (1 - final) * (1 + cos(.pi * progress)) / 2
+      return final + (1 - final) * (1 + Elementary.sineAndCosine(turns: progress / 2).cosine) / 2
     case .step(let every, let factor):
-      return pow(factor, Double((i - warmUp) / every))
+      return Elementary.power(factor, (i - warmUp) / every)
     }
   }
 }

@@ -99,7 +99,7 @@ struct OptimizerStep {
     case .nesterov(let mu):
       OptimizerKernels.nesterov(parameter, gradient.vector, velocity: slot(0), rate: rate, mu: Float(mu))
     case .adam(let beta1, let beta2, let epsilon):
-      let (correction1, correction2) = (1 - power(beta1, position + 1), 1 - power(beta2, position + 1))
+      let (correction1, correction2) = (1 - Elementary.power(beta1, position + 1), 1 - Elementary.power(beta2, position + 1))
       OptimizerKernels.adam(
         parameter, gradient.vector, mean: slot(0), square: slot(1), rate: Float(learningRate / correction1),
         beta1: Float(beta1), beta2: Float(beta2), squareScale: Float(1 / correction2.squareRoot()),
@@ -109,15 +109,4 @@ struct OptimizerStep {
         parameter, gradient.vector, square: slot(0), rate: rate, alpha: Float(alpha), epsilon: Float(epsilon))
     }
   }
-}
-
-/// xⁿ by repeated squaring: the same bits on every platform, which a library's `pow` does not promise.
-private func power(_ x: Double, _ n: Int) -> Double {
-  var (result, square, rest) = (1.0, x, n)
-  while rest > 0 {
-    if rest & 1 == 1 { result *= square }
-    square *= square
-    rest >>= 1
-  }
-  return result
 }

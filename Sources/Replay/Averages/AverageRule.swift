@@ -1,4 +1,4 @@
-import Foundation
+import Tensors
 
 /// How the states 1, 2, … n of a path are weighted in their running average. Under every rule the weights sum to 1.
 public enum AverageRule: Hashable, Sendable {
@@ -31,8 +31,8 @@ public struct AverageWeights: Hashable, Sendable {
   public subscript(i: Int) -> Double {
     guard i >= 1, i <= n else { return 0 }
     return switch rule {
-    case .exponential(let decay): last * pow(decay, Double(n - i))
-    case .polynomial(let exponent): last * pow(Double(i) / Double(n), exponent)
+    case .exponential(let decay): last * Elementary.power(decay, n - i)
+    case .polynomial(let exponent): last * Elementary.power(Double(i) / Double(n), exponent)
     case .uniform(let skipped): i > skipped || i == n ? last : 0
     }
   }
@@ -53,13 +53,13 @@ struct AverageSteps: Sendable {
     switch rule {
     case .exponential(let decay):
       // The correction of Kingma and Ba 2015, section 3, which removes the pull towards zero at the beginning.
-      return (1 - decay) / (1 - pow(decay, Double(n)))
+      return (1 - decay) / (1 - Elementary.power(decay, n))
     case .polynomial(let exponent):
       // 1 / Σ (i / n)^γ. The sum for n is computed from that for n − 1, without a power that could overflow.
       if n < count { (count, sum) = (0, 0) }
       while count < n {
         count += 1
-        sum = sum * pow(Double(count - 1) / Double(count), exponent) + 1
+        sum = sum * Elementary.power(Double(count - 1) / Double(count), exponent) + 1
       }
       return 1 / sum
     case .uniform(let skipped):

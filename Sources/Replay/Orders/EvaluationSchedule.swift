@@ -1,4 +1,4 @@
-import Foundation
+import Tensors
 
 /// The n at which iterates are observed.
 public enum EvaluationSchedule: Hashable, Sendable {
@@ -25,8 +25,8 @@ public enum EvaluationSchedule: Hashable, Sendable {
       return points
     case .logarithmic(let count):
       guard count > 1 else { return [steps] }
-      let ratio = log(Double(steps)) / Double(count - 1)
-      let points = (0..<count).map { min(steps, Int(exp(ratio * Double($0)).rounded())) }
+      let ratio = Elementary.log(Double(steps)) / Double(count - 1)
+      let points = (0..<count).map { min(steps, Int(Elementary.exp(ratio * Double($0)).rounded())) }
       return Array(Set(points + [steps])).sorted()
     case .automatic:
       return Array(Set(sequence(first: 1) { $0 <= steps / 2 ? 2 * $0 : nil } + [steps])).sorted()

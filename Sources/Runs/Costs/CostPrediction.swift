@@ -44,6 +44,8 @@ public struct CostPrediction: Codable, Sendable {
   public let repeatedUpdates: Int
   public let lanes: Int
   public let fingerprint: String
+  /// The level of SIMD that times were measured with: `SIMDLevel.current`.
+  public let simdLevel: String
   /// The size of the run's folder: checkpoints and database.
   public let predictedDiskBytes: Int
   /// The costs of runs that differ from this one in a single setting.
@@ -94,6 +96,7 @@ public struct CostPrediction: Codable, Sendable {
     repeatedUpdates = plan.repeatedUpdates
     lanes = specification.resources.lanes
     fingerprint = NumericsFingerprint.current()
+    simdLevel = SIMDLevel.current.description
 
     calibration = try measurement.map { measurement in
       FloatBuffer.returnFreedMemory()

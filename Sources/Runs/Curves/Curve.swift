@@ -34,7 +34,7 @@ package struct Curve: Sendable {
 
   /// The relative position of n between `a` and `b` in log n: 0 at `a` and 1 at `b`.
   static func share(of n: Int, from a: Int, to b: Int) -> Double {
-    log(Double(n) / Double(a)) / log(Double(b) / Double(a))
+    Elementary.log(Double(n) / Double(a)) / Elementary.log(Double(b) / Double(a))
   }
 
   /// The absolute differences |self − reference| at each of the reference's n in `range`.
@@ -56,7 +56,7 @@ package struct Curve: Sendable {
   /// The least-squares line in log n through the points in `range`.
   package func logarithmicLine(in range: ClosedRange<Int>) -> Curve {
     let chosen = points.filter { range.contains($0.n) && $0.n > 0 }
-    let x = chosen.map { log(Double($0.n)) }
+    let x = chosen.map { Elementary.log(Double($0.n)) }
     let (centerX, centerY) = (Runs.mean(x), Runs.mean(chosen.map(\.value)))
     let spread = x.reduce(0) { $0 + ($1 - centerX) * ($1 - centerX) }
     let slope = spread > 0 ? zip(x, chosen).reduce(0) { $0 + ($1.0 - centerX) * ($1.1.value - centerY) } / spread : 0

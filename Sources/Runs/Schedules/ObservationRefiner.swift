@@ -40,12 +40,12 @@ struct ObservationRefiner {
       far += wide
       growth +=
         wide
-        * log(Self.length(points[index - 2], points[index + 2]) / Self.length(points[index - 1], points[index + 1]))
+        * Elementary.log(Self.length(points[index - 2], points[index + 2]) / Self.length(points[index - 1], points[index + 1]))
     }
-    exponent = near > 0 && growth > 0 ? min(2, max(0, log(far / near) * far / growth)) : 2
+    exponent = near > 0 && growth > 0 ? min(2, max(0, Elementary.log(far / near) * far / growth)) : 2
   }
 
-  private static func length(_ a: Int, _ b: Int) -> Double { log(Double(b) / Double(a)) }
+  private static func length(_ a: Int, _ b: Int) -> Double { Elementary.log(Double(b) / Double(a)) }
 
   /// The number of n between point `index` and the next that are not observed.
   private func gap(after index: Int) -> Int { points[index + 1] - points[index] - 1 }
@@ -59,7 +59,7 @@ struct ObservationRefiner {
     // The mean over an interval is two thirds of the largest distance for a parabola, and all of it for a rough
     // curve.
     return (1 - exponent / 6)
-      * mean(neighbours.map { residuals[$0] * pow(length / Self.length(points[$0 - 1], points[$0 + 1]), exponent) })
+      * mean(neighbours.map { residuals[$0] * Elementary.power(length / Self.length(points[$0 - 1], points[$0 + 1]), exponent) })
   }
 
   /// The mean absolute error over all n up to the last; infinite if too few are observed to estimate it.
