@@ -249,7 +249,7 @@ static void products(void) {
       float *c = floats(m * n);
       for (int with_bias = 0; with_bias < 2; with_bias++) {
         const ck_product product = {
-          m, n, k, a, transposed & 1 ? 1 : (ptrdiff_t)k, transposed & 1 ? (ptrdiff_t)m : 1,
+          m, n, k, a, transposed & 1 ? (ptrdiff_t)m : (ptrdiff_t)k, transposed & 1,
           b, transposed & 2 ? 1 : (ptrdiff_t)n, transposed & 2 ? (ptrdiff_t)k : 1, c, (ptrdiff_t)n,
           with_bias ? 1 : -0.7f, with_bias ? 0 : 0.3f, with_bias ? bias : NULL};
         ck_multiply(&product);

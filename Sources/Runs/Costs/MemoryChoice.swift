@@ -66,6 +66,8 @@ extension RunSpecification {
     let guessed = DiskTimes(guessedFor: stateBytes)
     let isNew = !isOpen && progress.isEmpty
     let guessedLevels = try problem.memoryLevels(measuring: nil, in: folder)
+    // Looking for them has taken memory that a run need not have.
+    FloatBuffer.returnFreedMemory()
     let least = try search(guessedLevels, guessed).least()
     guard least.neededBytes <= budget else { throw try doesNotFit(least, isNew: isNew, in: folder) }
     let levels = try measurement.map { measurement in

@@ -22,6 +22,7 @@ extension RunSpecification {
     let levels = try problem.memoryLevels(measuring: nil, in: folder)
     var found: [MemoryRemedy] = []
     func add(_ change: String, _ varied: RunSpecification, _ levels: [MemoryLevel<Problem>]) throws {
+      FloatBuffer.returnFreedMemory()
       let search = BudgetSearch(varied, levels: levels, budget: 0, disk: DiskTimes(guessedFor: stateBytes), isOpen: false, progress: [])
       found.append(MemoryRemedy(change: change, leastBytes: MemoryLimit.least(for: try search.leastOnOneLane().neededBytes)))
     }
