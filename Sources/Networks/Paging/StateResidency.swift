@@ -32,9 +32,10 @@ extension CompiledNetwork {
   ) -> [StateResidency] {
     let access = PlannedAccess(self, schedule, costs: costs ?? graph.stages.map(\.cost))
     let waits = access.waits(rates: rates)
-    let regions = access.stateRegions.map { region in
-      (region: region, rank: (waits[region, default: 0] / Double(region.count), region.offset < layout.count ? 1 : 0, region.count, -region.offset))
-    }.sorted { $0.rank > $1.rank }.map(\.region)
+    func rank(_ region: Region) -> (Double, Int, Int, Int) {
+      (waits[region, default: 0] / Double(region.count), region.offset < layout.count ? 1 : 0, region.count, -region.offset)
+    }
+    let regions = access.stateRegions.sorted { rank($0) > rank($1) }
     let all = regions.reduce(0) { $0 + $1.count }
     var numbers: Set<Int> = []
     var sum = 0

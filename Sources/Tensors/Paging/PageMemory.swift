@@ -6,7 +6,7 @@ import Foundation
 /// The others can't be read or written. Whoever touches floats that nobody holds is stopped there, and computes nothing from zeros.
 ///
 /// It is Sendable although it holds a pointer: it changes only which pages have memory. `PageTable` says who may touch the content
-/// of a page at a time, the thread of the pager or those who hold it.
+/// of a page at a time, one of the pager's two threads or those who hold it.
 struct PageMemory: ~Copyable, @unchecked Sendable {
   let base: UnsafeMutableRawPointer
   let byteCount: Int
