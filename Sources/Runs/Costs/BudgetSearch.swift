@@ -130,7 +130,7 @@ struct BudgetSearch<Problem: TrainingProblem> {
       guard footprint.diskSlots > 0, slots * specification.stateBytes <= 8 << 20, slots <= footprint.memorySlots else { break }
       trial.resources.memorySlots = slots + 1
     }
-    return least ?? MemoryEstimate(terms: [], accountBytes: 0, bytesOnceTraining: 0)
+    return least ?? MemoryEstimate(terms: [], accountBytes: 0, bytesOnceTraining: 0, bytesToStop: 0)
   }
 
   private func trial(lanes: Int, keepsInitialStates: Bool, slots: Int?) -> RunSpecification<Problem> {

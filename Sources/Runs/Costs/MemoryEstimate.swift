@@ -17,12 +17,14 @@ public struct MemoryEstimate: Codable, Sendable {
   public let accountBytes: Int
   /// The part of `peakBytes` that is taken only after the first update has begun.
   let bytesOnceTraining: Int
+  /// What storing the lanes' states takes besides if the run is stopped before its end; 0 if checkpoints take it anyway.
+  let bytesToStop: Int
 
   /// The predicted peak resident size of the process.
   public var peakBytes: Int { terms.reduce(0) { $0 + $1.bytes } }
 
   /// What a memory budget must have room for.
-  var neededBytes: Int { max(peakBytes, accountBytes) }
+  var neededBytes: Int { max(peakBytes, accountBytes) + bytesToStop }
 
   /// The largest terms in words, with the largest first and without those of less than half a MiB.
   func words(of count: Int) -> String {
@@ -83,7 +85,8 @@ extension RunSpecification {
     let starts = resources.keepsInitialStates ? maps.count : 0
     // A paged state that nobody works on has no floats in memory.
     let keptBytes = memory.paging == nil ? keptStartBytes + kept * stateBytes : (starts + kept) * Overhead.pager(stateBytes)
-    let partBytes = Overhead.parts(stateBytes, areStored: plan.checkpoints.states > 0 || plan.diskSlots > 0)
+    let areStored = plan.checkpoints.states > 0 || plan.diskSlots > 0
+    let partBytes = Overhead.parts(stateBytes, areStored: areStored)
     let laneBytes = memory.paging.map { max($0.residentBytes, $0.keptBytes + partBytes) + Overhead.pager(stateBytes) } ?? stateBytes
     let allocated = [
       MemoryEstimate.Term(name: "data set", bytes: data),
@@ -99,8 +102,9 @@ extension RunSpecification {
         bytes: threads * Overhead.thread + Overhead.run + (isOpen ? 0 : Overhead.database)),
       MemoryEstimate.Term(name: "observations", bytes: observationBytes(plan.observations)),
     ]
-    if plan.checkpoints.states > 0 || plan.diskSlots > 0 {
-      var bytes = min(Overhead.codec, 4 * stateBytes + (1 << 17))
+    let codec = min(Overhead.codec, 4 * stateBytes + (1 << 17))
+    if areStored {
+      var bytes = codec
       // Writing a difference needs its parent in memory.
       if budgets.checkpoints.chainLength > 0 { bytes += memory.paging == nil ? stateBytes : partBytes }
       let writers = plan.diskSlots > 0 ? threads : min(threads, plan.checkpoints.states)
@@ -118,7 +122,9 @@ extension RunSpecification {
     let peak = max(total, process.peak)
     let kernel = Overhead.kernel + threads * Overhead.kernelThread + peak / Overhead.bytesPerPageTableByte
     return MemoryEstimate(
-      terms: terms, accountBytes: max(0, peak - process.files) + kernel, bytesOnceTraining: later.reduce(0) { $0 + $1.bytes })
+      terms: terms, accountBytes: max(0, peak - process.files) + kernel, bytesOnceTraining: later.reduce(0) { $0 + $1.bytes },
+      bytesToStop: areStored || budgets.checkpoints.interval == nil
+        ? 0 : threads * (codec + (memory.paging == nil ? 0 : Overhead.parts(stateBytes, areStored: true) - partBytes)))
   }
 
   /// The memory for the records of the checkpoints, of which there are at most as many as the disk budget has room

@@ -85,12 +85,12 @@ struct MemoryWatch: Sendable {
         limit: limit)
     }
     guard resident.peak <= limit.bytes else { throw breach(resident.peak, .resident) }
-    // A part of the margin, all of which the estimate may have been too low by, is left to stop in.
-    guard resident.current + growth <= limit.bytes - MemoryLimit.margin(limit.bytes) / 4 else {
+    // What storing the states takes is left to stop in, and a part of the margin, all of which the estimate may have been too low by.
+    guard resident.current + growth + estimate.bytesToStop <= limit.bytes - MemoryLimit.margin(limit.bytes) / 4 else {
       throw breach(resident.current, .resident)
     }
     guard let group else { return }
-    let most = group.bytes - MemoryLimit.margin(group.bytes) / 2 - growth
+    let most = group.bytes - MemoryLimit.margin(group.bytes) / 2 - growth - estimate.bytesToStop
     // Reading what a group is charged for is cheap; finding out how much of it is page cache is not.
     guard let charged = group.group.chargedBytes, charged > most, let account = group.group.accountBytes, account > most else { return }
     throw breach(account, .charged(group.group, of: group.bytes))
@@ -137,7 +137,7 @@ struct MemoryBreach: Error {
         "had the control group \(group.path) charged for \(mebibytes(taken)) of the \(mebibytes(bytes)) there are\(expected)"
       }
     // A run that was found out before its first update needs what it took and what comes later. One that grows may need more.
-    let needed = MemoryLimit.least(for: max(max(taken, peak) + max(growth, estimate.bytesOnceTraining), estimate.neededBytes))
+    let needed = MemoryLimit.least(for: max(max(taken, peak) + max(growth, estimate.bytesOnceTraining) + estimate.bytesToStop, estimate.neededBytes))
     return .impossible(
       """
       \(run) was stopped, and its states are stored: it \(measured), but its `memory-budget` is \(mebibytes(limit.bytes)) and \
