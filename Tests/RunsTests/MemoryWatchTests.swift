@@ -38,7 +38,7 @@ import Testing
   @Test func memoryThatGrowsStopsTheRunWithItsStatesStored() async throws {
     let folder = try TemporaryFolder()
     await #expect(processExitsWith: .success) { [path = folder.path as String] in
-      let liar = Liar(grows: 1 << 17)
+      let liar = Liar(grows: 1 << 16)
       func create(_ name: String, _ problem: Liar, _ memory: MemoryBudget?) throws -> Run<Liar> {
         try Run.create(
           at: "\(path)/\(name)", problem, orders: [.forward, .backward], steps: 60, observing: .every(20),

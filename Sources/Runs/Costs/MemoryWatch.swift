@@ -52,7 +52,7 @@ struct MemoryWatch: Sendable {
         while (try? await Task.sleep(for: Self.interval)) != nil {
           let resident = ResidentMemory.Sizes()
           // What is not more than predicted has its place in the budget, however fast it grows, and lanes grow while they are made.
-          let growth = resident.current > estimate.peakBytes ? max(0, resident.current - (before ?? resident.current)) : 0
+          let growth = max(0, resident.current - max(before ?? resident.current, estimate.peakBytes))
           try check(resident, growth: growth)
           if made.count == lanes { before = resident.current }
         }
