@@ -3,18 +3,6 @@
 #include "dispatch.h"
 #include "vector_math.h"
 
-INLINED uint64_t bits_of_double(double x) {
-  uint64_t bits;
-  memcpy(&bits, &x, 8);
-  return bits;
-}
-
-INLINED double double_of(uint64_t bits) {
-  double x;
-  memcpy(&x, &bits, 8);
-  return x;
-}
-
 /// x with only the first 26 bits of its significand, so that the product of two such numbers is exact.
 INLINED double head(double x) { return double_of(bits_of_double(x) >> 27 << 27); }
 

@@ -18,4 +18,16 @@ INLINED float float_of(uint32_t bits) {
   return x;
 }
 
+INLINED uint64_t bits_of_double(double x) {
+  uint64_t bits;
+  memcpy(&bits, &x, 8);
+  return bits;
+}
+
+INLINED double double_of(uint64_t bits) {
+  double x;
+  memcpy(&x, &bits, 8);
+  return x;
+}
+
 #endif

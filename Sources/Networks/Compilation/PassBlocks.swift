@@ -140,16 +140,12 @@ struct PassBlocks {
   private mutating func read(_ activation: Int, in step: inout PassStep<Int>) -> Int? {
     guard let kept = activations[activation] else { return nil }
     guard graph.isHalf[activation] else { return kept }
-    let whole = wholes[activation] ?? nextWholes[activation] ?? block(count(of: activation))
+    let whole = wholes[activation] ?? nextWholes[activation] ?? block(graph.count(activation))
     if let whole, wholes[activation] == nil, nextWholes[activation] == nil {
       step.unpackings.append(PassStep<Int>.Unpacking(half: kept, whole: whole))
     }
     nextWholes[activation] = whole
     return whole
-  }
-
-  private func count(of activation: Int) -> Int {
-    activation == 0 ? graph.stages[0].cost.inputCount : graph.stages[activation - 1].cost.outputCount
   }
 
   private mutating func forward(_ index: Int, _ stage: StageGraph.Stage) {

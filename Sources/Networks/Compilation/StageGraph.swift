@@ -92,10 +92,14 @@ public struct StageGraph: Sendable {
     return copy
   }
 
+  /// The numbers of an activation.
+  func count(_ activation: Int) -> Int {
+    activation == 0 ? stages[0].cost.inputCount : stages[activation - 1].cost.outputCount
+  }
+
   /// Floats that an activation takes while it waits.
   func keptCount(_ activation: Int) -> Int {
-    let count = activation == 0 ? stages[0].cost.inputCount : stages[activation - 1].cost.outputCount
-    return isHalf[activation] ? (count + 1) / 2 : count
+    isHalf[activation] ? (count(activation) + 1) / 2 : count(activation)
   }
 
   /// The same stages, the last of which has another output and other scratch memory; nil for no change.
