@@ -2,21 +2,19 @@
 
 #include "float_bits.h"
 
+/// The bits of a float whose upper 16 are those of the nearest bfloat16, of two the even one. NaN stay NaN.
+INLINED uint32_t nearest_bfloat16(uint32_t bits) {
+  const uint32_t nearest = bits + 0x7fff + (bits >> 16 & 1);
+  return (bits & 0x7fffffff) > 0x7f800000 ? bits | 0x400000 : nearest;
+}
+
 CK_DISPATCHED(void, ck_pack_bfloat16, (const float *restrict x, size_t count, void *restrict packed), (x, count, packed)) {
   uint16_t *restrict halves = packed;
-  for (size_t i = 0; i < count; i++) {
-    const uint32_t bits = bits_of(x[i]);
-    const uint32_t nearest = bits + 0x7fff + (bits >> 16 & 1);
-    halves[i] = ((bits & 0x7fffffff) > 0x7f800000 ? bits | 0x400000 : nearest) >> 16;
-  }
+  for (size_t i = 0; i < count; i++) halves[i] = nearest_bfloat16(bits_of(x[i])) >> 16;
 }
 
 CK_DISPATCHED(void, ck_round_bfloat16, (float *x, size_t count), (x, count)) {
-  for (size_t i = 0; i < count; i++) {
-    const uint32_t bits = bits_of(x[i]);
-    const uint32_t nearest = bits + 0x7fff + (bits >> 16 & 1);
-    x[i] = float_of(((bits & 0x7fffffff) > 0x7f800000 ? bits | 0x400000 : nearest) & 0xffff0000);
-  }
+  for (size_t i = 0; i < count; i++) x[i] = float_of(nearest_bfloat16(bits_of(x[i])) & 0xffff0000);
 }
 
 CK_DISPATCHED(void, ck_unpack_bfloat16, (const void *restrict packed, size_t count, float *restrict x), (packed, count, x)) {
