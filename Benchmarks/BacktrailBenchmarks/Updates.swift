@@ -18,7 +18,7 @@ private func update(_ model: String, inputShape: [Int], batchSize: Int, optimize
   measure(name, repetitions: repetitions) {
     try UpdateWork(model, inputShape: inputShape, batchSize: batchSize, optimizer: optimizer)
   } body: { work in
-    work.update()
+    try work.update()
   }
   measure("\(name), its multiply-adds as one product", repetitions: repetitions) {
     let work = try UpdateWork(model, inputShape: inputShape, batchSize: batchSize, optimizer: optimizer)
@@ -59,7 +59,7 @@ final class UpdateWork {
   }
 
   /// A rate so small that thousands of updates on one batch change nothing that time depends on.
-  func update() {
+  func update() throws {
     try network.update(
       &state, learningRate: 1e-4, position: count, context: PassContext(isTraining: true, batch: 1),
       workspace: &workspace)
