@@ -1,4 +1,7 @@
 #include "matrix.h"
+
+#include <string.h>
+
 #include "matrix_tiles.h"
 
 // Convolutions are matrix products whose rows of A lie where the images have them: a tile's rows are looked up tap by tap
@@ -46,8 +49,8 @@ static void convolve(
     const ck_images *source, ck_sight sight, size_t size, size_t examples, const float *weights, int is_transposed,
     const float *bias, const ck_grid *grid, const ck_images *target, float *values) {
   const ck_matrix_kernels *level = ck_matrix();
-  size_t width = (size_t)(level->width * level->vectors);
-  ck_cut rows = ck_cut_rows(examples * grid->down * grid->across);
+  ck_cut rows = ck_cut_rows(level, examples * grid->down * grid->across, target->channels);
+  size_t width = ck_width_of(level, &rows);
   size_t weights_of_tap = source->channels * target->channels;
   for (size_t channel = 0; channel < source->channels; channel += CK_BLOCK) {
     size_t length = ck_least(CK_BLOCK, source->channels - channel);
@@ -98,10 +101,122 @@ static void convolve(
   }
 }
 
+/// Images with zeros around them, so that windows at every place lie inside, and where a window finds its taps: at equal distances from
+/// its first pixel.
+typedef struct {
+  /// The images without the zeros.
+  ck_images source;
+  size_t margin, height, width;
+  /// Pixels between neighbouring places of a window.
+  size_t step;
+  /// Places of a window down and across.
+  size_t down, across;
+} ck_padded;
+
+static inline size_t floats_of(const ck_padded *p) { return p->height * p->width * p->source.channels; }
+
+/// Whether several such images fit in the scratch memory, and all of a sum's terms in a panel, so that sums run as those of larger images
+/// do.
+static inline int is_small(const ck_padded *p, size_t size) {
+  return size * size <= CK_TAPS && size * size * p->source.channels <= CK_BLOCK &&
+         (CK_COLUMN_BLOCK / (p->down * p->across) + 2) * floats_of(p) <= CK_IMAGE_FLOATS;
+}
+
+/// Writes image `image` to its place in the scratch memory, which holds the last so many.
+static void pad(const ck_padded *p, size_t image, size_t room) {
+  const ck_images *s = &p->source;
+  float *target = ck_scratch.images + image % room * floats_of(p);
+  memset(target, 0, floats_of(p) * sizeof(float));
+  for (size_t y = 0; y < s->height; y++)
+    memcpy(
+        target + ((y + p->margin) * p->width + p->margin) * s->channels,
+        s->values + (image * s->height + y) * s->width * s->channels, s->width * s->channels * sizeof(float));
+}
+
+/// A window's place and its first pixel in the scratch memory.
+typedef struct {
+  const float *pixel;
+  size_t image, y, x;
+} ck_cursor;
+
+/// The window's first pixel, before it moves on to the next place.
+static inline const float *next_window(ck_cursor *at, const ck_padded *p, size_t room) {
+  const float *pixel = at->pixel;
+  if (++at->x < p->across) {
+    at->pixel += p->step * p->source.channels;
+    return pixel;
+  }
+  at->x = 0;
+  if (++at->y == p->down) {
+    at->y = 0;
+    at->image++;
+  }
+  at->pixel = ck_scratch.images + at->image % room * floats_of(p) + at->y * p->step * p->width * p->source.channels;
+  return pixel;
+}
+
+/// out ← the sum over stretches of `length` floats, which begin at `taps` from a window's first pixel, times the weights, for all places.
+static void convolve_padded(
+    const ck_padded *p, size_t examples, const ptrdiff_t *taps, size_t stretches, size_t length, const float *weights,
+    int is_transposed, const float *bias, size_t out_channels, float *out) {
+  const ck_matrix_kernels *level = ck_matrix();
+  size_t terms = stretches * length, room = CK_IMAGE_FLOATS / floats_of(p), places = p->down * p->across;
+  for (size_t first = 0; first < examples; first += room) {
+    size_t images = ck_least(room, examples - first);
+    for (size_t i = first; i < first + images; i++) pad(p, i, room);
+    ck_cut rows = ck_cut_rows(level, images * places, out_channels);
+    size_t width = ck_width_of(level, &rows);
+    for (size_t left = 0; left < out_channels; left += width) {
+      size_t columns = ck_least(width, out_channels - left);
+      int vectors = ck_vectors_of(level, columns);
+      if (is_transposed) {
+        // Each stretch is a tap, whose weights lie the other way round.
+        for (size_t s = 0; s < stretches; s++)
+          ck_pack(
+              level, weights + (s * out_channels + left) * length, 1, (ptrdiff_t)length, length, columns,
+              ck_scratch.panel + s * length * (size_t)(vectors * level->width));
+      } else {
+        ck_pack(level, weights + left, (ptrdiff_t)out_channels, 1, terms, columns, ck_scratch.panel);
+      }
+      ck_tile tile = {(int)columns, 1, 0, bias ? bias + left : NULL};
+      size_t top = first * places;
+      ck_cursor at = {ck_scratch.images + first % room * floats_of(p), first, 0, 0};
+      for (size_t t = 0; t < rows.tiles; t++) {
+        size_t count = (size_t)ck_rows_of(&rows, t);
+        const float *a[CK_TAPS * CK_TILE_ROWS];
+        float *c[CK_TILE_ROWS];
+        for (size_t r = 0; r < count; r++) {
+          const float *window = next_window(&at, p, room);
+          c[r] = out + (top + r) * out_channels + left;
+          for (size_t s = 0; s < stretches; s++) a[s * count + r] = window + taps[s];
+        }
+        level->by_rows[count - 1][vectors - 1](
+            &tile, a, (int)stretches, (ptrdiff_t)length, ck_scratch.panel, vectors * level->width, c);
+        top += count;
+      }
+    }
+  }
+}
+
+/// The images that a convolution sees.
+static inline ck_padded padded_images(const ck_window *w, const float *images) {
+  return (ck_padded){
+      {images, w->height, w->width, w->channels}, w->padding, w->height + 2 * w->padding, w->width + 2 * w->padding, w->stride,
+      w->out_height, w->out_width};
+}
+
 void ck_convolve(
     const ck_window *w, size_t examples, const float *images, const float *weights, size_t out_channels,
     const float *bias, float *out) {
-  ck_images source = {images, w->height, w->width, w->channels};
+  ck_padded padded = padded_images(w, images);
+  if (is_small(&padded, w->size)) {
+    // A row of a window is one stretch.
+    ptrdiff_t taps[CK_TAPS];
+    for (size_t y = 0; y < w->size; y++) taps[y] = (ptrdiff_t)(y * padded.width * w->channels);
+    return convolve_padded(
+        &padded, examples, taps, w->size, w->size * w->channels, weights, 0, bias, out_channels, out);
+  }
+  ck_images source = padded.source;
   ck_images target = {out, w->out_height, w->out_width, out_channels};
   ck_grid grid = {0, 0, 1, w->out_height, w->out_width};
   ck_sight sight = {(ptrdiff_t)w->stride, -(ptrdiff_t)w->padding, 1, 1};
@@ -112,6 +227,21 @@ void ck_convolve_images_gradient(
     const ck_window *w, size_t examples, const float *out_gradient, const float *weights, size_t out_channels,
     float *images) {
   ck_images source = {out_gradient, w->out_height, w->out_width, out_channels};
+  if (w->stride == 1 && w->padding < w->size) {
+    size_t margin = w->size - 1 - w->padding;
+    ck_padded padded = {
+        source, margin, w->out_height + 2 * margin, w->out_width + 2 * margin, 1, w->height, w->width};
+    if (is_small(&padded, w->size)) {
+      // Windows turned by half a turn.
+      ptrdiff_t taps[CK_TAPS];
+      for (size_t t = 0; t < w->size * w->size; t++) {
+        size_t y = w->size - 1 - t / w->size, x = w->size - 1 - t % w->size;
+        taps[t] = (ptrdiff_t)((y * padded.width + x) * out_channels);
+      }
+      return convolve_padded(
+          &padded, examples, taps, w->size * w->size, out_channels, weights, 1, NULL, w->channels, images);
+    }
+  }
   ck_images target = {images, w->height, w->width, w->channels};
   ck_sight sight = {1, (ptrdiff_t)w->padding, -1, (ptrdiff_t)w->stride};
   // Pixels whose rows and columns leave the same remainders by the stride are seen by the same taps.
@@ -124,11 +254,53 @@ void ck_convolve_images_gradient(
     }
 }
 
+/// The gradient by weights of images with zeros around them: every row of the weights is a pixel and channel of a window.
+static void weights_gradient_padded(
+    const ck_padded *p, size_t size, size_t examples, const float *out_gradient, size_t out_channels, size_t first_tap, size_t taps,
+    float alpha, float beta, float *weights) {
+  const ck_matrix_kernels *level = ck_matrix();
+  size_t channels = p->source.channels, places = p->down * p->across, all = examples * places;
+  size_t room = CK_IMAGE_FLOATS / floats_of(p), padded = 0;
+  ck_cut rows = ck_cut_rows(level, taps * channels, out_channels);
+  size_t width = ck_width_of(level, &rows);
+  for (size_t r = 0; r < taps * channels; r++) {
+    size_t tap = first_tap + r / channels;
+    ck_scratch.indices[r] = (int)((tap / size * p->width + tap % size) * channels + r % channels);
+  }
+  ck_cursor at = {ck_scratch.images, 0, 0, 0};
+  for (size_t first = 0; first < all; first += CK_COLUMN_BLOCK) {
+    size_t length = ck_least(CK_COLUMN_BLOCK, all - first);
+    for (; padded * places < first + length; padded++) pad(p, padded, room);
+    for (size_t k = 0; k < length; k++) ck_scratch.columns[k] = next_window(&at, p, room);
+    for (size_t left = 0; left < out_channels; left += width) {
+      size_t columns = ck_least(width, out_channels - left);
+      int vectors = ck_vectors_of(level, columns);
+      ck_pack(
+          level, out_gradient + first * out_channels + left, (ptrdiff_t)out_channels, 1, length, columns, ck_scratch.panel);
+      ck_tile tile = {(int)columns, alpha, first == 0 ? beta : 1, NULL};
+      size_t top = 0;
+      for (size_t t = 0; t < rows.tiles; t++) {
+        int count = ck_rows_of(&rows, t);
+        float *c[CK_TILE_ROWS];
+        for (int r = 0; r < count; r++) c[r] = weights + (first_tap * channels + top + (size_t)r) * out_channels + left;
+        level->by_columns[count - 1][vectors - 1](
+            &tile, ck_scratch.columns, ck_scratch.indices + top, (ptrdiff_t)length, ck_scratch.panel, c);
+        top += (size_t)count;
+      }
+    }
+  }
+}
+
 void ck_convolve_weights_gradient(
     const ck_window *w, size_t examples, const float *images, const float *out_gradient, size_t out_channels,
     size_t first_tap, size_t taps, float alpha, float beta, float *weights) {
   const ck_matrix_kernels *level = ck_matrix();
-  size_t width = (size_t)(level->width * level->vectors);
+  ck_padded padded = padded_images(w, images);
+  if (is_small(&padded, w->size))
+    return weights_gradient_padded(
+        &padded, w->size, examples, out_gradient, out_channels, first_tap, taps, alpha, beta, weights);
+  ck_cut channel_rows = ck_cut_rows(level, ck_least(CK_BLOCK, w->channels), out_channels);
+  size_t width = ck_width_of(level, &channel_rows);
   ck_images source = {images, w->height, w->width, w->channels};
   ck_grid grid = {0, 0, 1, w->out_height, w->out_width};
   size_t all = examples * w->out_height * w->out_width;
@@ -152,7 +324,7 @@ void ck_convolve_weights_gradient(
             ck_scratch.columns[p] = look(
                 &source, places[p].image, (ptrdiff_t)(places[p].y * w->stride) + down,
                 (ptrdiff_t)(places[p].x * w->stride) + across, channel);
-          ck_cut rows = ck_cut_rows(channels);
+          ck_cut rows = ck_cut_rows(level, channels, out_channels);
           size_t top = 0;
           for (size_t t = 0; t < rows.tiles; t++) {
             int count = ck_rows_of(&rows, t);
@@ -163,7 +335,7 @@ void ck_convolve_weights_gradient(
               c[r] = weights + (q * w->channels + channel + top + (size_t)r) * out_channels + left;
             }
             level->by_columns[count - 1][vectors - 1](
-                &tile, ck_scratch.columns, offsets, (ptrdiff_t)length, ck_scratch.panel, vectors * level->width, c);
+                &tile, ck_scratch.columns, offsets, (ptrdiff_t)length, ck_scratch.panel, c);
             top += (size_t)count;
           }
         }

@@ -1,5 +1,6 @@
 #include "images.h"
 
+#include <stdint.h>
 #include <string.h>
 
 #include "dispatch.h"
@@ -10,12 +11,17 @@ typedef struct {
   ptrdiff_t top, left;
 } place_t;
 
-static inline place_t place_at(const ck_window *w, size_t index) {
-  size_t in_image = index % (w->out_height * w->out_width);
-  return (place_t){
-      index / (w->out_height * w->out_width),
-      (ptrdiff_t)(in_image / w->out_width * w->stride) - (ptrdiff_t)w->padding,
-      (ptrdiff_t)(in_image % w->out_width * w->stride) - (ptrdiff_t)w->padding};
+static inline place_t first_place(const ck_window *w) { return (place_t){0, -(ptrdiff_t)w->padding, -(ptrdiff_t)w->padding}; }
+
+/// Goes on to the next place of the image, or to the first one of the next.
+static inline void advance(const ck_window *w, place_t *place) {
+  place->left += (ptrdiff_t)w->stride;
+  if (place->left < (ptrdiff_t)(w->out_width * w->stride) - (ptrdiff_t)w->padding) return;
+  place->left = -(ptrdiff_t)w->padding;
+  place->top += (ptrdiff_t)w->stride;
+  if (place->top < (ptrdiff_t)(w->out_height * w->stride) - (ptrdiff_t)w->padding) return;
+  place->top = -(ptrdiff_t)w->padding;
+  place->image++;
 }
 
 /// The part of 0 ..< size that lies inside 0 ..< extent when it begins at `start`.
@@ -36,8 +42,8 @@ static inline size_t offset_of(const ck_window *w, place_t place, size_t y, size
 }
 
 CK_DISPATCHED(void, ck_max_pool, (const ck_window *w, const float *images, size_t count, float *out), (w, images, count, out)) {
-  for (size_t index = 0; index < count; index++) {
-    place_t place = place_at(w, index);
+  place_t place = first_place(w);
+  for (size_t index = 0; index < count; index++, advance(w, &place)) {
     span_t down = inside(place.top, w->size, w->height);
     span_t across = inside(place.left, w->size, w->width);
     memcpy(out, images + offset_of(w, place, down.begin, across.begin), w->channels * sizeof(float));
@@ -52,31 +58,67 @@ CK_DISPATCHED(void, ck_max_pool, (const ck_window *w, const float *images, size_
   }
 }
 
+/// Channels of a window that go through SIMD at once.
+enum { CHANNELS = 8 };
+typedef float floats_t __attribute__((vector_size(4 * CHANNELS), aligned(4)));
+typedef int32_t lanes_t __attribute__((vector_size(4 * CHANNELS), aligned(4)));
+
+#define READ(pointer) (*(const floats_t *)(pointer))
+#define CHOOSE(where, a, b) ((floats_t)(((where) & (lanes_t)(a)) | (~(where) & (lanes_t)(b))))
+
 CK_DISPATCHED(
   void, ck_max_pool_gradient, (const ck_window *w, const float *images, const float *out_gradient, size_t count, float *gradient),
   (w, images, out_gradient, count, gradient)) {
-  for (size_t index = 0; index < count; index++) {
-    place_t place = place_at(w, index);
+  size_t channels = w->channels;
+  size_t places = w->out_height * w->out_width;
+  size_t image_floats = (count + places - 1) / places * w->height * w->width * channels;
+  place_t place = first_place(w);
+  size_t offsets[w->size * w->size];
+  for (size_t index = 0; index < count; index++, advance(w, &place)) {
     span_t down = inside(place.top, w->size, w->height);
     span_t across = inside(place.left, w->size, w->width);
-    for (size_t c = 0; c < w->channels; c++) {
-      size_t best = offset_of(w, place, down.begin, across.begin) + c;
-      for (size_t y = down.begin; y < down.end; y++)
-        for (size_t x = across.begin; x < across.end; x++) {
-          size_t offset = offset_of(w, place, y, x) + c;
-          if ((images[offset] > images[best]) | (images[offset] != images[offset])) best = offset;
-        }
-      gradient[best] += out_gradient[c];
+    int32_t pixels = 0;
+    for (size_t y = down.begin; y < down.end; y++)
+      for (size_t x = across.begin; x < across.end; x++) offsets[pixels++] = offset_of(w, place, y, x);
+    size_t c = 0;
+    // A NaN stays the largest, since no comparison with it holds but that with itself. Lanes behind the last channel see what lies
+    // behind, and leave it as it is.
+    for (; c < channels && offsets[pixels - 1] + c + CHANNELS <= image_floats && (count - index) * channels >= c + CHANNELS; c += CHANNELS) {
+      floats_t largest = READ(images + offsets[0] + c);
+      lanes_t best;
+      for (size_t l = 0; l < CHANNELS; l++) best[l] = c + l < channels ? 0 : INT32_MIN;
+      for (int32_t t = 1; t < pixels; t++) {
+        floats_t value = READ(images + offsets[t] + c);
+        lanes_t is_new = (value > largest) | (value != value);
+        largest = CHOOSE(is_new, value, largest);
+        best = (best & (~is_new | (best >> 31))) | (is_new & ~(best >> 31) & t);
+      }
+      floats_t added = READ(out_gradient + c);
+      for (int32_t t = 0; t < pixels; t++) {
+        floats_t *target = (floats_t *)(gradient + offsets[t] + c);
+        *target = CHOOSE(best == t, *target + added, *target);
+      }
     }
-    out_gradient += w->channels;
+    for (; c < channels; c++) {
+      size_t best = offsets[0];
+      for (int32_t t = 1; t < pixels; t++) {
+        float value = images[offsets[t] + c];
+        if ((value > images[best + c]) | (value != value)) best = offsets[t];
+      }
+      gradient[best + c] += out_gradient[c];
+    }
+    out_gradient += channels;
   }
 }
+
+#undef READ
+#undef CHOOSE
 
 CK_DISPATCHED(
   void, ck_average_pool, (const ck_window *w, const float *images, size_t count, float factor, float *out),
   (w, images, count, factor, out)) {
-  for (size_t index = 0; index < count; index++) {
-    place_t place = place_at(w, index);
+  place_t place = first_place(w);
+  for (size_t index = 0; index < count; index++, advance(w, &place)) {
     span_t down = inside(place.top, w->size, w->height);
     span_t across = inside(place.left, w->size, w->width);
     memset(out, 0, w->channels * sizeof(float));
@@ -93,8 +135,8 @@ CK_DISPATCHED(
 CK_DISPATCHED(
   void, ck_average_pool_gradient, (const ck_window *w, const float *out_gradient, size_t count, float factor, float *gradient),
   (w, out_gradient, count, factor, gradient)) {
-  for (size_t index = 0; index < count; index++) {
-    place_t place = place_at(w, index);
+  place_t place = first_place(w);
+  for (size_t index = 0; index < count; index++, advance(w, &place)) {
     span_t down = inside(place.top, w->size, w->height);
     span_t across = inside(place.left, w->size, w->width);
     for (size_t y = down.begin; y < down.end; y++)

@@ -10,36 +10,47 @@
 #define CK_UNROLL _Pragma("clang loop unroll(full)")
 #define CK_INLINE static inline __attribute__((always_inline))
 
+// The sums of a tile, a row of its panel and one element of A are in registers: 32 of them, or 16.
+#define CK_TILES_OF_32(X)                                                                                                  \
+  CK_ROWS_OF_4(X, 1) CK_ROWS_OF_4(X, 2) CK_ROWS_OF_4(X, 3) CK_ROWS_OF_4(X, 4) CK_ROWS_OF_4(X, 5) CK_ROWS_OF_4(X, 6)        \
+  CK_ROWS_OF_3(X, 7) CK_ROWS_OF_3(X, 8)
+#define CK_TILES_OF_16(X)                                                                                                  \
+  CK_ROWS_OF_4(X, 1) X(1, 5) X(1, 6) X(1, 7) X(1, 8) CK_ROWS_OF_4(X, 2) CK_ROWS_OF_3(X, 3) CK_ROWS_OF_3(X, 4)              \
+  X(5, 1) X(5, 2) X(6, 1) X(6, 2) X(7, 1) X(8, 1)
+#define CK_ROWS_OF_3(X, rows) X(rows, 1) X(rows, 2) X(rows, 3)
+#define CK_ROWS_OF_4(X, rows) CK_ROWS_OF_3(X, rows) X(rows, 4)
+#define CK_VECTORS_OF_32 {4, 4, 4, 4, 4, 4, 3, 3}
+#define CK_VECTORS_OF_16 {8, 4, 3, 3, 2, 2, 1, 1}
+
 #if defined(__x86_64__)
 #define CK_TARGET __attribute__((target("arch=x86-64-v4"), min_vector_width(512)))
 #define CK_LEVEL(name) ck_avx512_##name
 #define CK_WIDTH 16
-#define CK_VECTORS 4
-#define CK_IF_WIDE(...) __VA_ARGS__
+#define CK_TILES CK_TILES_OF_32
+#define CK_VECTORS CK_VECTORS_OF_32
+#define CK_EIGHT 8
 #include "matrix_kernels.h"
 #undef CK_TARGET
 #undef CK_LEVEL
 #undef CK_WIDTH
+#undef CK_TILES
 #undef CK_VECTORS
-#undef CK_IF_WIDE
+#undef CK_EIGHT
 
 #define CK_TARGET __attribute__((target("arch=x86-64-v3")))
 #define CK_LEVEL(name) ck_avx2_##name
 #define CK_WIDTH 8
-#define CK_VECTORS 2
-#define CK_IF_WIDE(...)
+#define CK_TILES CK_TILES_OF_16
+#define CK_VECTORS CK_VECTORS_OF_16
+#define CK_EIGHT 4
 #include "matrix_kernels.h"
 #undef CK_TARGET
 #undef CK_LEVEL
 #undef CK_WIDTH
-#undef CK_VECTORS
-#undef CK_IF_WIDE
 
 #define CK_TARGET
 #define CK_LEVEL(name) ck_sse2_##name
 #define CK_WIDTH 4
-#define CK_VECTORS 2
-#define CK_IF_WIDE(...)
 #include "matrix_kernels.h"
 
 /// By index of the level.
@@ -48,8 +59,9 @@ static const ck_matrix_kernels *const kernels[] = {&ck_avx512_kernels, &ck_avx2_
 #define CK_TARGET
 #define CK_LEVEL(name) ck_neon_##name
 #define CK_WIDTH 4
-#define CK_VECTORS 4
-#define CK_IF_WIDE(...) __VA_ARGS__
+#define CK_TILES CK_TILES_OF_32
+#define CK_VECTORS CK_VECTORS_OF_32
+#define CK_EIGHT 8
 #include "matrix_kernels.h"
 
 static const ck_matrix_kernels *const kernels[] = {&ck_neon_kernels};
@@ -66,10 +78,7 @@ void ck_pack(
     float *panel) {
   size_t width = (size_t)(level->width * ck_vectors_of(level, columns));
   if (b_column == 1) {
-    for (size_t k = 0; k < length; k++) {
-      memcpy(panel + k * width, b + (ptrdiff_t)k * b_row, columns * sizeof(float));
-      memset(panel + k * width + columns, 0, (width - columns) * sizeof(float));
-    }
+    level->copy_rows(b, b_row, length, columns, panel);
     return;
   }
   for (size_t j = 0; j < width; j += 16) {
@@ -90,9 +99,8 @@ void ck_pack(
 
 /// A block of the product's terms whose rows of a lie in memory.
 static void multiply_rows(const ck_matrix_kernels *level, const ck_product *p, size_t first, size_t length) {
-  int is_high = p->m > CK_WIDE_TILE_ROWS && p->m <= CK_TILE_ROWS;
-  size_t width = (size_t)(level->width * (is_high ? level->vectors - 1 : level->vectors));
-  ck_cut rows = is_high ? (ck_cut){1, p->m, 0} : ck_cut_rows(p->m);
+  ck_cut rows = ck_cut_rows(level, p->m, p->n);
+  size_t width = ck_width_of(level, &rows);
   size_t terms = length;
   if (p->m <= CK_FEW) terms = level->find_nonzero(p->a + first, p->a_stride, p->m, length, ck_scratch.indices);
   for (size_t left = 0; left < p->n; left += width) {
@@ -126,9 +134,25 @@ static void multiply_rows(const ck_matrix_kernels *level, const ck_product *p, s
   }
 }
 
+/// Floats of a strip of panels that stays in the innermost cache while all rows of c go by.
+#define CK_STRIP 4096
+
+/// Rows of c by their tiles, from column `left` on: c ← alpha · sums + (bias + beta · c) over b's panels at `panels`.
+static void multiply_strip(
+    const ck_matrix_kernels *level, const ck_product *p, const ck_tile *tile, const ck_cut *rows, size_t begin, size_t left,
+    int vectors, ptrdiff_t length, const float *panels) {
+  const int *indices = ck_scratch.indices;
+  for (size_t t = 0; t < rows->tiles; t++) {
+    int count = ck_rows_of(rows, t);
+    float *c[CK_TILE_ROWS];
+    for (int r = 0; r < count; r++) c[r] = p->c + ((ptrdiff_t)begin + indices[r]) * p->c_row + (ptrdiff_t)left;
+    level->by_columns[count - 1][vectors - 1](tile, ck_scratch.columns, indices, length, panels, c);
+    indices += count;
+  }
+}
+
 /// A block of the product's terms whose columns of a lie in memory.
 static void multiply_columns(const ck_matrix_kernels *level, const ck_product *p, size_t first, size_t length) {
-  size_t width = (size_t)(level->width * level->vectors);
   float beta = first == 0 ? p->beta : 1;
   const float *bias = first == 0 ? p->bias : NULL;
   // Rows of c by the block, so that those that nothing is added to can be passed over.
@@ -141,27 +165,25 @@ static void multiply_columns(const ck_matrix_kernels *level, const ck_product *p
       wanted = level->find_nonzero(ck_scratch.columns[0], p->a_stride, length, all, ck_scratch.indices);
     if (wanted == all)
       for (size_t i = 0; i < all; i++) ck_scratch.indices[i] = (int)i;
-    ck_cut rows = ck_cut_rows(wanted);
-    for (size_t left = 0; left < p->n; left += width) {
-      size_t columns = ck_least(width, p->n - left);
-      const float *b = p->b + (ptrdiff_t)first * p->b_row + (ptrdiff_t)left * p->b_column;
-      ptrdiff_t b_row = p->b_row;
-      int vectors = ck_vectors_of(level, columns);
-      if (p->b_column != 1 || rows.tiles > 3 || columns % (size_t)level->width != 0) {
-        ck_pack(level, b, b_row, p->b_column, length, columns, ck_scratch.panel);
-        b = ck_scratch.panel;
-        b_row = vectors * level->width;
-      }
-      ck_tile tile = {(int)columns, p->alpha, beta, bias ? bias + left : NULL};
-      const int *indices = ck_scratch.indices;
-      for (size_t t = 0; t < rows.tiles; t++) {
-        int count = ck_rows_of(&rows, t);
-        float *c[CK_TILE_ROWS];
-        for (int r = 0; r < count; r++) c[r] = p->c + ((ptrdiff_t)begin + indices[r]) * p->c_row + (ptrdiff_t)left;
-        level->by_columns[count - 1][vectors - 1](
-            &tile, ck_scratch.columns, indices, (ptrdiff_t)length, b, b_row, c);
-        indices += count;
-      }
+    ck_cut rows = ck_cut_rows(level, wanted, p->n);
+    size_t width = ck_width_of(level, &rows);
+    size_t panels = length == 0 ? 1 : CK_STRIP / (length * width);
+    size_t strip = width * (panels == 0 ? 1 : panels);
+    for (size_t left = 0; left < p->n; left += strip) {
+      size_t columns = ck_least(strip, p->n - left);
+      // All panels but the last have the full width.
+      size_t whole = columns / width * width;
+      for (size_t column = 0; column < columns; column += width)
+        ck_pack(
+            level, p->b + (ptrdiff_t)first * p->b_row + (ptrdiff_t)(left + column) * p->b_column, p->b_row, p->b_column, length,
+            ck_least(width, columns - column), ck_scratch.panel + column * length);
+      ck_tile tile = {(int)whole, p->alpha, beta, bias ? bias + left : NULL};
+      multiply_strip(level, p, &tile, &rows, begin, left, (int)width / level->width, (ptrdiff_t)length, ck_scratch.panel);
+      if (whole == columns) continue;
+      ck_tile rest = {(int)(columns - whole), p->alpha, beta, bias ? bias + left + whole : NULL};
+      multiply_strip(
+          level, p, &rest, &rows, begin, left + whole, ck_vectors_of(level, columns - whole), (ptrdiff_t)length,
+          ck_scratch.panel + whole * length);
     }
   }
 }

@@ -2,7 +2,9 @@
 //
 //     CK_LEVEL(name)   the name with the level's suffix
 //     CK_WIDTH         floats in a vector
-//     CK_VECTORS       vectors in a panel of B, so that a tile of CK_TILE_ROWS × CK_VECTORS sums stays in registers
+//     CK_VECTORS       the most vectors in a row of a tile with 1, 2, … and 8 rows, whose sums stay in registers
+//     CK_TILES(X)      X(rows, vectors) for each tile
+//     CK_EIGHT         how many of 7 or 8 rows a tile takes
 //
 // A tile is rows × vectors sums. Each sum runs over k in its order, whatever the tile, so that bits depend on the level
 // alone. Products are contracted to fused multiply-adds where the level has them.
@@ -13,28 +15,77 @@ typedef float CK_LEVEL(vector) __attribute__((vector_size(4 * CK_WIDTH), aligned
 
 #include "winograd_kernels.h"
 
-/// c ← alpha · sums + bias + beta · c.
+/// vector ← the first `count` < CK_WIDTH floats, and zeros.
+CK_INLINE void CK_LEVEL(read_part)(const float *source, int count, CK_LEVEL(vector) *vector) {
+  float whole[CK_WIDTH] = {0};
+  _Pragma("clang loop vectorize(disable)")
+  for (int i = 0; i < count; i++) whole[i] = source[i];
+  *vector = *(const CK_LEVEL(vector) *)whole;
+}
+
+/// Writes the first `count` < CK_WIDTH floats of a vector.
+CK_INLINE void CK_LEVEL(write_part)(const CK_LEVEL(vector) *vector, int count, float *target) {
+  float whole[CK_WIDTH];
+  *(CK_LEVEL(vector) *)whole = *vector;
+  int done = 0;
+  CK_UNROLL
+  for (int size = CK_WIDTH / 2; size > 0; size /= 2)
+    if (count & size) {
+      memcpy(target + done, whole + done, (size_t)size * sizeof(float));
+      done += size;
+    }
+}
+
+/// target ← alpha · sum + (bias + beta · target) for the first `part` < CK_WIDTH floats.
+CK_INLINE void CK_LEVEL(finish_part)(
+  const CK_LEVEL(vector) *sum, int part, float alpha, float beta, const CK_LEVEL(vector) *bias, float *target) {
+  if (beta == 0) {
+    CK_LEVEL(vector) value = alpha * *sum + *bias;
+    return CK_LEVEL(write_part)(&value, part, target);
+  }
+  float sums[CK_WIDTH], added[CK_WIDTH];
+  *(CK_LEVEL(vector) *)sums = *sum;
+  *(CK_LEVEL(vector) *)added = *bias;
+  _Pragma("clang loop vectorize(disable)")
+  for (int i = 0; i < part; i++) target[i] = alpha * sums[i] + (added[i] + beta * target[i]);
+}
+
+/// c ← alpha · sums + (bias + beta · c), for the columns of the tile from `left` on.
 CK_INLINE void CK_LEVEL(finish)(
-  CK_LEVEL(vector) *sums, int rows, int vectors, const ck_tile *tile, float *const *c) {
-  int tail = tile->columns - (vectors - 1) * CK_WIDTH;
+  CK_LEVEL(vector) *sums, int rows, int vectors, const ck_tile *tile, int left, float *const *c) {
+  int part = tile->columns - left - (vectors - 1) * CK_WIDTH;
+  float alpha = tile->alpha, beta = tile->beta;
+  const float *bias = tile->bias ? tile->bias + left : NULL;
+  // An update of weights in place: small products spend much of their time here.
+  if (beta == 1 && !bias && part >= CK_WIDTH) {
+    CK_UNROLL
+    for (int r = 0; r < rows; r++) {
+      CK_UNROLL
+      for (int v = 0; v < vectors; v++) {
+        CK_LEVEL(vector) *target = (CK_LEVEL(vector) *)(c[r] + left + v * CK_WIDTH);
+        *target = alpha * sums[r * vectors + v] + *target;
+      }
+    }
+    return;
+  }
+  CK_LEVEL(vector) last_bias = {0};
+  if (bias && part < CK_WIDTH) CK_LEVEL(read_part)(bias + (vectors - 1) * CK_WIDTH, part, &last_bias);
   CK_UNROLL
   for (int r = 0; r < rows; r++) {
+    float *target = c[r] + left;
     CK_UNROLL
     for (int v = 0; v < vectors; v++) {
-      CK_LEVEL(vector) value = tile->alpha * sums[r * vectors + v];
-      float *target = c[r] + v * CK_WIDTH;
-      int count = v == vectors - 1 ? tail : CK_WIDTH;
-      if (count == CK_WIDTH) {
-        if (tile->bias) value += *(const CK_LEVEL(vector) *)(tile->bias + v * CK_WIDTH);
-        if (tile->beta != 0) value += tile->beta * *(const CK_LEVEL(vector) *)target;
-        *(CK_LEVEL(vector) *)target = value;
+      CK_LEVEL(vector) sum = sums[r * vectors + v], added = {0};
+      int first = v * CK_WIDTH;
+      if (v < vectors - 1 || part >= CK_WIDTH) {
+        if (bias) added = *(const CK_LEVEL(vector) *)(bias + first);
+        if (beta == 1)
+          added += *(const CK_LEVEL(vector) *)(target + first);
+        else if (beta != 0)
+          added += beta * *(const CK_LEVEL(vector) *)(target + first);
+        *(CK_LEVEL(vector) *)(target + first) = alpha * sum + added;
       } else {
-        for (int i = 0; i < count; i++) {
-          float sum = value[i];
-          if (tile->bias) sum += tile->bias[v * CK_WIDTH + i];
-          if (tile->beta != 0) sum += tile->beta * target[i];
-          target[i] = sum;
-        }
+        CK_LEVEL(finish_part)(&sum, part, alpha, beta, &last_bias, target + first);
       }
     }
   }
@@ -45,7 +96,7 @@ CK_INLINE void CK_LEVEL(finish)(
 CK_INLINE void CK_LEVEL(by_rows)(
   int rows, int vectors, const ck_tile *tile, const float *const *a, int stretches, ptrdiff_t length, const float *b,
   ptrdiff_t b_row, float *const *c) {
-  CK_LEVEL(vector) sums[CK_TILE_ROWS * CK_VECTORS];
+  CK_LEVEL(vector) sums[CK_TILE_ROWS * CK_TILE_VECTORS];
   CK_UNROLL
   for (int i = 0; i < rows * vectors; i++) sums[i] = (CK_LEVEL(vector)){0};
   for (int s = 0; s < stretches; s++) {
@@ -57,7 +108,7 @@ CK_INLINE void CK_LEVEL(by_rows)(
     CK_UNROLL
     for (int r = 0; r < rows; r++) row[r] = a[s * rows + r];
     for (ptrdiff_t k = 0; k < length; k++) {
-      CK_LEVEL(vector) panel[CK_VECTORS];
+      CK_LEVEL(vector) panel[CK_TILE_VECTORS];
       CK_UNROLL
       for (int v = 0; v < vectors; v++) panel[v] = *(const CK_LEVEL(vector) *)(b + v * CK_WIDTH);
       CK_UNROLL
@@ -69,14 +120,14 @@ CK_INLINE void CK_LEVEL(by_rows)(
       b += b_row;
     }
   }
-  CK_LEVEL(finish)(sums, rows, vectors, tile, c);
+  CK_LEVEL(finish)(sums, rows, vectors, tile, 0, c);
 }
 
 /// A tile of whose terms only those at `indices` are not zero: row r of A begins at a[r].
 CK_INLINE void CK_LEVEL(by_indices)(
   int rows, int vectors, const ck_tile *tile, const float *const *a, const int *indices, int count, const float *b,
   ptrdiff_t b_row, float *const *c) {
-  CK_LEVEL(vector) sums[CK_TILE_ROWS * CK_VECTORS];
+  CK_LEVEL(vector) sums[CK_TILE_ROWS * CK_TILE_VECTORS];
   const float *row[CK_TILE_ROWS];
   CK_UNROLL
   for (int i = 0; i < rows * vectors; i++) sums[i] = (CK_LEVEL(vector)){0};
@@ -84,7 +135,7 @@ CK_INLINE void CK_LEVEL(by_indices)(
   for (int r = 0; r < rows; r++) row[r] = a[r];
   for (int i = 0; i < count; i++) {
     ptrdiff_t k = indices[i];
-    CK_LEVEL(vector) panel[CK_VECTORS];
+    CK_LEVEL(vector) panel[CK_TILE_VECTORS];
     CK_UNROLL
     for (int v = 0; v < vectors; v++) panel[v] = *(const CK_LEVEL(vector) *)(b + k * b_row + v * CK_WIDTH);
     CK_UNROLL
@@ -94,33 +145,36 @@ CK_INLINE void CK_LEVEL(by_indices)(
       for (int v = 0; v < vectors; v++) sums[r * vectors + v] += x * panel[v];
     }
   }
-  CK_LEVEL(finish)(sums, rows, vectors, tile, c);
+  CK_LEVEL(finish)(sums, rows, vectors, tile, 0, c);
 }
 
-/// A tile whose columns of A lie in memory: of column k it takes the elements at a[k] + offsets[r].
+/// Tiles side by side, over all panels of b, whose columns of A lie in memory: of column k they take the elements at
+/// a[k] + offsets[r]. Panels follow each other, `length` rows of the tile's vectors each.
 CK_INLINE void CK_LEVEL(by_columns)(
   int rows, int vectors, const ck_tile *tile, const float *const *a, const int *offsets, ptrdiff_t length, const float *b,
-  ptrdiff_t b_row, float *const *c) {
-  CK_LEVEL(vector) sums[CK_TILE_ROWS * CK_VECTORS];
-  CK_UNROLL
-  for (int i = 0; i < rows * vectors; i++) sums[i] = (CK_LEVEL(vector)){0};
+  float *const *c) {
   ptrdiff_t offset[CK_TILE_ROWS];
   CK_UNROLL
   for (int r = 0; r < rows; r++) offset[r] = offsets[r];
-  for (ptrdiff_t k = 0; k < length; k++) {
-    const float *column = a[k];
-    CK_LEVEL(vector) panel[CK_VECTORS];
+  for (int left = 0; left < tile->columns; left += vectors * CK_WIDTH) {
+    CK_LEVEL(vector) sums[CK_TILE_ROWS * CK_TILE_VECTORS];
     CK_UNROLL
-    for (int v = 0; v < vectors; v++) panel[v] = *(const CK_LEVEL(vector) *)(b + v * CK_WIDTH);
-    CK_UNROLL
-    for (int r = 0; r < rows; r++) {
-      float x = column[offset[r]];
+    for (int i = 0; i < rows * vectors; i++) sums[i] = (CK_LEVEL(vector)){0};
+    for (ptrdiff_t k = 0; k < length; k++) {
+      const float *column = a[k];
+      CK_LEVEL(vector) panel[CK_TILE_VECTORS];
       CK_UNROLL
-      for (int v = 0; v < vectors; v++) sums[r * vectors + v] += x * panel[v];
+      for (int v = 0; v < vectors; v++) panel[v] = *(const CK_LEVEL(vector) *)(b + v * CK_WIDTH);
+      CK_UNROLL
+      for (int r = 0; r < rows; r++) {
+        float x = column[offset[r]];
+        CK_UNROLL
+        for (int v = 0; v < vectors; v++) sums[r * vectors + v] += x * panel[v];
+      }
+      b += vectors * CK_WIDTH;
     }
-    b += b_row;
+    CK_LEVEL(finish)(sums, rows, vectors, tile, left, c);
   }
-  CK_LEVEL(finish)(sums, rows, vectors, tile, c);
 }
 
 #define CK_TILE(rows, vectors)                                                                                      \
@@ -136,23 +190,55 @@ CK_INLINE void CK_LEVEL(by_columns)(
   }                                                                                                                 \
   static CK_TARGET void CK_LEVEL(by_columns_##rows##_##vectors)(                                                    \
     const ck_tile *tile, const float *const *a, const int *offsets, ptrdiff_t length, const float *b,               \
-    ptrdiff_t b_row, float *const *c) {                                                                             \
-    CK_LEVEL(by_columns)(rows, vectors, tile, a, offsets, length, b, b_row, c);                                     \
+    float *const *c) {                                                                                              \
+    CK_LEVEL(by_columns)(rows, vectors, tile, a, offsets, length, b, c);                                            \
   }
+CK_TILES(CK_TILE)
 
-// Registers hold 6 rows of all vectors of a panel, or 8 of a narrower one.
-#define CK_TILES(rows) CK_TILE(rows, 1) CK_TILE(rows, 2) CK_IF_WIDE(CK_TILE(rows, 3) CK_TILE(rows, 4))
-#define CK_HIGH_TILES(rows) CK_TILE(rows, 1) CK_IF_WIDE(CK_TILE(rows, 2) CK_TILE(rows, 3))
-CK_TILES(1) CK_TILES(2) CK_TILES(3) CK_TILES(4) CK_TILES(5) CK_TILES(6) CK_HIGH_TILES(7) CK_HIGH_TILES(8)
+CK_INLINE void CK_LEVEL(copy_vectors)(
+  int vectors, const float *source, ptrdiff_t source_row, size_t rows, float *target, size_t target_row) {
+  for (size_t i = 0; i < rows; i++) {
+    CK_UNROLL
+    for (int v = 0; v < vectors; v++)
+      *(CK_LEVEL(vector) *)(target + v * CK_WIDTH) = *(const CK_LEVEL(vector) *)(source + v * CK_WIDTH);
+    source += source_row;
+    target += target_row;
+  }
+}
 
-#define CK_ENTRIES(kind, rows) \
-  { CK_LEVEL(kind##_##rows##_1), CK_LEVEL(kind##_##rows##_2), \
-    CK_IF_WIDE(CK_LEVEL(kind##_##rows##_3), CK_LEVEL(kind##_##rows##_4)) }
-#define CK_HIGH_ENTRIES(kind, rows) \
-  { CK_LEVEL(kind##_##rows##_1), CK_IF_WIDE(CK_LEVEL(kind##_##rows##_2), CK_LEVEL(kind##_##rows##_3)) }
-#define CK_TABLE(kind) \
-  { CK_ENTRIES(kind, 1), CK_ENTRIES(kind, 2), CK_ENTRIES(kind, 3), CK_ENTRIES(kind, 4), CK_ENTRIES(kind, 5), \
-    CK_ENTRIES(kind, 6), CK_HIGH_ENTRIES(kind, 7), CK_HIGH_ENTRIES(kind, 8) }
+static CK_TARGET void CK_LEVEL(copy_rows)(
+  const float *source, ptrdiff_t source_row, size_t rows, size_t columns, float *target) {
+  size_t whole = columns / CK_WIDTH;
+  size_t target_row = (columns + CK_WIDTH - 1) / CK_WIDTH * CK_WIDTH;
+  // Four vectors at a time, then what is left.
+  for (size_t v = 0; v < whole; v += 4) {
+    const float *from = source + v * CK_WIDTH;
+    float *to = target + v * CK_WIDTH;
+    switch (whole - v) {
+    case 1: CK_LEVEL(copy_vectors)(1, from, source_row, rows, to, target_row); break;
+    case 2: CK_LEVEL(copy_vectors)(2, from, source_row, rows, to, target_row); break;
+    case 3: CK_LEVEL(copy_vectors)(3, from, source_row, rows, to, target_row); break;
+    default: CK_LEVEL(copy_vectors)(4, from, source_row, rows, to, target_row);
+    }
+  }
+  if (whole * CK_WIDTH == columns) return;
+  typedef int32_t bits __attribute__((vector_size(4 * CK_WIDTH)));
+  bits kept;
+  for (size_t i = 0; i < CK_WIDTH; i++) kept[i] = i < columns % CK_WIDTH ? -1 : 0;
+  source += whole * CK_WIDTH;
+  target += whole * CK_WIDTH;
+  for (size_t i = 0; i < rows; i++) {
+    // A whole vector is read where it ends before the last row does.
+    CK_LEVEL(vector) last;
+    if (source_row > 0 && (rows - 1 - i) * (size_t)source_row >= CK_WIDTH)
+      last = (CK_LEVEL(vector))((bits)*(const CK_LEVEL(vector) *)source & kept);
+    else
+      CK_LEVEL(read_part)(source, (int)(columns % CK_WIDTH), &last);
+    *(CK_LEVEL(vector) *)target = last;
+    source += source_row;
+    target += target_row;
+  }
+}
 
 /// Writes the transpose of 16 × 16 floats.
 static CK_TARGET void CK_LEVEL(transpose)(const float *source, ptrdiff_t source_row, float *target, ptrdiff_t target_row) {
@@ -194,14 +280,21 @@ static CK_TARGET size_t CK_LEVEL(find_nonzero)(const float *a, ptrdiff_t a_row, 
   return count > columns - columns / 8 ? columns : count;
 }
 
+#define CK_ENTRY(rows, vectors) [rows - 1][vectors - 1] = CK_BY(rows, vectors),
 static const ck_matrix_kernels CK_LEVEL(kernels) = {
-  CK_WIDTH, CK_VECTORS, CK_TABLE(by_rows), CK_TABLE(by_indices), CK_TABLE(by_columns), CK_LEVEL(transpose),
-  CK_LEVEL(find_nonzero), CK_LEVEL(transform_image), CK_LEVEL(transform_output), CK_LEVEL(transform_output_gradient),
-  CK_LEVEL(transform_weights), CK_LEVEL(transform_weights_gradient)};
-
+  .width = CK_WIDTH, .most_vectors = CK_VECTORS, .rows_of_eight = CK_EIGHT,
+#define CK_BY(rows, vectors) CK_LEVEL(by_rows_##rows##_##vectors)
+  .by_rows = {CK_TILES(CK_ENTRY)},
+#undef CK_BY
+#define CK_BY(rows, vectors) CK_LEVEL(by_indices_##rows##_##vectors)
+  .by_indices = {CK_TILES(CK_ENTRY)},
+#undef CK_BY
+#define CK_BY(rows, vectors) CK_LEVEL(by_columns_##rows##_##vectors)
+  .by_columns = {CK_TILES(CK_ENTRY)},
+#undef CK_BY
+  .copy_rows = CK_LEVEL(copy_rows), .transpose = CK_LEVEL(transpose), .find_nonzero = CK_LEVEL(find_nonzero),
+  .transform_image = CK_LEVEL(transform_image), .transform_output = CK_LEVEL(transform_output),
+  .transform_output_gradient = CK_LEVEL(transform_output_gradient), .transform_weights = CK_LEVEL(transform_weights),
+  .transform_weights_gradient = CK_LEVEL(transform_weights_gradient)};
+#undef CK_ENTRY
 #undef CK_TILE
-#undef CK_TILES
-#undef CK_HIGH_TILES
-#undef CK_ENTRIES
-#undef CK_HIGH_ENTRIES
-#undef CK_TABLE

@@ -7,20 +7,23 @@
 
 #include "elementwise.h"
 
-/// The most rows of a tile of sums.
+/// The most rows of a tile of sums, and the most vectors in one of its rows.
 #define CK_TILE_ROWS 8
-/// The most rows of one as wide as a panel.
-#define CK_WIDE_TILE_ROWS 6
+#define CK_TILE_VECTORS 8
+/// The most rows of a tile where there are many rows.
+#define CK_MANY_TILE_ROWS 6
 /// The most columns of a panel of B: the widest level's.
 #define CK_PANEL 64
 /// Terms added up before the sum goes to c, where rows of A lie in memory, and where columns do: the panel then stays in
 /// the innermost cache.
 #define CK_BLOCK 512
 #define CK_COLUMN_BLOCK CK_SUM_ROWS
+/// Floats of images that a convolution surrounds with zeros at a time.
+#define CK_IMAGE_FLOATS 32768
 
 /// What a tile's sums become.
 typedef struct {
-  /// Of the panel; the last vector may be part full.
+  /// Of all its panels; the last vector of the last may be part full.
   int columns;
   float alpha, beta;
   /// At the tile's first column, or null.
@@ -34,15 +37,21 @@ typedef void (*ck_by_indices)(
     const ck_tile *, const float *const *a, const int *indices, int count, const float *b, ptrdiff_t b_row,
     float *const *c);
 typedef void (*ck_by_columns)(
-    const ck_tile *, const float *const *a, const int *offsets, ptrdiff_t length, const float *b, ptrdiff_t b_row,
-    float *const *c);
+    const ck_tile *, const float *const *a, const int *offsets, ptrdiff_t length, const float *b, float *const *c);
 
-/// The loops of one level of SIMD. The functions are there by rows − 1 and vectors − 1.
+/// The loops of one level of SIMD. The functions are there by rows − 1 and vectors − 1, as far as registers hold the sums.
 typedef struct {
-  int width, vectors;
-  ck_by_rows by_rows[CK_TILE_ROWS][4];
-  ck_by_indices by_indices[CK_TILE_ROWS][4];
-  ck_by_columns by_columns[CK_TILE_ROWS][4];
+  /// Floats in a vector.
+  int width;
+  /// The most vectors in a row of a tile, by its rows − 1.
+  int most_vectors[CK_TILE_ROWS];
+  /// How many rows at once take the fewest loads where there are 7 or 8.
+  int rows_of_eight;
+  ck_by_rows by_rows[CK_TILE_ROWS][CK_TILE_VECTORS];
+  ck_by_indices by_indices[CK_TILE_ROWS][CK_TILE_VECTORS];
+  ck_by_columns by_columns[CK_TILE_ROWS][CK_TILE_VECTORS];
+  /// Copies rows of `columns` floats to rows of whole vectors, zeros to the right.
+  void (*copy_rows)(const float *source, ptrdiff_t source_row, size_t rows, size_t columns, float *target);
   void (*transpose)(const float *source, ptrdiff_t source_row, float *target, ptrdiff_t target_row);
   /// Which columns of `rows` × `columns` floats are not all zero: how many, or `columns` where hardly any are.
   size_t (*find_nonzero)(const float *a, ptrdiff_t a_row, size_t rows, size_t columns, int *indices);
@@ -63,6 +72,8 @@ const ck_matrix_kernels *ck_matrix(void);
 /// What a thread needs to arrange operands in.
 typedef struct {
   float panel[CK_BLOCK * CK_PANEL] __attribute__((aligned(64)));
+  /// Small images with zeros around them.
+  float images[CK_IMAGE_FLOATS] __attribute__((aligned(64)));
   const float *columns[CK_COLUMN_BLOCK];
   /// Of what is not zero.
   int indices[CK_BLOCK];
@@ -80,17 +91,27 @@ void ck_pack(
 
 static inline size_t ck_least(size_t a, size_t b) { return a < b ? a : b; }
 
-/// How `count` rows are cut into tiles of nearly equal size, so that none is much lower than the sums that registers hold.
+/// How the rows of a product with `columns` columns are cut into tiles of nearly equal size, so that none is much lower than the sums
+/// that registers hold.
 typedef struct {
   size_t tiles, base, larger;
 } ck_cut;
 
-static inline ck_cut ck_cut_rows(size_t count) {
-  size_t tiles = (count + CK_WIDE_TILE_ROWS - 1) / CK_WIDE_TILE_ROWS;
+static inline ck_cut ck_cut_rows(const ck_matrix_kernels *level, size_t count, size_t columns) {
+  size_t most = CK_MANY_TILE_ROWS;
+  // Where a row takes one vector, there must be many rows for multipliers not to wait for sums.
+  if (columns <= (size_t)level->width) most = CK_TILE_ROWS;
+  else if (count == 7 || count == 8) most = (size_t)level->rows_of_eight;
+  size_t tiles = (count + most - 1) / most;
   return (ck_cut){tiles, tiles ? count / tiles : 0, tiles ? count % tiles : 0};
 }
 
 static inline int ck_rows_of(const ck_cut *cut, size_t tile) { return (int)(cut->base + (tile < cut->larger)); }
+
+/// Floats in a row of the cut's highest tile.
+static inline size_t ck_width_of(const ck_matrix_kernels *level, const ck_cut *cut) {
+  return (size_t)(level->width * level->most_vectors[cut->tiles ? ck_rows_of(cut, 0) - 1 : 0]);
+}
 
 static inline int ck_vectors_of(const ck_matrix_kernels *level, size_t columns) {
   return (int)((columns + (size_t)level->width - 1) / (size_t)level->width);

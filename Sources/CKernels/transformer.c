@@ -48,27 +48,30 @@ CK_DISPATCHED(
 }
 
 CK_DISPATCHED(void, ck_gelu, (const float *x, float *y, size_t count), (x, y, count)) {
-  for (size_t i = 0; i < count; i++) y[i] = x[i] * ck_normal_cdf(x[i]);
+  for (size_t i = 0; i < count; i++) y[i] = x[i] * ck_normal_cdf(x[i], ck_exp(-0.5f * x[i] * x[i]));
 }
 
 CK_DISPATCHED(void, ck_gelu_gradient, (const float *g, const float *x, float *out, size_t count), (g, x, out, count)) {
   for (size_t i = 0; i < count; i++) {
-    float density = 0.398942280f * ck_exp(-0.5f * x[i] * x[i]);
-    out[i] = g[i] * (ck_normal_cdf(x[i]) + x[i] * density);
+    float power = ck_exp(-0.5f * x[i] * x[i]);
+    out[i] = g[i] * (ck_normal_cdf(x[i], power) + x[i] * (0.398942280f * power));
   }
 }
 
 CK_DISPATCHED(void, ck_causal_softmax, (float *s, size_t rows, size_t columns, float scale), (s, rows, columns, scale)) {
   for (size_t r = 0; r < rows; r++) {
     size_t seen = columns - rows + r + 1;
-    float largest = s[0];
-    for (size_t c = 1; c < seen; c++) largest = s[c] > largest ? s[c] : largest;
-    for (size_t c = 0; c < seen; c++) s[c] = ck_exp(scale * (s[c] - largest));
-    float sum;
-    CK_LANE_SUM(sum, seen, s[i])
-    float factor = 1 / sum;
-    for (size_t c = 0; c < seen; c++) s[c] *= factor;
+    // Whole blocks of lanes where the row has them: what is not seen is first no larger than the rest, then zero.
+    size_t padded = (seen + LANES - 1) / LANES * LANES;
+    padded = padded < columns ? padded : columns;
+    for (size_t c = seen; c < padded; c++) s[c] = s[0];
+    float largest = ck_largest(s, padded);
+    CK_BY_LANES(padded, s[i] = ck_exp(scale * (s[i] - largest)))
     memset(s + seen, 0, (columns - seen) * sizeof(float));
+    float sum;
+    CK_LANE_SUM(sum, padded, s[i])
+    float factor = 1 / sum;
+    CK_BY_LANES(padded, s[i] *= factor)
     s += columns;
   }
 }

@@ -30,7 +30,8 @@ static inline float ck_exp(float x) {
 
 /// The distribution function Φ of the standard normal, with an absolute error below 2 · 10⁻⁷: by the rational
 /// approximation of erf, 7.1.26 in Abramowitz and Stegun 1964.
-static inline float ck_normal_cdf(float x) {
+/// - power: exp(−x² / 2), which callers need too.
+static inline float ck_normal_cdf(float x, float power) {
   float z = (x < 0 ? -x : x) * 0.707106781f;
   float t = 1.0f / (1.0f + 0.3275911f * z);
   float p = 1.061405429f;
@@ -38,7 +39,7 @@ static inline float ck_normal_cdf(float x) {
   p = p * t + 1.421413741f;
   p = p * t - 0.284496736f;
   p = p * t + 0.254829592f;
-  float tail = 0.5f * p * t * ck_exp(-z * z);
+  float tail = 0.5f * p * t * power;
   return x < 0 ? tail : 1.0f - tail;
 }
 
@@ -49,6 +50,31 @@ static inline float ck_add_lanes(const float *lanes) {
   float sum = 0;
   for (int i = 0; i < LANES; i++) sum += lanes[i];
   return sum;
+}
+
+/// STATEMENT for i in 0 ..< count, in blocks that become SIMD.
+#define CK_BY_LANES(count, STATEMENT)                             \
+  {                                                               \
+    size_t whole_ = (count) / LANES * LANES;                      \
+    for (size_t start_ = 0; start_ < whole_; start_ += LANES)     \
+      for (size_t lane_ = 0; lane_ < LANES; lane_++) {            \
+        size_t i = start_ + lane_;                                \
+        STATEMENT;                                                \
+      }                                                           \
+    for (size_t i = whole_; i < (count); i++) STATEMENT;          \
+  }
+
+/// The largest of x[0 ..< count], with count > 0. Where one is NaN it may be any of them.
+static inline float ck_largest(const float *x, size_t count) {
+  float lanes[LANES];
+  for (size_t lane = 0; lane < LANES; lane++) lanes[lane] = x[0];
+  size_t whole = count / LANES * LANES;
+  for (size_t start = 0; start < whole; start += LANES)
+    for (size_t lane = 0; lane < LANES; lane++) lanes[lane] = x[start + lane] > lanes[lane] ? x[start + lane] : lanes[lane];
+  for (size_t i = whole; i < count; i++) lanes[0] = x[i] > lanes[0] ? x[i] : lanes[0];
+  for (size_t step = LANES / 2; step > 0; step /= 2)
+    for (size_t lane = 0; lane < step; lane++) lanes[lane] = lanes[lane + step] > lanes[lane] ? lanes[lane + step] : lanes[lane];
+  return lanes[0];
 }
 
 /// The sum of TERM, an expression of i, for i in 0 ..< count.

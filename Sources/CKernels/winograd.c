@@ -8,6 +8,12 @@ typedef struct {
   size_t image, y, x;
 } ck_corner;
 
+/// Columns of a panel of transformed weights: that of products with many rows, and no less than a transpose writes.
+static inline size_t panel_of(const ck_matrix_kernels *level) {
+  size_t width = (size_t)(level->width * level->most_vectors[CK_MANY_TILE_ROWS - 1]);
+  return width < 16 ? 16 : width;
+}
+
 static inline size_t tiles_across(const ck_window *w) { return (w->out_width + 3) / 4; }
 
 size_t ck_winograd_tiles(const ck_window *w) { return (w->out_height + 3) / 4 * tiles_across(w); }
@@ -78,8 +84,9 @@ void ck_winograd_weights(
   size_t rows = is_adjoint ? out_channels : in_channels;
   size_t columns = is_adjoint ? in_channels : out_channels;
   ptrdiff_t tap = (ptrdiff_t)(in_channels * out_channels);
-  for (size_t left = 0; left < columns; left += CK_PANEL) {
-    size_t width = ck_least(CK_PANEL, columns - left);
+  size_t most = panel_of(level);
+  for (size_t left = 0; left < columns; left += most) {
+    size_t width = ck_least(most, columns - left);
     float *panel = transformed + left * rows;
     if (!is_adjoint) {
       for (size_t row = first; row < first + count; row++)
@@ -103,9 +110,10 @@ void ck_winograd_weights(
 void ck_winograd_multiply(
     const float *images, size_t image_plane, size_t tiles, size_t in_channels, const float *weights, size_t weight_plane,
     size_t out_channels, size_t first, size_t planes, float *products, size_t product_plane) {
+  size_t most = panel_of(ck_matrix());
   for (size_t p = first; p < first + planes; p++)
-    for (size_t left = 0; left < out_channels; left += CK_PANEL) {
-      size_t width = ck_least(CK_PANEL, out_channels - left);
+    for (size_t left = 0; left < out_channels; left += most) {
+      size_t width = ck_least(most, out_channels - left);
       ck_product product = {
           tiles, width, in_channels,
           images + p * image_plane, (ptrdiff_t)in_channels, 0,

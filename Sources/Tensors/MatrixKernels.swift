@@ -7,7 +7,7 @@ public enum MatrixKernels {
   public static var areFused: Bool { ck_is_fused() }
 
   /// The version of the kernels' bits: it is raised whenever kernels give other bits than those before them.
-  public static let revision = 4
+  public static let revision = 5
 
   /// How many rows of a batch a gradient's sum over them takes together: it adds them up from zero, and then adds that to the
   /// sum of those before. So a batch in parts of a multiple of so many rows gives the bits of the whole one.

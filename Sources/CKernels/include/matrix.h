@@ -5,7 +5,7 @@
 
 #include "images.h"
 
-/// c ← alpha · a b + bias + beta · c, with c m × n, a m × k and b k × n. Element (i, j) of a is at
+/// c ← alpha · a b + (bias + beta · c), the sum added last in one rounding where products are fused, with c m × n, a m × k and b k × n. Element (i, j) of a is at
 /// a[i · a_stride + j], or where a is transposed at a[i + j · a_stride]; that of b is at b[i · b_row + j · b_column], where one of the
 /// two strides is 1. c has rows. With beta = 0 the old contents of c are not read. `bias` is a row of n floats, or null.
 ///

@@ -2,7 +2,7 @@ import Tensors
 
 /// Names what determines bits besides the mathematics: the version of the kernels, and how they round.
 public enum NumericsFingerprint {
-  /// The fingerprint of this process, such as `float32; kernels 4; products fused`.
+  /// The fingerprint of this process, such as `float32; kernels 5; products fused`.
   ///
   /// Products are `fused` where they are rounded once with the sum they are added to: on every processor with AVX2, AVX-512 or NEON.
   /// Elsewhere they are `rounded` before.

@@ -30,8 +30,9 @@ final class PageStore: Sendable {
     for (name, body) in [("pages in", bringIn), ("pages out", takeOut)] as [(String, @Sendable () -> Void)] {
       let thread = Thread(block: body)
       thread.name = name
-      // They call nothing that goes deep, and there are two for every buffer.
-      thread.stackSize = 256 << 10
+      // They call nothing that goes deep, and there are two for every buffer. But a thread's stack holds its thread-local variables
+      // too, the kernels' scratch memory among them, and a thread for which it is too small never begins.
+      thread.stackSize = 1 << 20
       thread.start()
     }
   }
