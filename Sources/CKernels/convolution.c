@@ -43,58 +43,87 @@ typedef struct {
   ptrdiff_t factor, offset, sign, divisor;
 } ck_sight;
 
-/// target ← the sum over taps of what they see of `source`, times the taps' weights, at the places of `grid`.
+/// Pointers that are looked up at a time, for all panels of weights.
+#define CK_SEEN 4096
+
+/// A sum over taps of what they see of `source`, at the places of `grid` in `target`.
+typedef struct {
+  ck_images source;
+  ck_sight sight;
+  size_t size;
+  ck_grid grid;
+  /// Of its values only where they would lie is used.
+  ck_images target;
+} ck_view;
+
+/// What `taps` taps from `first` on see of the channels from `channel` on, from `count` places from `top` on: tap by tap, place by place.
+static void look_up(
+    const ck_view *v, size_t channel, size_t first, size_t taps, size_t top, size_t count, const float **seen, size_t *places) {
+  for (size_t r = 0; r < count; r++) {
+    ck_place place = place_of(&v->grid, top + r);
+    places[r] = ((place.image * v->target.height + place.y) * v->target.width + place.x) * v->target.channels;
+    ptrdiff_t top_tap = (ptrdiff_t)place.y * v->sight.factor + v->sight.offset;
+    ptrdiff_t left_tap = (ptrdiff_t)place.x * v->sight.factor + v->sight.offset;
+    for (size_t q = 0; q < taps; q++) {
+      ptrdiff_t y = top_tap + v->sight.sign * (ptrdiff_t)((first + q) / v->size);
+      ptrdiff_t x = left_tap + v->sight.sign * (ptrdiff_t)((first + q) % v->size);
+      const float *found = NULL;
+      if (v->sight.divisor == 1) {
+        found = look(&v->source, place.image, y, x, channel);
+      } else if (y % v->sight.divisor == 0 && x % v->sight.divisor == 0) {
+        found = look(&v->source, place.image, y / v->sight.divisor, x / v->sight.divisor, channel);
+      }
+      seen[q * count + r] = found;
+    }
+  }
+}
+
+/// values ← the sum over taps of what they see, times the taps' weights.
 /// - is_transposed: whether the weights' last extent is the source's.
 static void convolve(
-    const ck_images *source, ck_sight sight, size_t size, size_t examples, const float *weights, int is_transposed,
-    const float *bias, const ck_grid *grid, const ck_images *target, float *values) {
+    const ck_view *v, size_t examples, const float *weights, int is_transposed, const float *bias, float *values) {
   const ck_matrix_kernels *level = ck_matrix();
-  ck_cut rows = ck_cut_rows(level, examples * grid->down * grid->across, target->channels);
-  size_t width = ck_width_of(level, &rows);
-  size_t weights_of_tap = source->channels * target->channels;
-  for (size_t channel = 0; channel < source->channels; channel += CK_BLOCK) {
-    size_t length = ck_least(CK_BLOCK, source->channels - channel);
+  size_t all = examples * v->grid.down * v->grid.across, windows = v->size * v->size;
+  size_t source_channels = v->source.channels, target_channels = v->target.channels;
+  for (size_t channel = 0; channel < source_channels; channel += CK_BLOCK) {
+    size_t length = ck_least(CK_BLOCK, source_channels - channel);
     size_t group = ck_least(CK_TAPS, CK_BLOCK / length);
-    for (size_t first = 0; first < size * size; first += group) {
-      size_t taps = ck_least(group, size * size - first);
+    for (size_t first = 0; first < windows; first += group) {
+      size_t taps = ck_least(group, windows - first);
       int is_first = channel == 0 && first == 0;
-      for (size_t left = 0; left < target->channels; left += width) {
-        size_t columns = ck_least(width, target->channels - left);
-        int vectors = ck_vectors_of(level, columns);
-        for (size_t t = 0; t < taps; t++) {
-          const float *tap = weights + (first + t) * weights_of_tap;
-          float *panel = ck_scratch.panel + t * length * (size_t)(vectors * level->width);
-          if (is_transposed)
-            ck_pack(level, tap + left * source->channels + channel, 1, (ptrdiff_t)source->channels, length, columns, panel);
-          else
-            ck_pack(level, tap + channel * target->channels + left, (ptrdiff_t)target->channels, 1, length, columns, panel);
-        }
-        ck_tile tile = {(int)columns, 1, is_first ? 0 : 1, is_first && bias ? bias + left : NULL};
-        size_t top = 0;
+      // Rows by the block, whose pointers serve all panels.
+      size_t block = CK_SEEN / taps;
+      for (size_t begin = 0; begin < all; begin += block) {
+        const float *seen[CK_SEEN];
+        size_t places[CK_SEEN];
+        ck_cut rows = ck_cut_rows(level, ck_least(block, all - begin), target_channels);
+        size_t width = ck_width_of(level, &rows), top = 0;
         for (size_t t = 0; t < rows.tiles; t++) {
           size_t count = (size_t)ck_rows_of(&rows, t);
-          const float *a[CK_TAPS * CK_TILE_ROWS];
-          float *c[CK_TILE_ROWS];
-          for (size_t r = 0; r < count; r++) {
-            ck_place place = place_of(grid, top + r);
-            c[r] = values + ((place.image * target->height + place.y) * target->width + place.x) * target->channels + left;
-            ptrdiff_t top_tap = (ptrdiff_t)place.y * sight.factor + sight.offset;
-            ptrdiff_t left_tap = (ptrdiff_t)place.x * sight.factor + sight.offset;
-            for (size_t q = 0; q < taps; q++) {
-              ptrdiff_t y = top_tap + sight.sign * (ptrdiff_t)((first + q) / size);
-              ptrdiff_t x = left_tap + sight.sign * (ptrdiff_t)((first + q) % size);
-              const float *seen = NULL;
-              if (sight.divisor == 1) {
-                seen = look(source, place.image, y, x, channel);
-              } else if (y % sight.divisor == 0 && x % sight.divisor == 0) {
-                seen = look(source, place.image, y / sight.divisor, x / sight.divisor, channel);
-              }
-              a[q * count + r] = seen;
-            }
-          }
-          level->by_rows[count - 1][vectors - 1](
-              &tile, a, (int)taps, (ptrdiff_t)length, ck_scratch.panel, vectors * level->width, c);
+          look_up(v, channel, first, taps, begin + top, count, seen + top * taps, places + top);
           top += count;
+        }
+        for (size_t left = 0; left < target_channels; left += width) {
+          size_t columns = ck_least(width, target_channels - left);
+          int vectors = ck_vectors_of(level, columns);
+          for (size_t t = 0; t < taps; t++) {
+            const float *tap = weights + (first + t) * source_channels * target_channels;
+            float *panel = ck_scratch.panel + t * length * (size_t)(vectors * level->width);
+            if (is_transposed)
+              ck_pack(level, tap + left * source_channels + channel, 1, (ptrdiff_t)source_channels, length, columns, panel);
+            else
+              ck_pack(level, tap + channel * target_channels + left, (ptrdiff_t)target_channels, 1, length, columns, panel);
+          }
+          ck_tile tile = {(int)columns, 1, is_first ? 0 : 1, is_first && bias ? bias + left : NULL};
+          top = 0;
+          for (size_t t = 0; t < rows.tiles; t++) {
+            size_t count = (size_t)ck_rows_of(&rows, t);
+            float *c[CK_TILE_ROWS];
+            for (size_t r = 0; r < count; r++) c[r] = values + places[top + r] + left;
+            level->by_rows[count - 1][vectors - 1](
+                &tile, seen + top * taps, (int)taps, (ptrdiff_t)length, ck_scratch.panel, vectors * level->width, c);
+            top += count;
+          }
         }
       }
     }
@@ -216,11 +245,10 @@ void ck_convolve(
     return convolve_padded(
         &padded, examples, taps, w->size, w->size * w->channels, weights, 0, bias, out_channels, out);
   }
-  ck_images source = padded.source;
-  ck_images target = {out, w->out_height, w->out_width, out_channels};
-  ck_grid grid = {0, 0, 1, w->out_height, w->out_width};
-  ck_sight sight = {(ptrdiff_t)w->stride, -(ptrdiff_t)w->padding, 1, 1};
-  convolve(&source, sight, w->size, examples, weights, 0, bias, &grid, &target, out);
+  ck_view view = {
+      padded.source, {(ptrdiff_t)w->stride, -(ptrdiff_t)w->padding, 1, 1}, w->size, {0, 0, 1, w->out_height, w->out_width},
+      {out, w->out_height, w->out_width, out_channels}};
+  convolve(&view, examples, weights, 0, bias, out);
 }
 
 void ck_convolve_images_gradient(
@@ -242,15 +270,15 @@ void ck_convolve_images_gradient(
           &padded, examples, taps, w->size * w->size, out_channels, weights, 1, NULL, w->channels, images);
     }
   }
-  ck_images target = {images, w->height, w->width, w->channels};
-  ck_sight sight = {1, (ptrdiff_t)w->padding, -1, (ptrdiff_t)w->stride};
+  ck_view view = {
+      source, {1, (ptrdiff_t)w->padding, -1, (ptrdiff_t)w->stride}, w->size, {0}, {images, w->height, w->width, w->channels}};
   // Pixels whose rows and columns leave the same remainders by the stride are seen by the same taps.
   size_t stride = w->stride;
   for (size_t top = 0; top < ck_least(stride, w->height); top++)
     for (size_t left = 0; left < ck_least(stride, w->width); left++) {
-      ck_grid grid = {
+      view.grid = (ck_grid){
           top, left, stride, (w->height - top + stride - 1) / stride, (w->width - left + stride - 1) / stride};
-      convolve(&source, sight, w->size, examples, weights, 1, NULL, &grid, &target, images);
+      convolve(&view, examples, weights, 1, NULL, images);
     }
 }
 

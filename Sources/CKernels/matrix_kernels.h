@@ -240,22 +240,35 @@ static CK_TARGET void CK_LEVEL(copy_rows)(
   }
 }
 
-/// Writes the transpose of 16 × 16 floats.
+/// Writes the transpose of 16 × 16 floats, in quarters of 8 × 8.
 static CK_TARGET void CK_LEVEL(transpose)(const float *source, ptrdiff_t source_row, float *target, ptrdiff_t target_row) {
-  typedef float row __attribute__((vector_size(64), aligned(4)));
-  row x[16], y[16];
-  for (int i = 0; i < 16; i++) x[i] = *(const row *)(source + i * source_row);
-  // Each round interleaves rows i and i + 8; after four, element (i, j) is at (j, i).
-  for (int round = 0; round < 4; round++) {
-    for (int i = 0; i < 8; i++) {
-      y[2 * i] = __builtin_shufflevector(
-        x[i], x[i + 8], 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
-      y[2 * i + 1] = __builtin_shufflevector(
-        x[i], x[i + 8], 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+  typedef float row __attribute__((vector_size(32), aligned(4)));
+  for (int quarter = 0; quarter < 4; quarter++) {
+    const float *from = source + quarter / 2 * 8 * source_row + quarter % 2 * 8;
+    float *to = target + quarter % 2 * 8 * target_row + quarter / 2 * 8;
+    row x[8], y[8];
+    CK_UNROLL
+    for (int i = 0; i < 8; i++) x[i] = *(const row *)(from + i * source_row);
+    // Pairs of rows, then of pairs, then halves, none of which but the last leaves its four floats.
+    CK_UNROLL
+    for (int i = 0; i < 8; i += 2) {
+      y[i] = __builtin_shufflevector(x[i], x[i + 1], 0, 8, 1, 9, 4, 12, 5, 13);
+      y[i + 1] = __builtin_shufflevector(x[i], x[i + 1], 2, 10, 3, 11, 6, 14, 7, 15);
     }
-    for (int i = 0; i < 16; i++) x[i] = y[i];
+    CK_UNROLL
+    for (int i = 0; i < 8; i += 4) {
+      CK_UNROLL
+      for (int j = 0; j < 2; j++) {
+        x[i + 2 * j] = __builtin_shufflevector(y[i + j], y[i + 2 + j], 0, 1, 8, 9, 4, 5, 12, 13);
+        x[i + 2 * j + 1] = __builtin_shufflevector(y[i + j], y[i + 2 + j], 2, 3, 10, 11, 6, 7, 14, 15);
+      }
+    }
+    CK_UNROLL
+    for (int i = 0; i < 4; i++) {
+      *(row *)(to + i * target_row) = __builtin_shufflevector(x[i], x[i + 4], 0, 1, 2, 3, 8, 9, 10, 11);
+      *(row *)(to + (i + 4) * target_row) = __builtin_shufflevector(x[i], x[i + 4], 4, 5, 6, 7, 12, 13, 14, 15);
+    }
   }
-  for (int i = 0; i < 16; i++) *(row *)(target + i * target_row) = x[i];
 }
 
 static CK_TARGET size_t CK_LEVEL(find_nonzero)(const float *a, ptrdiff_t a_row, size_t rows, size_t columns, int *indices) {
