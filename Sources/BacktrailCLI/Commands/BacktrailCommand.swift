@@ -16,7 +16,7 @@ struct BacktrailCommand: AsyncParsableCommand {
     subcommands: [
       TrainCommand.self, PlanCommand.self, FrontierCommand.self, ResumeCommand.self, RewindCommand.self, ReportCommand.self,
       ExportCommand.self, AverageCommand.self, TextCommand.self, BatchesCommand.self, RunsCommand.self, VerifyCommand.self,
-      DataCommand.self, TheoryCommand.self, OptionsCommand.self,
+      DataCommand.self, TheoryCommand.self, ContractionCommand.self, OptionsCommand.self,
     ])
 
   static func main() async {
