@@ -30,7 +30,7 @@ import Testing
     let pairs = PairedTrajectories(
       map: map, sequence: CompositionOrder.backward.sequence(steps), initial: try state(1, 2),
       directions: [try state(2, 2), try state(1, 3), try state(4, -2)], size: 0.01, length: 2,
-      stops: Array(stride(from: 0, through: steps, by: interval)), blockStops: [0, steps / 2, steps]
+      stops: Array(stride(from: 0, through: steps, by: interval)), functionStops: [0, steps / 2, steps]
     ) { a, b, _ in abs(Double(a[1]) - Double(b[1])) + 1e-6 }
     return try pairs.growth(progress: ReplayProgress())
   }
@@ -133,7 +133,9 @@ import Testing
     for point in result.tails.points {
       let measured = distance(try await values(.tail(point.tail), 300), backward)
       #expect(abs(point.distance / measured - 1) < 1e-9)
-      #expect((0.3...2).contains(point.distance / point.predictedDistance), "\(point)")
+      #expect((0.5...2).contains(point.distance / point.predictedDistance), "\(point)")
+      // How much predictions show of a difference depends on its direction, and tails differ by updates.
+      if result.kind == .update { #expect((0.3...2).contains(point.functionDistance / point.predictedFunctionDistance), "\(point)") }
     }
     let last = try #require(result.changes.last)
     #expect(last.order == "backward" && last.n == 300)

@@ -1,3 +1,4 @@
+import Foundation
 import Runs
 
 /// How updates bring states nearer to each other along a run: the document that `contraction --json` prints.
@@ -102,16 +103,17 @@ public struct PathGrowth: Encodable, Sendable {
     public let spread: Double?
   }
 
-  /// ln of the mean growth from each stop to the end of the path, for distances that only the last updates shrink.
-  private let stops: [Int]
-  private let logarithms: [Double]
+  /// ln of the growth from the start to each of some positions, ascending from 0, averaged over directions.
+  private let growth: [(position: Int, logarithm: Double)]
+  private let functionGrowth: [(position: Int, logarithm: Double)]
 
   private enum CodingKeys: CodingKey { case exponent, lastHalf, function, functionLastHalf, blocks }
 
   /// - Parameters:
   ///   - stops: The stops that the growth is between.
-  ///   - blockStops: The stops at which blocks begin, and the last stop.
-  init(_ growth: PairedTrajectories<NetworkUpdateMap>.Growth, stops: [Int], blockStops: [Int]) {
+  ///   - functionStops: The stops at which distances of predictions were measured.
+  ///   - blockStops: Those of them at which blocks begin, and the last stop.
+  init(_ growth: PairedTrajectories<NetworkUpdateMap>.Growth, stops: [Int], functionStops: [Int], blockStops: [Int]) {
     let bounds = Array(zip(blockStops, blockStops.dropFirst()))
     let exponents = growth.logarithms.map { logarithms in
       bounds.map { first, last in
@@ -120,8 +122,9 @@ public struct PathGrowth: Encodable, Sendable {
     }
     // Distances of predictions grow as distances do, and besides as these become more visible in them.
     let functionExponents = zip(exponents, growth.visibilities).map { exponents, visibilities in
-      bounds.indices.map { block in
-        exponents[block] + (visibilities[block + 1] - visibilities[block]) / Double(bounds[block].1 - bounds[block].0)
+      let visibility = Dictionary(zip(functionStops, visibilities)) { first, _ in first }
+      return zip(bounds, exponents).map { bound, exponent in
+        exponent + ((visibility[bound.1] ?? .nan) - (visibility[bound.0] ?? .nan)) / Double(bound.1 - bound.0)
       }
     }
     func lastHalf(_ exponents: [[Double]]) -> Exponent { Exponent(exponents.map { Array($0.suffix(($0.count + 1) / 2)) }) }
@@ -135,25 +138,43 @@ public struct PathGrowth: Encodable, Sendable {
         first: bound.0 + 1, last: bound.1, exponent: mean(values), functionExponent: mean(functionExponents.map { $0[index] }),
         spread: standardDeviation(values))
     }
-    self.stops = stops
-    logarithms = stops.indices.dropLast().map { stop in mean(growth.logarithms.map { $0[stop] }) }
-  }
-
-  /// ln of the factor by which the path's last `count` updates change the distance of a pair.
-  func logarithmOfGrowth(last count: Int) -> Double {
-    Self.sum(zip(zip(stops, stops.dropFirst()), logarithms).map { ($0.0, $0.1, $1) }, last: count)
-  }
-
-  /// The same for the distance of what the pair predicts, evenly divided between a block's updates.
-  func logarithmOfFunctionGrowth(last count: Int) -> Double {
-    Self.sum(blocks.map { ($0.first - 1, $0.last, $0.functionExponent * Double($0.last - $0.first + 1)) }, last: count)
-  }
-
-  private static func sum(_ stretches: [(first: Int, last: Int, logarithm: Double)], last count: Int) -> Double {
-    let begin = (stretches.last?.last ?? 0) - count
-    return stretches.reduce(0) { sum, stretch in
-      sum + max(0, Double(stretch.last - max(stretch.first, begin))) / Double(stretch.last - stretch.first) * stretch.logarithm
+    var sums = [0.0]
+    for stretch in stops.indices.dropLast() { sums.append(sums[stretch] + mean(growth.logarithms.map { $0[stretch] })) }
+    let all = Array(zip(stops, sums)).map { (position: $0.0, logarithm: $0.1) }
+    self.growth = all
+    functionGrowth = functionStops.enumerated().map { index, stop in
+      let logarithm = all.first { $0.position == stop }?.logarithm ?? .nan
+      return (stop, logarithm + mean(growth.visibilities.map { $0[index] - $0[0] }))
     }
+  }
+
+  /// ln of the factor by which the path's first `count` updates change the distance of a pair.
+  func logarithmOfGrowth(first count: Int) -> Double { Self.interpolated(growth, at: count) }
+
+  /// The same for the distance of what the pair predicts.
+  func logarithmOfFunctionGrowth(first count: Int) -> Double { Self.interpolated(functionGrowth, at: count) }
+
+  /// The number of updates after which the distance of a pair is a fraction of what it was: on the path, or beyond it at the rate of its
+  /// last half; nil if it is not, and does not fall there.
+  func updates(toShrinkBy fraction: Double) -> Double? { Self.updates(growth, to: Foundation.log(fraction), then: lastHalf) }
+
+  /// The same for the distance of what the pair predicts.
+  func updates(toShrinkPredictionsBy fraction: Double) -> Double? {
+    Self.updates(functionGrowth, to: Foundation.log(fraction), then: functionLastHalf)
+  }
+
+  private static func interpolated(_ growth: [(position: Int, logarithm: Double)], at position: Int) -> Double {
+    guard let next = growth.firstIndex(where: { $0.position >= position }), next > 0 else { return 0 }
+    let (a, b) = (growth[next - 1], growth[next])
+    return a.logarithm + (b.logarithm - a.logarithm) * Double(position - a.position) / Double(b.position - a.position)
+  }
+
+  private static func updates(_ growth: [(position: Int, logarithm: Double)], to logarithm: Double, then rate: Exponent) -> Double? {
+    for (a, b) in zip(growth, growth.dropFirst()) where b.logarithm <= logarithm {
+      return Double(a.position) + Double(b.position - a.position) * (logarithm - a.logarithm) / (b.logarithm - a.logarithm)
+    }
+    guard let last = growth.last, rate.region == .contracts else { return nil }
+    return Double(last.position) + (logarithm - last.logarithm) / rate.value
   }
 }
 
@@ -166,9 +187,10 @@ public struct TailCheck: Encodable, Sendable {
   public let points: [Point]
   /// The fraction of forward's distance that the following τ are for.
   public let fraction: Double
-  /// The τ after which exp(λτ) is this fraction, λ being the exponent of the last half of backward's path; nil where that is not below 0.
+  /// The τ after which the distance of a pair is this fraction of what it was, on backward's path or beyond it at the rate exp(λτ) of its
+  /// last half; nil if it is not, and λ is not certainly below 0 there.
   public let tailByExponent: Double?
-  /// The same by the exponent of predictions.
+  /// The same of predictions.
   public let tailByFunctionExponent: Double?
   /// The least of the measured τ whose distance is at most this fraction, and the same of predictions; nil if none is.
   public let tailMeasured: Int?
@@ -178,7 +200,9 @@ public struct TailCheck: Encodable, Sendable {
     public let tail: Int
     /// ‖θ_tail − θ_backward‖.
     public let distance: Double
-    /// Forward's distance times what that of a pair is changed by along the last τ updates of backward's path.
+    /// Forward's distance times what that of a pair is changed by in its first τ updates. What a tail's head differs from backward's by is
+    /// as new when the τ reversed batches begin as the difference of a pair is when it starts; old differences have turned to where
+    /// nothing shrinks them, and predictions do not show them.
     public let predictedDistance: Double
     public let functionDistance: Double
     public let predictedFunctionDistance: Double

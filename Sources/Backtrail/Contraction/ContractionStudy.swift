@@ -45,7 +45,7 @@ public struct ContractionStudy: Sendable {
     let n = iterate ?? run.workload.steps
     try check(n)
     let replica = try run.replica(ofSeed: seed)
-    let tails = (1...Self.tailCount).map { n >> $0 }.filter { $0 > 0 }
+    let tails = Self.tails(of: n)
     let points = points > 0 ? try EvaluationSchedule.logarithmic(points).points(steps: n).filter { $0 > 1 } : []
     let recalls = Recalls(run, seed: seed, replica: replica, examples: examples, progress: progress)
     let trajectories = n * (2 * (1 + directions) + 2 * Self.otherSizes.count)
@@ -63,8 +63,8 @@ public struct ContractionStudy: Sendable {
       checked.append(
         TailCheck.Point(
           tail: tail, distance: distance.parameters,
-          predictedDistance: forwardDistance.parameters * exp(backward.logarithmOfGrowth(last: tail)), functionDistance: distance.function,
-          predictedFunctionDistance: forwardDistance.function * exp(backward.logarithmOfFunctionGrowth(last: tail))))
+          predictedDistance: forwardDistance.parameters * exp(backward.logarithmOfGrowth(first: tail)), functionDistance: distance.function,
+          predictedFunctionDistance: forwardDistance.function * exp(backward.logarithmOfFunctionGrowth(first: tail))))
     }
     var changes: [IterateChange] = []
     for order in [CompositionOrder.forward, .backward] {
@@ -78,18 +78,20 @@ public struct ContractionStudy: Sendable {
             functionTravelled: way.function))
       }
     }
-    func tail(by exponent: PathGrowth.Exponent) -> Double? { exponent.value < 0 ? log(Self.fraction) / exponent.value : nil }
     return Contraction(
       run: run.folder.path, seed: seed, iterate: n, directions: directions, kind: kind, size: size, interval: interval,
       forward: forward, backward: backward, sizes: sizes,
       tails: TailCheck(
         forwardDistance: forwardDistance.parameters, forwardFunctionDistance: forwardDistance.function, points: checked,
-        fraction: Self.fraction, tailByExponent: tail(by: backward.lastHalf), tailByFunctionExponent: tail(by: backward.functionLastHalf),
+        fraction: Self.fraction, tailByExponent: backward.updates(toShrinkBy: Self.fraction),
+        tailByFunctionExponent: backward.updates(toShrinkPredictionsBy: Self.fraction),
         tailMeasured: checked.first { $0.distance <= Self.fraction * forwardDistance.parameters }?.tail,
         tailMeasuredInFunction: checked.first { $0.functionDistance <= Self.fraction * forwardDistance.function }?.tail),
       changes: changes, predictions: recalls.predictionCount(of: origin), gradientEvaluations: trajectories + recalls.gradientEvaluations,
       seconds: (.now - begin) / .seconds(1))
   }
+
+  private static func tails(of n: Int) -> [Int] { (1...tailCount).map { n >> $0 }.filter { $0 > 0 } }
 
   private func check(_ n: Int) throws(RunError) {
     func wanted(_ name: String, _ value: some CustomStringConvertible, _ words: String) -> RunError {
@@ -128,13 +130,15 @@ public struct ContractionStudy: Sendable {
     }
     let blocks = min(Self.blockCount, n)
     let blockStops = (0...blocks).map { n * $0 / blocks }
-    let stops = zip(blockStops, blockStops.dropFirst()).flatMap { Array(stride(from: $0, to: $1, by: interval)) } + [n]
+    let functionStops = Array(Set(blockStops + Self.tails(of: n))).sorted()
+    let stops = zip(functionStops, functionStops.dropFirst()).flatMap { Array(stride(from: $0, to: $1, by: interval)) } + [n]
     let functionDistance = recalls.functionDistance
     @Sendable func growth(_ order: CompositionOrder, _ directions: [StoredState], _ size: Double) throws -> PathGrowth {
       let trajectories = PairedTrajectories(
         map: map, sequence: try specification.sequence(of: order, n), initial: initial, directions: directions, size: size, length: length,
-        stops: stops, blockStops: blockStops, functionDistance: functionDistance)
-      return PathGrowth(try trajectories.growth(progress: progress), stops: stops, blockStops: blockStops)
+        stops: stops, functionStops: functionStops, functionDistance: functionDistance)
+      return PathGrowth(
+        try trajectories.growth(progress: progress), stops: stops, functionStops: functionStops, blockStops: blockStops)
     }
     progress.expect(updates: n * (2 * (1 + directions.count) + 2 * Self.otherSizes.count))
     @Sendable func others() throws -> [SizeExponent] {

@@ -24,14 +24,14 @@ package struct PairedTrajectories<Map: UpdateMap>: Sendable {
   let length: Int
   /// The positions before which perturbations are set back, ascending, from 0 to the length of the path.
   let stops: [Int]
-  /// The stops, the first and the last among them, at which `functionDistance` is measured.
-  let blockStops: [Int]
+  /// The stops, 0 among them, at which `functionDistance` is measured, ascending.
+  let functionStops: [Int]
   /// The distance of what two states predict.
   let functionDistance: @Sendable (borrowing StateBuffer, borrowing StateBuffer, inout Map.Workspace) throws -> Double
 
   package init(
     map: Map, sequence: BatchSequence, initial: StoredState, directions: [StoredState], size: Double, length: Int, stops: [Int],
-    blockStops: [Int],
+    functionStops: [Int],
     functionDistance: @escaping @Sendable (borrowing StateBuffer, borrowing StateBuffer, inout Map.Workspace) throws -> Double
   ) {
     self.map = map
@@ -41,7 +41,7 @@ package struct PairedTrajectories<Map: UpdateMap>: Sendable {
     self.size = size
     self.length = length
     self.stops = stops
-    self.blockStops = blockStops
+    self.functionStops = functionStops
     self.functionDistance = functionDistance
   }
 
@@ -49,7 +49,7 @@ package struct PairedTrajectories<Map: UpdateMap>: Sendable {
   package struct Growth {
     /// ln of what each direction's distance grew by between neighbouring stops.
     package var logarithms: [[Double]]
-    /// ln of the function distance per distance at each of the block stops.
+    /// ln of the function distance per distance at each of the function stops.
     package var visibilities: [[Double]]
   }
 
@@ -92,7 +92,7 @@ package struct PairedTrajectories<Map: UpdateMap>: Sendable {
             """)
         }
         growth.logarithms[index].append(log(distance / distances[index]))
-        if blockStops.contains(last) {
+        if functionStops.contains(last) {
           growth.visibilities[index].append(
             log(try functionDistance(perturbed.values, reference.values, &executor.workspace) / distance))
         }

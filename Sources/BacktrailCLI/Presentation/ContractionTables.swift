@@ -31,7 +31,7 @@ func contractionTables(_ result: Contraction) -> String {
     alignment: Array(repeating: .right, count: 3))
   let (whole, wholeFunction) = (result.tails.forwardDistance, result.tails.forwardFunctionDistance)
   let tails = Table(
-    header: ["order", "distance", "of forward's", "by the exponents", "of predictions", "of forward's", "by the exponents"],
+    header: ["order", "distance", "of forward's", "as pairs", "of predictions", "of forward's", "as pairs"],
     rows: [["forward", short(whole), "", "", short(wholeFunction), "", ""]]
       + result.tails.points.map { point in
         [
@@ -77,11 +77,12 @@ func contractionTables(_ result: Contraction) -> String {
 /// What the exponents say about τ, and what was measured.
 private func tailWords(_ tails: TailCheck) -> String {
   func line(_ of: String, _ tail: Double?, _ measured: Int?) -> String {
-    let said = tail.map { "tail:\(grouped(Int(min(1e15, $0.rounded(.up)))))" } ?? "no τ, since it is not below 0"
+    let said = tail.map { "tail:\(grouped(Int(min(1e15, $0.rounded(.up)))))" } ?? "no τ"
     return "\(of): \(said); the least measured τ that does: \(measured.map(String.init) ?? "none")"
   }
   return """
-    To err by \(decimal("%.0f", 100 * tails.fraction)) % of forward's distance, by the exponent of the last half of backward's path,
+    As pairs: by what a pair's distance is changed in its first τ updates. To err by \(decimal("%.0f", 100 * tails.fraction)) % of forward's \
+    distance takes, as pairs do,
     \(line("in parameters", tails.tailByExponent, tails.tailMeasured)),
     \(line("in predictions", tails.tailByFunctionExponent, tails.tailMeasuredInFunction)).
     """
