@@ -26,7 +26,7 @@ public struct ContractionStudy: Sendable {
 
   /// The blocks of updates whose exponents give the interval.
   private static let blockCount = 10
-  /// Tails are compared at n / 2, n / 4, … down to n / 2 to this power.
+  /// How many tails are compared: those of n / 2, n / 4, … batches.
   private static let tailCount = 7
   private static let fraction = 0.01
   /// The other distances of pairs, in terms of the usual one.
@@ -149,7 +149,6 @@ public struct ContractionStudy: Sendable {
           exponent: try growth(.backward, [directions[0]], size * factor).exponent.value)
       }
     }
-    // Two halves of about the same length.
     guard lanes > 1 else {
       return (try growth(.forward, directions, size), try growth(.backward, directions, size), size, try others())
     }
