@@ -11,7 +11,7 @@ let package = Package(
   name: "backtrail",
   platforms: [.macOS(.v26)],
   products: [
-    .library(name: "Backtrail", targets: ["Backtrail", "Replay", "Networks", "Datasets", "Formats", "Runs", "Tensors", "Reports"]),
+    .library(name: "Backtrail", targets: ["Backtrail", "Replay", "Networks", "Datasets", "Formats", "Runs", "Tensors", "Reports", "Theory"]),
     .executable(name: "backtrail", targets: ["BacktrailCLI"]),
     // For the package in Fuzz/.
     .library(name: "HostileInputs", targets: ["HostileInputs"]),
@@ -59,10 +59,11 @@ let package = Package(
       name: "Reports", dependencies: [.product(name: "Mustache", package: "swift-mustache")],
       resources: [.embedInCode("Resources/page.mustache")],
       swiftSettings: strict),
+    .target(name: "Theory", dependencies: ["Tensors", "Replay", "Runs"], swiftSettings: strict),
     .executableTarget(
       name: "BacktrailCLI",
       dependencies: [
-        "Backtrail", "Reports",
+        "Backtrail", "Reports", "Theory",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: strict),
@@ -81,6 +82,8 @@ let package = Package(
     .testTarget(name: "DatasetsTests", dependencies: ["Datasets", "Tensors", "CZlib", "TestSupport"], swiftSettings: strict),
     .testTarget(name: "FormatsTests", dependencies: ["Formats", "CKernels", "TestSupport"], swiftSettings: strict),
     .testTarget(name: "RunsTests", dependencies: ["Runs", "TestSupport"], swiftSettings: strict),
+    .testTarget(
+      name: "TheoryTests", dependencies: ["Theory", "Replay", "Runs", "Tensors", "TestSupport"], swiftSettings: strict),
     .testTarget(name: "ReportsTests", dependencies: ["Reports", "TestSupport"], swiftSettings: strict),
     .testTarget(
       name: "BacktrailTests",

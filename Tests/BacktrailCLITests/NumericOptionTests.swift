@@ -13,7 +13,8 @@ import Testing
     "train": "\(run) --out OUT", "plan": run, "frontier": "\(run) --order tail:3 --out OUT", "resume": "copy --json",
     "rewind": "run --order forward --from 20", "report": "run", "export": "run --order forward --iterate 20 --to OUT.safetensors",
     "average": "run", "text": "text --order forward --iterate 3", "batches": "run", "runs list": ".",
-    "runs show": "run --order forward --iterate 20", "verify": "run", "data list": "", "data info": "digits",
+    "runs show": "run --order forward --iterate 20", "verify": "run", "data list": "", "data info": "digits", "theory": "bernoulli --seeds 200",
+    "contraction": "run --points 2",
   ]
 
   private static let numbers = [

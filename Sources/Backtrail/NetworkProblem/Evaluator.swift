@@ -82,13 +82,14 @@ public struct Evaluator: Sendable {
 
   /// - Parameters:
   ///   - workspace: A workspace with room for `network`.
-  ///   - limit: The largest number of batches. It serves to measure times; the values then mean nothing.
+  ///   - limit: The largest number of batches. The evaluator's own values then mean nothing, but times do.
+  ///   - others: Measures instead of the evaluator's; nil for its own.
   /// - Returns: The values of the measures, in their order.
   func evaluate(
-    _ state: borrowing StateBuffer, workspace: inout CompiledNetwork.Workspace, limit: Int = .max
+    _ state: borrowing StateBuffer, workspace: inout CompiledNetwork.Workspace, limit: Int = .max, by others: [any Measure]? = nil
   ) throws -> [Double] {
     network.take(&workspace)
-    var measurement = Measurement(measures, outputs: network.outputCount)
+    var measurement = Measurement(others ?? measures, outputs: network.outputCount)
     for batch in batches.prefix(limit) {
       for part in batch {
         try examples.gather(part, into: workspace.inputs(rows: part.count), targets: &workspace.targets)

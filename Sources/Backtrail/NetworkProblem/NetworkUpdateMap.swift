@@ -46,8 +46,15 @@ public struct NetworkUpdateMap: UpdateMap {
   }
 
   /// The values of the evaluator's measures, in their order. The state keeps its own running statistics.
-  func evaluate(_ state: borrowing StateBuffer, workspace: inout Workspace) throws -> [Double] {
-    guard evaluator.recalibrationBatches > 0 else { return try evaluator.evaluate(state, workspace: &workspace.network) }
+  /// - Parameters:
+  ///   - limit: The largest number of evaluation batches.
+  ///   - others: Measures instead of the evaluator's; nil for its own.
+  func evaluate(
+    _ state: borrowing StateBuffer, workspace: inout Workspace, limit: Int = .max, by others: [any Measure]? = nil
+  ) throws -> [Double] {
+    guard evaluator.recalibrationBatches > 0 else {
+      return try evaluator.evaluate(state, workspace: &workspace.network, limit: limit, by: others)
+    }
     // The running statistics for these parameters are the means over the first batches.
     try workspace.recalibrated.copy(from: state)
     for batch in 1...evaluator.recalibrationBatches {
@@ -55,7 +62,7 @@ public struct NetworkUpdateMap: UpdateMap {
       let context = try gather(batch, network.microBatch(0), into: &workspace, statisticsWeight: 1 / Float(batch))
       _ = try network.trainingLoss(of: &workspace.recalibrated, context: context, workspace: &workspace.network)
     }
-    return try evaluator.evaluate(workspace.recalibrated, workspace: &workspace.network)
+    return try evaluator.evaluate(workspace.recalibrated, workspace: &workspace.network, limit: limit, by: others)
   }
 
   /// The time in seconds of a full `evaluate`. It is measured if that is short, and otherwise extrapolated from some

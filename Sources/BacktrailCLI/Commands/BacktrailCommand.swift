@@ -9,14 +9,14 @@ struct BacktrailCommand: AsyncParsableCommand {
     abstract: "Trains models with their mini-batch updates composed in any order, backward above all.",
     discussion: """
       Results go to standard output, words and progress to standard error.
-      Exit codes: 0 done, 64 usage, 65 bad or damaged data, 66 input missing, 73 cannot create, 74 I/O error (results that \
+      Exit codes: 0 done, 1 predictions and measurements disagree ('theory'), 64 usage, 65 bad or damaged data, 66 input missing, 73 cannot create, 74 I/O error (results that \
       standard output does not take among them), 75 stopped by a signal (give the command again, or 'backtrail resume' where it \
       says so), 78 configuration impossible.
       """,
     subcommands: [
       TrainCommand.self, PlanCommand.self, FrontierCommand.self, ResumeCommand.self, RewindCommand.self, ReportCommand.self,
       ExportCommand.self, AverageCommand.self, TextCommand.self, BatchesCommand.self, RunsCommand.self, VerifyCommand.self,
-      DataCommand.self, OptionsCommand.self,
+      DataCommand.self, TheoryCommand.self, ContractionCommand.self, OptionsCommand.self,
     ])
 
   static func main() async {

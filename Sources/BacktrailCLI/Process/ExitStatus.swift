@@ -8,8 +8,9 @@ import Replay
 import Runs
 import Tensors
 
-/// The exit codes of the command, with the numbers of sysexits.
+/// The exit codes of the command: sysexits' numbers, and 1 for a result that is not as predicted.
 enum ExitStatus: Int32 {
+  case disagreement = 1
   case usage = 64
   case badData = 65
   case missingInput = 66
@@ -115,7 +116,7 @@ struct Failure {
       (words, status) = (Self.words(of: error), error.isMissingFile ? .missingInput : .inputOutput)
     } else if let error = error as? POSIXError {
       (words, status) = (String(cString: strerror(error.code.rawValue)), .inputOutput)
-    } else if BacktrailCommand.exitCode(for: error) == .failure {
+    } else if BacktrailCommand.exitCode(for: error) == .failure, !(error is ExitCode) {
       // Errors of libraries without a message of ours. Their own messages are written for programmers.
       let name = String(reflecting: type(of: error))
       (words, status) = ("an error that has no words yet, \(name), ended this command; please report how it came about", .inputOutput)

@@ -221,7 +221,7 @@ extension RunSpecification {
   }
 
   /// The states where replays of all seeds start: kept in memory, or made anew if the budget has no room for them.
-  func replayStarts() throws -> [InitialState] {
+  package func replayStarts() throws -> [InitialState] {
     guard resources.keepsInitialStates else {
       return maps.indices.map { replica in .made { try writeInitialState(replica: replica, to: &$0) } }
     }
