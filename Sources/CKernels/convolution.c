@@ -214,11 +214,20 @@ static void convolve_padded(
         size_t count = (size_t)ck_rows_of(&rows, t);
         const float *a[CK_TAPS * CK_TILE_ROWS];
         float *c[CK_TILE_ROWS];
+        ck_cursor begin = at;
+        size_t lowest = 0;
         for (size_t r = 0; r < count; r++) {
+          lowest = at.y * p->step;
           const float *window = next_window(&at, p, room);
           c[r] = out + (top + r) * out_channels + left;
           for (size_t s = 0; s < stretches; s++) a[s * count + r] = window + taps[s];
         }
+        // What lies above or below the image from all places is zero.
+        if ((top + count - 1) / places == begin.image)
+          for (size_t s = 0; s < stretches; s++) {
+            size_t y = (size_t)taps[s] / (p->width * p->source.channels);
+            if (y + lowest < p->margin || y + begin.y * p->step >= p->margin + p->source.height) a[s * count] = NULL;
+          }
         level->by_rows[count - 1][vectors - 1](
             &tile, a, (int)stretches, (ptrdiff_t)length, ck_scratch.panel, vectors * level->width, c);
         top += count;

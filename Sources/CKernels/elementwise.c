@@ -37,17 +37,39 @@ CK_DISPATCHED(void, ck_combine, (float *x, float keep, const float *y, float fac
 }
 
 // Columns go in blocks that stay in registers, so that the matrix is read once and in long strips.
-enum { COLUMN_BLOCK = 64 };
+enum { COLUMN_BLOCK = 64, COLUMN_LANES = 8 };
+typedef float lanes_t __attribute__((vector_size(4 * COLUMN_LANES), aligned(4)));
 
-/// sums ← keep · sums + scale · (column sums of up to CK_SUM_ROWS rows).
-static inline __attribute__((always_inline)) void add_rows(
-    const float *x, size_t rows, size_t columns, size_t width, float scale, float *sums, float keep) {
-  float block[COLUMN_BLOCK] = {0};
-  for (size_t r = 0; r < rows; r++)
-    for (size_t c = 0; c < width; c++) block[c] += x[r * columns + c];
+/// sums[c] ← keep · sums[c] + scale · block[c] for `width` columns.
+INLINED void keep_sums(const float *block, size_t width, float scale, float *sums, float keep) {
   for (size_t c = 0; c < width; c++) {
     float kept = keep == 0 ? 0 : keep * sums[c];
     sums[c] = kept + scale * block[c];
+  }
+}
+
+/// sums ← keep · sums + scale · (sums of COLUMN_BLOCK columns of up to CK_SUM_ROWS rows).
+INLINED void add_block(const float *x, size_t rows, size_t columns, float scale, float *sums, float keep) {
+  float block[COLUMN_BLOCK] = {0};
+  for (size_t r = 0; r < rows; r++)
+    for (size_t c = 0; c < COLUMN_BLOCK; c++) block[c] += x[r * columns + c];
+  keep_sums(block, COLUMN_BLOCK, scale, sums, keep);
+}
+
+/// The same for `width` < COLUMN_BLOCK columns, the last of the matrix: whole vectors reach into the next row, where there is one.
+/// - floats_left: from x to the matrix's end.
+INLINED void add_last_columns(
+    const float *x, size_t rows, size_t columns, size_t width, size_t floats_left, float scale, float *sums, float keep) {
+  for (size_t start = 0; start < width; start += COLUMN_LANES) {
+    lanes_t block = {0};
+    size_t r = 0;
+    for (; r < rows && r * columns + start + COLUMN_LANES <= floats_left; r++) block += *(const lanes_t *)(x + r * columns + start);
+    float last[COLUMN_LANES];
+    *(lanes_t *)last = block;
+    size_t count = width - start < COLUMN_LANES ? width - start : COLUMN_LANES;
+    for (; r < rows; r++)
+      for (size_t c = 0; c < count; c++) last[c] += x[r * columns + start + c];
+    keep_sums(last, count, scale, sums + start, keep);
   }
 }
 
@@ -60,9 +82,10 @@ CK_DISPATCHED(
       size_t length = rows - first < CK_SUM_ROWS ? rows - first : CK_SUM_ROWS;
       float kept = first == 0 ? keep : 1;
       if (columns - start >= COLUMN_BLOCK)
-        add_rows(part, length, columns, COLUMN_BLOCK, scale, sums + start, kept);
+        add_block(part, length, columns, scale, sums + start, kept);
       else
-        add_rows(part, length, columns, columns - start, scale, sums + start, kept);
+        add_last_columns(
+            part, length, columns, columns - start, (rows - first) * columns - start, scale, sums + start, kept);
     }
   }
 }

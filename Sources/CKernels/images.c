@@ -41,23 +41,6 @@ static inline size_t offset_of(const ck_window *w, place_t place, size_t y, size
   return (row * w->width + (size_t)(place.left + (ptrdiff_t)x)) * w->channels;
 }
 
-CK_DISPATCHED(void, ck_max_pool, (const ck_window *w, const float *images, size_t count, float *out), (w, images, count, out)) {
-  place_t place = first_place(w);
-  for (size_t index = 0; index < count; index++, advance(w, &place)) {
-    span_t down = inside(place.top, w->size, w->height);
-    span_t across = inside(place.left, w->size, w->width);
-    memcpy(out, images + offset_of(w, place, down.begin, across.begin), w->channels * sizeof(float));
-    for (size_t y = down.begin; y < down.end; y++)
-      for (size_t x = across.begin; x < across.end; x++) {
-        const float *pixel = images + offset_of(w, place, y, x);
-        // A NaN in `out` stays, since no comparison with it holds but the second.
-        for (size_t c = 0; c < w->channels; c++)
-          out[c] = ((pixel[c] > out[c]) | (pixel[c] != pixel[c])) ? pixel[c] : out[c];
-      }
-    out += w->channels;
-  }
-}
-
 /// Channels of a window that go through SIMD at once.
 enum { CHANNELS = 8 };
 typedef float floats_t __attribute__((vector_size(4 * CHANNELS), aligned(4)));
@@ -66,25 +49,69 @@ typedef int32_t lanes_t __attribute__((vector_size(4 * CHANNELS), aligned(4)));
 #define READ(pointer) (*(const floats_t *)(pointer))
 #define CHOOSE(where, a, b) ((floats_t)(((where) & (lanes_t)(a)) | (~(where) & (lanes_t)(b))))
 
+/// Offsets of a window's pixels, as far as they lie in the image, first to last.
+/// - Returns: how many.
+INLINED int32_t pixels_of(const ck_window *w, place_t place, size_t *offsets) {
+  span_t down = inside(place.top, w->size, w->height);
+  span_t across = inside(place.left, w->size, w->width);
+  int32_t count = 0;
+  for (size_t y = down.begin; y < down.end; y++)
+    for (size_t x = across.begin; x < across.end; x++) offsets[count++] = offset_of(w, place, y, x);
+  return count;
+}
+
+/// Up to which channel whole vectors may be read from a window's pixels, the last of them at `last`, and from or to `left` floats of
+/// output, without leaving images of `image_floats` floats. Behind the last channel they see the next pixel's.
+INLINED size_t whole_channels(const ck_window *w, size_t image_floats, size_t last, size_t left) {
+  size_t room = image_floats - last < left ? image_floats - last : left;
+  size_t rounded = (w->channels + CHANNELS - 1) / CHANNELS * CHANNELS;
+  return rounded <= room ? rounded : w->channels / CHANNELS * CHANNELS;
+}
+
+INLINED size_t image_floats_of(const ck_window *w, size_t count) {
+  return count / (w->out_height * w->out_width) * w->height * w->width * w->channels;
+}
+
+// A NaN stays the largest, since no comparison with it holds but that with itself.
+
+CK_DISPATCHED(void, ck_max_pool, (const ck_window *w, const float *images, size_t count, float *out), (w, images, count, out)) {
+  size_t channels = w->channels, image_floats = image_floats_of(w, count);
+  size_t offsets[w->size * w->size];
+  place_t place = first_place(w);
+  for (size_t index = 0; index < count; index++, advance(w, &place)) {
+    int32_t pixels = pixels_of(w, place, offsets);
+    size_t whole = whole_channels(w, image_floats, offsets[pixels - 1], (count - index) * channels), c = 0;
+    for (; c < whole; c += CHANNELS) {
+      floats_t largest = READ(images + offsets[0] + c);
+      for (int32_t t = 1; t < pixels; t++) {
+        floats_t value = READ(images + offsets[t] + c);
+        largest = CHOOSE((value > largest) | (value != value), value, largest);
+      }
+      *(floats_t *)(out + c) = largest;
+    }
+    for (; c < channels; c++) {
+      out[c] = images[offsets[0] + c];
+      for (int32_t t = 1; t < pixels; t++) {
+        float value = images[offsets[t] + c];
+        out[c] = (value > out[c]) | (value != value) ? value : out[c];
+      }
+    }
+    out += channels;
+  }
+}
+
 CK_DISPATCHED(
   void, ck_max_pool_gradient, (const ck_window *w, const float *images, const float *out_gradient, size_t count, float *gradient),
   (w, images, out_gradient, count, gradient)) {
-  size_t channels = w->channels;
-  size_t places = w->out_height * w->out_width;
-  size_t image_floats = (count + places - 1) / places * w->height * w->width * channels;
-  place_t place = first_place(w);
+  size_t channels = w->channels, image_floats = image_floats_of(w, count);
   size_t offsets[w->size * w->size];
+  place_t place = first_place(w);
   for (size_t index = 0; index < count; index++, advance(w, &place)) {
-    span_t down = inside(place.top, w->size, w->height);
-    span_t across = inside(place.left, w->size, w->width);
-    int32_t pixels = 0;
-    for (size_t y = down.begin; y < down.end; y++)
-      for (size_t x = across.begin; x < across.end; x++) offsets[pixels++] = offset_of(w, place, y, x);
-    size_t c = 0;
-    // A NaN stays the largest, since no comparison with it holds but that with itself. Lanes behind the last channel see what lies
-    // behind, and leave it as it is.
-    for (; c < channels && offsets[pixels - 1] + c + CHANNELS <= image_floats && (count - index) * channels >= c + CHANNELS; c += CHANNELS) {
+    int32_t pixels = pixels_of(w, place, offsets);
+    size_t whole = whole_channels(w, image_floats, offsets[pixels - 1], (count - index) * channels), c = 0;
+    for (; c < whole; c += CHANNELS) {
       floats_t largest = READ(images + offsets[0] + c);
+      // Lanes behind the last channel are no pixel's, and leave what lies there as it is.
       lanes_t best;
       for (size_t l = 0; l < CHANNELS; l++) best[l] = c + l < channels ? 0 : INT32_MIN;
       for (int32_t t = 1; t < pixels; t++) {
