@@ -123,6 +123,8 @@ CK_INLINE void CK_LEVEL(by_columns)(
   CK_LEVEL(finish)(sums, rows, vectors, tile, c);
 }
 
+#include "sparse_kernels.h"
+
 #define CK_TILE(rows, vectors)                                                                                      \
   static CK_TARGET void CK_LEVEL(by_rows_##rows##_##vectors)(                                                       \
     const ck_tile *tile, const float *const *a, int stretches, ptrdiff_t length, const float *b, ptrdiff_t b_row,   \
@@ -197,7 +199,10 @@ static CK_TARGET size_t CK_LEVEL(find_nonzero)(const float *a, ptrdiff_t a_row, 
 static const ck_matrix_kernels CK_LEVEL(kernels) = {
   CK_WIDTH, CK_VECTORS, CK_TABLE(by_rows), CK_TABLE(by_indices), CK_TABLE(by_columns), CK_LEVEL(transpose),
   CK_LEVEL(find_nonzero), CK_LEVEL(transform_image), CK_LEVEL(transform_output), CK_LEVEL(transform_output_gradient),
-  CK_LEVEL(transform_weights), CK_LEVEL(transform_weights_gradient)};
+  CK_LEVEL(transform_weights), CK_LEVEL(transform_weights_gradient),
+  {CK_LEVEL(sparse_1), CK_LEVEL(sparse_2), CK_LEVEL(sparse_3), CK_LEVEL(sparse_4), CK_LEVEL(sparse_5), CK_LEVEL(sparse_6),
+    CK_LEVEL(sparse_7), CK_LEVEL(sparse_8)},
+  CK_LEVEL(count_nonzero)};
 
 #undef CK_TILE
 #undef CK_TILES
