@@ -33,8 +33,9 @@ static void multiply_group(
         p->a + (ptrdiff_t)top * p->a_stride + (ptrdiff_t)k, p->a_stride, (ptrdiff_t)length,
         p->b + (ptrdiff_t)k * p->b_row + (ptrdiff_t)left, p->b_row,
         p->c + (ptrdiff_t)top * p->c_row + (ptrdiff_t)left, p->c_row, k == first, k + length == end};
-      // What few rows use once is read where it is, if it fills vectors.
-      if (columns != width || (p->b_row != (ptrdiff_t)width && rows > CK_SPARSE_ROWS / 2)) {
+      // What few rows use is read where it is if it fills vectors, and so are strips close to each other, which share a cache.
+      const bool is_near = p->b_row <= 2 * (ptrdiff_t)width || rows <= CK_SPARSE_ROWS / 2;
+      if (columns != width || !is_near) {
         ck_pack(level, terms.b, p->b_row, 1, length, columns, ck_scratch.panel);
         terms.b = ck_scratch.panel;
         terms.b_row = (ptrdiff_t)width;
