@@ -40,19 +40,11 @@ double ck_exponential(double x) {
   return power * double_of((uint64_t)(half + 1023) << 52) * double_of((uint64_t)((int64_t)k - half + 1023) << 52);
 }
 
-/// x = 2ᵏ (1 + f) with 1 + f from √½ to √2. With s = f / (2 + f), ln(1 + f) = 2 artanh s = 2s + s R, where R is the series
+/// ln (2ᵏ x) for a positive normal x of these bits.
+///
+/// x = 2ᵉ (1 + f) with 1 + f from √½ to √2. With s = f / (2 + f), ln(1 + f) = 2 artanh s = 2s + s R, where R is the series
 /// 2/3 s² + 2/5 s⁴ + …, cut where it is below 10⁻¹⁸; and 2s = f − s f, so that what is rounded is small beside f.
-double ck_logarithm(double x) {
-  const uint64_t least_normal = 0x0010000000000000, infinite = 0x7ff0000000000000;
-  double k = 0;
-  uint64_t bits = bits_of_double(x);
-  if (bits < least_normal || bits >= infinite) {
-    if (x == 0) return -__builtin_inf();
-    if (x != x || x > 0x1.fffffffffffffp1023) return x;
-    if (x < 0) return __builtin_nan("");
-    bits = bits_of_double(x * 0x1p54);
-    k = -54;
-  }
+INLINED double normal_logarithm(uint64_t bits, double k) {
   const int64_t exponent = (int64_t)(bits - 0x3fe6a09e667f3bcd) >> 52;
   k += (double)exponent;
   const double f = double_of(bits - ((uint64_t)exponent << 52)) - 1;
@@ -70,6 +62,16 @@ double ck_logarithm(double x) {
   r = r * z + 2.0 / 3;
   r = r * z;
   return k * log2_head - ((s * (f - r) - k * log2_tail) - f);
+}
+
+double ck_logarithm(double x) {
+  const uint64_t least_normal = 0x0010000000000000, infinite = 0x7ff0000000000000;
+  const uint64_t bits = bits_of_double(x);
+  if (bits >= least_normal && bits < infinite) return normal_logarithm(bits, 0);
+  if (x == 0) return -__builtin_inf();
+  if (x != x || x > 0x1.fffffffffffffp1023) return x;
+  if (x < 0) return __builtin_nan("");
+  return normal_logarithm(bits_of_double(x * 0x1p54), -54);
 }
 
 /// The logarithm of the rounded sum, and to first order of what rounding took from it.
@@ -192,4 +194,41 @@ CK_DISPATCHED(
     sums->single_powers += lanes.single_powers[i];
     sums->numbers += lanes.numbers[i];
   }
+}
+
+_Static_assert(CK_FEW_LOGITS == LANES, "every logit of a row has a lane of its own in the sums of `ck_exponentials`");
+
+/// A row of no more logits than there are lanes is a column here, so that LANES rows are worked on at once. Each sum has a term a lane, and
+/// so runs from the first logit to the last.
+INLINED void log_sums(const float *x, ptrdiff_t row, size_t rows, size_t columns, double *results) {
+  float logits[LANES][LANES] = {0}, largest[LANES], origins[LANES];
+  double sums[LANES] = {0};
+  for (size_t r = 0; r < rows; r++)
+    for (size_t c = 0; c < columns; c++) logits[c][r] = x[(ptrdiff_t)r * row + (ptrdiff_t)c];
+  for (size_t r = 0; r < LANES; r++) largest[r] = logits[0][r];
+  for (size_t c = 1; c < columns; c++)
+    for (size_t r = 0; r < LANES; r++) largest[r] = logits[c][r] > largest[r] ? logits[c][r] : largest[r];
+  for (size_t r = 0; r < LANES; r++) origins[r] = largest[r] == -__builtin_inff() ? 0 : largest[r];
+  for (size_t c = 0; c < columns; c++)
+    for (size_t r = 0; r < LANES; r++) sums[r] += (double)exponential(logits[c][r] - origins[r]);
+  for (size_t r = 0; r < LANES; r++) results[r] = normal_logarithm(bits_of_double(sums[r]), 0);
+  for (size_t r = 0; r < rows; r++) {
+    // A sum of finite logits has one term that is 1; no other has a logarithm here that means anything.
+    if (!(sums[r] >= 1 && sums[r] <= LANES)) results[r] = ck_logarithm(sums[r]);
+    results[r] += (double)largest[r];
+  }
+}
+
+CK_DISPATCHED(
+  double, ck_add_cross_entropies,
+  (const float *logits, ptrdiff_t row, size_t rows, size_t columns, const int32_t *classes, double sum),
+  (logits, row, rows, columns, classes, sum)) {
+  for (size_t first = 0; first < rows; first += LANES) {
+    const float *x = logits + (ptrdiff_t)first * row;
+    const size_t count = rows - first < LANES ? rows - first : LANES;
+    double results[LANES];
+    log_sums(x, row, count, columns, results);
+    for (size_t r = 0; r < count; r++) sum += results[r] - (double)x[(ptrdiff_t)r * row + classes[first + r]];
+  }
+  return sum;
 }

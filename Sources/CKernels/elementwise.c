@@ -36,6 +36,23 @@ CK_DISPATCHED(void, ck_combine, (float *x, float keep, const float *y, float fac
   }
 }
 
+// So many floats of the target stay in the innermost cache while all buffers take them.
+enum { MOVED_BLOCK = 1024 };
+
+CK_DISPATCHED(
+  void, ck_move, (float *const *buffers, const float *weights, size_t buffer_count, const float *target, size_t count),
+  (buffers, weights, buffer_count, target, count)) {
+  for (size_t start = 0; start < count; start += MOVED_BLOCK) {
+    const float *t = target + start;
+    const size_t length = count - start < MOVED_BLOCK ? count - start : MOVED_BLOCK;
+    for (size_t b = 0; b < buffer_count; b++) {
+      float *x = buffers[b] + start;
+      const float weight = weights[b];
+      for (size_t i = 0; i < length; i++) x[i] += weight * (t[i] - x[i]);
+    }
+  }
+}
+
 // Columns go in blocks that stay in registers, so that the matrix is read once and in long strips.
 enum { COLUMN_BLOCK = 64, COLUMN_LANES = 8 };
 typedef float lanes_t __attribute__((vector_size(4 * COLUMN_LANES), aligned(4)));
@@ -88,4 +105,21 @@ CK_DISPATCHED(
             part, length, columns, columns - start, (rows - first) * columns - start, scale, sums + start, kept);
     }
   }
+}
+
+CK_DISPATCHED(
+  size_t, ck_count_hits, (const float *x, ptrdiff_t row, size_t rows, size_t columns, const int32_t *places),
+  (x, row, rows, columns, places)) {
+  size_t hits = 0;
+  for (size_t r = 0; r < rows; r++, x += row) {
+    if (places[r] < 0 || (size_t)places[r] >= columns) continue;
+    const size_t place = (size_t)places[r];
+    const float number = x[place];
+    // NaN compares as false.
+    int misses = !(number - number == 0);
+    for (size_t c = 0; c < place; c++) misses |= !(x[c] < number);
+    for (size_t c = place + 1; c < columns; c++) misses |= !(x[c] <= number);
+    hits += !misses;
+  }
+  return hits;
 }

@@ -190,6 +190,7 @@ static void multiply_columns(const ck_matrix_kernels *level, const ck_product *p
 
 void ck_multiply(const ck_product *p) {
   const ck_matrix_kernels *level = ck_matrix();
+  if (!p->is_a_transposed && ck_multiply_sparse(level, p)) return;
   size_t block = p->is_a_transposed ? CK_COLUMN_BLOCK : CK_BLOCK;
   for (size_t first = 0; first == 0 || first < p->k; first += block)
     (p->is_a_transposed ? multiply_columns : multiply_rows)(level, p, first, ck_least(block, p->k - first));

@@ -177,6 +177,8 @@ CK_INLINE void CK_LEVEL(by_columns)(
   }
 }
 
+#include "sparse_kernels.h"
+
 #define CK_TILE(rows, vectors)                                                                                      \
   static CK_TARGET void CK_LEVEL(by_rows_##rows##_##vectors)(                                                       \
     const ck_tile *tile, const float *const *a, int stretches, ptrdiff_t length, const float *b, ptrdiff_t b_row,   \
@@ -308,6 +310,9 @@ static const ck_matrix_kernels CK_LEVEL(kernels) = {
   .copy_rows = CK_LEVEL(copy_rows), .transpose = CK_LEVEL(transpose), .find_nonzero = CK_LEVEL(find_nonzero),
   .transform_image = CK_LEVEL(transform_image), .transform_output = CK_LEVEL(transform_output),
   .transform_output_gradient = CK_LEVEL(transform_output_gradient), .transform_weights = CK_LEVEL(transform_weights),
-  .transform_weights_gradient = CK_LEVEL(transform_weights_gradient)};
+  .transform_weights_gradient = CK_LEVEL(transform_weights_gradient),
+  .sparse = {CK_LEVEL(sparse_1), CK_LEVEL(sparse_2), CK_LEVEL(sparse_3), CK_LEVEL(sparse_4), CK_LEVEL(sparse_5), CK_LEVEL(sparse_6),
+    CK_LEVEL(sparse_7), CK_LEVEL(sparse_8)},
+  .count_nonzero = CK_LEVEL(count_nonzero)};
 #undef CK_ENTRY
 #undef CK_TILE

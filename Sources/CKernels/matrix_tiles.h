@@ -3,9 +3,11 @@
 
 // What matrix products and convolutions share: tiles of sums, and panels of B arranged for them.
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "elementwise.h"
+#include "matrix.h"
 
 /// The most rows of a tile of sums, and the most vectors in one of its rows.
 #define CK_TILE_ROWS 8
@@ -39,6 +41,25 @@ typedef void (*ck_by_indices)(
 typedef void (*ck_by_columns)(
     const ck_tile *, const float *const *a, const int *offsets, ptrdiff_t length, const float *b, float *const *c);
 
+/// The most terms that rows which are mostly zero take at once, a bit of a mask each, and the most vectors of their sums.
+#define CK_SPARSE_TERMS 64
+#define CK_SPARSE_VECTORS 8
+
+/// Terms of products: rows of a, each with `length` terms, and as many rows of b, whose columns fill whole vectors.
+typedef struct {
+  const float *a;
+  ptrdiff_t a_row, length;
+  const float *b;
+  ptrdiff_t b_row;
+  /// Where rows of sums go with the last terms.
+  float *c;
+  ptrdiff_t c_row;
+  /// Whether sums begin with these terms, and whether they end with them.
+  bool are_first, are_last;
+} ck_sparse_terms;
+
+typedef void (*ck_sparse)(const ck_tile *, const ck_sparse_terms *, size_t rows, float *sums);
+
 /// The loops of one level of SIMD. The functions are there by rows − 1 and vectors − 1, as far as registers hold the sums.
 typedef struct {
   /// Floats in a vector.
@@ -64,6 +85,9 @@ typedef struct {
   void (*transform_weights)(const float *weights, ptrdiff_t tap, size_t count, float *transformed, size_t plane);
   void (*transform_weights_gradient)(
       const float *transformed, size_t plane, size_t count, float alpha, float beta, float *weights, size_t tap);
+  /// By vectors − 1. Sums wait in `sums` from some terms to the next.
+  ck_sparse sparse[CK_SPARSE_VECTORS];
+  size_t (*count_nonzero)(const float *x, size_t count);
 } ck_matrix_kernels;
 
 /// Those of this thread's level.
@@ -88,6 +112,10 @@ extern const float ck_zeros[CK_BLOCK];
 void ck_pack(
     const ck_matrix_kernels *level, const float *b, ptrdiff_t b_row, ptrdiff_t b_column, size_t length, size_t columns,
     float *panel);
+
+/// The product by rows of a that are mostly zero, with the bits of all other ways; false, with nothing done, where they are not, or it
+/// would not pay.
+bool ck_multiply_sparse(const ck_matrix_kernels *level, const ck_product *product);
 
 static inline size_t ck_least(size_t a, size_t b) { return a < b ? a : b; }
 

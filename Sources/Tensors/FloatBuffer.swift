@@ -119,11 +119,36 @@ public struct FloatBuffer: ~Copyable, @unchecked Sendable {
   /// Moves floats towards those of `target` by the fraction `weight`: x ← x + w (t − x).
   /// - Parameter length: how many of the first floats are moved; nil for all.
   public mutating func move(toward target: borrowing FloatBuffer, by weight: Float, first length: Int? = nil) throws(PagingError) {
-    precondition(count == target.count, "buffers differ in length")
-    let x = base
-    let t = target.base
-    try Self.forEachPart(of: beginning(length), in: [paged(.change), target.paged(.read)]) { part in
-      for i in part.offset..<part.end { x[i] += weight * (t[i] - x[i]) }
+    try Self.move([moved(by: weight)], toward: target, first: length)
+  }
+
+  /// A buffer that `move(_:toward:first:)` changes, which is held exclusively for as long as this is used.
+  package struct Moved {
+    fileprivate let floats: MutableVector
+    fileprivate let paged: PagedUse?
+    fileprivate let weight: Float
+  }
+
+  /// The buffer, to be moved by the fraction `weight`.
+  package mutating func moved(by weight: Float) -> Moved {
+    Moved(floats: mutableVector, paged: paged(.change), weight: weight)
+  }
+
+  /// Moves floats of several buffers towards those of `target`: x ← x + w (t − x), each by its own fraction w. Buffers in memory are moved
+  /// together, so that the target is read once; paged ones one after the other, since only two have room for their parts.
+  /// - Parameter length: how many of the first floats are moved; nil for all.
+  package static func move(
+    _ buffers: [Moved], toward target: borrowing FloatBuffer, first length: Int? = nil
+  ) throws(PagingError) {
+    let region = target.beginning(length)
+    let isPaged = target.pager != nil || buffers.contains { $0.paged != nil }
+    for group in isPaged ? buffers.map({ [$0] }) : [buffers] {
+      for buffer in group { precondition(buffer.floats.count == target.count, "buffers differ in length") }
+      let (t, weights) = (target.base, group.map(\.weight))
+      try forEachPart(of: region, in: group.map(\.paged) + [target.paged(.read)]) { part in
+        let places = group.map { Optional($0.floats.base + part.offset) }
+        ck_move(places, weights, weights.count, t + part.offset, part.count)
+      }
     }
   }
 

@@ -25,4 +25,13 @@ public struct Targets: Sendable {
 
   /// How many there is room for.
   public var count: Int { kind == .classes ? classes.count : values.count }
+
+  /// Overwrites the first `count` targets with those of `other` from `start` on. Both have one kind.
+  package mutating func copy(from other: Targets, startingAt start: Int, count: Int) {
+    precondition(kind == other.kind && count <= self.count && start + count <= other.count, "targets that there are")
+    switch kind {
+    case .classes: for place in 0..<count { classes[place] = other.classes[start + place] }
+    case .values: for place in 0..<count { values[place] = other.values[start + place] }
+    }
+  }
 }

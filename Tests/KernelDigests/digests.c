@@ -391,6 +391,43 @@ static void elementary(void) {
   });
 }
 
+/// What evaluations and averages call.
+static void evaluations(void) {
+  begin(600);
+  for (size_t columns = 1; columns <= CK_FEW_LOGITS; columns++) {
+    const size_t rows = 37;
+    float *x = floats(rows * columns);
+    for (size_t i = 0; i < rows * columns; i += 7) x[i] *= 30;
+    x[11 % columns] = -INFINITY;
+    int32_t *classes = reserve(rows * sizeof(int32_t));
+    for (size_t r = 0; r < rows; r++) classes[r] = (int32_t)(next() % columns);
+    add_double(ck_add_cross_entropies(x, (ptrdiff_t)columns, rows, columns, classes, 0.5));
+    add(ck_count_hits(x, (ptrdiff_t)columns, rows, columns, classes));
+  }
+  end("predictions");
+  begin(601);
+  for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
+    const size_t n = sizes[s];
+    float *buffers[] = {floats(n), floats(n), floats(n)};
+    const float weights[] = {0.01f, 0.3f, 0.9f};
+    ck_move(buffers, weights, 3, floats(n), n);
+    for (int i = 0; i < 3; i++) add_floats(buffers[i], n);
+  }
+  end("move");
+  const size_t shapes[][3] = {{8, 64, 64}, {13, 100, 65}, {70, 128, 784}, {130, 200, 513}};
+  begin(602);
+  for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
+    const size_t m = shapes[s][0], n = shapes[s][1], k = shapes[s][2];
+    float *a = floats(m * k), *c = floats(m * n);
+    for (size_t i = 0; i < m * k; i++)
+      if (next() % 4 != 0) a[i] = next() % 2 ? 0 : -0.0f;
+    const ck_product product = {m, n, k, a, (ptrdiff_t)k, 0, floats(n * k), (ptrdiff_t)n, 1, c, (ptrdiff_t)n, 0.7f, 0.3f, floats(n)};
+    ck_multiply(&product);
+    add_floats(c, m * n);
+  }
+  end("multiply_sparse");
+}
+
 void kd_digests(kd_line with, void *context) {
   line = with;
   line_context = context;
@@ -403,6 +440,7 @@ void kd_digests(kd_line with, void *context) {
   winograd();
   checkpoints();
   elementary();
+  evaluations();
 }
 
 #ifdef KD_PROGRAM

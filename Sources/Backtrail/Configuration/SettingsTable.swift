@@ -68,8 +68,8 @@ public struct SettingsTable: Sendable {
   public let evaluationBatchSize: Setting<Int, Int> = .whole(
     "evaluation-batch-size", 1...65_536, valueName: "count", changesBits: true,
     help: """
-      How many of them are evaluated at once, or fewer where an update takes less memory. The losses of so many are added up \
-      before they go to the sum over all, so it changes the last bits of losses; outputs have the same bits.
+      The losses of so many of them are added up before they go to the sum over all, so it changes the last bits of losses. No more \
+      than so many are evaluated at once unless that is faster in little memory; outputs have the same bits.
       """, default: 64)
 
   /// The change of the loss below which doubling the τ of `tail:auto` or `splice:auto` ends the search.
@@ -161,7 +161,8 @@ public struct SettingsTable: Sendable {
   public let averages: Setting<[String], [AverageRule]> = Setting(
     "average", storedAs: "averages", changesBits: false,
     help: """
-      A running average of forward iterates, observed with them at no gradient evaluations; repeat for several: \
+      A running average of forward iterates, observed with them at no gradient evaluations, though in the time of an observation; \
+      repeat for several: \
       \(AverageRule.forms), or none, which saves their states. 'backtrail average' makes others of them afterwards.
       """,
     default: { _ in [.exponential(0.99), .polynomial(8)] }, read: averageRules,

@@ -6,9 +6,9 @@ import Tensors
 
 /// Measures a network on test examples, in batches of a fixed size and order.
 ///
-/// A batch goes through the network whole, or in parts where its activations would need more memory than an update. No
-/// row of a network's outputs depends on the others, and measures are given all rows in their order, so that no bit depends
-/// on the parts.
+/// Examples go through the network in parts, as many at once as make it fast in the memory there is, whatever the batches. No row of a
+/// network's outputs depends on the others, and measures are given all rows in their order and told where batches end, so that no bit
+/// depends on the parts.
 public struct Evaluator: Sendable {
   /// The network, compiled for the largest part.
   let network: CompiledNetwork
@@ -19,8 +19,8 @@ public struct Evaluator: Sendable {
   private let indices: [Int]
   /// The number of examples in a batch.
   private let batchSize: Int
-  /// The indices again, batch by batch and part by part.
-  private let batches: [[[Int]]]
+  /// The indices again, part by part.
+  private let parts: [[Int]]
   /// The number of training batches over which running statistics are computed anew before an evaluation; 0 for those
   /// of the state.
   let recalibrationBatches: Int
@@ -31,58 +31,73 @@ public struct Evaluator: Sendable {
   ///   - batchSize: The number of examples whose losses are added up before they are added to the sum over all
   ///     batches.
   ///   - count: The largest number of examples; nil for all. The chosen examples are the same for every run and seed.
-  ///   - arenaCount: The length in floats of the arena that there is for a part. A single example takes what it needs.
+  ///   - arenaCount: The length in floats of the arena that updates have. A single example takes what it needs.
+  ///   - isRoomy: Whether a part may take more than that if it makes evaluations faster.
   init(
     _ network: CompiledNetwork, measures: [any Measure]? = nil, examples: Examples, batchSize: Int, count: Int?,
-    recalibrationBatches: Int, arenaCount: Int
+    recalibrationBatches: Int, arenaCount: Int, isRoomy: Bool
   ) throws {
     try self.init(
       network, measures: measures ?? network.loss.defaultMeasures, examples: examples,
       indices: try examples.evaluationIndices(atMost: count), batchSize: batchSize,
-      recalibrationBatches: recalibrationBatches, arenaCount: arenaCount)
+      recalibrationBatches: recalibrationBatches, arenaCount: arenaCount, isRoomy: isRoomy)
   }
 
   private init(
     _ network: CompiledNetwork, measures: [any Measure], examples: Examples, indices: [Int], batchSize: Int,
-    recalibrationBatches: Int, arenaCount: Int
+    recalibrationBatches: Int, arenaCount: Int, isRoomy: Bool
   ) throws(NetworkError) {
-    let network = try network.forEvaluation(rows: min(batchSize, indices.count), arenaCount: arenaCount)
+    let network = try Self.network(
+      network, rows: min(batchSize, indices.count), most: indices.count,
+      arenaCount: isRoomy ? max(arenaCount, Self.fastArenaCount) : arenaCount)
     self.network = network
     self.measures = measures
     self.examples = examples
     self.indices = indices
     self.batchSize = batchSize
     self.recalibrationBatches = recalibrationBatches
-    func parts(_ indices: ArraySlice<Int>, of size: Int) -> [ArraySlice<Int>] {
-      stride(from: indices.startIndex, to: indices.endIndex, by: size).map {
-        indices[$0..<min($0 + size, indices.endIndex)]
-      }
+    parts = stride(from: 0, to: indices.count, by: network.batchSize).map {
+      Array(indices[$0..<min($0 + network.batchSize, indices.count)])
     }
-    batches = parts(indices[...], of: batchSize).map { parts($0, of: network.batchSize).map(Array.init) }
+  }
+
+  /// So many rows at once make small networks as fast as more would.
+  private static let fastRows = 128
+  /// The longest arena for more rows than a batch has, in floats: it stays in a processor's second cache.
+  private static let fastArenaCount = 1 << 17
+
+  /// The network for the rows of a batch, or for more that are faster, as far as they fit in an arena.
+  private static func network(
+    _ network: CompiledNetwork, rows: Int, most: Int, arenaCount: Int
+  ) throws(NetworkError) -> CompiledNetwork {
+    let batch = try network.forEvaluation(rows: rows, arenaCount: arenaCount)
+    let fast = try network.forEvaluation(rows: min(fastRows, most), arenaCount: min(arenaCount, fastArenaCount))
+    return fast.batchSize > batch.batchSize ? fast : batch
   }
 
   /// The same evaluator for an arena of another length, in floats. It gives the same bits.
-  func fitted(arenaCount: Int) throws(NetworkError) -> Evaluator {
+  /// - Parameter isRoomy: Whether it may take more than that if it makes evaluations faster.
+  func fitted(arenaCount: Int, isRoomy: Bool = false) throws(NetworkError) -> Evaluator {
     try Evaluator(
       network, measures: measures, examples: examples, indices: indices, batchSize: batchSize,
-      recalibrationBatches: recalibrationBatches, arenaCount: arenaCount)
+      recalibrationBatches: recalibrationBatches, arenaCount: arenaCount, isRoomy: isRoomy)
   }
 
   /// The same evaluator for running statistics as a state has them.
   func withoutRecalibration() throws(NetworkError) -> Evaluator {
     try Evaluator(
       network, measures: measures, examples: examples, indices: indices, batchSize: batchSize, recalibrationBatches: 0,
-      arenaCount: network.arenaCount)
+      arenaCount: network.arenaCount, isRoomy: false)
   }
 
   /// The number of evaluated examples.
   var count: Int { indices.count }
 
-  var batchCount: Int { batches.count }
+  var partCount: Int { parts.count }
 
   /// - Parameters:
   ///   - workspace: A workspace with room for `network`.
-  ///   - limit: The largest number of batches. The evaluator's own values then mean nothing, but times do.
+  ///   - limit: The largest number of parts. The evaluator's own values then mean nothing, but times do.
   ///   - others: Measures instead of the evaluator's; nil for its own.
   /// - Returns: The values of the measures, in their order.
   func evaluate(
@@ -90,13 +105,12 @@ public struct Evaluator: Sendable {
   ) throws -> [Double] {
     network.take(&workspace)
     var measurement = Measurement(others ?? measures, outputs: network.outputCount)
-    for batch in batches.prefix(limit) {
-      for part in batch {
-        try examples.gather(part, into: workspace.inputs(rows: part.count), targets: &workspace.targets)
-        try network.evaluate(state, rows: part.count, workspace: &workspace, into: &measurement)
-      }
-      measurement.endBatch()
+    for (index, part) in parts.prefix(limit).enumerated() {
+      try examples.gather(part, into: workspace.inputs(rows: part.count), targets: &workspace.targets)
+      try network.evaluate(
+        state, rows: part.count, from: index * network.batchSize, ofBatches: batchSize, workspace: &workspace, into: &measurement)
     }
+    if !count.isMultiple(of: batchSize) { measurement.endBatch() }
     return measurement.values
   }
 }

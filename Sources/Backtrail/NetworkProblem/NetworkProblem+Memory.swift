@@ -27,11 +27,23 @@ extension NetworkProblem {
       Self.best(curves.flatMap { candidates($0, rates: rates, in: folder) })
     }
     let guessed = levels(.guessed)
-    guard let measurement, guessed.contains(where: { $0.memory.paging != nil }) else { return guessed }
+    guard let measurement, guessed.contains(where: { $0.memory.paging != nil }) else { return try withRoomyEvaluation(guessed) }
     measurement.report("the speed of the disk that states can wait on")
     // A disk without room for the measurement is measured no better than by a guess.
-    guard let rates = try? Pager.measuredRates(in: folder) else { return guessed }
-    return levels(rates)
+    guard let rates = try? Pager.measuredRates(in: folder) else { return try withRoomyEvaluation(guessed) }
+    return try withRoomyEvaluation(levels(rates))
+  }
+
+  /// The levels, and before them the fastest with more memory for evaluations where that makes them faster.
+  private func withRoomyEvaluation(_ levels: [MemoryLevel<NetworkProblem>]) throws -> [MemoryLevel<NetworkProblem>] {
+    guard let fastest = levels.first, fastest.memory.paging == nil else { return levels }
+    var problem = try fastest.problem()
+    problem.evaluator = try evaluator.fitted(arenaCount: problem.network.arenaCount, isRoomy: true)
+    guard problem.workspaceBytes > fastest.memory.workspaceBytes else { return levels }
+    let roomy = MemoryLevel(
+      problem.laneMemory, secondsPerUpdate: fastest.secondsPerUpdate, multiplyAdds: fastest.multiplyAdds,
+      repeatedPasses: fastest.repeatedPasses, microBatches: fastest.microBatches) { [problem] in problem }
+    return [roomy] + levels
   }
 
   public func diskShortage(in folder: String) throws -> DiskShortage<NetworkProblem>? {

@@ -23,8 +23,8 @@ public struct NetworkProblem: TrainingProblem {
     public static let largestBatch = 65_536
 
     /// The number of examples whose losses are added up before they go to the sum over all. It affects the last bits of
-    /// mean losses and errors, and no others. No more examples are evaluated at once, and fewer where they would need
-    /// more memory than an update.
+    /// mean losses and errors, and no others. How many examples are evaluated at once affects no bit: at most so many, or more where that
+    /// is faster in little memory, and fewer where they would need more memory than an update or a budget has.
     public var batchSize: Int
     /// The number of training batches over which running statistics are computed anew before an observation; 0 for
     /// those of the state.
@@ -103,7 +103,7 @@ public struct NetworkProblem: TrainingProblem {
     evaluator = try Evaluator(
       compiled, measures: evaluation.measures, examples: data.test, batchSize: evaluation.batchSize,
       count: evaluation.exampleCount, recalibrationBatches: evaluation.recalibrationBatches,
-      arenaCount: compiled.arenaCount)
+      arenaCount: compiled.arenaCount, isRoomy: true)
     evaluatedExampleArenaCount = try compiled.forEvaluation(rows: 1, arenaCount: 0).arenaCount
     metrics = evaluator.measures.map {
       Metric($0.name, unit: $0.unit.isEmpty ? nil : $0.unit, isLessBetter: $0.isLessBetter, range: $0.range)
@@ -205,12 +205,12 @@ extension NetworkProblem {
   public var residentBytes: Int { dataset.byteCount }
 
   public var workspaceBytes: Int {
-    workspaceBytes(network, arenaCount: network.arenaCount, isPaged: pages != nil)
+    workspaceBytes(network, arenaCount: max(network.arenaCount, evaluator.network.arenaCount), isPaged: pages != nil)
   }
 
   /// - Parameters:
   ///   - network: The network for updates.
-  ///   - arenaCount: The length of its arena in floats.
+  ///   - arenaCount: The length of its arena, or of that of evaluations, in floats.
   ///   - isPaged: Whether gradients wait on disk, as states do.
   func workspaceBytes(_ network: CompiledNetwork, arenaCount: Int, isPaged: Bool) -> Int {
     let recalibrated = evaluator.recalibrationBatches > 0 ? network.stateCount : 0

@@ -66,18 +66,18 @@ public struct NetworkUpdateMap: UpdateMap {
   }
 
   /// The time in seconds of a full `evaluate`. It is measured if that is short, and otherwise extrapolated from some
-  /// of the batches.
+  /// of its parts.
   func timeEvaluation(_ state: borrowing StateBuffer, workspace: inout Workspace, atMost seconds: Double) throws -> Double {
-    // The first batch pays for touching memory, which is nothing beside a long one.
+    // The first part pays for touching memory, which is nothing beside a long one.
     var one = try secondsTaken { _ = try evaluator.evaluate(state, workspace: &workspace.network, limit: 1) }
-    if one > seconds, evaluator.recalibrationBatches == 0 { return one * Double(evaluator.batchCount) }
+    if one > seconds, evaluator.recalibrationBatches == 0 { return one * Double(evaluator.partCount) }
     one = try secondsTaken { _ = try evaluator.evaluate(state, workspace: &workspace.network, limit: 1) }
-    let limit = min(evaluator.batchCount, max(1, Int(seconds / one)))
-    guard limit < evaluator.batchCount || evaluator.recalibrationBatches > 0 else {
+    let limit = min(evaluator.partCount, max(1, Int(seconds / one)))
+    guard limit < evaluator.partCount || evaluator.recalibrationBatches > 0 else {
       return try secondsTaken { _ = try evaluate(state, workspace: &workspace) }
     }
     let some = try secondsTaken { _ = try evaluator.evaluate(state, workspace: &workspace.network, limit: limit) }
-    var whole = some * Double(evaluator.batchCount) / Double(limit)
+    var whole = some * Double(evaluator.partCount) / Double(limit)
     if evaluator.recalibrationBatches > 0 {
       try workspace.recalibrated.copy(from: state)
       let pass = try secondsTaken {

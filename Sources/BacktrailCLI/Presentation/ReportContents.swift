@@ -203,6 +203,7 @@ struct ReportContents {
         ["time, on \(count(result.lanes, "lane"))", "-", duration(result.wallSeconds)],
         ["an update, of one lane", "-", rate(result.secondsPerUpdate)],
         ["an observation, of one lane", "-", rate(result.secondsPerObservation)],
+      ] + (result.averagingSeconds.map { [["averages kept, in all lanes", "-", duration($0)]] } ?? []) + [
         ["checkpoints stored", "-", size(result.checkpointBytes)],
         ["one training state", "-", size(result.stateBytes)],
       ], alignment: [.left, .right, .right])

@@ -41,7 +41,14 @@ func summaryNotes(_ result: RunResult, of run: RunDescription) -> [String] {
   ]
   if !result.averages.isEmpty {
     let others = run.isOfTheCommand ? "; 'backtrail average RUN' makes others of them" : ""
-    notes.append("Averages are of all forward iterates and cost no gradient evaluations\(others).")
+    let names = Set(result.averages.map(\.series.description))
+    let seconds = result.summary.filter { names.contains($0.name) }.reduce(0) { $0 + $1.laneSeconds }
+    let kept = result.averagingSeconds.map { String(format: ", %.2f of them to keep them and the rest to observe them", $0) } ?? ""
+    notes.append(
+      """
+      Averages are of all forward iterates and cost no gradient evaluations, but \(String(format: "%.2f", seconds)) lane seconds\
+      \(kept)\(others).
+      """)
   }
   return notes
 }
@@ -240,7 +247,8 @@ private func slots(memory: Int, disk: Int, repeated: Int) -> String {
 private func memoryCurve(_ choice: MemoryChoice) -> String {
   let all = Array(choice.curve.reversed())
   let points = all.count <= 60 ? all : (0..<60).map { all[$0 * (all.count - 1) / 59] }
-  guard let least = points.first, let most = points.last, points.count > 1 else {
+  let isTraded = all.contains { $0.repeatedPasses > 0 || $0.microBatches > 1 || $0.bytesReadPerUpdate > 0 }
+  guard let least = points.first, let most = points.last, isTraded else {
     return "Every activation is kept; computing some again would save no memory."
   }
   let bars = Array("▁▂▃▄▅▆▇█")

@@ -38,4 +38,14 @@ typedef struct {
 /// powers ← exp(x − origin), with errors below 0.51 ulp of single precision, and their sums. Powers may be x, or NULL, and sums NULL.
 void ck_exponentials(const float *x, size_t count, float origin, float *powers, ck_exponential_sums *sums);
 
+/// The most logits of a row for `ck_add_cross_entropies`.
+#define CK_FEW_LOGITS 16
+
+/// sum + Σ (log Σ exp(x) − x_c), one row after the other, over the rows of 1 to CK_FEW_LOGITS logits x, with c the row's class. Each term
+/// has the bits of `ck_exponentials` from the row's largest logit, or 0 where that is −∞, and of `ck_logarithm`.
+/// - row: how many floats lie from one row to the next.
+/// - classes: for each row one of its columns.
+double ck_add_cross_entropies(
+    const float *logits, ptrdiff_t row, size_t rows, size_t columns, const int32_t *classes, double sum);
+
 #endif

@@ -10,8 +10,8 @@
 /// two strides is 1. c has rows. With beta = 0 the old contents of c are not read. `bias` is a row of n floats, or null.
 ///
 /// Every sum runs over k in blocks of 512, or of CK_SUM_ROWS where a is transposed, and within a block one term after the other: its
-/// bits depend on no other element. Terms that are zero in all of few rows of a are left out: that changes no bit but where b is
-/// not finite.
+/// bits depend on no other element. Terms that are zero in a row of a that has many, or in all of few rows, are left out: that changes no
+/// bit but where b is not finite.
 typedef struct {
   size_t m, n, k;
   const float *a;

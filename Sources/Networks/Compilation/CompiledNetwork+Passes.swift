@@ -98,14 +98,19 @@ extension CompiledNetwork {
     return sum / Double(loss.termCount(outputs: outputCount)) / Double(batchSize * predictionCount)
   }
 
-  /// Adds the first `rows` examples in `workspace`, evaluated on a borrowed state, to a measurement. They may be a part of a
-  /// batch of the measurement: outputs of finite states are the same bits whatever the other rows are, and however many.
+  /// Adds the first `rows` examples in `workspace`, evaluated on a borrowed state, to a measurement, and ends its batches: outputs of
+  /// finite states are the same bits whatever the other rows are, and however many.
+  /// - Parameters:
+  ///   - first: how many examples the measurement has had before.
+  ///   - batchSize: how many examples a batch of the measurement has; nil where the caller ends batches.
   public func evaluate(
-    _ state: borrowing StateBuffer, rows: Int, workspace: inout Workspace, into measurement: inout Measurement
+    _ state: borrowing StateBuffer, rows: Int, from first: Int = 0, ofBatches batchSize: Int? = nil, workspace: inout Workspace,
+    into measurement: inout Measurement
   ) throws(PagingError) {
+    let batch = batchSize.map { $0 * predictionCount }
     guard let head else {
       let outputs = try outputs(state, rows: rows, workspace: &workspace)
-      return measurement.add(outputs, workspace.targets)
+      return add(outputs, from: 0, of: &workspace, behind: first * predictionCount, ofBatches: batch, to: &measurement)
     }
     precondition(head.partPredictions > 0, "a network whose head makes some classes at once is for updates; see forEvaluation")
     let arena = workspace.arena.mutableVector
@@ -126,9 +131,34 @@ extension CompiledNetwork {
           ForwardPass(
             input: input.rows(part).matrix, output: logits, saved: floats(nil, of: arena), scratch: floats(nil, of: arena),
             context: context, state: vector, buffers: nil, pager: pager))
-        for (place, prediction) in part.enumerated() { workspace.partTargets.classes[place] = workspace.targets.classes[prediction] }
-        measurement.add(logits.matrix, workspace.partTargets)
+        add(
+          logits.matrix, from: part.lowerBound, of: &workspace, behind: first * predictionCount, ofBatches: batch, to: &measurement)
       }
+    }
+  }
+
+  /// Adds outputs to a measurement, and ends its batches.
+  /// - Parameters:
+  ///   - prediction: the place of the first of them among the predictions in the workspace.
+  ///   - earlier: how many predictions the measurement had before those in the workspace.
+  ///   - batch: how many a batch has; nil for one that the caller ends.
+  private func add(
+    _ outputs: Matrix, from prediction: Int, of workspace: inout Workspace, behind earlier: Int, ofBatches batch: Int?,
+    to measurement: inout Measurement
+  ) {
+    var row = 0
+    while row < outputs.rows {
+      let place = earlier + prediction + row
+      let count = min(outputs.rows - row, batch.map { $0 - place % $0 } ?? .max)
+      if prediction + row == 0 {
+        measurement.add(outputs.rows(0..<count), workspace.targets)
+      } else {
+        let width = loss.targetCount(outputs: outputCount)
+        workspace.partTargets.copy(from: workspace.targets, startingAt: (prediction + row) * width, count: count * width)
+        measurement.add(outputs.rows(row..<row + count), workspace.partTargets)
+      }
+      row += count
+      if let batch, (place + count).isMultiple(of: batch) { measurement.endBatch() }
     }
   }
 

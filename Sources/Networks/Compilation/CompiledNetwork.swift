@@ -274,8 +274,9 @@ public struct CompiledNetwork: Sendable {
     var gradientSums: FloatBuffer
     /// What the stage whose way back waits for the last micro-batch needs then; empty where none does.
     var deferred: FloatBuffer
-    /// Of the logits of each prediction, where they are not all there at once, and the targets of a part of the predictions.
+    /// Of the logits of each prediction, where they are not all there at once.
     var statistics: [LogitStatistics]
+    /// Those of a part of the predictions.
     var partTargets: Targets
 
     /// The inputs of the first `rows` examples, for writing: a matrix of `rows` × input features. It is valid while the workspace
@@ -302,7 +303,7 @@ public struct CompiledNetwork: Sendable {
       tiedGradients: try buffer(tiedGradientCount), gradientSums: try buffer(gradientSumCount),
       deferred: try FloatBuffer(count: deferredCount),
       statistics: Array(repeating: LogitStatistics(), count: head?.statisticsCount ?? 0),
-      partTargets: Targets(loss.targetKind, count: other?.head?.partPredictions ?? head?.partPredictions ?? 0))
+      partTargets: Targets(loss.targetKind, count: targets))
   }
 
   /// Length of the gradients, in floats, of parameters that two layers share, which a workspace holds besides its arena.

@@ -23,7 +23,10 @@ public protocol ClassLoss: Loss {
 extension ClassLoss {
   public var targetKind: Targets.Kind { .classes }
 
-  public func sum(over logits: Matrix, _ targets: Targets, into sum: inout Double) {
+  public func sum(over logits: Matrix, _ targets: Targets, into sum: inout Double) { addEach(of: logits, targets, to: &sum) }
+
+  /// Adds `value` of one prediction after the other.
+  func addEach(of logits: Matrix, _ targets: Targets, to sum: inout Double) {
     for r in 0..<logits.rows {
       var statistics = LogitStatistics()
       statistics.add(logits[row: r], target: targets.label(r, of: logits.columns))

@@ -18,6 +18,12 @@ public struct CrossEntropy: ClassLoss {
   public var unit: String { "nats" }
   public var measures: [any Measure] { [Accuracy()] }
 
+  /// Few logits of many predictions are worked on together, with the bits of one prediction after the other.
+  public func sum(over logits: Matrix, _ targets: Targets, into sum: inout Double) {
+    guard labelSmoothing == 0, logits.columns <= Matrix.fewLogits else { return addEach(of: logits, targets, to: &sum) }
+    logits.addCrossEntropies(of: targets.classes, to: &sum)
+  }
+
   /// log Σ_k exp(x_k) − Σ_k q_k x_k.
   public func value(_ statistics: LogitStatistics) -> Double {
     let target = Double(statistics.targetLogit)

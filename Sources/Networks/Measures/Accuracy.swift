@@ -15,16 +15,7 @@ public struct Accuracy: Measure {
   public var range: ClosedRange<Double> { 0...1 }
 
   public func add(_ logits: Matrix, _ targets: Targets, to sums: inout [Double]) {
-    var hits = 0
-    for r in 0..<logits.rows {
-      let row = logits[row: r]
-      let largest = row.indexOfLargest
-      guard largest == Int(targets.classes[r]), row[largest].isFinite else { continue }
-      var hasMeaning = true
-      for c in 0..<row.count where row[c].isNaN { hasMeaning = false }
-      if hasMeaning { hits += 1 }
-    }
-    sums[0] += Double(hits)
+    sums[0] += Double(logits.countHits(at: targets.classes))
   }
 
   public func value(_ sums: [Double], predictions: Int) -> Double { sums[0] / Double(predictions) }

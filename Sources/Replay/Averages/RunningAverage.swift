@@ -15,19 +15,35 @@ final class RunningAverage: Sendable {
     steps = Lock(AverageSteps(rule))
   }
 
-  /// Adds the next state of the path. The first state starts the average anew.
-  /// - Throws: `ReplayError.averageOutOfStep` if the state does not follow the last one added, and `PagingError`.
-  func add(_ state: borrowing TrainingState) throws {
-    let weight = steps.withLock { $0.weight(state.updateCount) }
-    try self.state.write { average throws in
+  /// Adds the next state of the path to averages along it, all in one pass over the state. The first state starts an average anew.
+  /// - Throws: `ReplayError.averageOutOfStep` if the state does not follow the last one added, and `PagingError`. The averages must not
+  ///   be used then.
+  static func add(_ state: borrowing TrainingState, to averages: [RunningAverage]) throws {
+    guard let length = averages.first?.numberCount else { return }
+    var moved: [FloatBuffer.Moved] = []
+    try add(state, to: averages[...], first: length, &moved)
+  }
+
+  /// Takes exclusive hold of one average after the other, and moves all of them with the last.
+  /// - Parameter length: How many of a state's first floats are averaged.
+  private static func add(
+    _ state: borrowing TrainingState, to averages: ArraySlice<RunningAverage>, first length: Int, _ moved: inout [FloatBuffer.Moved]
+  ) throws {
+    guard let next = averages.first else { return try FloatBuffer.move(moved, toward: state.values, first: length) }
+    try next.state.write { average throws in
       guard state.updateCount == 1 || average.updateCount == state.updateCount - 1 else {
-        throw outOfStep(average.updateCount, expected: state.updateCount - 1)
+        throw next.outOfStep(average.updateCount, expected: state.updateCount - 1)
       }
-      // The mean of one state is that state, whatever the average held before.
-      guard weight < 1 else { return try average.copy(from: state) }
-      try average.values.move(toward: state.values, by: Float(weight), first: numberCount)
-      try average.values.copy(from: state.values, startingAt: numberCount)
-      average.updateCount = state.updateCount
+      let weight = next.steps.withLock { $0.weight(state.updateCount) }
+      if weight < 1 {
+        moved.append(average.values.moved(by: Float(weight)))
+        average.updateCount = state.updateCount
+      } else {
+        // The mean of one state is that state, whatever the average held before.
+        try average.copy(from: state)
+      }
+      try add(state, to: averages.dropFirst(), first: length, &moved)
+      if weight < 1 { try average.values.copy(from: state.values, startingAt: length) }
     }
   }
 

@@ -7,6 +7,9 @@ public struct BatchRunExecutor<Map: UpdateMap>: ~Copyable {
   public var workspace: Map.Workspace
   /// The number of updates applied so far.
   public private(set) var updates = 0
+  /// The time in seconds that running averages have taken, and how often a state was added to one.
+  private(set) var averagingSeconds = 0.0
+  private(set) var averagedStates = 0
   private let progress: ReplayProgress?
 
   /// - Parameters:
@@ -33,7 +36,12 @@ public struct BatchRunExecutor<Map: UpdateMap>: ~Copyable {
       try map.apply(batch: run[index], position: state.updateCount, to: &state.values, workspace: &workspace)
       state.updateCount += 1
       updates += 1
-      for average in averages { try average.add(state) }
+      if !averages.isEmpty {
+        let begin = ContinuousClock.now
+        try RunningAverage.add(state, to: averages)
+        averagingSeconds += (.now - begin) / .seconds(1)
+        averagedStates += averages.count
+      }
       progress?.addUpdate()
     }
   }

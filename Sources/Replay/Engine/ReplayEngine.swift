@@ -92,6 +92,9 @@ public struct ReplayEngine<Map: UpdateMap, Observer: IterateObserver>: Sendable 
       await board.finish(segment)
     }
     lane.summary.gradientEvaluations = lane.executor.updates
+    lane.summary.averagedStates = lane.executor.averagedStates
+    lane.summary.averagingSeconds = lane.executor.averagingSeconds
+    lane.summary.updateSeconds -= lane.executor.averagingSeconds
     return lane.summary
   }
 

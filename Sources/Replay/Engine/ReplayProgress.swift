@@ -37,6 +37,10 @@ public struct ReplaySummary: Sendable {
   public internal(set) var observations = 0
   /// The time in seconds that lanes spent on updates, summed over lanes.
   public internal(set) var updateSeconds = 0.0
+  /// The number of times that a state was added to a running average.
+  public internal(set) var averagedStates = 0
+  /// The time in seconds that lanes spent on that, summed over lanes. It is no part of `updateSeconds`.
+  public internal(set) var averagingSeconds = 0.0
   /// The time in seconds that lanes spent on observations, summed over lanes.
   public internal(set) var observationSeconds = 0.0
 
@@ -47,6 +51,8 @@ public struct ReplaySummary: Sendable {
     sum.gradientEvaluations += b.gradientEvaluations
     sum.observations += b.observations
     sum.updateSeconds += b.updateSeconds
+    sum.averagedStates += b.averagedStates
+    sum.averagingSeconds += b.averagingSeconds
     sum.observationSeconds += b.observationSeconds
     return sum
   }

@@ -210,25 +210,29 @@ extension Run {
     let replay = totals.replay
     let perUpdate = replay.gradientEvaluations > 0 ? replay.updateSeconds / Double(replay.gradientEvaluations) : nil
     let perObservation = replay.observations > 0 ? replay.observationSeconds / Double(replay.observations) : nil
+    let perAveragedState = replay.averagedStates > 0 ? replay.averagingSeconds / Double(replay.averagedStates) : 0
     var orders: [RunResult.Curve] = []
     var averages: [RunResult.Curve] = []
     var summary: [SeriesSummary] = []
     /// Summarises a series and returns its curves without their iterates.
-    func gather(_ series: Series, cost: Int) throws -> [RunResult.Curve] {
+    func gather(_ series: Series, cost: Int, averaging: Double = 0) throws -> [RunResult.Curve] {
       summary.append(
         SeriesSummary(
           series.description, seeds: try figures(of: series), metrics: problem.metrics, gradientEvaluations: cost,
-          secondsPerUpdate: perUpdate ?? 0, secondsPerObservation: perObservation ?? 0))
+          secondsPerUpdate: perUpdate ?? 0, secondsPerObservation: perObservation ?? 0, averaging: averaging))
       return workload.seeds.map { RunResult.Curve(series: series, seed: $0, gradientEvaluations: cost) }
     }
     for (order, cost) in zip(specification.selection.orders, totals.costsOfOrders) {
       orders += try gather(.order(order), cost: cost)
-      for average in order == .forward ? workload.averageSeries : [] { averages += try gather(average, cost: 0) }
+      for average in order == .forward ? workload.averageSeries : [] {
+        averages += try gather(average, cost: 0, averaging: Double(cost) * perAveragedState)
+      }
     }
     return RunResult(
       run: folder.path, orders: orders, averages: averages, summary: summary,
       gradientEvaluations: replay.gradientEvaluations, predictedGradientEvaluations: totals.predictedGradientEvaluations,
       wallSeconds: wallSeconds, secondsPerUpdate: perUpdate, secondsPerObservation: perObservation,
+      averagingSeconds: replay.averagedStates > 0 ? replay.averagingSeconds : nil,
       peakResidentBytes: ResidentMemory.peakBytes, predictedPeakBytes: totals.predictedPeakBytes,
       findings: findings.isEmpty ? nil : findings, checkpointBytes: folder.checkpointBytes, stateBytes: specification.stateBytes,
       lanes: specification.resources.lanes, fingerprint: presentFingerprint, isOfThisProcess: true)

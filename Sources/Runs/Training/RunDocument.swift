@@ -19,6 +19,7 @@ public struct RunDocument: Encodable, Sendable {
     try document.encode(result.wallSeconds, forKey: .wallSeconds)
     try document.encodeIfPresent(result.secondsPerUpdate, forKey: .secondsPerUpdate)
     try document.encodeIfPresent(result.secondsPerObservation, forKey: .secondsPerObservation)
+    try document.encodeIfPresent(result.averagingSeconds, forKey: .averagingSeconds)
     try document.encode(result.predictedPeakBytes, forKey: .predictedPeakBytes)
     try document.encodeIfPresent(result.findings, forKey: .findings)
     try document.encode(result.checkpointBytes, forKey: .checkpointBytes)

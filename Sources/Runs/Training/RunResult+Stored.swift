@@ -28,7 +28,7 @@ extension RunResult {
       ?? Possible.count("lanes", lanes, in: 1...Budgets.mostLanes)
       ?? Possible.size("wallSeconds", wallSeconds) ?? Possible.size("secondsPerUpdate", secondsPerUpdate)
       ?? Possible.size("secondsPerObservation", secondsPerObservation)
-    if let figures { return figures }
+    if let figures = figures ?? Possible.size("averagingSeconds", averagingSeconds) { return figures }
     let asked = Set(workload.askedSeries)
     func isOrder(_ series: Series) -> Bool { series.order.map { asked.contains(series) || $0.file == nil } ?? false }
     for (curve, isKnown) in orders.map({ ($0, isOrder($0.series)) }) + averages.map({ ($0, asked.contains($0.series)) }) {

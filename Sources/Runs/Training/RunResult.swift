@@ -51,6 +51,8 @@ public struct RunResult: Codable, Sendable {
   /// The rates of a lane while all were at work; nil if nothing was done.
   public internal(set) var secondsPerUpdate: Double?
   public internal(set) var secondsPerObservation: Double?
+  /// The lane seconds that running averages took to be kept up to date; nil if none were.
+  public internal(set) var averagingSeconds: Double?
   public internal(set) var peakResidentBytes: Int
   public internal(set) var predictedPeakBytes: Int
   /// The results of automatic orders and schedules; nil if there are none.
@@ -64,7 +66,7 @@ public struct RunResult: Codable, Sendable {
 
   enum CodingKeys: String, CodingKey {
     case run, orders, averages, summary, gradientEvaluations, predictedGradientEvaluations, wallSeconds, secondsPerUpdate
-    case secondsPerObservation, peakResidentBytes, predictedPeakBytes, findings, checkpointBytes, stateBytes, lanes, fingerprint
+    case secondsPerObservation, averagingSeconds, peakResidentBytes, predictedPeakBytes, findings, checkpointBytes, stateBytes, lanes, fingerprint
   }
 }
 
@@ -97,6 +99,7 @@ extension RunResult {
     var sum = self
     sum.secondsPerUpdate = rate(secondsPerUpdate, earlier.secondsPerUpdate)
     sum.secondsPerObservation = rate(secondsPerObservation, earlier.secondsPerObservation)
+    sum.averagingSeconds = [averagingSeconds, earlier.averagingSeconds].compactMap(\.self).reduce(nil) { ($0 ?? 0) + $1 }
     sum.gradientEvaluations += earlier.gradientEvaluations
     sum.predictedGradientEvaluations += earlier.predictedGradientEvaluations
     sum.wallSeconds += earlier.wallSeconds

@@ -22,9 +22,10 @@ public struct SeriesSummary: Sendable {
   /// - Parameters:
   ///   - seeds: The figures of each seed; at least one.
   ///   - gradientEvaluations: The gradient evaluations for one seed.
+  ///   - averaging: The time in seconds that an average of one seed takes to be kept; 0 for other series.
   package init(
     _ name: String, seeds: [CurveFigures], metrics: [Metric], gradientEvaluations: Int, secondsPerUpdate: Double,
-    secondsPerObservation: Double
+    secondsPerObservation: Double, averaging: Double = 0
   ) {
     func over(_ summary: ([Double]) -> Double) -> [Double] {
       metrics.indices.map { metric in summary(seeds.map { $0.values[metric] }) }
@@ -37,7 +38,8 @@ public struct SeriesSummary: Sendable {
     spreads = seeds.count > 1 ? over { standardDeviation($0) ?? 0 } : nil
     neighbourNoise = noises.isEmpty ? nil : mean(noises)
     self.gradientEvaluations = cost
-    laneSeconds = Double(cost) * secondsPerUpdate + Double(observations) * secondsPerObservation
+    laneSeconds =
+      Double(cost) * secondsPerUpdate + Double(observations) * secondsPerObservation + Double(seeds.count) * averaging
   }
 
   /// The series; nil for a baseline.
