@@ -25,6 +25,9 @@ let package = Package(
   ],
   targets: [
     .systemLibrary(
+      name: "COpenBLAS", pkgConfig: "openblas",
+      providers: [.apt(["libopenblas-serial-dev"]), .brew(["openblas"])]),
+    .systemLibrary(
       name: "CXXHash", pkgConfig: "libxxhash",
       providers: [.apt(["libxxhash-dev"]), .brew(["xxhash"])]),
     .systemLibrary(
@@ -36,7 +39,7 @@ let package = Package(
 
     .target(name: "CKernels"),
     .target(
-      name: "Tensors", dependencies: ["CKernels", "CXXHash"],
+      name: "Tensors", dependencies: ["CKernels", "COpenBLAS", "CXXHash"],
       swiftSettings: strict + [.enableExperimentalFeature("Lifetimes")]),
     .target(name: "Networks", dependencies: ["Tensors"], swiftSettings: strict),
     .target(

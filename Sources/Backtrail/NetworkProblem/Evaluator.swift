@@ -8,7 +8,7 @@ import Tensors
 ///
 /// A batch goes through the network whole, or in parts where its activations would need more memory than an update. No
 /// row of a network's outputs depends on the others, and measures are given all rows in their order, so that no bit depends
-/// on the parts.
+/// on the parts. With products by OpenBLAS, which does not promise that, the parts follow from the sizes of batches alone.
 public struct Evaluator: Sendable {
   /// The network, compiled for the largest part.
   let network: CompiledNetwork
