@@ -25,8 +25,9 @@ let package = Package(
   ],
   targets: [
     .systemLibrary(
-      name: "COpenBLAS", pkgConfig: "openblas",
-      providers: [.apt(["libopenblas-serial-dev"]), .brew(["openblas"])]),
+      // Without pkgConfig, which would link it: it is loaded by those who ask for it.
+      name: "COpenBLAS",
+      providers: [.apt(["libopenblas-dev"]), .brew(["openblas"])]),
     .systemLibrary(
       name: "CXXHash", pkgConfig: "libxxhash",
       providers: [.apt(["libxxhash-dev"]), .brew(["xxhash"])]),

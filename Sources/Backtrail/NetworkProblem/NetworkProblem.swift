@@ -222,7 +222,16 @@ extension NetworkProblem {
   func workspaceBytes(_ network: CompiledNetwork, arenaCount: Int, isPaged: Bool) -> Int {
     let recalibrated = evaluator.recalibrationBatches > 0 ? network.stateCount : 0
     let gradients = isPaged ? 0 : network.gradientCount
-    return (max(arenaCount, leastEvaluationArenaCount) + network.deferredCount + gradients + recalibrated) * MemoryLayout<Float>.stride
+    let arena = max(arenaCount, leastEvaluationArenaCount)
+    let ofLibrary =
+      switch network.products.library {
+      case .builtin: 0
+      // Factors are parts of the arena and of tensors.
+      case .openBLAS:
+        OpenBLAS.bufferBytes(
+          operands: (arena + (layout.tensors.map(\.region.count).max() ?? 0)) * MemoryLayout<Float>.stride)
+      }
+    return (arena + network.deferredCount + gradients + recalibrated) * MemoryLayout<Float>.stride + ofLibrary
   }
 
   public var wholeBatchReason: String? {

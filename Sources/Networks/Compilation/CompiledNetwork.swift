@@ -61,7 +61,8 @@ public struct CompiledNetwork: Sendable {
   ///   - headPart: how many logits' worth of memory the last layer gets, where it is a `TiedHead` and the loss a `ClassLoss`; nil
   ///     for all logits at once.
   /// - Throws: `NetworkError.shape` where layers and inputs don't go together, or micro-batches of such a size would change
-  ///   bits; `.ambiguous` where two tensors have one name.
+  ///   bits; `.ambiguous` where two tensors have one name; `.unavailable` where the system lacks the library that
+  ///   is to compute products.
   public init(
     _ network: Network, loss: any Loss, batchSize: Int, optimizer: Optimizer = Optimizer(.sgd), isTrained: Bool = true,
     schedule: ActivationSchedule? = nil, microBatchSize: Int? = nil, activationPrecision: ActivationPrecision = .float32,
@@ -78,6 +79,9 @@ public struct CompiledNetwork: Sendable {
         a network needs 1 layer, 1 example a batch and 1 thread or more, not \(network.layers.count) layers, \(batchSize) \
         examples in parts of \(passSize) and \(products.threads) threads
         """)
+    }
+    if products.library == .openBLAS, let failure = OpenBLAS.failure {
+      throw .unavailable("`products` openblas needs the system's OpenBLAS, which can't be loaded: \(failure). Install it, or take `products` builtin")
     }
     var placed = NetworkStages(
       batchSize: passSize, isTrained: isTrained, holdsGradients: optimizer.rule != .sgd && passSize == batchSize)
