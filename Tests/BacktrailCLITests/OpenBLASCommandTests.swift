@@ -61,22 +61,26 @@ import Testing
     #expect(verified.status == 0, "\(verified.output)\(verified.errors)")
   }
 
-  /// What both compute, to rounding: by plain SGD with a small rate, since other updates of untrained networks make much of little.
+  /// What both compute, to rounding: by plain SGD with small rates, since other updates of untrained networks make much of little. Of the
+  /// ResNet on images of 8 × 8 that is true of a few updates; builtin products without fused multiply-adds soon differ as much.
   @Test(arguments: [
-    "mlp:300,40 --batch-size 50", "resnet18:16 --batch-size 64", "gpt:layers=2,heads=2,width=48,context=40 --data text:text.txt --batch-size 16",
+    "mlp:300,40 --batch-size 50 --learning-rate 0.01 --steps 10 --evaluate every:5",
+    "resnet18:16 --batch-size 64 --learning-rate 0.001 --steps 2 --evaluate every:1",
+    "gpt:layers=2,heads=2,width=48,context=40 --data text:text.txt --batch-size 16 --learning-rate 0.01 --steps 10 --evaluate every:5",
   ])
   func lossesAgreeWithBuiltinOnes(model: String) throws {
     let losses = try ProductLibrary.allCases.map { library in
       let run = try command(
         """
-        train --model \(model) --learning-rate 0.01 --products \(library.rawValue) --order forward --order backward --steps 10 --evaluate every:5 \
+        train --model \(model) --products \(library.rawValue) --order forward --order backward \
         --evaluation-examples 40 --average none --json --out \(library.rawValue)
         """)
       let orders = try #require(run.json["orders"] as? [[String: Any]], "\(run.errors)")
-      #expect(orders.count == 2)
+      #expect(orders.count == 2 && (run.json["fingerprint"] as? String)?.contains("OpenBLAS") == (library == .openBLAS))
       return orders.flatMap { ($0["iterates"] as? [[String: Any]] ?? []).compactMap { $0["testLoss"] as? Double } }
     }
-    #expect(losses[0].count == 4 && losses[0] != losses[1])
+    // With some of OpenBLAS's cores they have the same bits.
+    #expect(losses[0].count == 4)
     for (a, b) in zip(losses[0], losses[1]) { #expect(abs(a - b) < 2e-4 * a, "\(a) and \(b)") }
   }
 

@@ -172,7 +172,7 @@ import Testing
       #expect(difference <= 2e-5 * largest)
     }
     // Where no product of matrices is made, the kernels are the same.
-    #expect((blas == builtin) == (stride == 2 || padding == 1 && size == 1))
+    if stride == 2 || padding == 1 && size == 1 { #expect(blas == builtin) }
   }
 
   @Test func versionAndCoreAreNamed() {
