@@ -20,9 +20,11 @@ import Testing
     "--model gpt:layers=2,heads=2,width=48,context=40 --data text:text.txt --batch-size 5 --optimizer adamw --learning-rate 0.003",
   ]
 
-  private func command(_ line: String, core: String? = nil) throws -> Command {
-    try Command(
-      line.split(separator: " ").map(String.init), in: folder.path, environment: core.map { ["OPENBLAS_CORETYPE": $0] } ?? [:])
+  private func command(_ line: String, core: String? = nil, libraries: String? = nil) throws -> Command {
+    var environment: [String: String] = [:]
+    environment["OPENBLAS_CORETYPE"] = core
+    environment["LD_LIBRARY_PATH"] = libraries
+    return try Command(line.split(separator: " ").map(String.init), in: folder.path, environment: environment)
   }
 
   /// What is observed of each iterate, by order and n.
@@ -85,7 +87,10 @@ import Testing
   }
 
   @Test func aPlanSaysWhyBatchesAreWhole() throws {
-    let plan = "plan --unmeasured --model mlp:900,900,900,900,900 --batch-size 1024 --order forward --steps 2 --lanes 1 --evaluation-examples 64 --memory-budget "
+    let plan = """
+      plan --unmeasured --model mlp:900,900,900,900,900 --batch-size 1024 --order forward --steps 2 --lanes 1 --evaluation-examples 64 \
+      --memory-budget\u{20}
+      """
     let least = try #require(command(plan + "8MiB --products openblas").leastBudget)
     let parted = try #require(command(plan + "8MiB").leastBudget)
     #expect(parted < least)
@@ -98,6 +103,17 @@ import Testing
     let refused = try command("plan --products openblas --kernel-threads 2")
     #expect(refused.status == 64 && refused.errors.contains("--kernel-threads is 2, but with --products openblas"))
   }
+
+  #if os(Linux)
+    /// Only who asks for the library needs it, and is told what is wrong with it.
+    @Test func theLibraryIsLoadedForThoseWhoAskForIt() throws {
+      try folder.write("no library", to: "libopenblas.so.0")
+      let plan = "plan --unmeasured --steps 5 --products "
+      let refused = try command(plan + "openblas", libraries: folder.path)
+      #expect(refused.status == 78 && refused.errors.contains("OpenBLAS, which can't be loaded: \(folder("libopenblas.so.0"))"))
+      #expect(try command(plan + "builtin", libraries: folder.path).status == 0)
+    }
+  #endif
 
   #if arch(x86_64)
     /// Another core has other bits, so that a run does not go on with it unasked.

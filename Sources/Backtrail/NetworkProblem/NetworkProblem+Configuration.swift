@@ -20,7 +20,10 @@ extension NetworkProblem {
     // Cheap checks come first, then what takes time to read.
     guard configuration.products == .builtin || configuration.kernelThreads == 1 else {
       throw RunError.usage(
-        "`kernel-threads` is \(configuration.kernelThreads), but with `products` openblas each lane computes its products on one thread; leave it out")
+        """
+        `kernel-threads` is \(configuration.kernelThreads), but with `products` openblas each lane computes its products on one \
+        thread; leave it out
+        """)
     }
     let model = try ModelSpecification(configuration.model)
     let loss = try LossSpecification.loss(configuration.loss)

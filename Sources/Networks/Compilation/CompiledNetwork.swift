@@ -81,7 +81,8 @@ public struct CompiledNetwork: Sendable {
         """)
     }
     if products.library == .openBLAS, let failure = OpenBLAS.failure {
-      throw .unavailable("`products` openblas needs the system's OpenBLAS, which can't be loaded: \(failure). Install it, or take `products` builtin")
+      throw .unavailable(
+        "`products` openblas needs the system's OpenBLAS, which can't be loaded: \(failure). Install it, or take `products` builtin")
     }
     var placed = NetworkStages(
       batchSize: passSize, isTrained: isTrained, holdsGradients: optimizer.rule != .sgd && passSize == batchSize)
