@@ -52,10 +52,10 @@ private final class CheckpointSample {
   init() throws {
     folder = try ScratchFolder()
     let work = try UpdateWork("mlp:512,512", inputShape: [784], batchSize: 32)
-    work.update()
+    try work.update()
     var parent = try StateBuffer(count: work.state.count)
     try parent.copy(from: work.state)
-    work.update()
+    try work.update()
     var state = try StateBuffer(count: work.state.count)
     try state.copy(from: work.state)
     parentDigest = try Digest(of: parent, updateCount: 1)

@@ -62,7 +62,7 @@ private func compare<Work: KernelWork>(_ name: String, repetitions: Int = 1, _ m
     try work.checkAgreement()
     return work
   }
-  measure("kernel: \(name)", repetitions: repetitions, setup: checked) { work in work.fast() }
+  measure("kernel: \(name)", repetitions: repetitions, setup: checked) { work in try work.fast() }
   measure("kernel: \(name), plain loops", setup: checked) { work in work.plain() }
 }
 
@@ -70,7 +70,7 @@ private func compare<Work: KernelWork>(_ name: String, repetitions: Int = 1, _ m
 protocol KernelWork: AnyObject {
   /// Where both ways write what they compute.
   var result: MutableVector { get }
-  func fast()
+  func fast() throws
   func plain()
 }
 
@@ -80,7 +80,7 @@ extension KernelWork {
     plain()
     let expected = (0..<result.count).map { result[$0] }
     result.fill(.nan)
-    fast()
+    try fast()
     let largest = expected.reduce(0) { max($0, abs($1)) }
     let error = expected.indices.reduce(0) { max($0, abs(result[$1] - expected[$1])) }
     // Written so that it does not hold for what is no number.
@@ -256,7 +256,7 @@ private final class AttentionWork: KernelWork {
 
   var result: MutableVector { output.mutableVector }
 
-  func fast() {
+  func fast() throws {
     workspace.inputs(rows: batchSize).elements.copy(from: input.vector)
     output.mutableVector.copy(from: try network.outputs(state, rows: batchSize, workspace: &workspace).elements)
   }

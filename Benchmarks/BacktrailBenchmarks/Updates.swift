@@ -19,7 +19,7 @@ private func update(_ model: String, inputShape: [Int], batchSize: Int, optimize
     measure(library == .builtin ? name : "\(name), by OpenBLAS", repetitions: repetitions) {
       try UpdateWork(model, inputShape: inputShape, batchSize: batchSize, optimizer: optimizer, products: Products(library))
     } body: { work in
-      work.update()
+      try work.update()
     }
   }
   measure("\(name), its multiply-adds as one product", repetitions: repetitions) {
@@ -61,7 +61,7 @@ final class UpdateWork {
   }
 
   /// A rate so small that thousands of updates on one batch change nothing that time depends on.
-  func update() {
+  func update() throws {
     try network.update(
       &state, learningRate: 1e-4, position: count, context: PassContext(isTraining: true, batch: 1),
       workspace: &workspace)
