@@ -25,6 +25,10 @@ let package = Package(
   ],
   targets: [
     .systemLibrary(
+      // Without pkgConfig, which would link it: it is loaded by those who ask for it.
+      name: "COpenBLAS",
+      providers: [.apt(["libopenblas-dev"]), .brew(["openblas"])]),
+    .systemLibrary(
       name: "CXXHash", pkgConfig: "libxxhash",
       providers: [.apt(["libxxhash-dev"]), .brew(["xxhash"])]),
     .systemLibrary(
@@ -36,7 +40,7 @@ let package = Package(
 
     .target(name: "CKernels"),
     .target(
-      name: "Tensors", dependencies: ["CKernels", "CXXHash"],
+      name: "Tensors", dependencies: ["CKernels", "COpenBLAS", "CXXHash"],
       swiftSettings: strict + [.enableExperimentalFeature("Lifetimes")]),
     .target(name: "Networks", dependencies: ["Tensors"], swiftSettings: strict),
     .target(

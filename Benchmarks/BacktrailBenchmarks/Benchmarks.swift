@@ -1,8 +1,14 @@
 import Benchmark
 import Foundation
+import Tensors
 
 /// What `swift package benchmark` runs, by subject.
 let benchmarks: @Sendable () -> Void = {
+  // As for the command, the environment may name a level of SIMD other than the best.
+  if let level = ProcessInfo.processInfo.environment["BACKTRAIL_SIMD"], !level.isEmpty, !SIMDLevel.use(level) {
+    print("BACKTRAIL_SIMD is '\(level)', which this machine does not have")
+    exit(64)
+  }
   Benchmark.defaultConfiguration = .init(
     // Throughput says nothing new, but exports in JMH's format want it.
     metrics: [.wallClock, .throughput, processorTime], warmupIterations: 2, maxDuration: .seconds(1), maxIterations: 2000)

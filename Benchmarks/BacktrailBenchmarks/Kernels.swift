@@ -4,12 +4,12 @@ import Tensors
 /// Kernels at shapes that models have, one thread, each beside plain loops for the same result.
 func registerKernels() {
   // Forward and weights of an MLP with batches of 8, a wide MLP's hidden layer, a GPT's perceptron, and a large one.
-  compare("product 8 × 784 by 784 × 128", repetitions: 20) { try Product(rows: 8, inner: 784, columns: 128) }
-  compare("product 784 × 8 transposed by 8 × 128", repetitions: 20) {
+  product("8 × 784 by 784 × 128", repetitions: 20) { try Product(rows: 8, inner: 784, columns: 128) }
+  product("784 × 8 transposed by 8 × 128", repetitions: 20) {
     try Product(rows: 784, inner: 8, columns: 128, transposed: true)
   }
-  compare("product 32 × 512 by 512 × 512") { try Product(rows: 32, inner: 512, columns: 512) }
-  compare("product 768 × 128 by 128 × 512") { try Product(rows: 768, inner: 128, columns: 512) }
+  product("32 × 512 by 512 × 512") { try Product(rows: 32, inner: 512, columns: 512) }
+  product("768 × 128 by 128 × 512") { try Product(rows: 768, inner: 128, columns: 512) }
 
   // LeNet's second, a ResNet's last group (too small for Winograd's way) and its first (by Winograd's way).
   convolution("5 × 5 on 14 × 14 × 6, batch 32") {
@@ -27,6 +27,19 @@ func registerKernels() {
   }
   compare("attention 64 × 128 in 4 heads, batch 4") {
     try AttentionWork(context: 64, width: 128, heads: 4, batchSize: 4)
+  }
+}
+
+/// Registers a product, and the same by OpenBLAS, each checked beside plain loops.
+private func product(_ shape: String, repetitions: Int = 1, _ make: @escaping () throws -> Product) {
+  let name = "product \(shape)"
+  compare(name, repetitions: repetitions, make)
+  measure("kernel: \(name), by OpenBLAS", repetitions: repetitions) {
+    let product = try make().by(.openBLAS)
+    try product.checkAgreement()
+    return product
+  } body: { product in
+    product.fast()
   }
 }
 
@@ -84,15 +97,22 @@ final class Product: KernelWork {
   private let a: FloatBuffer
   private let b: FloatBuffer
   private var c: FloatBuffer
+  private let products: Products
 
-  init(rows: Int, inner: Int, columns: Int, transposed: Bool = false) throws {
+  init(rows: Int, inner: Int, columns: Int, transposed: Bool = false, by library: ProductLibrary = .builtin) throws {
     (self.rows, self.inner, self.columns, isTransposed) = (rows, inner, columns, transposed)
+    products = Products(library)
     a = try .normal(rows * inner, seed: 1)
     b = try .normal(inner * columns, seed: 2)
     c = try FloatBuffer(count: rows * columns)
   }
 
-  /// A product with so many, of a shape that suits the machine, for what it takes at least.
+  /// The same product, computed by another library.
+  func by(_ library: ProductLibrary) throws -> Product {
+    try Product(rows: rows, inner: inner, columns: columns, transposed: isTransposed, by: library)
+  }
+
+  /// A product with so many multiply-adds, of a shape that suits the machine, for what it takes at least.
   static func of(multiplyAdds: Int) throws -> Product {
     // 256 rows or more, for which `inner` and `columns` shrink.
     let size = multiplyAdds >= 256 << 18 ? 512 : multiplyAdds >= 256 << 14 ? 128 : 64
@@ -105,7 +125,7 @@ final class Product: KernelWork {
     let a = a.vector.matrix(rows: isTransposed ? inner : rows, columns: isTransposed ? rows : inner)
     multiply(
       a, transposed: isTransposed, by: b.vector.matrix(rows: inner, columns: columns),
-      into: c.mutableVector.matrix(rows: rows, columns: columns))
+      into: c.mutableVector.matrix(rows: rows, columns: columns), products: products)
   }
 
   func plain() {

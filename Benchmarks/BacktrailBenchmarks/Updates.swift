@@ -15,10 +15,12 @@ private func update(_ model: String, inputShape: [Int], batchSize: Int, optimize
   let name = "update: \(model), batch \(batchSize)"
   // Of one update a sample's two readings of the clock would be a part.
   let repetitions = model == "mlp:128" ? 20 : 1
-  measure(name, repetitions: repetitions) {
-    try UpdateWork(model, inputShape: inputShape, batchSize: batchSize, optimizer: optimizer)
-  } body: { work in
-    try work.update()
+  for library in ProductLibrary.allCases {
+    measure(library == .builtin ? name : "\(name), by OpenBLAS", repetitions: repetitions) {
+      try UpdateWork(model, inputShape: inputShape, batchSize: batchSize, optimizer: optimizer, products: Products(library))
+    } body: { work in
+      try work.update()
+    }
   }
   measure("\(name), its multiply-adds as one product", repetitions: repetitions) {
     let work = try UpdateWork(model, inputShape: inputShape, batchSize: batchSize, optimizer: optimizer)
@@ -36,12 +38,12 @@ final class UpdateWork {
   private var workspace: CompiledNetwork.Workspace
   private var count = 0
 
-  init(_ model: String, inputShape: [Int], batchSize: Int, optimizer: String = "sgd") throws {
+  init(_ model: String, inputShape: [Int], batchSize: Int, optimizer: String = "sgd", products: Products = Products()) throws {
     let specification = try ModelSpecification(model)
     let isText = specification.context != nil
     let classCount = isText ? 65 : 10
     let description = try specification.network(inputShape: inputShape, outputs: classCount)
-    network = try CompiledNetwork(description, loss: CrossEntropy(), batchSize: batchSize, optimizer: Optimizer(optimizer))
+    network = try CompiledNetwork(description, loss: CrossEntropy(), batchSize: batchSize, optimizer: Optimizer(optimizer), products: products)
     multiplyAdds = Int(network.multiplyAdds)
     state = try StateBuffer(count: network.stateCount)
     try network.layout.initialize(&state, seed: 1)

@@ -1,6 +1,5 @@
 #include "winograd.h"
 
-#include "matrix.h"
 #include "matrix_tiles.h"
 
 /// Where a tile begins.
@@ -109,7 +108,7 @@ void ck_winograd_weights(
 
 void ck_winograd_multiply(
     const float *images, size_t image_plane, size_t tiles, size_t in_channels, const float *weights, size_t weight_plane,
-    size_t out_channels, size_t first, size_t planes, float *products, size_t product_plane) {
+    size_t out_channels, size_t first, size_t planes, float *products, size_t product_plane, ck_multiplier multiply) {
   size_t most = panel_of(ck_matrix());
   for (size_t p = first; p < first + planes; p++)
     for (size_t left = 0; left < out_channels; left += most) {
@@ -119,20 +118,20 @@ void ck_winograd_multiply(
           images + p * image_plane, (ptrdiff_t)in_channels, 0,
           weights + p * weight_plane + left * in_channels, (ptrdiff_t)width, 1,
           products + p * product_plane + left, (ptrdiff_t)out_channels, 1, 0, NULL};
-      ck_multiply(&product);
+      multiply(&product);
     }
 }
 
 void ck_winograd_multiply_gradient(
     const float *images, size_t image_plane, size_t tiles, size_t in_channels, const float *products, size_t product_plane,
-    size_t out_channels, float beta, size_t first, size_t planes, float *weights, size_t weight_plane) {
+    size_t out_channels, float beta, size_t first, size_t planes, float *weights, size_t weight_plane, ck_multiplier multiply) {
   for (size_t p = first; p < first + planes; p++) {
     ck_product product = {
         in_channels, out_channels, tiles,
         images + p * image_plane, (ptrdiff_t)in_channels, 1,
         products + p * product_plane, (ptrdiff_t)out_channels, 1,
         weights + p * weight_plane, (ptrdiff_t)out_channels, 1, beta, NULL};
-    ck_multiply(&product);
+    multiply(&product);
   }
 }
 

@@ -31,27 +31,28 @@ public enum MatrixKernels {
 
 /// c ← α · op(a) · op(b) + bias + β · c, where op transposes if asked to. With β = 0 the old contents of `c` are not read.
 ///
-/// Every sum runs over the inner extent in its order, so that no bit of it depends on the other rows and columns.
+/// By the builtin kernels every sum runs over the inner extent in its order, so that no bit of it depends on the other rows and
+/// columns.
 /// - Parameters:
 ///   - a: rows × inner extent, or the other way round where it is transposed.
 ///   - b: inner extent × columns, or the other way round where it is transposed.
 ///   - c: rows × columns. It shares no memory with the sources.
 ///   - bias: added to every row; as long as one.
-///   - threads: how many threads a large product is shared between. No bit depends on it.
+///   - products: what computes it.
 public func multiply(
   _ a: Matrix, transposed transposeA: Bool = false, by b: Matrix, byTransposed transposeB: Bool = false,
-  into c: MutableMatrix, alpha: Float = 1, beta: Float = 0, bias: Vector? = nil, threads: Int = 1
+  into c: MutableMatrix, alpha: Float = 1, beta: Float = 0, bias: Vector? = nil, products: Products = Products()
 ) {
   let (m, k) = transposeA ? (a.columns, a.rows) : (a.rows, a.columns)
   let (inner, n) = transposeB ? (b.columns, b.rows) : (b.rows, b.columns)
   precondition(inner == k && c.rows == m && c.columns == n, "matrix shapes do not fit")
   precondition(bias == nil || bias?.count == n, "a bias as long as a row")
-  MatrixKernels.share(m, threads: threads, work: m * n * k) { rows in
+  MatrixKernels.share(m, threads: products.threads, work: m * n * k) { rows in
     var product = ck_product(
       m: rows.count, n: n, k: k,
       a: a.base + rows.lowerBound * (transposeA ? 1 : a.stride), a_stride: a.stride, is_a_transposed: transposeA ? 1 : 0,
       b: b.base, b_row: transposeB ? 1 : b.stride, b_column: transposeB ? b.stride : 1,
       c: c.base + rows.lowerBound * c.stride, c_row: c.stride, alpha: alpha, beta: beta, bias: bias?.base)
-    ck_multiply(&product)
+    products.library.multiplier(&product)
   }
 }

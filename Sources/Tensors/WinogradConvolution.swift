@@ -80,26 +80,26 @@ struct WinogradConvolution {
   ///   so, else of this one.
   func convolve(
     _ images: Matrix, weights: Matrix, isAdjoint: Bool, bias: Vector?, into output: MutableMatrix, scratch: MutableVector,
-    threads: Int
+    products: Products
   ) {
     let scratch = split(scratch)
-    share(inputChannels / 16, threads: threads, work: Self.planes * weightPlane) { _, rows in
+    share(inputChannels / 16, threads: products.threads, work: Self.planes * weightPlane) { _, rows in
       ck_winograd_weights(
         weights.gapless, isAdjoint ? outputChannels : inputChannels, isAdjoint ? inputChannels : outputChannels,
         isAdjoint ? 1 : 0, rows.lowerBound * 16, rows.count * 16, scratch.weights, weightPlane)
     }
     forBlocks(of: images.rows) { first, tiles in
-      share(tiles, threads: threads, work: tiles * Self.planes * inputChannels) { window, range in
+      share(tiles, threads: products.threads, work: tiles * Self.planes * inputChannels) { window, range in
         ck_winograd_images(
           window, images.gapless, first + range.lowerBound, range.count,
           scratch.images + range.lowerBound * inputChannels, imagePlane)
       }
-      share(Self.planes, threads: threads, work: Self.planes * tiles * inputChannels * outputChannels) { _, planes in
+      share(Self.planes, threads: products.threads, work: Self.planes * tiles * inputChannels * outputChannels) { _, planes in
         ck_winograd_multiply(
           scratch.images, imagePlane, tiles, inputChannels, scratch.weights, weightPlane, outputChannels,
-          planes.lowerBound, planes.count, scratch.outputs, outputPlane)
+          planes.lowerBound, planes.count, scratch.outputs, outputPlane, products.library.multiplier)
       }
-      share(tiles, threads: threads, work: tiles * Self.planes * outputChannels) { window, range in
+      share(tiles, threads: products.threads, work: tiles * Self.planes * outputChannels) { window, range in
         ck_winograd_outputs(
           window, scratch.outputs + range.lowerBound * outputChannels, outputPlane, outputChannels, bias?.base,
           first + range.lowerBound, range.count, output.gapless)
@@ -110,11 +110,11 @@ struct WinogradConvolution {
   /// weights ← α · g + β · weights, where g is the gradient by the weights.
   func weightsGradient(
     _ images: Matrix, outputGradient: Matrix, into weights: MutableMatrix, alpha: Float, beta: Float, scratch: MutableVector,
-    threads: Int
+    products: Products
   ) {
     let scratch = split(scratch)
     forBlocks(of: images.rows) { first, tiles in
-      share(tiles, threads: threads, work: tiles * Self.planes * (inputChannels + outputChannels)) { window, range in
+      share(tiles, threads: products.threads, work: tiles * Self.planes * (inputChannels + outputChannels)) { window, range in
         ck_winograd_images(
           window, images.gapless, first + range.lowerBound, range.count,
           scratch.images + range.lowerBound * inputChannels, imagePlane)
@@ -122,13 +122,13 @@ struct WinogradConvolution {
           window, outputGradient.gapless, outputChannels, first + range.lowerBound, range.count,
           scratch.outputs + range.lowerBound * outputChannels, outputPlane)
       }
-      share(Self.planes, threads: threads, work: Self.planes * tiles * inputChannels * outputChannels) { _, planes in
+      share(Self.planes, threads: products.threads, work: Self.planes * tiles * inputChannels * outputChannels) { _, planes in
         ck_winograd_multiply_gradient(
           scratch.images, imagePlane, tiles, inputChannels, scratch.outputs, outputPlane, outputChannels,
-          first == 0 ? 0 : 1, planes.lowerBound, planes.count, scratch.weights, weightPlane)
+          first == 0 ? 0 : 1, planes.lowerBound, planes.count, scratch.weights, weightPlane, products.library.multiplier)
       }
     }
-    share(inputChannels, threads: threads, work: Self.planes * weightPlane) { _, rows in
+    share(inputChannels, threads: products.threads, work: Self.planes * weightPlane) { _, rows in
       ck_winograd_weights_gradient(
         scratch.weights, weightPlane, inputChannels, outputChannels, rows.lowerBound, rows.count, alpha, beta,
         weights.gapless)

@@ -32,11 +32,13 @@ struct RandomRun {
     let every = chosen.contains("backward") ? max(1, steps / 12) : Bool.random(using: &random) ? 1 : max(1, steps / 7)
     let interval = [0, 1000, max(1, steps / 10)].randomElement(using: &random) ?? 0
     let chain = interval > 0 && Bool.random(using: &random) ? 3 : 0
+    // Each model with both.
+    let products = number / 6 % 2 == 1 ? ["--products", "openblas"] : []
     let average = Bool.random(using: &random) ? ["--average", "none"] : []
     self.steps = steps
     storesCheckpoints = interval > 0
     train =
-      ["--model", model.name, "--data", model.data] + chosen.flatMap { ["--order", $0] } + average + [
+      ["--model", model.name, "--data", model.data] + chosen.flatMap { ["--order", $0] } + average + products + [
         "--evaluate", "every:\(every)", "--seeds", "\([1, 1, 2, 5].randomElement(using: &random) ?? 1)",
         "--lanes", "\(Int.random(in: 1...3, using: &random))", "--checkpoint-every", "\(interval)", "--checkpoint-chain", "\(chain)",
         "--evaluation-examples", "8", "--evaluation-batch-size", "8", "--batch-size", "8",

@@ -13,7 +13,8 @@ import Testing
     "optimizer": ["adam"], "weight-decay": ["0.5"], "optimizer-precision": ["8bit"], "schedule": ["cosine"],
     "warm-up": ["3"], "schedule-index": ["batch"],
     "recalibrate": ["2"], "sampler": ["replacement"], "seed": ["4"], "seeds": ["2"], "average": ["uniform", "exponential:0.5"],
-    "initial": ["start.safetensors"], "start-precision": ["float16"], "activation-precision": ["bfloat16"], "lanes": ["1000"], "kernel-threads": ["2"],
+    "initial": ["start.safetensors"], "start-precision": ["float16"], "activation-precision": ["bfloat16"], "lanes": ["1000"],
+    "products": ["openblas"], "kernel-threads": ["2"],
     "checkpoint-every": ["7"], "memory-budget": ["400MiB"], "disk-budget": ["1537KiB"], "checkpoint-chain": ["2"],
     "checkpoint-level": ["3"],
   ]

@@ -287,18 +287,18 @@ static void winograd(void) {
   add_floats(a, PLANES * tiles * IN);
   // How transformed weights lie is the level's own choice: products show what they are.
   ck_winograd_weights(weights, IN, OUT, 0, 0, IN, b, IN * OUT);
-  ck_winograd_multiply(a, tiles * IN, tiles, IN, b, IN * OUT, OUT, 0, PLANES, c, tiles * OUT);
+  ck_winograd_multiply(a, tiles * IN, tiles, IN, b, IN * OUT, OUT, 0, PLANES, c, tiles * OUT, ck_multiply);
   add_floats(c, PLANES * tiles * OUT);
   ck_winograd_outputs(&w, c, tiles * OUT, OUT, floats(OUT), 0, tiles, y);
   add_floats(y, out);
   ck_winograd_outputs_gradient(&w, g, OUT, 0, tiles, c, tiles * OUT);
   add_floats(c, PLANES * tiles * OUT);
-  ck_winograd_multiply_gradient(a, tiles * IN, tiles, IN, c, tiles * OUT, OUT, 0, 0, PLANES, b, IN * OUT);
+  ck_winograd_multiply_gradient(a, tiles * IN, tiles, IN, c, tiles * OUT, OUT, 0, 0, PLANES, b, IN * OUT, ck_multiply);
   add_floats(b, PLANES * IN * OUT);
   ck_winograd_weights_gradient(b, IN * OUT, IN, OUT, 0, IN, 0.1f, 0.9f, weights);
   add_floats(weights, 9 * IN * OUT);
   ck_winograd_weights(weights, IN, OUT, 1, 0, OUT, b, IN * OUT);
-  ck_winograd_multiply(c, tiles * OUT, tiles, OUT, b, IN * OUT, IN, 0, PLANES, a, tiles * IN);
+  ck_winograd_multiply(c, tiles * OUT, tiles, OUT, b, IN * OUT, IN, 0, PLANES, a, tiles * IN, ck_multiply);
   add_floats(a, PLANES * tiles * IN);
   end("winograd");
 }

@@ -54,7 +54,7 @@ import Testing
       Network(input: [context, 3 * width]) {
         InputTap()
         CausalSelfAttention(heads: shape.heads)
-      }, loss: MeanSquaredError(), batchSize: batch, kernelThreads: shape.threads)
+      }, loss: MeanSquaredError(), batchSize: batch, products: Products(threads: shape.threads))
     var state = try StateBuffer(count: network.stateCount)
     try network.layout.initialize(&state, seed: 1)
     var workspace = try network.makeWorkspace()

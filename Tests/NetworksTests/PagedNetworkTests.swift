@@ -84,7 +84,17 @@ import Testing
   @Test(arguments: ["mlp:300,200", "resnet18:16", "gpt:layers=2,heads=2,width=64,context=6,dropout=0.1", "tied"],
     [Optimizer(.sgd), Optimizer(.momentum(0.9)), adam(.float32), adam(.eightBit)])
   func pagedStatesHaveTheSameBits(name: String, optimizer: Optimizer) throws {
-    let whole = try CompiledNetwork(Self.network(name), loss: CrossEntropy(), batchSize: 3, optimizer: optimizer)
+    try check(name, optimizer, .builtin)
+  }
+
+  @Test(arguments: ["mlp:300,200", "resnet18:16", "gpt:layers=2,heads=2,width=64,context=6,dropout=0.1", "tied"])
+  func pagedStatesHaveTheSameBitsByOpenBLAS(name: String) throws {
+    try check(name, Optimizer(.momentum(0.9)), .openBLAS)
+  }
+
+  private func check(_ name: String, _ optimizer: Optimizer, _ library: ProductLibrary) throws {
+    let whole = try CompiledNetwork(
+      Self.network(name), loss: CrossEntropy(), batchSize: 3, optimizer: optimizer, products: Products(library))
     let expected = try digests(whole, name, isPaged: false)
     let parted = try whole.withHeadInParts()
     #expect((parted == nil) == (name != "tied"))

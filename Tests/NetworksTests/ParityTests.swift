@@ -22,6 +22,18 @@ import Testing
 
   @Test(arguments: models)
   func fiveUpdatesAreAsPyTorchs(specification: String, fixture: String, classes: Int) throws {
+    try compare(specification, fixture, classes, by: .builtin, tolerance: 1e-4)
+  }
+
+  /// Without ResNet-50, some of whose 52 rectified layers have numbers that other rounding moves across zero.
+  @Test(arguments: models.filter { $0.fixture != "resnet50" })
+  func updatesByOpenBLASAreToo(specification: String, fixture: String, classes: Int) throws {
+    try compare(specification, fixture, classes, by: .openBLAS, tolerance: 1e-3)
+  }
+
+  private func compare(
+    _ specification: String, _ fixture: String, _ classes: Int, by library: ProductLibrary, tolerance: Double
+  ) throws {
     let file = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
       .appendingPathComponent("Fixtures/parity-\(fixture).safetensors")
     let tensors = Dictionary(uniqueKeysWithValues: try Safetensors.read(path: file.path).map { ($0.name, $0) })
@@ -35,7 +47,8 @@ import Testing
     var names = 0
     for (name, setting) in Self.optimizers where tensors["\(name).losses"] != nil {
       let network = try CompiledNetwork(
-        model, loss: CrossEntropy(), batchSize: batch, optimizer: Optimizer(setting.optimizer, weightDecay: setting.weightDecay))
+        model, loss: CrossEntropy(), batchSize: batch, optimizer: Optimizer(setting.optimizer, weightDecay: setting.weightDecay),
+        products: Products(library))
       var state = try StateBuffer(count: network.stateCount)
       let initial = tensors.filter { $0.key.hasPrefix("initial.") }.map {
         (String($0.key.dropFirst("initial.".count)), ($0.value.shape, $0.value.values))
@@ -71,10 +84,10 @@ import Testing
         let stride = max(1, found.count / 20)
         let largest = found.map(abs).max() ?? 0
         for (index, value) in expected.dropLast().enumerated() {
-          #expect(abs(found[index * stride] - value) <= 1e-4 * largest, "\(name), \(tensor.name)[\(index * stride)]")
+          #expect(abs(found[index * stride] - value) <= Float(tolerance) * largest, "\(name), \(tensor.name)[\(index * stride)]")
         }
         let norm = found.reduce(0) { $0 + Double($1) * Double($1) }.squareRoot()
-        #expect(abs(norm - Double(expected[expected.count - 1])) <= 1e-4 * norm, "\(name), \(tensor.name)")
+        #expect(abs(norm - Double(expected[expected.count - 1])) <= tolerance * norm, "\(name), \(tensor.name)")
         names += 1
       }
     }

@@ -30,8 +30,10 @@ import Testing
   @Test(arguments: [
     ("resnet18:2", "sgd"), ("resnet18:2", "adam"), ("resnet50:1", "momentum"), ("lenet", "sgd"),
     ("gpt:layers=3,heads=2,width=8,context=5,dropout=0.3", "adamw"), ("mlp:9,8,7", "rmsprop"),
-  ])
-  func bitsDoNotChange(model: String, optimizer: String) throws {
+  ], ProductLibrary.allCases)
+  func bitsDoNotChange(of network: (model: String, optimizer: String), by library: ProductLibrary) throws {
+    let (model, optimizer) = network
+    let products = Products(library)
     let specification = try ModelSpecification(model)
     let shape = specification.context.map { [$0] } ?? [14, 13, 2]
     let description = try specification.network(inputShape: shape, outputs: 6)
@@ -41,14 +43,15 @@ import Testing
       guard specification.context != nil else { return }
       for index in 0..<inputs.elements.count { inputs.elements[index] = Float(random.index(below: 6, batch: 1, example: index)) }
     }
-    let whole = try CompiledNetwork(description, loss: CrossEntropy(), batchSize: 4, optimizer: Optimizer(optimizer))
+    let whole = try CompiledNetwork(description, loss: CrossEntropy(), batchSize: 4, optimizer: Optimizer(optimizer), products: products)
     let expected = try digests(whole, inputs: fill, classes: 6)
     let curve = MemoryCurve(whole)
     #expect(curve.points[0].schedule.repeatedPasses == 0)
     if model.hasPrefix("resnet") || model.hasPrefix("gpt") { #expect(curve.points.count > 2) }
     for point in curve.points {
       let network = try CompiledNetwork(
-        description, loss: CrossEntropy(), batchSize: 4, optimizer: Optimizer(optimizer), schedule: point.schedule)
+        description, loss: CrossEntropy(), batchSize: 4, optimizer: Optimizer(optimizer), schedule: point.schedule,
+        products: products)
       #expect(network.arenaCount == point.arenaCount)
       #expect(try digests(network, inputs: fill, classes: 6) == expected, "\(point.schedule.passes)")
     }

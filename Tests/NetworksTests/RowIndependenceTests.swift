@@ -77,7 +77,8 @@ import Testing
     let expected = try evaluated(whole, by: rows)
     #expect(expected.values[0].isFinite)
     for part in [1, 2, 3, 5, 64] {
-      let compiled = try CompiledNetwork(network, loss: CrossEntropy(), batchSize: part, isTrained: false, kernelThreads: part % 2 + 1)
+      let compiled = try CompiledNetwork(
+        network, loss: CrossEntropy(), batchSize: part, isTrained: false, products: Products(threads: part % 2 + 1))
       let found = try evaluated(compiled, by: part)
       let difference = zip(found.outputs, expected.outputs).enumerated().first { $0.element.0 != $0.element.1 }?.offset
       #expect(difference == nil && found.values == expected.values, "\(part) rows")

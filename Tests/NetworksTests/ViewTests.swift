@@ -91,6 +91,7 @@ import Testing
       "swiftc", "-typecheck", "-swift-version", "6", "-I", build.appendingPathComponent("Modules").path,
       "-I", package.appendingPathComponent("Sources/CKernels/include").path,
       "-I", package.appendingPathComponent("Sources/CXXHash").path,
+      "-I", package.appendingPathComponent("Sources/COpenBLAS").path,
       "-Xcc", "-fmodule-map-file=\(build.appendingPathComponent("CKernels.build/module.modulemap").path)",
       "-module-cache-path", output + ".modules", path,
     ]

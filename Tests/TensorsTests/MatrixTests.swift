@@ -145,10 +145,11 @@ import Testing
     let images = try random(4 * 16 * 16 * 32, batch: 3)
     let weights = try random(window.count * 48, batch: 4)
     func results(threads: Int) throws -> [Float] {
+      let products = Products(threads: threads)
       var product = try FloatBuffer(count: m * n)
       multiply(
         a.vector.matrix(rows: m, columns: k), by: b.vector.matrix(rows: k, columns: n),
-        into: product.mutableVector.matrix(rows: m, columns: n), threads: threads)
+        into: product.mutableVector.matrix(rows: m, columns: n), products: products)
       var output = try FloatBuffer(count: 4 * 16 * 16 * 48)
       var scratch = try FloatBuffer(count: window.convolutionScratchCount(channels: 48))
       var gradient = try FloatBuffer(count: images.count)
@@ -156,13 +157,13 @@ import Testing
       let x = images.vector.matrix(rows: 4, columns: images.count / 4)
       let w = weights.vector.matrix(rows: window.count, columns: 48)
       let y = output.mutableVector.matrix(rows: 4, columns: output.count / 4)
-      window.convolve(x, weights: w, bias: nil, into: y, scratch: scratch.mutableVector, threads: threads)
+      window.convolve(x, weights: w, bias: nil, into: y, scratch: scratch.mutableVector, products: products)
       window.convolutionGradient(
         y.matrix, weights: w, into: gradient.mutableVector.matrix(rows: 4, columns: gradient.count / 4),
-        scratch: scratch.mutableVector, threads: threads)
+        scratch: scratch.mutableVector, products: products)
       window.convolutionWeightsGradient(
         x, outputGradient: y.matrix, into: toWeights.mutableVector.matrix(rows: window.count, columns: 48), alpha: 1, beta: 0,
-        scratch: scratch.mutableVector, threads: threads)
+        scratch: scratch.mutableVector, products: products)
       return (0..<product.count).map { product[$0] } + (0..<output.count).map { output[$0] }
         + (0..<gradient.count).map { gradient[$0] } + (0..<toWeights.count).map { toWeights[$0] }
     }

@@ -202,9 +202,20 @@ public struct SettingsTable: Sendable {
     default: ProcessInfo.processInfo.activeProcessorCount,
     ladder: { _ in Set([1, ProcessInfo.processInfo.activeProcessorCount]).sorted() })
 
+  /// What computes matrix products.
+  public let products: Setting<String, ProductLibrary> = .choice(
+    "products", changesBits: true,
+    help: """
+      What computes matrix products: builtin, or openblas, the system's OpenBLAS, on one thread a lane. That takes the products of dense \
+      layers, attention and heads, of convolutions of 1 × 1 pixel at distance 1, and of those of 3 × 3 by Winograd's method; other \
+      convolutions stay builtin. Batches then go through the network whole, `evaluation-batch-size` examples are evaluated at once but \
+      no more than a batch has, and OpenBLAS's version and core are part of the numerics.
+      """,
+    default: .builtin, name: { $0.rawValue }, isNew: true)
+
   public let kernelThreads: Setting<Int, Int> = .whole(
     "kernel-threads", 1...1024, changesBits: false,
-    help: "Threads that share each large matrix product of a lane; bits don't depend on them.", default: 1)
+    help: "Threads that share each large matrix product of a lane; bits don't depend on them. 1 with `products` openblas.", default: 1)
 
   /// The number of updates on a path from one checkpoint to the next; 0 for no checkpoints.
   public let checkpointEvery: Setting<Int, Int> = .whole(

@@ -8,7 +8,8 @@ import Tensors
 ///
 /// Examples go through the network in parts, as many at once as make it fast in the memory there is, whatever the batches. No row of a
 /// network's outputs depends on the others, and measures are given all rows in their order and told where batches end, so that no bit
-/// depends on the parts.
+/// depends on the parts. With products by OpenBLAS, which does not promise that for rows, the parts follow from the sizes of batches
+/// alone.
 public struct Evaluator: Sendable {
   /// The network, compiled for the largest part.
   let network: CompiledNetwork
@@ -71,6 +72,7 @@ public struct Evaluator: Sendable {
     _ network: CompiledNetwork, rows: Int, most: Int, arenaCount: Int
   ) throws(NetworkError) -> CompiledNetwork {
     let batch = try network.forEvaluation(rows: rows, arenaCount: arenaCount)
+    guard network.products.library == .builtin else { return batch }
     let fast = try network.forEvaluation(rows: min(fastRows, most), arenaCount: min(arenaCount, fastArenaCount))
     return fast.batchSize > batch.batchSize ? fast : batch
   }

@@ -18,6 +18,13 @@ extension NetworkProblem {
     _ configuration: RunConfiguration, initial: InitialTensors? = nil, batches: ImportedBatches? = nil, dataset: Dataset? = nil
   ) throws {
     // Cheap checks come first, then what takes time to read.
+    guard configuration.products == .builtin || configuration.kernelThreads == 1 else {
+      throw RunError.usage(
+        """
+        `kernel-threads` is \(configuration.kernelThreads), but with `products` openblas each lane computes its products on one \
+        thread; leave it out
+        """)
+    }
     let model = try ModelSpecification(configuration.model)
     let loss = try LossSpecification.loss(configuration.loss)
     let augmentation = try configuration.augment.map { try Augmentation($0) }
@@ -38,7 +45,8 @@ extension NetworkProblem {
         exampleCount: configuration.evaluationExamples, batchSize: configuration.evaluationBatchSize,
         recalibrationBatches: configuration.recalibrate),
       initial: initial, startPrecision: configuration.startPrecision,
-      activationPrecision: configuration.activationPrecision, kernelThreads: configuration.kernelThreads,
+      activationPrecision: configuration.activationPrecision,
+      products: Products(configuration.products, threads: configuration.kernelThreads),
       name: "\(configuration.model) on \(data.name)", kind: Self.kindOfSettings, settings: try completed.problemSettings)
   }
 

@@ -85,7 +85,7 @@ extension NetworkProblem {
       evaluation: Evaluation(
         measures: evaluator.measures, exampleCount: min(count, evaluator.network.batchSize, data.test.count),
         batchSize: min(count, evaluator.network.batchSize)),
-      activationPrecision: network.activationPrecision, kernelThreads: network.kernelThreads)
+      activationPrecision: network.activationPrecision, products: network.products)
     let stateBytes = problem.network.stateCount * MemoryLayout<Float>.stride
     guard isPaged || !hasRoom(problem.workspaceBytes + stateBytes) else { return problem }
     let levels = try problem.memoryLevels(measuring: nil, in: folder)

@@ -51,8 +51,8 @@ public struct NetworkProblem: TrainingProblem {
   /// Where its states wait; nil if they are in memory.
   var pages: StatePages?
   var evaluator: Evaluator
-  /// The least arena of an evaluation, that of one example, in floats.
-  private let evaluatedExampleArenaCount: Int
+  /// The least arena of an evaluation, in floats: that of one example, or of as many as an evaluation must take at once.
+  private let leastEvaluationArenaCount: Int
   /// The sampler of seed 0.
   private let sampler: BatchSampler
   let rule: UpdateRule
@@ -67,8 +67,7 @@ public struct NetworkProblem: TrainingProblem {
   ///   - initial: The tensors of the initial state; nil if it follows from the seed.
   ///   - startPrecision: The precision that the floats of initial states are rounded to.
   ///   - activationPrecision: How updates keep the outputs of stages.
-  ///   - kernelThreads: The number of threads that share each large matrix product of a lane. Bits do not depend on
-  ///     it.
+  ///   - products: What computes matrix products, and the number of threads that share each large one of a lane.
   ///   - name: The name in lists of runs; nil for a name composed of the network's layers and the data.
   ///   - kind: What makes the problem again from its settings.
   ///   - settings: Further settings that readers of its runs should know.
@@ -77,7 +76,8 @@ public struct NetworkProblem: TrainingProblem {
     _ network: Network, loss: any Loss, data: Dataset, batchSize: Int = 32, optimizer rule: UpdateRule,
     augmentation: Augmentation? = nil, sampling: BatchSampler.Method = .shuffle, evaluation: Evaluation = Evaluation(),
     initial: InitialTensors? = nil, startPrecision: CheckpointPrecision = .float32,
-    activationPrecision: ActivationPrecision = .float32, kernelThreads: Int = 1, name: String? = nil, kind: String = "NetworkProblem", settings: [String: JSONValue]? = nil
+    activationPrecision: ActivationPrecision = .float32, products: Products = Products(), name: String? = nil,
+    kind: String = "NetworkProblem", settings: [String: JSONValue]? = nil
   ) throws {
     // The sampler checks the batch size before memory is laid out for it.
     sampler = try BatchSampler(method: sampling, seed: 0, exampleCount: data.training.count, batchSize: batchSize)
@@ -91,7 +91,7 @@ public struct NetworkProblem: TrainingProblem {
     }
     let compiled = try CompiledNetwork(
       network, loss: loss, batchSize: batchSize, optimizer: rule.optimizer, activationPrecision: activationPrecision,
-      kernelThreads: kernelThreads)
+      products: products)
     try compiled.check(targetsOf: data, measures: evaluation.measures ?? [])
     try augmentation?.check(exampleShape: data.exampleShape)
     if case .step(let every, _) = rule.schedule.shape, every < 1 {
@@ -104,7 +104,7 @@ public struct NetworkProblem: TrainingProblem {
       compiled, measures: evaluation.measures, examples: data.test, batchSize: evaluation.batchSize,
       count: evaluation.exampleCount, recalibrationBatches: evaluation.recalibrationBatches,
       arenaCount: compiled.arenaCount, isRoomy: true)
-    evaluatedExampleArenaCount = try compiled.forEvaluation(rows: 1, arenaCount: 0).arenaCount
+    leastEvaluationArenaCount = try evaluator.fitted(arenaCount: 0).network.arenaCount
     metrics = evaluator.measures.map {
       Metric($0.name, unit: $0.unit.isEmpty ? nil : $0.unit, isLessBetter: $0.isLessBetter, range: $0.range)
     }
@@ -145,6 +145,14 @@ public struct NetworkProblem: TrainingProblem {
     var digests = InputDigests(data: dataset.fingerprint, initial: initial?.digest)
     if case .imported(let batches) = sampler.method { digests.batches = batches.fingerprint }
     return digests
+  }
+
+  public var numerics: String? {
+    switch network.products.library {
+    case .builtin: nil
+    // The level decides into which products Winograd's convolutions are cut.
+    case .openBLAS: "\(OpenBLAS.identity) with \(SIMDLevel.current)"
+    }
   }
 
   public var batchCount: Int? {
@@ -215,7 +223,16 @@ extension NetworkProblem {
   func workspaceBytes(_ network: CompiledNetwork, arenaCount: Int, isPaged: Bool) -> Int {
     let recalibrated = evaluator.recalibrationBatches > 0 ? network.stateCount : 0
     let gradients = isPaged ? 0 : network.gradientCount
-    return (max(arenaCount, evaluatedExampleArenaCount) + network.deferredCount + gradients + recalibrated) * MemoryLayout<Float>.stride
+    let arena = max(arenaCount, leastEvaluationArenaCount)
+    let ofLibrary =
+      switch network.products.library {
+      case .builtin: 0
+      // Factors are parts of the arena and of tensors.
+      case .openBLAS:
+        OpenBLAS.bufferBytes(
+          operands: (arena + (layout.tensors.map(\.region.count).max() ?? 0)) * MemoryLayout<Float>.stride)
+      }
+    return (arena + network.deferredCount + gradients + recalibrated) * MemoryLayout<Float>.stride + ofLibrary
   }
 
   public var wholeBatchReason: String? {

@@ -37,7 +37,7 @@ extension Run where Problem == NetworkProblem {
     if start.isEmpty { start = try vocabulary.beginning() }
     let network = try CompiledNetwork(
       problem.network.network, loss: problem.network.loss, batchSize: 1, isTrained: false,
-      kernelThreads: problem.network.kernelThreads)
+      products: problem.network.products)
     let stored = try await recalledState(order, n, seed: seed, progress: progress).state
     var workspace = try network.makeWorkspace()
     let source = RandomSource(seed: sampling.seed, purpose: .text)

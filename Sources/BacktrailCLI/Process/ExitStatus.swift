@@ -44,7 +44,7 @@ enum ExitStatus: Int32 {
       self =
         switch error {
         case .unreadable: .usage
-        case .shape, .ambiguous: .impossible
+        case .shape, .ambiguous, .unavailable: .impossible
         }
     case let error as OrderError:
       self =

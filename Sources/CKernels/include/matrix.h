@@ -27,6 +27,9 @@ typedef struct {
 
 void ck_multiply(const ck_product *product);
 
+/// Computes a product: `ck_multiply`, or another library's way.
+typedef void (*ck_multiplier)(const ck_product *product);
+
 /// The convolutions of `examples` images, channels last, with weights [size][size][in channels][out channels]:
 /// out ← images * weights + bias (null: none), places × out channels.
 void ck_convolve(

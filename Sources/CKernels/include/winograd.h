@@ -4,6 +4,7 @@
 #include <stddef.h>
 
 #include "images.h"
+#include "matrix.h"
 
 /// Convolutions of 3 × 3 at distance 1 by Winograd's F(4 × 4, 3 × 3): a quarter of the multiplications. An output is cut into
 /// tiles of 4 × 4 places, numbered through all images. Of each tile, of the weights and of their products there are
@@ -35,16 +36,16 @@ void ck_winograd_weights(
     const float *weights, size_t in_channels, size_t out_channels, int is_adjoint, size_t first, size_t count,
     float *transformed, size_t plane);
 
-/// products ← images times weights, in `planes` planes from `first` on.
+/// products ← images times weights, in `planes` planes from `first` on, each panel of columns by `multiply`.
 void ck_winograd_multiply(
     const float *images, size_t image_plane, size_t tiles, size_t in_channels, const float *weights, size_t weight_plane,
-    size_t out_channels, size_t first, size_t planes, float *products, size_t product_plane);
+    size_t out_channels, size_t first, size_t planes, float *products, size_t product_plane, ck_multiplier multiply);
 
-/// weights ← β · weights + the products' gradient by the weights, in `planes` planes from `first` on: of in_channels ×
-/// out_channels, rows throughout.
+/// weights ← β · weights + the products' gradient by the weights, in `planes` planes from `first` on, each by `multiply`: of
+/// in_channels × out_channels, rows throughout.
 void ck_winograd_multiply_gradient(
     const float *images, size_t image_plane, size_t tiles, size_t in_channels, const float *products, size_t product_plane,
-    size_t out_channels, float beta, size_t first, size_t planes, float *weights, size_t weight_plane);
+    size_t out_channels, float beta, size_t first, size_t planes, float *weights, size_t weight_plane, ck_multiplier multiply);
 
 /// weights ← alpha · the gradient by them + beta · weights, for `count` rows of in_channels from `first` on.
 void ck_winograd_weights_gradient(

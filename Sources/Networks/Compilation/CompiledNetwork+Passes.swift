@@ -114,7 +114,7 @@ extension CompiledNetwork {
     }
     precondition(head.partPredictions > 0, "a network whose head makes some classes at once is for updates; see forEvaluation")
     let arena = workspace.arena.mutableVector
-    let context = PassContext(isTraining: false).shared(between: kernelThreads)
+    let context = PassContext(isTraining: false).computing(products)
     let (vector, pager) = (state.vector, state.pager)
     try forEachStep(before: .loss, holding: StateHold(pager, accesses.last)) { step throws(PagingError) in
       guard step.stage == stages.count - 1 else {
@@ -187,7 +187,7 @@ extension CompiledNetwork {
     _ state: Vector, pager: Pager?, buffers: MutableVector?, rows: Int, context: PassContext, workspace: inout Workspace
   ) throws(PagingError) -> Matrix {
     let arena = workspace.arena.mutableVector
-    let context = context.shared(between: kernelThreads)
+    let context = context.computing(products)
     try forEachStep(before: .loss, holding: StateHold(pager, accesses.last)) { step throws(PagingError) in
       try forward(
         step, state, pager: pager, buffers: buffers, rows: rows, context: context, in: arena, targets: workspace.targets,
@@ -212,7 +212,7 @@ extension CompiledNetwork {
     _ part: MicroBatch, _ context: PassContext, of state: MutableVector, _ pager: Pager?, _ sums: GradientSums?
   ) -> MicroBatchPass {
     MicroBatchPass(
-      part: part, context: context.shared(between: kernelThreads).starting(at: part.examples.lowerBound), state: state, pager: pager,
+      part: part, context: context.computing(products).starting(at: part.examples.lowerBound), state: state, pager: pager,
       sums: sums)
   }
 

@@ -17,8 +17,8 @@ public struct CompiledNetwork: Sendable {
   public let optimizer: Optimizer
   /// Where its slots lie in the training state.
   let slots: SlotLayout
-  /// How many threads a large product is shared between. No bit depends on it.
-  public let kernelThreads: Int
+  /// What computes products.
+  public let products: Products
   /// Features of an example: the product of its shape.
   public let inputCount: Int
   /// The shape of one example's output. Its last extent counts the numbers of a prediction; the others, if there are any,
@@ -57,27 +57,32 @@ public struct CompiledNetwork: Sendable {
   ///   - schedule: the order of an update's passes, for less memory; nil to keep all activations.
   ///   - microBatchSize: how many examples go through the network together in an update, for less memory; nil for the whole batch.
   ///   - activationPrecision: how the outputs of stages are kept in updates. It changes bits.
-  ///   - kernelThreads: how many threads a large product is shared between, 1 or more.
+  ///   - products: what computes products of matrices, on 1 thread or more.
   ///   - headPart: how many logits' worth of memory the last layer gets, where it is a `TiedHead` and the loss a `ClassLoss`; nil
   ///     for all logits at once.
   /// - Throws: `NetworkError.shape` where layers and inputs don't go together, or micro-batches of such a size would change
-  ///   bits; `.ambiguous` where two tensors have one name.
+  ///   bits; `.ambiguous` where two tensors have one name; `.unavailable` where the system lacks the library that
+  ///   is to compute products.
   public init(
     _ network: Network, loss: any Loss, batchSize: Int, optimizer: Optimizer = Optimizer(.sgd), isTrained: Bool = true,
     schedule: ActivationSchedule? = nil, microBatchSize: Int? = nil, activationPrecision: ActivationPrecision = .float32,
-    kernelThreads: Int = 1, headPart: HeadPart? = nil
+    products: Products = Products(), headPart: HeadPart? = nil
   ) throws(NetworkError) {
     let passSize = microBatchSize ?? batchSize
     guard !network.inputShape.isEmpty, let inputCount = Self.count(network.inputShape), inputCount > 0 else {
       throw .shape(
         "a network can't take examples of shape \(network.inputShape): it needs one extent or more, each of at least 1")
     }
-    guard batchSize > 0, (1...batchSize).contains(passSize), kernelThreads > 0, !network.layers.isEmpty else {
+    guard batchSize > 0, (1...batchSize).contains(passSize), products.threads > 0, !network.layers.isEmpty else {
       throw .shape(
         """
         a network needs 1 layer, 1 example a batch and 1 thread or more, not \(network.layers.count) layers, \(batchSize) \
-        examples in parts of \(passSize) and \(kernelThreads) threads
+        examples in parts of \(passSize) and \(products.threads) threads
         """)
+    }
+    if products.library == .openBLAS, let failure = OpenBLAS.failure {
+      throw .unavailable(
+        "`products` openblas needs the system's OpenBLAS, which can't be loaded: \(failure). Install it, or take `products` builtin")
     }
     var placed = NetworkStages(
       batchSize: passSize, isTrained: isTrained, holdsGradients: optimizer.rule != .sgd && passSize == batchSize)
@@ -91,7 +96,7 @@ public struct CompiledNetwork: Sendable {
     self.network = network
     self.loss = loss
     self.isTrained = isTrained
-    self.kernelThreads = kernelThreads
+    self.products = products
     layout = placed.builder.layout
     self.batchSize = batchSize
     self.microBatchSize = passSize
@@ -112,7 +117,7 @@ public struct CompiledNetwork: Sendable {
         tensor.isTied && placed.builder.layout.tensors[stage.tensors].contains { $0.region == tensor.region }
       }
     }
-    batchParts = Self.batchParts(stages, graph, sharing: sharing)
+    batchParts = Self.batchParts(stages, graph, sharing: sharing, products.library)
     if passSize < batchSize {
       switch batchParts {
       case .multiples(let unit) where passSize.isMultiple(of: unit): break
@@ -136,7 +141,12 @@ public struct CompiledNetwork: Sendable {
   }
 
   /// - Parameter sharing: the stage that owns a tensor which the last layer shares; nil where there is none.
-  private static func batchParts(_ stages: [NetworkStage], _ graph: StageGraph, sharing: Int?) -> BatchParts {
+  private static func batchParts(
+    _ stages: [NetworkStage], _ graph: StageGraph, sharing: Int?, _ library: ProductLibrary
+  ) -> BatchParts {
+    guard library == .builtin else {
+      return .whole(because: "products by OpenBLAS can have other bits for a part of a batch than for the whole of it")
+    }
     if let sharing, !DeferredStage.isPossible(sharing, graph) {
       return .whole(because: "the layer whose tensor the last one shares is not the first, or keeps more than its input")
     }
@@ -188,7 +198,7 @@ public struct CompiledNetwork: Sendable {
   ) throws(NetworkError) -> CompiledNetwork {
     try CompiledNetwork(
       network, loss: loss, batchSize: size ?? batchSize, optimizer: other ?? optimizer, isTrained: isTrained,
-      activationPrecision: precision ?? activationPrecision, kernelThreads: kernelThreads)
+      activationPrecision: precision ?? activationPrecision, products: products)
   }
 
   /// - Parameter microBatchSize: nil for the one of this network.
@@ -197,7 +207,7 @@ public struct CompiledNetwork: Sendable {
   ) throws(NetworkError) -> CompiledNetwork {
     try CompiledNetwork(
       network, loss: loss, batchSize: batchSize, optimizer: optimizer, isTrained: isTrained, schedule: schedule,
-      microBatchSize: size ?? microBatchSize, activationPrecision: activationPrecision, kernelThreads: kernelThreads, headPart: headPart)
+      microBatchSize: size ?? microBatchSize, activationPrecision: activationPrecision, products: products, headPart: headPart)
   }
 
   /// The same network, with a last layer that makes all of its logits at once. It gives the same bits.
@@ -213,12 +223,18 @@ public struct CompiledNetwork: Sendable {
   }
 
   /// The same network for evaluations alone, of as many rows at once as fit in an arena, and 1 at least.
+  ///
+  /// Where outputs may have other bits with other rows beside them, as by OpenBLAS, the arena does not count: there are as many rows
+  /// as wanted, but no more than in a batch of this network.
   /// - Parameters:
   ///   - rows: the most rows that are wanted, 1 or more.
   ///   - arenaCount: the length of the arena, in floats.
   public func forEvaluation(rows: Int, arenaCount: Int) throws(NetworkError) -> CompiledNetwork {
     func compiled(_ rows: Int, _ part: HeadPart? = nil) throws(NetworkError) -> CompiledNetwork {
-      try CompiledNetwork(network, loss: loss, batchSize: rows, isTrained: false, kernelThreads: kernelThreads, headPart: part)
+      try CompiledNetwork(network, loss: loss, batchSize: rows, isTrained: false, products: products, headPart: part)
+    }
+    guard products.library == .builtin else {
+      return try compiled(min(rows, batchSize), .predictions(HeadInParts.usualPredictions))
     }
     var best = try compiled(rows)
     guard best.arenaCount > arenaCount else { return best }

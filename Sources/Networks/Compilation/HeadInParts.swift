@@ -23,6 +23,8 @@ struct HeadInParts: Sendable {
 
   /// Fewer would make products slow.
   static let leastPredictions = 64
+  /// Those of a part where memory does not decide.
+  static let usualPredictions = 512
 
   /// - Returns: nil where the last stage or the loss needs all logits.
   init?(_ part: HeadPart, last: NetworkStage, loss: any Loss, predictions: Int, batchPredictions: Int) {
@@ -65,14 +67,11 @@ struct HeadInParts: Sendable {
     _ input: Matrix, targets: Targets, into statistics: inout [LogitStatistics], _ pass: ForwardPass
   ) throws(PagingError) {
     for index in statistics.indices { statistics[index] = LogitStatistics() }
-    try pass.forEachPart(of: layer.vocabulary, length: PlacedTiedHead.chunk, needing: { [layer.rows($0)] }) { classes in
-      // Where all of the state is in memory, all classes come at once.
-      for first in stride(from: classes.lowerBound, to: classes.upperBound, by: PlacedTiedHead.chunk) {
-        let chunk = first..<min(first + PlacedTiedHead.chunk, classes.upperBound)
-        let logits = pass.scratch.matrix(rows: input.rows, columns: chunk.count)
-        makeLogits(of: chunk, input, weights: pass.tensor(layer.rows(chunk)), into: logits, threads: pass.context.threads)
-        loss.gather(logits.matrix, targets, into: &statistics)
-      }
+    try layer.forEachChunk(pass) { chunk in
+      let logits = pass.scratch.matrix(rows: input.rows, columns: chunk.count)
+      layer.makeLogits(
+        of: chunk, input, weights: pass.tensor(layer.rows(chunk)), into: logits, products: pass.context.products)
+      loss.gather(logits.matrix, targets, into: &statistics)
     }
   }
 
@@ -83,18 +82,13 @@ struct HeadInParts: Sendable {
     try pass.takeGradients(of: layer.weight, rows: layer.vocabulary, inPartsOf: PlacedTiedHead.chunk) { classes, target in
       let weights = pass.tensor(layer.rows(classes))
       let logits = pass.scratch.matrix(rows: input.rows, columns: classes.count)
-      makeLogits(of: classes, input, weights: weights, into: logits, threads: pass.context.threads)
+      layer.makeLogits(of: classes, input, weights: weights, into: logits, products: pass.context.products)
       // Each gradient takes the place of its logit.
       loss.writeGradient(
         of: logits.matrix, from: classes.lowerBound, targets, statistics, predictions: batchPredictions, to: logits)
       layer.takeGradient(
         logits.matrix, from: classes.lowerBound, weights: weights, input: input, to: inputGradient, target,
-        threads: pass.context.threads)
+        products: pass.context.products)
     }
-  }
-
-  private func makeLogits(of classes: Range<Int>, _ input: Matrix, weights: Vector, into logits: MutableMatrix, threads: Int) {
-    multiply(
-      input, by: weights.matrix(rows: classes.count, columns: layer.width), byTransposed: true, into: logits, threads: threads)
   }
 }

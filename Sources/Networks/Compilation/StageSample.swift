@@ -20,7 +20,7 @@ public struct StageSample: Sendable {
     func compiled(_ network: Network) throws(NetworkError) -> CompiledNetwork {
       try CompiledNetwork(
         network, loss: whole.loss, batchSize: whole.batchSize, optimizer: whole.optimizer,
-        activationPrecision: whole.activationPrecision, kernelThreads: whole.kernelThreads)
+        activationPrecision: whole.activationPrecision, products: whole.products)
     }
     let sample = try compiled(try whole.network.withoutRepeats())
     var known: [StageKind: Int] = [:]

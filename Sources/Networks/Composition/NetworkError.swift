@@ -6,10 +6,12 @@ public enum NetworkError: Error, Equatable, CustomStringConvertible {
   case shape(String)
   /// Names that stand for several things at once.
   case ambiguous(String)
+  /// A library that the system does not have.
+  case unavailable(String)
 
   public var description: String {
     switch self {
-    case .unreadable(let text), .shape(let text), .ambiguous(let text): text
+    case .unreadable(let text), .shape(let text), .ambiguous(let text), .unavailable(let text): text
     }
   }
 }

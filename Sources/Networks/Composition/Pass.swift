@@ -13,8 +13,8 @@ public struct PassContext: Sendable {
   public let statisticsWeight: Float?
   /// Which of the batch's examples is the first of the pass. A batch may go through a network in parts.
   public internal(set) var firstExample = 0
-  /// How many threads a large product is shared between, for `multiply(_:by:into:)` and convolutions. No bit depends on it.
-  public internal(set) var threads = 1
+  /// What computes products, for `multiply(_:by:into:)` and convolutions.
+  public internal(set) var products = Products()
 
   public init(isTraining: Bool, seed: UInt64 = 0, batch: Int = 0, statisticsWeight: Float? = nil) {
     self.isTraining = isTraining
@@ -35,9 +35,9 @@ public struct PassContext: Sendable {
     return context
   }
 
-  func shared(between threads: Int) -> PassContext {
+  func computing(_ products: Products) -> PassContext {
     var context = self
-    context.threads = threads
+    context.products = products
     return context
   }
 }

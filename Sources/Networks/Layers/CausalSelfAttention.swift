@@ -69,27 +69,27 @@ private struct PlacedCausalSelfAttention: PlacedLayer {
   ///   - scratch: `blockCount` floats.
   /// - Returns: a row for each position of the block, a column for each position before its end.
   private func attend(
-    _ input: Matrix, head: Int, block: Range<Int>, scratch: MutableVector, threads: Int
+    _ input: Matrix, head: Int, block: Range<Int>, scratch: MutableVector, products: Products
   ) -> MutableMatrix {
     let probabilities = scratch.matrix(rows: block.count, columns: block.upperBound)
     let keys = input.columns(columns(head, part: 1)).rows(0..<block.upperBound)
     multiply(
-      input.columns(columns(head)).rows(block), by: keys, byTransposed: true, into: probabilities, threads: threads)
+      input.columns(columns(head)).rows(block), by: keys, byTransposed: true, into: probabilities, products: products)
     probabilities.becomeCausalSoftmax(scale: scale)
     return probabilities
   }
 
   func forward(_ pass: ForwardPass) {
-    let threads = pass.context.threads
+    let products = pass.context.products
     for example in 0..<pass.input.rows {
       let input = pass.input[row: example].matrix(rows: context, columns: 3 * width)
       let output = pass.output[row: example].matrix(rows: context, columns: width)
       for head in 0..<heads {
         forBlocks { block in
-          let probabilities = attend(input, head: head, block: block, scratch: pass.scratch, threads: threads)
+          let probabilities = attend(input, head: head, block: block, scratch: pass.scratch, products: products)
           multiply(
             probabilities.matrix, by: input.columns(columns(head, part: 2)).rows(0..<block.upperBound),
-            into: output.columns(columns(head)).rows(block), threads: threads)
+            into: output.columns(columns(head)).rows(block), products: products)
         }
       }
     }
@@ -99,7 +99,7 @@ private struct PlacedCausalSelfAttention: PlacedLayer {
   /// its own ∂q, and adds to ∂k and ∂v.
   func backward(_ pass: BackwardPass) {
     guard let inputGradient = pass.inputGradient else { return }
-    let threads = pass.context.threads
+    let products = pass.context.products
     let (first, second) = (Region(offset: 0, count: blockCount), Region(offset: blockCount, count: blockCount))
     for example in 0..<pass.input.rows {
       let input = pass.input[row: example].matrix(rows: context, columns: 3 * width)
@@ -117,20 +117,20 @@ private struct PlacedCausalSelfAttention: PlacedLayer {
           let seen = 0..<block.upperBound
           let headGradient = outputGradient.columns(columns(head)).rows(block)
           let probabilities = attend(
-            input, head: head, block: block, scratch: pass.scratch.part(first), threads: threads)
+            input, head: head, block: block, scratch: pass.scratch.part(first), products: products)
           multiply(
             probabilities.matrix, transposed: true, by: headGradient, into: inputGradient.columns(values).rows(seen),
-            beta: beta, threads: threads)
+            beta: beta, products: products)
           let gradient = pass.scratch.part(second).matrix(rows: block.count, columns: block.upperBound)
           multiply(
-            headGradient, by: input.columns(values).rows(seen), byTransposed: true, into: gradient, threads: threads)
+            headGradient, by: input.columns(values).rows(seen), byTransposed: true, into: gradient, products: products)
           gradient.becomeCausalSoftmaxGradient(probabilities: probabilities.matrix, scale: scale)
           multiply(
             gradient.matrix, by: input.columns(keys).rows(seen), into: inputGradient.columns(queries).rows(block),
-            threads: threads)
+            products: products)
           multiply(
             gradient.matrix, transposed: true, by: input.columns(queries).rows(block),
-            into: inputGradient.columns(keys).rows(seen), beta: beta, threads: threads)
+            into: inputGradient.columns(keys).rows(seen), beta: beta, products: products)
         }
       }
     }

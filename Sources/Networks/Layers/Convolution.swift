@@ -64,20 +64,20 @@ private struct PlacedConvolution: PlacedLayer {
     window.convolve(
       pass.input, weights: pass.tensor(weight).matrix(rows: window.count, columns: channels),
       bias: bias.map { pass.tensor($0) }, into: pass.output, scratch: pass.scratch,
-      threads: pass.context.threads)
+      products: pass.context.products)
   }
 
   func backward(_ pass: BackwardPass) {
     if let inputGradient = pass.inputGradient {
       window.convolutionGradient(
         pass.outputGradient.matrix, weights: pass.tensor(weight).matrix(rows: window.count, columns: channels),
-        into: inputGradient, scratch: pass.scratch, threads: pass.context.threads)
+        into: inputGradient, scratch: pass.scratch, products: pass.context.products)
     }
     pass.takeGradient(of: weight) { target in
       window.convolutionWeightsGradient(
         pass.input, outputGradient: pass.outputGradient.matrix,
         into: target.values.matrix(rows: window.count, columns: channels), alpha: target.scale, beta: target.keep,
-        scratch: pass.scratch, threads: pass.context.threads)
+        scratch: pass.scratch, products: pass.context.products)
     }
     guard let bias else { return }
     pass.takeGradient(of: bias) { target in

@@ -55,7 +55,7 @@ private struct PlacedDense: PlacedLayer {
     let output = pass.output.rearranged(columns: outputs)
     multiply(
       input, by: pass.tensor(weight).matrix(rows: inputs, columns: outputs), into: output,
-      bias: bias.map { pass.tensor($0) }, threads: pass.context.threads)
+      bias: bias.map { pass.tensor($0) }, products: pass.context.products)
   }
 
   /// ∂x = ∂y Wᵀ, then ∂W = xᵀ ∂y and ∂b = Σ ∂y over the rows.
@@ -63,13 +63,13 @@ private struct PlacedDense: PlacedLayer {
     let outputGradient = pass.outputGradient.matrix.rearranged(columns: outputs)
     if let inputGradient = pass.inputGradient?.rearranged(columns: inputs) {
       let weight = pass.tensor(weight).matrix(rows: inputs, columns: outputs)
-      multiply(outputGradient, by: weight, byTransposed: true, into: inputGradient, threads: pass.context.threads)
+      multiply(outputGradient, by: weight, byTransposed: true, into: inputGradient, products: pass.context.products)
     }
     pass.takeGradient(of: weight) { target in
       multiply(
         pass.input.rearranged(columns: inputs), transposed: true, by: outputGradient,
         into: target.values.matrix(rows: inputs, columns: outputs), alpha: target.scale, beta: target.keep,
-        threads: pass.context.threads)
+        products: pass.context.products)
     }
     guard let bias else { return }
     pass.takeGradient(of: bias) { target in

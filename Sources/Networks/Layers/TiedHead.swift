@@ -45,11 +45,30 @@ struct PlacedTiedHead: PlacedLayer {
   func forward(_ pass: ForwardPass) throws(PagingError) {
     let input = pass.input.rearranged(columns: width)
     let output = pass.output.rearranged(columns: vocabulary)
-    try pass.forEachPart(of: vocabulary, length: Self.chunk, needing: { [rows($0)] }) { classes in
-      multiply(
-        input, by: pass.tensor(rows(classes)).matrix(rows: classes.count, columns: width), byTransposed: true,
-        into: output.columns(classes), threads: pass.context.threads)
+    try forEachChunk(pass) { classes in
+      makeLogits(
+        of: classes, input, weights: pass.tensor(rows(classes)), into: output.columns(classes), products: pass.context.products)
     }
+  }
+
+  /// Calls `body` with one chunk of classes after the other, while their rows of W are in memory. Logits are always made so, since not
+  /// every library gives a part of a product the bits of the whole.
+  func forEachChunk(_ pass: ForwardPass, _ body: (Range<Int>) -> Void) throws(PagingError) {
+    try pass.forEachPart(of: vocabulary, length: Self.chunk, needing: { [rows($0)] }) { classes in
+      // Where all of the state is in memory, all classes come at once.
+      for first in stride(from: classes.lowerBound, to: classes.upperBound, by: Self.chunk) {
+        body(first..<min(first + Self.chunk, classes.upperBound))
+      }
+    }
+  }
+
+  /// - Parameters:
+  ///   - input: positions × width.
+  ///   - weights: the classes' rows of W.
+  ///   - logits: positions × classes.
+  func makeLogits(of classes: Range<Int>, _ input: Matrix, weights: Vector, into logits: MutableMatrix, products: Products) {
+    multiply(
+      input, by: weights.matrix(rows: classes.count, columns: width), byTransposed: true, into: logits, products: products)
   }
 
   /// The region of some classes' rows of W.
@@ -65,7 +84,7 @@ struct PlacedTiedHead: PlacedLayer {
     try pass.takeGradients(of: weight, rows: vocabulary, inPartsOf: Self.chunk) { classes, target in
       takeGradient(
         outputGradient.columns(classes), from: classes.lowerBound, weights: pass.tensor(rows(classes)), input: input, to: inputGradient,
-        target, threads: pass.context.threads)
+        target, products: pass.context.products)
     }
   }
 
@@ -78,15 +97,15 @@ struct PlacedTiedHead: PlacedLayer {
   ///   - inputGradient: takes the gradient by the input, chunk after chunk.
   func takeGradient(
     _ gradient: Matrix, from first: Int, weights: Vector, input: Matrix, to inputGradient: MutableMatrix?,
-    _ target: GradientTarget, threads: Int
+    _ target: GradientTarget, products: Products
   ) {
     if let inputGradient {
       multiply(
         gradient, by: weights.matrix(rows: gradient.columns, columns: width), into: inputGradient, beta: first == 0 ? 0 : 1,
-        threads: threads)
+        products: products)
     }
     multiply(
       gradient, transposed: true, by: input, into: target.values.matrix(rows: gradient.columns, columns: width),
-      alpha: target.scale, beta: target.keep, threads: threads)
+      alpha: target.scale, beta: target.keep, products: products)
   }
 }

@@ -52,7 +52,7 @@ public struct Calibration: Codable, Sendable {
     _ specification: RunSpecification<Problem>, levels: [MemoryLevel<Problem>], _ times: LongUpdate<Problem>?,
     _ measurement: TimeMeasurement, in folder: String
   ) throws {
-    fingerprint = NumericsFingerprint.current()
+    fingerprint = NumericsFingerprint.current(for: specification.problem)
     // More lanes than a memory budget has room for would take that memory now.
     let most = specification.memoryChoice?.lanes ?? ProcessInfo.processInfo.activeProcessorCount
     rates = try Self.rates(specification, lanes: most, times, measurement)

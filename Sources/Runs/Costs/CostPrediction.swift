@@ -95,7 +95,7 @@ public struct CostPrediction: Codable, Sendable {
     diskSlots = plan.diskSlots
     repeatedUpdates = plan.repeatedUpdates
     lanes = specification.resources.lanes
-    fingerprint = NumericsFingerprint.current()
+    fingerprint = NumericsFingerprint.current(for: specification.problem)
     simdLevel = SIMDLevel.current.description
 
     calibration = try measurement.map { measurement in

@@ -46,6 +46,10 @@ public protocol TrainingProblem: MemoryElastic {
   /// Digests of the inputs the problem was made from, so that a replay from other data is noticed. Empty by default.
   var inputs: InputDigests { get }
 
+  /// What bits depend on besides the configuration and Backtrail's own kernels, such as a library's name and version; nil, the
+  /// default, if there is nothing. It is part of the numerics fingerprint.
+  var numerics: String? { get }
+
   /// The number of batches; nil, the default, if there is no end of them.
   var batchCount: Int? { get }
 
@@ -267,6 +271,7 @@ extension TrainingProblem {
   public var settings: [String: JSONValue] { [:] }
   public var kind: String { "\(Self.self)" }
   public var inputs: InputDigests { InputDigests() }
+  public var numerics: String? { nil }
   public var batchCount: Int? { nil }
   public var batches: BatchSource? { nil }
   public var startPrecision: CheckpointPrecision { .float32 }

@@ -84,7 +84,7 @@ extension Run {
 
   /// The fingerprint for bits computed from now on: the run's, joined with this process's.
   private var presentFingerprint: String {
-    NumericsFingerprint.joining(fingerprint, with: NumericsFingerprint.current())
+    NumericsFingerprint.joining(fingerprint, with: NumericsFingerprint.current(for: problem))
   }
 
   /// Stores the present state of the run. This is done once there is something to do and at the end, so that a resume

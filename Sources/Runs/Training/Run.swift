@@ -31,7 +31,7 @@ public struct Run<Problem: TrainingProblem>: Sendable {
   public var description: RunDescription { specification.description }
 
   /// Whether a replay in this process has the same bits as in the one that made the run.
-  var hasSameNumerics: Bool { NumericsFingerprint.isCurrent(fingerprint) }
+  var hasSameNumerics: Bool { fingerprint == NumericsFingerprint.current(for: problem) }
 
   /// Completes an order named in the run's database with the content of the run's copy of its file.
   /// - Throws: `RunError.damaged` if the run does not have the order.
@@ -122,7 +122,7 @@ extension Run {
         try RunJournal.write(batches, seeds: specification.workload.seeds, in: folder)
       }
       let record = RunRecord(
-        configuration: try encodeJSON(description), fingerprint: NumericsFingerprint.current(), createdAt: Date())
+        configuration: try encodeJSON(description), fingerprint: NumericsFingerprint.current(for: specification.problem), createdAt: Date())
       let database = try RunDatabase.create(in: folder, record: record)
       database.expect(description.bounds)
       return Run(folder: folder, specification: specification, fingerprint: record.fingerprint, database: database)
@@ -187,8 +187,8 @@ extension Run {
     let specification = try RunSpecification(made, workload, budgets: budgets)
     try stored.check(specification, path: path)
     try stored.inputs.check(against: specification.inputs, run: folder)
-    let current = NumericsFingerprint.current()
-    guard NumericsFingerprint.isCurrent(record.fingerprint) || allowNumericsChange else {
+    let current = NumericsFingerprint.current(for: made)
+    guard record.fingerprint == current || allowNumericsChange else {
       throw RunError.impossible(
         """
         \(path) was made with other numerics, so a replay here gives other bits; \
