@@ -23,7 +23,7 @@ final class Recalls {
     self.seed = seed
     map = run.specification.maps[replica]
     let evaluator = map.evaluator
-    batches = examples.map { $0 < evaluator.count ? ($0 * evaluator.batchCount + evaluator.count - 1) / evaluator.count : .max } ?? .max
+    batches = examples.map { $0 < evaluator.count ? ($0 * evaluator.partCount + evaluator.count - 1) / evaluator.count : .max } ?? .max
     self.progress = progress
   }
 
