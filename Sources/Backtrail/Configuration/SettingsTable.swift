@@ -72,6 +72,14 @@ public struct SettingsTable: Sendable {
       before they go to the sum over all, so it changes the last bits of losses; outputs have the same bits.
       """, default: 64)
 
+  /// The loss above which an iterate has diverged; nil if only losses that are not finite show that.
+  public let divergenceLimit: Setting<Double, Double?> = .optionalPositive(
+    "divergence-limit", valueName: "loss", changesBits: false,
+    help: """
+      A test loss above this counts as diverged, as one does that is not finite: the iterate has no values then, and what would \
+      come of its state is not computed.
+      """, usual: "none", allowed: "a positive loss, such as 100")
+
   /// The change of the loss below which doubling the τ of `tail:auto` or `splice:auto` ends the search.
   public let tolerance: Setting<Double, Double> = .positive(
     "tolerance", changesBits: false, help: "For tail:auto and splice:auto: how much doubling τ may still change the test loss.",

@@ -48,9 +48,14 @@ struct ReportContents {
   private var results: ReportPage.Section {
     guard let result = stored.result else { return progress }
     let found = findings(result, of: stored.description)
-    var blocks: [ReportPage.Block] = [.table(comparison(result.summary + stored.baselines.map(\.summary)))]
+    var blocks: [ReportPage.Block] = [
+      .table(comparison(result.summary + stored.baselines.map(\.summary), metrics: metrics, seeds: workload.seedCount))
+    ]
     blocks += reading(result).map { .paragraph($0) }
-    blocks.append(.list(summaryNotes(result, of: stored.description)))
+    blocks.append(
+      .list(
+        summaryNotes(result, of: stored.description)
+          + divergenceNotes(result.summary + stored.baselines.map(\.summary), of: stored.description)))
     if !found.isEmpty { blocks += [.paragraph("What automatic orders and schedules came to:"), .list(found)] }
     return .init("Orders compared", blocks)
   }
@@ -101,7 +106,7 @@ struct ReportContents {
       ? [.paragraph("Go on with:"), .command(stored.resumeCommand)] : [.paragraph("The program that made it goes on with it.")]
     let planned = planned
     let rows = observed.map { series in
-      let seen = series.seeds.reduce(0) { $0 + $1.count }
+      let seen = series.seeds.reduce(0) { $0 + $1.count } + series.diverged.values.reduce(0) { $0 + $1.count }
       let last = series.seeds.compactMap(\.last?.n).max() ?? 0
       let values = metrics.indices.map { metric in
         series.curve(metric).last.map { String(format: "%.4f", $0.estimate.mean) } ?? "-"
@@ -117,6 +122,8 @@ struct ReportContents {
             header: ["order", "observations", "planned", "last n"] + metrics.map { "\($0.title) there" }, rows: rows,
             alignment: [.left] + Array(repeating: .right, count: 3 + metrics.count))))
     }
+    let diverged = divergenceNotes(observed.map { ($0.name, $0.firstDivergences) }, of: stored.description)
+    if !diverged.isEmpty { blocks.append(.list(diverged)) }
     return .init("So far", blocks)
   }
 
@@ -174,6 +181,7 @@ struct ReportContents {
     switch frontier {
     case nil: return nil
     case .failure(let error): return .init("Frontier", [.paragraph("Not compared: \(Failure(error)?.words ?? "an error").")])
+    case .success(let frontier) where frontier.exact == nil: return .init("Frontier", [.paragraph(nothingToCompareWith)])
     case .success(let frontier):
       var chart = frontierChart(frontier, of: stored.description)
       chart.title = "Error against the exact backward curve, by cost"

@@ -25,7 +25,7 @@ enum ExitStatus: Int32 {
       self =
         switch error {
         case .usage: .usage
-        case .impossible, .diverged: .impossible
+        case .impossible: .impossible
         case .missing: .missingInput
         case .damaged: .badData
         case .interrupted: .interrupted

@@ -30,7 +30,8 @@ public protocol UpdateMap: Sendable {
   /// and holds what it works on; then all states of a run are: those of lanes, in slots, of averages, and initial ones.
   func makeState() throws -> StateBuffer
 
-  /// Replaces `state` by T_batch(state).
+  /// Replaces `state` by T_batch(state). A number of the state that is not finite must stay so: runs do not compute what comes of a
+  /// state with such a number.
   /// - Parameters:
   ///   - batch: The number of the batch, counted from 1.
   ///   - position: The number of updates the state has had before this one, for schedules and bias correction.

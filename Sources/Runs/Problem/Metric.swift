@@ -61,7 +61,7 @@ extension Metric {
 
   /// Keys that stand beside metrics in documents.
   private static let keysOfDocuments: Set = [
-    "average", "batch", "checkpoint", "costFraction", "digest", "distance", "gradientEvaluations", "hasSkill", "isOptimal",
+    "average", "batch", "checkpoint", "costFraction", "digest", "distance", "diverged", "gradientEvaluations", "hasSkill", "isOptimal",
     "iterates", "laneSeconds", "n", "neighbourNoise", "noise", "observed", "order", "peakBytes", "schedule", "seconds", "seed",
     "series", "skill", "storedBytes", "weightDistance",
   ]

@@ -26,15 +26,19 @@ public struct RunResult: Codable, Sendable {
     public let gradientEvaluations: Int
     /// The iterates; empty in a result made without them, since there may be too many to hold.
     public internal(set) var iterates: [Iterate] = []
+    /// The n at which the iterate has diverged, in ascending order; empty in a result made without iterates.
+    public internal(set) var diverged: [Int] = []
 
     enum CodingKeys: String, CodingKey {
       case series = "order"
       case seed, gradientEvaluations, iterates
     }
 
-    package func mapIterates(_ transform: (Iterate) -> Iterate) -> Curve {
+    /// The curve with every n multiplied by `factor`.
+    package func stretched(by factor: Int) -> Curve {
       var changed = self
-      changed.iterates = iterates.map(transform)
+      changed.iterates = iterates.map { Iterate(n: $0.n * factor, measurements: $0.measurements, digest: $0.digest) }
+      changed.diverged = diverged.map { $0 * factor }
       return changed
     }
   }
@@ -47,6 +51,8 @@ public struct RunResult: Codable, Sendable {
   public let summary: [SeriesSummary]
   public internal(set) var gradientEvaluations: Int
   public internal(set) var predictedGradientEvaluations: Int
+  /// The predicted gradient evaluations that were left out because their states would come of diverged ones; nil for none.
+  public internal(set) var skippedGradientEvaluations: Int?
   public internal(set) var wallSeconds: Double
   /// The rates of a lane while all were at work; nil if nothing was done.
   public internal(set) var secondsPerUpdate: Double?
@@ -63,7 +69,8 @@ public struct RunResult: Codable, Sendable {
   var isOfThisProcess = false
 
   enum CodingKeys: String, CodingKey {
-    case run, orders, averages, summary, gradientEvaluations, predictedGradientEvaluations, wallSeconds, secondsPerUpdate
+    case run, orders, averages, summary, gradientEvaluations, predictedGradientEvaluations, skippedGradientEvaluations
+    case wallSeconds, secondsPerUpdate
     case secondsPerObservation, peakResidentBytes, predictedPeakBytes, findings, checkpointBytes, stateBytes, lanes, fingerprint
   }
 }
@@ -71,11 +78,14 @@ public struct RunResult: Codable, Sendable {
 extension RunResult {
   /// The result with all iterates in memory.
   package func with(_ iterates: ObservedIterates) throws -> RunResult {
-    try mapCurves { $0.iterates = try iterates.all(of: $0.series, seed: $0.seed) }
+    try mapCurves {
+      $0.iterates = try iterates.all(of: $0.series, seed: $0.seed)
+      $0.diverged = try iterates.diverged(of: $0.series, seed: $0.seed)
+    }
   }
 
   /// The result without iterates, as it is stored: they are in the database already.
-  var withoutIterates: RunResult { mapCurves { $0.iterates = [] } }
+  var withoutIterates: RunResult { mapCurves { ($0.iterates, $0.diverged) = ([], []) } }
 
   private func mapCurves(_ change: (inout Curve) throws -> Void) rethrows -> RunResult {
     var changed = self
@@ -99,10 +109,59 @@ extension RunResult {
     sum.secondsPerObservation = rate(secondsPerObservation, earlier.secondsPerObservation)
     sum.gradientEvaluations += earlier.gradientEvaluations
     sum.predictedGradientEvaluations += earlier.predictedGradientEvaluations
+    if skippedGradientEvaluations != nil || earlier.skippedGradientEvaluations != nil {
+      sum.skippedGradientEvaluations = (skippedGradientEvaluations ?? 0) + (earlier.skippedGradientEvaluations ?? 0)
+    }
     sum.wallSeconds += earlier.wallSeconds
     sum.peakResidentBytes = max(peakResidentBytes, earlier.peakResidentBytes)
     sum.predictedPeakBytes = max(predictedPeakBytes, earlier.predictedPeakBytes)
     return sum
+  }
+}
+
+/// An iterate in a document: measured, or diverged, with null instead of values and digest.
+struct DocumentedIterate: Codable {
+  let n: Int
+  /// Nil if it has diverged.
+  let measured: RunResult.Iterate?
+  let metrics: [Metric]
+
+  init(_ iterate: RunResult.Iterate) {
+    (n, measured, metrics) = (iterate.n, iterate, iterate.measurements.metrics)
+  }
+
+  /// Makes one that has diverged.
+  init(divergedAt n: Int, metrics: [Metric]) {
+    (self.n, measured, self.metrics) = (n, nil, metrics)
+  }
+
+  init(from decoder: any Decoder) throws {
+    let stored = try decoder.container(keyedBy: DocumentKey.self)
+    let hasDiverged = try stored.decodeIfPresent(Bool.self, forKey: "diverged") ?? false
+    n = try stored.decode(Int.self, forKey: "n")
+    measured = hasDiverged ? nil : try RunResult.Iterate(from: decoder)
+    metrics = decoder.metrics
+  }
+
+  func encode(to encoder: any Encoder) throws {
+    if let measured { return try measured.encode(to: encoder) }
+    var document = encoder.container(keyedBy: DocumentKey.self)
+    try document.encode(n, forKey: "n")
+    for metric in metrics { try document.encodeNil(forKey: DocumentKey(metric.name)) }
+    try document.encodeNil(forKey: "digest")
+    try document.encode(true, forKey: "diverged")
+  }
+}
+
+extension RunResult.Curve {
+  public init(from decoder: any Decoder) throws {
+    let stored = try decoder.container(keyedBy: CodingKeys.self)
+    series = try stored.decode(Series.self, forKey: .series)
+    seed = try stored.decode(Int.self, forKey: .seed)
+    gradientEvaluations = try stored.decode(Int.self, forKey: .gradientEvaluations)
+    let all = try stored.decode([DocumentedIterate].self, forKey: .iterates)
+    iterates = all.compactMap(\.measured)
+    diverged = all.filter { $0.measured == nil }.map(\.n)
   }
 }
 
