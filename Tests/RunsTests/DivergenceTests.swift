@@ -46,9 +46,16 @@ import Testing
     let n: Int
   }
 
-  /// What each iterate must be by the definition, from sequences written out: its digest, or nil if it has diverged.
-  private func expected(_ run: Case) throws -> [Key: Digest?] {
-    var expected: [Key: Digest?] = [:]
+  /// What is known of an iterate that has not diverged.
+  private struct Seen: Equatable {
+    let digest: Digest
+    let trainingLoss: Double?
+  }
+
+  /// What each iterate must be by the definition, from sequences written out: its digest and the loss of its last batch before the last
+  /// update, or nil if it has diverged.
+  private func expected(_ run: Case) throws -> [Key: Seen?] {
+    var expected: [Key: Seen?] = [:]
     for seed in run.seeds {
       let iterates = run.orders.flatMap { order in
         run.points.map { n in (order: order, n: n, batches: order.sequence(n).runs.flatMap { run in (0..<run.count).map { run[$0] } }) }
@@ -61,18 +68,23 @@ import Testing
       }
       for iterate in iterates {
         let continues = diverged.contains { iterate.batches.starts(with: $0) }
-        let digest = continues ? nil : try run.problem.state(after: iterate.batches, seed: seed).digest
-        expected[Key(seed: seed, series: .order(iterate.order), n: iterate.n)] = .some(digest)
+        let before = try run.problem.state(after: iterate.batches.dropLast(), seed: seed)
+        let seen = try Seen(
+          digest: run.problem.state(after: iterate.batches, seed: seed).digest,
+          trainingLoss: run.problem.loss(batch: iterate.batches.last ?? 0, of: before.values))
+        expected[Key(seed: seed, series: .order(iterate.order), n: iterate.n)] = .some(continues ? nil : seen)
       }
     }
     return expected
   }
 
-  /// What a run has stored: digests of orders' iterates and of averages, nil for what has diverged.
-  private func stored(_ name: String) throws -> [Key: Digest?] {
+  /// What a run has stored of orders' iterates and of averages, nil for what has diverged.
+  private func stored(_ name: String) throws -> [Key: Seen?] {
     let run = try StoredRun(folder(name))
-    let measured = try run.observations().map { (Key(seed: $0.seed, series: $0.series, n: $0.n), Digest?.some($0.digest)) }
-    let diverged = try run.divergences().map { (Key(seed: $0.seed, series: $0.series, n: $0.n), Digest?.none) }
+    let measured = try run.observations().map {
+      (Key(seed: $0.seed, series: $0.series, n: $0.n), Seen?.some(Seen(digest: $0.digest, trainingLoss: $0.trainingLoss)))
+    }
+    let diverged = try run.divergences().map { (Key(seed: $0.seed, series: $0.series, n: $0.n), Seen?.none) }
     return Dictionary(uniqueKeysWithValues: measured + diverged)
   }
 
@@ -105,7 +117,7 @@ import Testing
     var random = SplitMix(state: UInt64(number))
     let run = Case(&random)
     let expected = try expected(run)
-    var averages: [Key: Digest?]?
+    var averages: [Key: Seen?]?
     for (place, lanes) in [1, 3].enumerated() {
       let policy = CheckpointPolicy(every: [nil, 2, 7, 64].randomElement(using: &random) ?? nil)
       let memory: MemoryBudget? = Bool.random(using: &random) ? .gibibytes(4) : nil
@@ -118,6 +130,7 @@ import Testing
       #expect(result.orders.allSatisfy { $0.iterates.count + $0.diverged.count == run.points.count })
       let ownAverages = found.filter { $0.key.series.order == nil }
       #expect(ownAverages == averages ?? ownAverages)
+      #expect(ownAverages.values.allSatisfy { $0?.trainingLoss == nil })
       averages = ownAverages
       // There is nothing left to do.
       let again = try await Run.open(folder(name), run.problem).finish()

@@ -28,6 +28,15 @@ public struct Blast: UpdateMap, TrainingProblem {
     state[1] = 0.5 * state[1] + 0.1 * state[0]
   }
 
+  /// The distance of the state before the update from the batch's own place.
+  public func loss(batch: Int, of state: borrowing StateBuffer) -> Double { abs(Double(state[0]) - Double(batch % 5)) }
+
+  public func applyMeasuringLoss(batch: Int, position: Int, to state: inout StateBuffer, workspace: inout Void) -> Double? {
+    let loss = loss(batch: batch, of: state)
+    apply(batch: batch, position: position, to: &state, workspace: &workspace)
+    return loss
+  }
+
   public func writeInitialState(seed: Int, to state: inout StateBuffer) { (state[0], state[1]) = (Float(seed) / 10, 0) }
 
   public func measure(_ state: borrowing TrainingState, seed: Int, workspace: inout Void) -> [Double] { [Double(abs(state.values[0]))] }

@@ -31,6 +31,18 @@ func curveChart(
     y: Chart.Axis(metric.axisTitle, isLogarithmic: isWide && metric.isLessBetter), series: series)
 }
 
+/// A chart of the training loss of the last update by n; nil if fewer than two were noted of every series.
+func trainingChart(_ observed: [ObservedSeries], of run: RunDescription) -> Chart? {
+  let series = observed.map { series in
+    Chart.Series(legendName(series.name), points: series.trainingCurve().map { Chart.Point(x: Double($0.n), y: $0.estimate.mean) })
+  }.filter { $0.points.count > 1 }
+  guard !series.isEmpty else { return nil }
+  return Chart(
+    title: run.title, note: over(run.workload.seedCount, intervals: "Bands"),
+    x: Chart.Axis("n, batches", isLogarithmic: run.isObservedByLogarithm),
+    y: Chart.Axis("training loss" + (run.loss.unit.map { ", \($0)" } ?? "")), series: series)
+}
+
 /// A chart of the neighbour noise along each curve; nil if no curve is observed evenly and often enough.
 func noiseChart(_ observed: [ObservedSeries], of run: RunDescription) -> Chart? {
   let series = observed.map { series in

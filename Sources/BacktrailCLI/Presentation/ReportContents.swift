@@ -159,7 +159,19 @@ struct ReportContents {
         charts.append(late)
       }
     }
-    return .init("Curves", charts.map { .chart($0) })
+    var blocks = charts.map { ReportPage.Block.chart($0) }
+    if var chart = trainingChart(observed, of: stored.description) {
+      chart.title = "Training loss of the last update by n"
+      blocks += [
+        .chart(chart),
+        .paragraph(
+          """
+          The mean loss over the batch of an iterate's last update, of the state before it: batch n for forward, batch 1 for backward, \
+          tails and splices. One batch is a small sample, and each order has another one, so compare a curve with itself.
+          """),
+      ]
+    }
+    return .init("Curves", blocks)
   }
 
   private var noise: ReportPage.Section? {

@@ -86,9 +86,27 @@ public struct ReplayEngine<Map: UpdateMap, Observer: IterateObserver>: Sendable 
       lane.hasDiverged = shared.diverged.continues(segment, of: plan)
       let begunDiverged = lane.hasDiverged
       do {
-        try plan.forEachInstruction(ofSegment: segment) { instruction in
-          try follow(instruction, on: &lane, shared: shared, progress: progress)
+        // Updates wait until what comes next shows whether their last state is observed.
+        var waiting: [ReplayInstruction] = []
+        func followWaiting(isObserved: Bool) throws {
+          for instruction in waiting {
+            try follow(instruction, on: &lane, shared: shared, isObserved: isObserved, progress: progress)
+          }
+          waiting.removeAll(keepingCapacity: true)
         }
+        try plan.forEachInstruction(ofSegment: segment) { instruction in
+          switch instruction {
+          case .checkpoint where !waiting.isEmpty:
+            waiting.append(instruction)
+          case .apply, .applyAveraging:
+            try followWaiting(isObserved: false)
+            waiting.append(instruction)
+          default:
+            if case .observe = instruction { try followWaiting(isObserved: true) } else { try followWaiting(isObserved: false) }
+            try follow(instruction, on: &lane, shared: shared, progress: progress)
+          }
+        }
+        try followWaiting(isObserved: false)
       } catch let error as CancellationError {
         // What this lane has done since its last checkpoint is stored too. States that it only computed again are
         // not: their path has its checkpoints already, some with averages that this lane does not have.
@@ -105,8 +123,9 @@ public struct ReplayEngine<Map: UpdateMap, Observer: IterateObserver>: Sendable 
     return lane.summary
   }
 
+  /// - Parameter isObserved: Whether the last state of the instruction's updates is observed.
   private func follow(
-    _ instruction: ReplayInstruction, on lane: inout Lane<Map>, shared: SharedStates,
+    _ instruction: ReplayInstruction, on lane: inout Lane<Map>, shared: SharedStates, isObserved: Bool = false,
     progress: ReplayProgress
   ) throws {
     let begin = ContinuousClock.now
@@ -118,12 +137,14 @@ public struct ReplayEngine<Map: UpdateMap, Observer: IterateObserver>: Sendable 
       let taken = averages ? shared.averages[replica] : []
       try checkpoints?.restore(stored, replica: replica, into: &lane.state, averages: taken.map(\.state))
       for average in taken { try average.check(standsAt: lane.state.updateCount) }
+      lane.state.trainingLoss = nil
       lane.isAveraging = averages
       lane.isStored = true
     case .load(let slot, .memory):
       try shared.slots[slot].copy(to: &lane.state)
     case .load(let slot, .disk):
       try diskSlots?.load(slot: slot, into: &lane.state)
+      lane.state.trainingLoss = nil
     case .save(let slot, .memory):
       try shared.slots[slot].copy(from: lane.state)
     case .save(let slot, .disk):
@@ -134,10 +155,10 @@ public struct ReplayEngine<Map: UpdateMap, Observer: IterateObserver>: Sendable 
     case .checkpoint:
       try checkpoint(&lane, shared: shared)
     case .apply(let run):
-      try apply(run, on: &lane, averages: nil, progress: progress)
+      try apply(run, on: &lane, averages: nil, isObserved: isObserved, progress: progress)
       lane.summary.updateSeconds += (.now - begin) / .seconds(1)
     case .applyAveraging(let run):
-      try apply(run, on: &lane, averages: shared.averages[lane.replica], progress: progress)
+      try apply(run, on: &lane, averages: shared.averages[lane.replica], isObserved: isObserved, progress: progress)
       lane.summary.updateSeconds += (.now - begin) / .seconds(1)
     case .observe(let iterates):
       guard try isFinite(&lane) else { return try passOver(instruction, on: &lane, progress: progress) }
@@ -165,13 +186,18 @@ public struct ReplayEngine<Map: UpdateMap, Observer: IterateObserver>: Sendable 
   }
 
   /// Applies a run as long as the state is finite. The rest is passed over.
-  private func apply(_ run: BatchRun, on lane: inout Lane<Map>, averages: [RunningAverage]?, progress: ReplayProgress) throws {
-    guard observer.endsDivergedPaths else { return try lane.apply(run, of: maps[lane.replica], averages: averages) }
+  private func apply(
+    _ run: BatchRun, on lane: inout Lane<Map>, averages: [RunningAverage]?, isObserved: Bool, progress: ReplayProgress
+  ) throws {
+    guard observer.endsDivergedPaths else {
+      return try lane.apply(run, of: maps[lane.replica], averages: averages, measuresLoss: isObserved)
+    }
     var rest: BatchRun? = run
     while let run = rest {
       guard !lane.hasDiverged else { return passOver(run, on: &lane, progress: progress) }
       let stretch = run.prefix(min(run.count, Self.finiteCheckInterval - lane.state.updateCount % Self.finiteCheckInterval))
-      try lane.apply(stretch, of: maps[lane.replica], averages: averages)
+      try lane.apply(
+        stretch, of: maps[lane.replica], averages: averages, measuresLoss: isObserved && stretch.count == run.count)
       if lane.state.updateCount % Self.finiteCheckInterval == 0 { _ = try isFinite(&lane) }
       rest = stretch.count < run.count ? run.suffix(from: stretch.count) : nil
     }
@@ -288,10 +314,10 @@ private struct Lane<Map: UpdateMap>: ~Copyable {
 
   /// - Parameter averages: The running averages that the state is added to after every update; nil if the path is not
   ///   averaged.
-  mutating func apply(_ run: BatchRun, of map: Map, averages: [RunningAverage]? = nil) throws {
+  mutating func apply(_ run: BatchRun, of map: Map, averages: [RunningAverage]?, measuresLoss: Bool) throws {
     isAveraging = averages != nil
     let begun = state.updateCount
     defer { if state.updateCount > begun { isStored = false } }
-    try executor.apply(run, of: map, to: &state, averages: averages ?? [])
+    try executor.apply(run, of: map, to: &state, averages: averages ?? [], measuresLoss: measuresLoss)
   }
 }

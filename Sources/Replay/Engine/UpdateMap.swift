@@ -38,9 +38,18 @@ public protocol UpdateMap: Sendable {
   /// - Throws: Errors of what lies outside of the process, such as the data or the file of a paged state. The state is not used any
   ///   more then.
   func apply(batch: Int, position: Int, to state: inout StateBuffer, workspace: inout Workspace) throws
+
+  /// The same update, with the same bits, where the loss is wanted that it came by on the way.
+  /// - Returns: The mean loss over the examples of the batch, of the state before the update; nil, the default, if there is none.
+  func applyMeasuringLoss(batch: Int, position: Int, to state: inout StateBuffer, workspace: inout Workspace) throws -> Double?
 }
 
 extension UpdateMap {
+  public func applyMeasuringLoss(batch: Int, position: Int, to state: inout StateBuffer, workspace: inout Workspace) throws -> Double? {
+    try apply(batch: batch, position: position, to: &state, workspace: &workspace)
+    return nil
+  }
+
   public var numberCount: Int { stateCount }
 
   public func makeState() throws -> StateBuffer { try StateBuffer(count: stateCount) }

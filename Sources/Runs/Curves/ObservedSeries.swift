@@ -35,6 +35,13 @@ public struct ObservedSeries: Sendable {
     }
   }
 
+  /// The training losses by n, estimated over the seeds for which they were noted.
+  public func trainingCurve() -> [(n: Int, estimate: Estimate)] {
+    Dictionary(grouping: seeds.joined().filter { $0.trainingLoss != nil }, by: \.n).sorted { $0.key < $1.key }.map { n, iterates in
+      (n, Estimate(iterates.compactMap(\.trainingLoss)))
+    }
+  }
+
   /// The neighbour noise along the curve. It is the standard deviation of `changeCount` successive changes of the
   /// loss from one observed iterate to the next, at the n in their middle; over several seeds, the root of the mean
   /// variance. Empty if there are fewer changes, or if observations are not evenly spaced.

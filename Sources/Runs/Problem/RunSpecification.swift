@@ -183,6 +183,7 @@ extension RunSpecification {
     planner.memorySlots = resources.memorySlots
     planner.slotCosts = resources.slotCosts
     planner.checkpointInterval = budgets.checkpoints.interval
+    planner.observesLastUpdates = true
     return try planner.plan()
   }
 

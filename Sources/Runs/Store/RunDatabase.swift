@@ -242,7 +242,7 @@ public final class RunDatabase: Sendable {
     guard let there = try self.observation(seed: observation.seed, series: observation.series, n: observation.n, connection) else {
       throw BrokenRow("the observation of iterate \(observation.n) of \(observation.series) is no row")
     }
-    guard there == observation else {
+    guard there.agrees(with: observation) else {
       throw StorageError.damaged(
         path: path,
         reason: """

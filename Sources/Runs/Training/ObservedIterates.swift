@@ -11,7 +11,9 @@ public struct ObservedIterates: Sendable {
   /// Calls `body` with the iterates of one series and seed, in ascending order of n.
   public func forEach(of series: Series, seed: Int, _ body: (RunResult.Iterate) throws -> Void) throws {
     try database.forEachObservation(seed: seed, series: series) { observation in
-      try body(RunResult.Iterate(n: observation.n, measurements: observation.measurements, digest: observation.digest))
+      try body(
+        RunResult.Iterate(
+          n: observation.n, measurements: observation.measurements, trainingLoss: observation.trainingLoss, digest: observation.digest))
     }
   }
 

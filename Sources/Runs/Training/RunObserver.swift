@@ -56,7 +56,11 @@ struct RunObserver<Problem: TrainingProblem>: IterateObserver {
     }
     let digest = try state.digest
     try writer.add(
-      names.map { Observation(seed: seed, series: $0.series, n: $0.n, measurements: measurements, digest: digest) })
+      names.map { name in
+        Observation(
+          seed: seed, series: name.series, n: name.n, measurements: measurements,
+          trainingLoss: name.series.order == nil ? nil : state.trainingLoss, digest: digest)
+      })
   }
 }
 

@@ -59,6 +59,7 @@ extension SeriesSummary {
     for (metric, value) in zip(measurements?.metrics ?? [], measurements?.values ?? []) where !metric.range.contains(value) {
       return "its \(metric.name) is \(value)"
     }
+    if let trainingLoss, let impossible = Possible.loss("trainingLoss", trainingLoss) { return impossible }
     for divergence in diverged where !(1...BatchRun.largestBatch).contains(divergence.n) || !RowBounds.possibleSeeds.contains(divergence.seed) {
       return "it diverged at \(divergence.n) for the seed \(divergence.seed)"
     }

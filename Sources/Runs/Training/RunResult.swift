@@ -8,11 +8,14 @@ public struct RunResult: Codable, Sendable {
   public struct Iterate: Sendable {
     public let n: Int
     public let measurements: Measurements
+    /// The mean loss over the last update's batch, as `Observation.trainingLoss`.
+    public let trainingLoss: Double?
     public let digest: Digest
 
-    public init(n: Int, measurements: Measurements, digest: Digest) {
+    public init(n: Int, measurements: Measurements, trainingLoss: Double? = nil, digest: Digest) {
       self.n = n
       self.measurements = measurements
+      self.trainingLoss = trainingLoss
       self.digest = digest
     }
   }
@@ -37,7 +40,9 @@ public struct RunResult: Codable, Sendable {
     /// The curve with every n multiplied by `factor`.
     package func stretched(by factor: Int) -> Curve {
       var changed = self
-      changed.iterates = iterates.map { Iterate(n: $0.n * factor, measurements: $0.measurements, digest: $0.digest) }
+      changed.iterates = iterates.map { 
+        Iterate(n: $0.n * factor, measurements: $0.measurements, trainingLoss: $0.trainingLoss, digest: $0.digest)
+      }
       changed.diverged = diverged.map { $0 * factor }
       return changed
     }
@@ -170,13 +175,14 @@ extension RunResult.Iterate: Codable {
     let stored = try decoder.container(keyedBy: DocumentKey.self)
     n = try stored.decode(Int.self, forKey: "n")
     measurements = try stored.measurements(of: decoder.metrics)
+    trainingLoss = try stored.trainingLoss(beside: decoder.metrics)
     digest = try stored.decode(Digest.self, forKey: "digest")
   }
 
   public func encode(to encoder: any Encoder) throws {
     var document = encoder.container(keyedBy: DocumentKey.self)
     try document.encode(n, forKey: "n")
-    try document.encode(measurements)
+    try document.encode(measurements, trainingLoss: trainingLoss)
     try document.encode(digest, forKey: "digest")
   }
 }

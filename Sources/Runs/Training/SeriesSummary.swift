@@ -25,6 +25,8 @@ public struct SeriesSummary: Sendable {
   public let diverged: [SeedDivergence]
   /// The standard deviation of each metric between seeds; nil for less than two.
   public let spreads: [Double]?
+  /// The mean of the training losses over the last quarter, joined by lines as the metrics; nil where none were noted.
+  public let trainingLoss: Double?
   /// The standard deviation of the loss's change from one observed iterate to the next, over the last half of the
   /// run. Nil with fewer than three observations there, or if they are not evenly spaced.
   public let neighbourNoise: Double?
@@ -51,6 +53,8 @@ public struct SeriesSummary: Sendable {
     self.diverged = diverged
     measurements = seeds.isEmpty ? nil : Measurements(over(mean), of: metrics)
     spreads = seeds.count > 1 ? over { standardDeviation($0) ?? 0 } : nil
+    let losses = seeds.compactMap(\.trainingLoss)
+    trainingLoss = losses.isEmpty || losses.count < seeds.count ? nil : mean(losses)
     neighbourNoise = noises.isEmpty ? nil : mean(noises)
     self.gradientEvaluations = cost
     laneSeconds = Double(cost) * secondsPerUpdate + Double(observations) * secondsPerObservation
@@ -69,6 +73,7 @@ extension SeriesSummary: Codable {
     measurements = hasValues ? try stored.measurements(of: decoder.metrics) : nil
     let spreads = try decoder.metrics.map { try stored.decodeIfPresent(Double.self, forKey: DocumentKey("\($0.name)Spread")) }
     self.spreads = spreads.contains(nil) ? nil : spreads.compactMap { $0 }
+    trainingLoss = try stored.trainingLoss(beside: decoder.metrics)
     neighbourNoise = try stored.decodeIfPresent(Double.self, forKey: "neighbourNoise")
     gradientEvaluations = try stored.decode(Int.self, forKey: "gradientEvaluations")
     laneSeconds = try stored.decode(Double.self, forKey: "laneSeconds")
@@ -78,7 +83,7 @@ extension SeriesSummary: Codable {
     var document = encoder.container(keyedBy: DocumentKey.self)
     try document.encode(name, forKey: "series")
     if let measurements {
-      try document.encode(measurements)
+      try document.encode(measurements, trainingLoss: trainingLoss)
       for (metric, spread) in zip(measurements.metrics, spreads ?? []) {
         try document.encode(spread, forKey: DocumentKey("\(metric.name)Spread"))
       }

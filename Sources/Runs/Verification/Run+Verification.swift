@@ -251,7 +251,7 @@ private struct RunVerification<Problem: TrainingProblem> {
     let (seed, series, n) = (observation.seed, observation.series, observation.n)
     guard let (found, evaluations) = try await observedAgain(series, n, seed: seed) else { return }
     report.gradientEvaluations += evaluations
-    guard found != observation else { return }
+    guard found?.agrees(with: observation) != true else { return }
     report.damaged.append(
       """
       \(run.folder.databasePath): iterate \(n) of \(series) (seed \(seed)) was observed with \(observation.measurements) and the digest \
@@ -292,7 +292,9 @@ private struct RunVerification<Problem: TrainingProblem> {
     @Sendable func observed(_ state: borrowing TrainingState, _ workspace: inout Problem.Map.Workspace) throws -> Observation? {
       let measurements = try specification.measure(state, seed: seed, workspace: &workspace)
       guard try state.values.isFinite(first: specification.numberCount), !specification.workload.isDiverged(measurements) else { return nil }
-      return Observation(seed: seed, series: series, n: n, measurements: measurements, digest: try state.digest)
+      return Observation(
+        seed: seed, series: series, n: n, measurements: measurements, trainingLoss: series.order == nil ? nil : state.trainingLoss,
+        digest: try state.digest)
     }
     switch series {
     case .average(let rule):
