@@ -23,6 +23,7 @@ import Testing
     init(_ random: inout SplitMix) {
       let all: [CompositionOrder] = [
         .forward, .backward, .tail(7), .splice(5), .window(4), .sliding(3), .slidingForward(2), .flipflop(6), .blocks(8),
+        .reshuffled(9), .paired(6), .randomOrder(1), .randomOrder(2),
       ]
       orders = Array(all.shuffled(using: &random).prefix(Int.random(in: 2...6, using: &random)))
       points = Set((0..<12).map { _ in Int.random(in: 1...70, using: &random) }).sorted()

@@ -236,7 +236,7 @@ private final class OwnThread: TaskExecutor {
   }
 
   @Test(arguments: [
-    CompositionOrder.tail(0), .splice(0), .tail(-3), .window(0), .window(-1), .sliding(0), .flipflop(0), .blocks(0), .flipflop(.max),
+    CompositionOrder.tail(0), .splice(0), .tail(-3), .window(0), .window(-1), .sliding(0), .flipflop(0), .blocks(0), .reshuffled(0), .paired(-1), .randomOrder(0), .flipflop(.max),
     .listed(ListedOrder(name: "mine", sequences: [])),
   ])
   func ordersThatNoSpecificationGives(order: CompositionOrder) {

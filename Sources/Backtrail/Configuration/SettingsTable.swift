@@ -39,7 +39,8 @@ public struct SettingsTable: Sendable {
   public let orders: Setting<[String], [String]> = Setting(
     "order", storedAs: "orders", changesBits: false,
     help: """
-      A composition order; repeat for several: \(CompositionOrder.forms), or tail:auto and splice:auto, which find a τ. With an @ \
+      A composition order; repeat for several: \(CompositionOrder.forms); \(CompositionOrder.sampleForm) for K of \
+      random-order; or tail:auto and splice:auto, which find a τ. With an @ \
       it gets a schedule of its own: tail:50@every:20.
       """,
     default: { _ in ["forward", "backward"] }, read: orderSpecifications, give: { $0 })

@@ -48,7 +48,7 @@ enum ExitStatus: Int32 {
     case let error as OrderError:
       self =
         switch error {
-        case .unknown, .sizeMissing: .usage
+        case .unknown, .sizeMissing, .sampleSize: .usage
         case .unreadableRun, .unreadableLine, .tooLong, .tooLongLine, .empty: .badData
         }
     case ReplayError.tooManyUpdates:
