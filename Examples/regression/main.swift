@@ -47,4 +47,4 @@ do {
   run = try .open(folder, problem)
 }
 // Means over the last quarter of the run.
-for series in try await run.finish().summary { print("\(series.name): \(series.measurements)") }
+for series in try await run.finish().summary { print("\(series.name): \(series.measurements?.description ?? "diverged")") }

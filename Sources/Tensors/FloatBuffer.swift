@@ -179,6 +179,18 @@ public struct FloatBuffer: ~Copyable, @unchecked Sendable {
     return squares.squareRoot()
   }
 
+  /// Whether no float is infinite or NaN.
+  /// - Parameter length: how many of the first floats are looked at; nil for all.
+  public func isFinite(first length: Int? = nil) throws(PagingError) -> Bool {
+    let x = base
+    // An exponent of ones alone carries into the highest bit.
+    var carry: UInt32 = 0
+    try Self.forEachPart(of: beginning(length), in: [paged(.read)]) { part in
+      for i in part.offset..<part.end { carry |= (x[i].bitPattern & 0x7F80_0000) &+ 0x0080_0000 }
+    }
+    return carry >> 31 == 0
+  }
+
   /// The first floats.
   /// - Parameter length: how many; nil for all.
   private func beginning(_ length: Int?) -> Region {

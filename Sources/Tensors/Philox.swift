@@ -39,6 +39,7 @@ public struct RandomSource: Sendable {
     case dropout = 7
     case text = 8
     case splitting = 9
+    case ordering = 10
   }
 
   private let philox: Philox4x32

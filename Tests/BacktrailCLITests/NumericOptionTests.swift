@@ -23,7 +23,7 @@ import Testing
 
   /// Numbers inside specifications, for each option.
   private static let forms = [
-    "order": ["tail:N", "splice:N", "window:N", "sliding:N", "sliding-forward:N", "flipflop:N", "blocks:N", "forward@at:N"],
+    "order": ["tail:N", "splice:N", "window:N", "sliding:N", "sliding-forward:N", "flipflop:N", "blocks:N", "reshuffled:N", "paired:N", "random-order:N", "random-orders:N", "forward@at:N"],
     "evaluate": ["every:N", "log:N", "at:N", "auto:N"], "optimizer": ["momentum:N", "nesterov:N", "adam:N", "rmsprop:N"],
     "model": [
       "mlp:N", "resnet18:N", "resnet50:N", "gpt:layers=N,heads=1,width=8,context=8", "gpt:layers=1,heads=N,width=8,context=8",

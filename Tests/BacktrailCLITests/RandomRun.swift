@@ -26,7 +26,7 @@ struct RandomRun {
         ("linear", "digits", 400), ("mlp:128", "digits", 120), ("mlp:512,512", "digits", 24), ("lenet", "mnist:\(folder("images"))", 12),
         ("gpt:layers=1,heads=2,width=16,context=16", "text:\(folder("text.txt"))", 12), ("resnet18:4", "digits", 4),
       ][number % 6]
-    let orders = ["forward", "backward", "tail:5", "splice:4", "window:3", "sliding:2", "blocks:4", "flipflop:3"].shuffled(using: &random)
+    let orders = ["forward", "backward", "tail:5", "splice:4", "window:3", "sliding:2", "blocks:4", "flipflop:3", "reshuffled:7", "paired:5", "random-order:2"].shuffled(using: &random)
     let chosen = Array(orders.prefix(1 + Int.random(in: 0...2, using: &random)))
     let steps = max(2, model.steps / Int.random(in: 1...3, using: &random))
     let every = chosen.contains("backward") ? max(1, steps / 12) : Bool.random(using: &random) ? 1 : max(1, steps / 7)

@@ -22,6 +22,7 @@ import Testing
 
   private func check(_ problem: NetworkProblem, parts: Set<Int>) throws {
     var expected: [Digest] = []
+    var losses: [Double] = []
     var seen: Set<Int> = []
     for level in try problem.memoryLevels(measuring: nil, in: folder.path) {
       let problem = try level.problem()
@@ -33,12 +34,17 @@ import Testing
       var workspace = try map.makeWorkspace()
       var digests: [Digest] = []
       for update in 1...2 {
-        try map.apply(batch: update, position: update - 1, to: &state, workspace: &workspace)
+        if update == 2 {
+          losses.append(try #require(try map.applyMeasuringLoss(batch: update, position: update - 1, to: &state, workspace: &workspace)))
+        } else {
+          try map.apply(batch: update, position: update - 1, to: &state, workspace: &workspace)
+        }
         digests.append(try Digest(of: state, updateCount: update))
       }
       if expected.isEmpty { expected = digests }
       #expect(digests == expected, "\(level.memory)")
     }
+    #expect(Set(losses).count == 1 && losses[0].isFinite, "\(losses)")
     #expect(seen.isSuperset(of: parts), "\(seen)")
   }
 

@@ -9,7 +9,7 @@ import Testing
   private static let samples: [String: [String]] = [
     "data": ["synthetic:examples=100"], "augment": ["flip"], "model": ["linear"], "loss": ["huber:0.5"],
     "order": ["backward", "tail:3@every:2"], "steps": ["60"], "evaluate": ["auto:0.5"], "evaluation-examples": ["10"],
-    "evaluation-batch-size": ["32"], "tolerance": ["0.5"], "cost-budget": ["2000"], "batch-size": ["16"], "learning-rate": ["0.25"],
+    "evaluation-batch-size": ["32"], "tolerance": ["0.5"], "divergence-limit": ["1000.5"], "cost-budget": ["2000"], "batch-size": ["16"], "learning-rate": ["0.25"],
     "optimizer": ["adam"], "weight-decay": ["0.5"], "optimizer-precision": ["8bit"], "schedule": ["cosine"],
     "warm-up": ["3"], "schedule-index": ["batch"],
     "recalibrate": ["2"], "sampler": ["replacement"], "seed": ["4"], "seeds": ["2"], "average": ["uniform", "exponential:0.5"],

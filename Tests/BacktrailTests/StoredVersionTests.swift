@@ -35,9 +35,9 @@ import Testing
     return digests
   }
 
-  @Test(arguments: ["finished", "imported", "adaptive"])
-  func finishedRunsOpenVerifyAndResume(name: String) async throws {
-    let path = try run(name, version: 1)
+  @Test(arguments: [("finished", 1), ("imported", 1), ("adaptive", 1), ("finished", 2)])
+  func finishedRunsOpenVerifyAndResume(name: String, version: Int) async throws {
+    let path = try run(name, version: version)
     let shown = try StoredRun(path)
     #expect(shown.status == "finished" && shown.observationCount > 0)
     // Their kernels were others.
@@ -49,7 +49,7 @@ import Testing
     let result = try await opened.finish()
     // There was nothing to do, so the stored cost is unchanged.
     #expect(result.gradientEvaluations == shown.result?.gradientEvaluations && result.wallSeconds == shown.result?.wallSeconds)
-    let expected = try digests(name, version: 1)
+    let expected = try digests(name, version: version)
     #expect(!expected.isEmpty)
     for series in result.orders + result.averages {
       for iterate in series.iterates {
@@ -58,6 +58,21 @@ import Testing
     }
     let extended = try NetworkRun.open(path, allowNumericsChange: true)
     _ = try await extended.iterate(.forward, 7, seed: 0)
+  }
+
+  /// Such runs ended at the first iterate that had diverged. They go on to their end.
+  @Test func aRunThatDivergedGoesOn() async throws {
+    let path = try run("diverged", version: 2)
+    let before = try StoredRun(path).observations()
+    #expect(try StoredRun(path).status == "failed" && !before.isEmpty && StoredRun(path).divergences().isEmpty)
+    let result = try await NetworkRun.open(path, allowNumericsChange: true).finish()
+    let stored = try StoredRun(path)
+    #expect(stored.status == "finished" && stored.firstDivergences.contains(DivergedIterate(seed: 0, series: .backward, n: 51)))
+    #expect(try Set(before).isSubset(of: stored.observations()))
+    #expect(result.orders.allSatisfy { $0.iterates.count + $0.diverged.count == 20 })
+    let again = try await NetworkRun.open(path, allowNumericsChange: true).finish()
+    #expect(again.wallSeconds == result.wallSeconds)
+    #expect(try await NetworkRun.verify(path, replays: 20, repairs: false, allowNumericsChange: true).damaged.isEmpty)
   }
 
   /// The run was killed halfway, and what it had stored is used.

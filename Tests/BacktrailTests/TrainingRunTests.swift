@@ -180,7 +180,7 @@ private func digests(_ result: RunResult) -> [String: String] {
     #expect(StoredRun.list(in: folder.path).map(\.run) == [path])
   }
 
-  @Test func aDivergingRunStopsAndKeepsWhatItSaw() async throws {
+  @Test func aDivergingRunFinishesAndKeepsWhatItSaw() async throws {
     let experiment = try RunSpecification(
       RunConfiguration(
         settings {
@@ -190,15 +190,15 @@ private func digests(_ result: RunResult) -> [String: String] {
           $0.lanes = 1
         }))
     let run = try NetworkRun.create(at: folder("run"), experiment)
-    await #expect {
-      _ = try await run.finish()
-    } throws: { error in
-      guard case RunError.diverged(metric: _, series: .forward, seed: 0, n: let n) = error else { return false }
-      return (1...30).contains(n)
-    }
+    let result = try await run.finish()
     let stored = try StoredRun(folder("run"))
-    #expect(stored.status == "failed")
+    let first = try #require(stored.firstDivergences.first { $0.series == .forward })
+    #expect(stored.status == "finished" && (1...30).contains(first.n))
+    #expect(try stored.observations().filter { $0.series == .forward }.map(\.n) == Array(1..<first.n))
+    #expect(result.summary[0].measurements == nil && result.summary[0].diverged == [SeedDivergence(seed: 0, n: first.n)])
     #expect(try stored.observations().allSatisfy { $0.measurements.loss.isFinite })
+    // Updates stop at the first observed state that is not finite.
+    #expect(result.gradientEvaluations <= first.n && result.gradientEvaluations + (result.skippedGradientEvaluations ?? 0) == 30)
   }
 
   @Test func aRunStartsFromAFile() async throws {

@@ -1,8 +1,12 @@
-import Datasets
 import Tensors
 import Testing
 
 @Suite struct KeyedPermutationTests {
+  @Test(arguments: [1, 2, 3, 100, 255, 256, 257, 1000, 1_000_000_000]) func everyValueHasItsIndex(count: Int) {
+    let permutation = KeyedPermutation(count: count, source: RandomSource(seed: 8, purpose: .ordering), index: 1)
+    for index in Set((0..<min(count, 300)).map { $0 * max(1, count / 300) % count }) { #expect(permutation.index(of: permutation(index)) == index) }
+  }
+
   @Test func permutes() {
     for count in Array(1...300) + [1437, 4096, 4097, 60_000] {
       for index in 0..<3 {

@@ -103,9 +103,16 @@ import Testing
         }
         digests.append(try Digest(of: gradient, updateCount: 0))
       }
+      // Every second update measures its loss on the way, which is the same, and changes no bit.
+      var measured = update % 2 == 1 ? 0 : loss
       try forEachPart(of: network, &workspace, update: update) { part, workspace in
-        try network.update(&state, learningRate: 0.05, position: update, context: context, workspace: &workspace, part: part)
+        guard update % 2 == 1 else {
+          return try network.update(&state, learningRate: 0.05, position: update, context: context, workspace: &workspace, part: part)
+        }
+        measured = try network.updateMeasuringLoss(
+          &state, learningRate: 0.05, position: update, context: context, workspace: &workspace, part: part)
       }
+      #expect(measured == loss)
       digests.append(try Digest(of: state, updateCount: update + 1))
     }
     return (digests, losses)

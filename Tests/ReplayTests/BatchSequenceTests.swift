@@ -1,4 +1,5 @@
 import Replay
+import Tensors
 import Testing
 
 /// Sequences written out batch by batch as in DESIGN's table of orders.
@@ -22,6 +23,19 @@ enum SpelledOut {
         epoch += 1
       }
       return Array(all.prefix(n))
+    case .reshuffled(let size), .paired(let size):
+      var all: [Int] = []
+      for epoch in 0..<(n + size - 1) / size {
+        let permutation = KeyedPermutation(count: size, source: RandomSource(seed: 0, purpose: .ordering), index: epoch)
+        let batches = (0..<size).map { epoch * size + 1 + permutation($0) }
+        all += batches
+        if case .paired = order { all += batches.reversed() }
+      }
+      return Array(all.prefix(n))
+    case .randomOrder(let number):
+      guard n > 0 else { return [] }
+      let permutation = KeyedPermutation(count: n, source: RandomSource(seed: UInt64(number), purpose: .ordering), index: n)
+      return (0..<n).map { permutation($0) + 1 }
     case .blocks(let size):
       return stride(from: 0, to: n, by: size).reversed().flatMap { up($0 + 1, min(n, $0 + size)) }
     case .listed(let list): return list.sequences[n - 1].runs.flatMap { run in (0..<run.count).map { run[$0] } }
@@ -32,7 +46,8 @@ enum SpelledOut {
   static func orders(maximumSize: Int) -> [CompositionOrder] {
     let sized: [(Int) -> CompositionOrder] = [
       CompositionOrder.tail, CompositionOrder.splice, CompositionOrder.window, CompositionOrder.sliding, CompositionOrder.slidingForward,
-      CompositionOrder.flipflop, CompositionOrder.blocks,
+      CompositionOrder.flipflop, CompositionOrder.blocks, CompositionOrder.reshuffled, CompositionOrder.paired,
+      CompositionOrder.randomOrder,
     ]
     return [.forward, .backward] + sized.flatMap { make in (1...maximumSize).map(make) }
   }
@@ -82,12 +97,42 @@ extension BatchSequence {
 
   @Test func hugeSequencesAreCheap() {
     let n = 1_000_000_000
-    for order in SpelledOut.orders(maximumSize: 3) + [.sliding(1000), .blocks(17), .flipflop(1000)] {
+    for order in SpelledOut.orders(maximumSize: 3) + [.sliding(1000), .blocks(17), .flipflop(1000), .reshuffled(1000), .paired(n / 3), .reshuffled(n)] {
       let sequence = order.sequence(n)
       #expect(sequence.commonPrefixCount(with: order.sequence(n)) == sequence.count)
-      #expect(sequence[sequence.count - 1] >= 1)
+      #expect(sequence[sequence.count - 1] >= 1 && sequence.largestBatch >= n / 3)
     }
     #expect(CompositionOrder.sliding(3).sequence(n).count == 3 * n - 3)
+  }
+
+  /// Every order of the batches of an epoch is as likely as any other, and no epoch says anything of another.
+  @Test func shuffledOrdersAreRandom() throws {
+    for size in [1, 2, 3, 7, 50] {
+      for epoch in 0..<20 {
+        let batches = Array(CompositionOrder.reshuffled(size).sequence((epoch + 1) * size).spelledOut.suffix(size))
+        #expect(batches.sorted() == Array(epoch * size + 1...(epoch + 1) * size))
+        let pair = Array(CompositionOrder.paired(size).sequence(2 * (epoch + 1) * size).spelledOut.suffix(2 * size))
+        #expect(pair == batches + batches.reversed())
+      }
+    }
+    // Three batches have six orders; the counts of 6,000 draws lie within five standard deviations of 1,000.
+    func check(_ draws: [[Int]]) {
+      let counts = Dictionary(grouping: draws) { $0 }.mapValues(\.count)
+      #expect(counts.count == 6 && counts.values.allSatisfy { abs($0 - 1000) < 145 }, "\(counts)")
+    }
+    let epochs = CompositionOrder.reshuffled(3).sequence(18_000).spelledOut
+    check((0..<6000).map { epoch in (0..<3).map { epochs[3 * epoch + $0] - 3 * epoch } })
+    check((1...6000).map { CompositionOrder.randomOrder($0).sequence(3).spelledOut })
+    // Orders differ between n too.
+    #expect(Set((0..<40).map { CompositionOrder.randomOrder(1).sequence(60 + $0).spelledOut.filter { $0 <= 60 } }).count == 40)
+  }
+
+  @Test func aSampleOfOrdersIsEachOfThem() throws {
+    #expect(try CompositionOrder.specifications("random-orders:3") == ["random-order:1", "random-order:2", "random-order:3"])
+    #expect(try CompositionOrder.specifications("tail:3") == ["tail:3"] && CompositionOrder.specifications("") == [""])
+    for text in ["random-orders", "random-orders:", "random-orders:0", "random-orders:1001", "random-orders:2:3"] {
+      #expect(throws: OrderError.self) { try CompositionOrder.specifications(text) }
+    }
   }
 
   @Test func textGoesBothWays() throws {

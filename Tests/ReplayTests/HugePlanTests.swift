@@ -8,7 +8,7 @@ import Testing
   private static let sizes = [1, 2, 3, 1000, most / 2 - 1, most / 2, most / 2 + 1, most - 1, most]
 
   private static func orders(_ size: Int) -> [CompositionOrder] {
-    [.tail(size), .splice(size), .window(size), .sliding(size), .slidingForward(size), .flipflop(size), .blocks(size)]
+    [.tail(size), .splice(size), .window(size), .sliding(size), .slidingForward(size), .flipflop(size), .blocks(size), .reshuffled(size), .paired(size), .randomOrder(size)]
   }
 
   @Test(arguments: [

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 @Suite struct StoredPointsTests {
-  private let orders: [CompositionOrder] = [.forward, .backward, .tail(4), .splice(6), .sliding(3), .flipflop(5), .blocks(4)]
+  private let orders: [CompositionOrder] = [.forward, .backward, .tail(4), .splice(6), .sliding(3), .flipflop(5), .blocks(4), .reshuffled(6), .paired(4), .randomOrder(3)]
 
   /// A plan made with the nearest state alone applies as many updates as one made with all stored states.
   @Test func theNearestStateIsAsGoodAsAll() throws {

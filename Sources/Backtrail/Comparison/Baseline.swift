@@ -158,14 +158,10 @@ extension StoredRun {
 extension BaselineResult {
   init(_ baseline: Baseline, _ result: RunResult) {
     // Iterates are counted in the compared run's batches.
-    let curves = result.orders.map { curve in
-      curve.mapIterates {
-        RunResult.Iterate(n: $0.n * baseline.stretch, measurements: $0.measurements, digest: $0.digest)
-      }
-    }
+    let curves = result.orders.map { $0.stretched(by: baseline.stretch) }
     let last = curves.compactMap(\.iterates.last?.n).max() ?? 1
-    let metrics = curves.first?.iterates.first?.measurements.metrics ?? []
-    let figures = curves.map { curve in
+    let metrics = curves.lazy.compactMap(\.iterates.first?.measurements.metrics).first ?? []
+    let figures = curves.filter(\.diverged.isEmpty).map { curve in
       var figures = CurveFigures(last: last, metricCount: metrics.count)
       for iterate in curve.iterates { figures.add(iterate) }
       return figures
@@ -173,11 +169,16 @@ extension BaselineResult {
     self.init(
       baseline: baseline, curves: curves,
       summary: SeriesSummary(
-        baseline.name, seeds: figures, metrics: metrics, gradientEvaluations: curves.first?.gradientEvaluations ?? 0,
+        baseline.name, seeds: figures, diverged: curves.compactMap { curve in curve.diverged.first.map { SeedDivergence(seed: curve.seed, n: $0) } },
+        metrics: metrics, gradientEvaluations: curves.first?.gradientEvaluations ?? 0,
         secondsPerUpdate: result.secondsPerUpdate ?? 0, secondsPerObservation: result.secondsPerObservation ?? 0))
   }
 
-  public var observed: ObservedSeries { ObservedSeries(name: summary.name, seeds: curves.map(\.iterates)) }
+  public var observed: ObservedSeries { 
+    ObservedSeries(
+      name: summary.name, seeds: curves.map(\.iterates).filter { !$0.isEmpty },
+      diverged: Dictionary(uniqueKeysWithValues: curves.map { ($0.seed, $0.diverged) }).filter { !$0.value.isEmpty })
+  }
 }
 
 extension RunConfiguration {

@@ -51,17 +51,27 @@ public struct Frontier: Encodable, Sendable {
     public let lossError: Estimate
   }
 
+  /// An order or average that has diverged, and so is not compared.
+  public struct DivergedSeries: Encodable, Sendable {
+    public let series: Series
+    public let seeds: [SeedDivergence]
+  }
+
   public let run: String
-  public let exact: Point
+  /// The exact curve; nil if backward has diverged for every seed, so that there is nothing to compare with.
+  public let exact: Point?
   /// The compared n: all observed n of the exact curve from `comparedFrom` to `comparedTo`.
   public let comparedFrom: Int
   public let comparedTo: Int
   public let comparedCount: Int
+  /// The number of compared seeds: those for which backward has not diverged.
   public let seeds: Int
   /// The guesses, the best first.
   public let guesses: [Guess]
   /// The points in ascending order of gradient evaluations.
   public let points: [Point]
+  /// The series that have diverged. Those that did for a compared seed have no points; nil if none have.
+  public internal(set) var diverged: [DivergedSeries]?
   /// The summaries of the run's orders and averages, and of baselines trained beside them.
   public var comparison: [SeriesSummary] = []
   /// The costs of settings that change neither orders nor schedules.

@@ -10,13 +10,15 @@ struct FrontierCandidate {
   let distance: Estimate?
 }
 
-/// Compares observations with the exact backward curve, seed by seed.
+/// Compares observations with the exact backward curve, seed by seed. None of the candidates has diverged for one of the seeds.
 struct FrontierComparison {
   let seeds: [Int]
   let metrics: [Metric]
   let observations: [Series: [Observation]]
   /// The range of the compared n.
   let range: ClosedRange<Int>
+  /// Whether forward has diverged for one of the seeds.
+  let isForwardDiverged: Bool
 
   /// The decays per observation among which the best exponential average of forward's curve is chosen.
   private static let decays = [0.5, 0.8, 0.9, 0.95, 0.98, 0.99]
@@ -70,17 +72,17 @@ struct FrontierComparison {
         }
       }
     }.sorted { ($0.gradientEvaluations, $0.lossError.mean) < ($1.gradientEvaluations, $1.lossError.mean) }
-    let exactPoint = points.last { $0.series == .backward } ?? points[points.count - 1]
     return Frontier(
-      run: run, exact: exactPoint, comparedFrom: range.lowerBound, comparedTo: range.upperBound,
-      comparedCount: losses[0].points.count { range.contains($0.n) }, seeds: seeds.count,
+      run: run, exact: points.last { $0.series == .backward } ?? points.last, comparedFrom: range.lowerBound, comparedTo: range.upperBound,
+      comparedCount: losses.first?.points.count { range.contains($0.n) } ?? 0, seeds: seeds.count,
       guesses: guesses.map { Frontier.Guess(name: $0.name, lossError: Estimate($0.errors)) }
         .sorted { $0.lossError.mean < $1.lossError.mean },
       points: points)
   }
 
-  /// The guesses that a forward run gives at no extra cost, with the mean error for each seed.
+  /// The guesses that a forward run gives at no extra cost, with the mean error for each seed; none where it has diverged.
   private func guesses(_ exact: [Curve]) -> [(name: String, errors: [Double])] {
+    guard !isForwardDiverged, !seeds.isEmpty else { return [] }
     let forward = curves(.forward)
     guard forward.allSatisfy({ $0.points.count > 1 }) else { return [] }
     func errors(_ guess: (Curve) -> Curve) -> [Double] {

@@ -84,11 +84,7 @@ public struct FrontierStudy: Sendable {
     let configuration = try run.configuration
     for baseline in baselines + usualBaselines.filter({ (try? $0.check(run.specification, configuration)) != nil }) {
       didNotice("baseline \(baseline)")
-      do {
-        results.append(try await run.train(baseline))
-      } catch RunError.diverged(let metric, _, let seed, let n) {
-        didNotice("baseline \(baseline) is left out: its \(metric.title) is not finite at iterate \(n) (seed \(seed)); try a smaller factor")
-      }
+      results.append(try await run.train(baseline))
     }
     if !sweptSettings.isEmpty {
       didNotice("sweep")

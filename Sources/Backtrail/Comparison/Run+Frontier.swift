@@ -30,7 +30,8 @@ extension Run {
     }
     // Missing observations can't be compared, and predicting their cost could take hours.
     let all = try database.observations()
-    let observed = ObservedPoints(all)
+    let divergences = try database.divergences()
+    let observed = ObservedPoints(all, diverged: divergences)
     for (order, points) in selection.curves {
       for seed in workload.seeds where !observed.missing(points, of: .order(order), seed: seed).isEmpty {
         throw RunError.damaged(
@@ -38,19 +39,25 @@ extension Run {
       }
     }
     let observations = Dictionary(grouping: all, by: \.series)
+    // Backward's iterates up to `first` are not compared.
+    let late = divergences.filter { $0.series != .backward || (first...final).contains($0.n) }
+    let lost = Set(late.filter { $0.series == .backward }.map(\.seed))
+    let seeds = workload.seeds.filter { !lost.contains($0) }
+    let diverged = Set(late.filter { !lost.contains($0.seed) }.map(\.series))
     let comparison = FrontierComparison(
-      seeds: Array(workload.seeds), metrics: problem.metrics, observations: observations, range: first...final)
+      seeds: seeds, metrics: problem.metrics, observations: observations, range: first...final,
+      isForwardDiverged: diverged.contains(.forward))
 
     var distances: [CompositionOrder: Estimate] = [:]
     if measuresDistance {
-      for (order, estimate) in try await parameterDistances(at: final) { distances[order] = estimate }
+      for (order, estimate) in try await parameterDistances(at: final, seeds: seeds, besides: diverged) { distances[order] = estimate }
     }
     let files = try database.checkpoints().reduce((count: 0, bytes: 0)) {
       ($0.count + 1 + $1.averages.count, $0.bytes + $1.bytes)
     }
     let bytesPerState = files.bytes / max(1, files.count)
     var candidates: [FrontierCandidate] = []
-    for (order, points) in selection.curves {
+    for (order, points) in selection.curves where !seeds.isEmpty && !diverged.contains(.order(order)) {
       for (schedule, points) in schedules(points, steps: last, range: first...final) {
         let cost = try cost(of: order, points: points, rates: result, bytesPerState: bytesPerState)
         // If all iterates lie on one path, observing fewer of them saves nothing.
@@ -61,14 +68,14 @@ extension Run {
             distance: order == .backward ? nil : distances[order]))
       }
     }
-    for (schedule, points) in automaticSchedules(of: exact, observations) {
+    for (schedule, points) in automaticSchedules(of: exact, observations, seeds: seeds) {
       candidates.append(
         FrontierCandidate(
           series: .backward, schedule: schedule, points: Set(points),
           cost: try cost(of: .backward, points: points, rates: result, bytesPerState: bytesPerState), distance: nil))
     }
-    if let points = selection.points(of: .forward) {
-      for average in workload.averageSeries {
+    if let points = selection.points(of: .forward), !seeds.isEmpty {
+      for average in workload.averageSeries where !diverged.contains(average) {
         candidates.append(
           FrontierCandidate(
             series: average, schedule: "\(points.count) points", points: Set(points),
@@ -77,18 +84,22 @@ extension Run {
     }
     var frontier = comparison.frontier(candidates, run: folder.path)
     frontier.comparison = result.summary
+    let byLine = result.summary.filter { !$0.diverged.isEmpty }.compactMap { line in
+      line.series.map { Frontier.DivergedSeries(series: $0, seeds: line.diverged) }
+    }
+    frontier.diverged = byLine.isEmpty ? nil : byLine
     return frontier
   }
 
   /// The n that automatic schedules with several error bounds would have observed of the exact curve. They are known
   /// if every n was observed.
   private func automaticSchedules(
-    of points: [Int], _ observations: [Series: [Observation]]
+    of points: [Int], _ observations: [Series: [Observation]], seeds: [Int]
   ) -> [(schedule: String, points: [Int])] {
     let steps = workload.steps
-    guard points == Array(1...steps) else { return [] }
+    guard points == Array(1...steps), !seeds.isEmpty else { return [] }
     let bySeed = Dictionary(grouping: observations[.backward] ?? [], by: \.seed)
-    let losses = workload.seeds.map { seed in
+    let losses = seeds.map { seed in
       Dictionary(uniqueKeysWithValues: (bySeed[seed] ?? []).map { ($0.n, $0.measurements.loss) })
     }
     var found: [(schedule: String, points: [Int])] = []
@@ -110,13 +121,18 @@ extension Run {
 
   /// The distance of the parameters of each order's iterate n from backward's, relative to backward's distance from
   /// the start.
-  private func parameterDistances(at n: Int) async throws -> [(CompositionOrder, Estimate)] {
+  /// - Parameter diverged: Series that are left out.
+  private func parameterDistances(
+    at n: Int, seeds: [Int], besides diverged: Set<Series>
+  ) async throws -> [(CompositionOrder, Estimate)] {
     var values: [CompositionOrder: [Double]] = [:]
-    for (replica, seed) in workload.seeds.enumerated() {
+    for seed in seeds {
+      let replica = try replica(ofSeed: seed)
       let exact = try await recalledState(.backward, n, seed: seed).state
       let start = StoredState(try specification.initialState(replica: replica))
       let way = try problem.layout.parameterDistance(exact, start)
-      for (order, points) in specification.selection.curves where order != .backward && points.contains(n) {
+      for (order, points) in specification.selection.curves
+      where order != .backward && points.contains(n) && !diverged.contains(.order(order)) {
         let state = try await recalledState(order, n, seed: seed).state
         values[order, default: []].append(try problem.layout.parameterDistance(state, exact) / way)
       }

@@ -102,7 +102,9 @@ public struct SettingSweep: Sendable {
     func curves(_ result: RunResult) -> [Curve] {
       result.orders.filter { $0.series == .backward }.map { Curve($0.iterates.map { ($0.n, $0.measurements.loss) }) }
     }
-    return Estimate(zip(curves(result), curves(asked)).map { mean($0.errors(against: $1, in: 1...Int.max)) })
+    // Seeds for which backward has diverged in one of them say nothing.
+    let pairs = zip(curves(result), curves(asked)).filter { !$0.points.isEmpty && !$1.points.isEmpty }
+    return Estimate(pairs.map { mean($0.errors(against: $1, in: 1...Int.max)) })
   }
 
   private static func digests(_ result: RunResult) -> [[Digest]] { result.orders.map { $0.iterates.map(\.digest) } }

@@ -54,6 +54,19 @@ extension Setting where Given == Double, Value == Double {
   }
 }
 
+extension Setting where Given == Double, Value == Double? {
+  /// Makes a setting that is a positive number, or nil if none is given.
+  /// - Parameter allowed: The allowed values in words.
+  static func optionalPositive(_ key: String, valueName: String, changesBits: Bool, help: String, usual words: String, allowed: String) -> Setting {
+    Setting(
+      key, valueName: valueName, changesBits: changesBits, help: help, usual: words, allowed: allowed, default: { _ in nil },
+      read: { number in
+        guard number.isFinite, number > 0 else { throw RunError.usage("`\(key)` is \(number), but must be \(allowed)") }
+        return number
+      }, give: { $0 })
+  }
+}
+
 extension Setting where Given == String, Value == String {
   /// Makes a setting that is a text.
   static func text(

@@ -18,8 +18,11 @@ func orderSpecifications(_ texts: [String]) throws -> [String] {
     throw RunError.usage("no composition order is given; add `order`, such as backward")
   }
   var names: [String] = []
-  return try texts.map { text in
+  let each = try texts.flatMap { text in
     let (order, schedule) = ObservedOrder.parts(of: text)
+    return try CompositionOrder.specifications(order).map { ($0, schedule) }
+  }
+  return try each.map { order, schedule in
     let name = try withAbsolutePath(order)
     guard !names.contains(name) else { throw RunError.usage("`order` \(name) is given twice; give it once") }
     names.append(name)

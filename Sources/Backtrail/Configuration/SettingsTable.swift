@@ -39,7 +39,8 @@ public struct SettingsTable: Sendable {
   public let orders: Setting<[String], [String]> = Setting(
     "order", storedAs: "orders", changesBits: false,
     help: """
-      A composition order; repeat for several: \(CompositionOrder.forms), or tail:auto and splice:auto, which find a τ. With an @ \
+      A composition order; repeat for several: \(CompositionOrder.forms); \(CompositionOrder.sampleForm) for K of \
+      random-order; or tail:auto and splice:auto, which find a τ. With an @ \
       it gets a schedule of its own: tail:50@every:20.
       """,
     default: { _ in ["forward", "backward"] }, read: orderSpecifications, give: { $0 })
@@ -71,6 +72,14 @@ public struct SettingsTable: Sendable {
       The losses of so many of them are added up before they go to the sum over all, so it changes the last bits of losses. No more \
       than so many are evaluated at once unless that is faster in little memory; outputs have the same bits.
       """, default: 64)
+
+  /// The loss above which an iterate has diverged; nil if only losses that are not finite show that.
+  public let divergenceLimit: Setting<Double, Double?> = .optionalPositive(
+    "divergence-limit", valueName: "loss", changesBits: false,
+    help: """
+      A test loss above this counts as diverged, as one does that is not finite: the iterate has no values then, and what would \
+      come of its state is not computed.
+      """, usual: "none", allowed: "a positive loss, such as 100")
 
   /// The change of the loss below which doubling the τ of `tail:auto` or `splice:auto` ends the search.
   public let tolerance: Setting<Double, Double> = .positive(

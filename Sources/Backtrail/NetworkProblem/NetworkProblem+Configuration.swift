@@ -75,7 +75,7 @@ extension RunConfiguration {
 
   /// The keys of `WorkloadDescription` and `Budgets`.
   private static let otherKeys: Set = [
-    "orders", "steps", "evaluate", "seed", "seedCount", "averages", "tolerance", "costBudget", "lanes", "memoryBudget",
+    "orders", "steps", "evaluate", "seed", "seedCount", "averages", "tolerance", "costBudget", "divergenceLimit", "lanes", "memoryBudget",
     "diskBudget", "checkpointEvery", "checkpointChain", "checkpointLevel",
   ]
 
@@ -110,7 +110,8 @@ extension RunConfiguration {
     }
     return try Workload(
       orders: self.orders.map { try ObservedOrder($0, texts: texts) }, steps: self.steps, observing: try evaluationSchedule, seeds: seeds,
-      averages: self.averages, tolerance: self.tolerance, costBudget: self.costBudget, orderTexts: texts)
+      averages: self.averages, tolerance: self.tolerance, costBudget: self.costBudget,
+      divergenceLimit: self.divergenceLimit, orderTexts: texts)
   }
 
   /// The limits on what the run may use.

@@ -100,6 +100,19 @@ public struct NetworkUpdateMap: UpdateMap {
     }
   }
 
+  public func applyMeasuringLoss(batch: Int, position: Int, to state: inout StateBuffer, workspace: inout Workspace) throws -> Double? {
+    if let pages { state.pager?.keep(pages.residency.kept) }
+    var loss = 0.0
+    for index in 0..<network.microBatchCount {
+      let part = network.microBatch(index)
+      let context = try gather(batch, part, into: &workspace)
+      loss = try network.updateMeasuringLoss(
+        &state, learningRate: learningRate * schedule.fraction(batch: batch, position: position), position: position,
+        context: context, workspace: &workspace.network, part: part)
+    }
+    return loss
+  }
+
   /// The mean loss over a batch's examples, computed as an update with this batch would. Buffers in `state`, such as
   /// running statistics, are changed.
   public func trainingLoss(batch: Int, of state: inout StateBuffer, workspace: inout Workspace) throws -> Double {

@@ -11,7 +11,7 @@ struct BacktrailCommand: AsyncParsableCommand {
       Results go to standard output, words and progress to standard error.
       Exit codes: 0 done, 1 predictions and measurements disagree ('theory'), 64 usage, 65 bad or damaged data, 66 input missing, 73 cannot create, 74 I/O error (results that \
       standard output does not take among them), 75 stopped by a signal (give the command again, or 'backtrail resume' where it \
-      says so), 78 configuration impossible.
+      says so), 78 configuration impossible. Divergence is a result: a run in which something diverges ends with 0.
       """,
     subcommands: [
       TrainCommand.self, PlanCommand.self, FrontierCommand.self, ResumeCommand.self, RewindCommand.self, ReportCommand.self,

@@ -92,7 +92,7 @@ struct FrontierCommand: AsyncParsableCommand {
     }
     let frontier = outcome.frontier
     try inTurn(
-      { if json { try printJSON(frontier) } else { try printResult(frontierTable(frontier, showsAll: allPoints)) } },
+      { if json { try printJSON(frontier) } else { try printResult(frontierTable(frontier, of: training.description, showsAll: allPoints)) } },
       { if let csv { try writeFile(frontierCSV(frontier), to: csv) } },
       { try chart.write { frontierChart(frontier, of: training.description) } },
       {

@@ -80,7 +80,8 @@ struct RunsCommand: AsyncParsableCommand {
         let values = zip(iterate.measurements.metrics, iterate.measurements.values).enumerated().map { place, value in
           "\(value.0.title) \(decimal(place == 0 ? "%.6f" : "%.4f", value.1))"
         }
-        try printResult("\(describe(iterate, order: order, n: n))\n\(values.joined(separator: ", "))")
+        let training = iterate.trainingLoss.map { [String(format: "training loss of its last batch %.6f", $0)] } ?? []
+        try printResult("\(describe(iterate, order: order, n: n))\n\((values + training).joined(separator: ", "))")
       }
     }
   }
@@ -106,7 +107,7 @@ struct IterateDocument: Encodable {
     try document.encode(n, forKey: "n")
     try document.encode(seed, forKey: "seed")
     try document.encode(iterate.digest, forKey: "digest")
-    try document.encode(iterate.measurements)
+    try document.encode(iterate.measurements, trainingLoss: iterate.trainingLoss)
     try document.encode(iterate.gradientEvaluations, forKey: "gradientEvaluations")
     // The checkpoint from which the iterate was replayed; absent for the initial state.
     try document.encodeIfPresent(iterate.checkpoint?.file, forKey: "checkpoint")

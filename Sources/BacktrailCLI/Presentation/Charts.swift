@@ -17,18 +17,30 @@ func curveChart(
   let series = observed.map { series in
     Chart.Series(
       legendName(series.name),
-      points: series.curve(place).filter { $0.n >= first }.map { n, estimate in
+      points: (series.curve(place).filter { $0.n >= first }.map { n, estimate in
         let interval = isBanded && estimate.halfWidth != nil ? estimate.interval.clamped(to: possible) : nil
         return Chart.Point(x: Double(n), y: estimate.mean, interval: interval)
-      })
+      } + series.holes.filter { $0 >= first }.map { Chart.Point(x: Double($0), y: .nan) }).sorted { $0.x < $1.x })
   }
-  let values = series.flatMap(\.points).map(\.y)
+  let values = series.flatMap(\.points).map(\.y).filter(\.isFinite)
   let isWide = (values.min() ?? 1) > 0 && (values.max() ?? 1) > 8 * (values.min() ?? 1)
   return Chart(
     title: run.title,
-    note: over(run.workload.seedCount, intervals: "Bands"),
+    note: over(run.workload.seedCount, intervals: "Bands") + divergence(observed, seeds: run.workload.seedCount),
     x: Chart.Axis("n, batches", isLogarithmic: run.isObservedByLogarithm),
     y: Chart.Axis(metric.axisTitle, isLogarithmic: isWide && metric.isLessBetter), series: series)
+}
+
+/// A chart of the training loss of the last update by n; nil if fewer than two were noted of every series.
+func trainingChart(_ observed: [ObservedSeries], of run: RunDescription) -> Chart? {
+  let series = observed.map { series in
+    Chart.Series(legendName(series.name), points: series.trainingCurve().map { Chart.Point(x: Double($0.n), y: $0.estimate.mean) })
+  }.filter { $0.points.count > 1 }
+  guard !series.isEmpty else { return nil }
+  return Chart(
+    title: run.title, note: over(run.workload.seedCount, intervals: "Bands"),
+    x: Chart.Axis("n, batches", isLogarithmic: run.isObservedByLogarithm),
+    y: Chart.Axis("training loss" + (run.loss.unit.map { ", \($0)" } ?? "")), series: series)
 }
 
 /// A chart of the neighbour noise along each curve; nil if no curve is observed evenly and often enough.
@@ -41,6 +53,17 @@ func noiseChart(_ observed: [ObservedSeries], of run: RunDescription) -> Chart? 
     title: run.title,
     note: "Standard deviation of \(ObservedSeries.changeCount) changes in a row\(run.workload.seedCount > 1 ? ", mean over seeds." : ".")",
     x: Chart.Axis("n, batches"), y: Chart.Axis("neighbour noise" + (run.loss.unit.map { ", \($0)" } ?? ""), isLogarithmic: true), series: series)
+}
+
+/// A note about curves that end or have holes; empty if there are none.
+private func divergence(_ observed: [ObservedSeries], seeds: Int) -> String {
+  let parts = observed.compactMap { series -> String? in
+    let diverged = series.firstDivergences
+    guard let first = diverged.map(\.n).min() else { return nil }
+    return legendName(series.name) + (seeds > 1 ? " for \(diverged.count) seeds, first" : "") + " at \(first)"
+  }
+  guard !parts.isEmpty else { return "" }
+  return " Diverged: \(parts.joined(separator: "; "))." + (seeds > 1 ? " Means are of the seeds left, which are selected." : "")
 }
 
 /// A note about means and intervals over several seeds.

@@ -3,7 +3,10 @@ import Foundation
 import Reports
 
 /// The output of `frontier`.
-func frontierTable(_ frontier: Frontier, showsAll: Bool) -> String {
+func frontierTable(_ frontier: Frontier, of run: RunDescription, showsAll: Bool) -> String {
+  guard frontier.exact != nil else {
+    return [nothingToCompareWith, comparisonTable(frontier, of: run), settingTable(frontier.settings)].compactMap { $0 }.joined(separator: "\n\n")
+  }
   var table = frontierPoints(frontier, showsAll: showsAll)
   // A terminal marks rows with a star that a page prints in bold.
   table.header.insert("", at: 0)
@@ -13,22 +16,26 @@ func frontierTable(_ frontier: Frontier, showsAll: Bool) -> String {
   let hidden = frontier.points.count - table.rows.count
   if hidden > 0 { notes.append("\(hidden) points more with --all-points, --csv or --json.") }
   let parts: [String?] = [
-    textTable(table), notes.joined(separator: "\n"), comparisonTable(frontier), settingTable(frontier.settings),
+    textTable(table), notes.joined(separator: "\n"), comparisonTable(frontier, of: run), settingTable(frontier.settings),
   ]
   return parts.compactMap { $0 }.joined(separator: "\n\n")
 }
+
+/// What is said instead of a comparison where backward has diverged for every seed.
+let nothingToCompareWith = "Exact backward has diverged for every seed, so there is nothing to compare with. Take a smaller learning rate."
 
 /// A table with a row for each point. Points without a cheaper and better one are marked.
 /// - Parameter showsAll: Whether every point has a row. Otherwise only the Pareto front is shown, and for each order
 ///   its whole schedule and the cheapest one whose error is at most a tenth larger.
 func frontierPoints(_ frontier: Frontier, showsAll: Bool) -> Table {
   let shown = showsAll ? frontier.points : worthShowing(frontier.points)
+  let errors = frontier.exact?.errors ?? []
   var table = Table(
     header: [
       "order", "schedule", "gradient evaluations", "of exact", "time", "memory", "on disk", "loss error", "worst",
-    ] + frontier.exact.errors.dropFirst().map { "\($0.metric.shortTitle) error" } + ["noise", "skill"],
+    ] + errors.dropFirst().map { "\($0.metric.shortTitle) error" } + ["noise", "skill"],
     rows: shown.map { point in
-      let isExact = point.series == frontier.exact.series && point.lossError.mean == 0
+      let isExact = point.series == frontier.exact?.series && point.lossError.mean == 0
       return [
         point.series.description, point.schedule, grouped(point.gradientEvaluations),
         String(format: point.costFraction < 0.0995 ? "%.1f %%" : "%.0f %%", 100 * point.costFraction),
@@ -39,7 +46,7 @@ func frontierPoints(_ frontier: Frontier, showsAll: Bool) -> Table {
         isExact ? "exact" : point.skill.map { estimate($0, digits: 2) + (point.hasSkill ? "" : ", none") } ?? "-",
       ]
     },
-    alignment: [.left, .left] + Array(repeating: .right, count: 8 + frontier.exact.errors.count),
+    alignment: [.left, .left] + Array(repeating: .right, count: 8 + errors.count),
     marked: Set(shown.indices.filter { shown[$0].isOptimal }))
   if frontier.measuresDistance {
     let column = table.header.count - 1
@@ -53,6 +60,8 @@ func frontierPoints(_ frontier: Frontier, showsAll: Bool) -> Table {
 }
 
 extension Frontier {
+  fileprivate var metrics: [Metric] { exact?.errors.map(\.metric) ?? [] }
+
   fileprivate var measuresDistance: Bool { points.contains { $0.distance != nil } }
 }
 
@@ -62,7 +71,7 @@ func frontierNotes(_ frontier: Frontier, mark: String) -> [String] {
   let seeds = frontier.seeds > 1 ? "means over \(frontier.seeds) seeds ± 95 % confidence" : "one seed, so no confidence: give --seeds 6"
   var notes = [
     """
-    Errors: |difference| of \(metricNames(frontier.exact.errors.map(\.metric))) to the exact backward curve at its \(grouped(frontier.comparedCount)) observed n \
+    Errors: |difference| of \(metricNames(frontier.metrics)) to the exact backward curve at its \(grouped(frontier.comparedCount)) observed n \
     from \(grouped(frontier.comparedFrom)) to \(grouped(frontier.comparedTo)), observations joined by lines in log n; \(seeds).
     """,
     """
@@ -70,6 +79,10 @@ func frontierNotes(_ frontier: Frontier, mark: String) -> [String] {
     the next.
     """,
   ]
+  let left = (frontier.diverged ?? []).map(\.series.description)
+  if !left.isEmpty {
+    notes.append("Diverged, see below: \(left.joined(separator: ", ")). Seeds for which exact backward did, and others that did for the rest, are left out.")
+  }
   if frontier.measuresDistance {
     notes.append(
       "Distance: of the parameters at the last n to exact backward's, in units of its way from the initial state.")
@@ -98,12 +111,13 @@ private func worthShowing(_ points: [Frontier.Point]) -> [Frontier.Point] {
 }
 
 /// A table that compares orders, averages and baselines.
-private func comparisonTable(_ frontier: Frontier) -> String {
-  textTable(comparison(frontier.comparison)) + """
+private func comparisonTable(_ frontier: Frontier, of run: RunDescription) -> String {
+  let notes = divergenceNotes(frontier.comparison, of: run).map { "\n\($0)" }.joined()
+  return textTable(comparison(frontier.comparison, metrics: run.problem.metrics, seeds: run.workload.seedCount)) + """
 
 
-    \(metricNames(frontier.exact.errors.map(\.metric), isCapitalized: true)): mean over the last quarter\(frontier.seeds > 1 ? " ± spread between seeds" : ""). At any one n backward is as \
-    good as forward on average; averages, a falling learning rate or larger batches are quiet too, at these costs.
+    \(metricNames(run.problem.metrics, isCapitalized: true)): mean over the last quarter\(run.workload.seedCount > 1 ? " ± spread between seeds" : ""). At any one n backward is as \
+    good as forward on average; averages, a falling learning rate or larger batches are quiet too, at these costs.\(notes)
     """
 }
 
@@ -124,7 +138,7 @@ private func settingTable(_ points: [SettingPoint]) -> String? {
 
 /// A number with few digits, for errors.
 private func short(_ value: Double) -> String {
-  value == 0 ? "0" : String(format: value < 0.00095 ? "%.5f" : "%.4f", value)
+  value == 0 ? "0" : decimal(value < 0.00095 ? "%.5f" : "%.4f", value)
 }
 
 private func estimate(_ estimate: Estimate, digits: Int? = nil) -> String {
@@ -146,10 +160,10 @@ extension Metric {
 
 /// The points as comma-separated values with a header. The half-width of an interval is empty for one seed.
 func frontierCSV(_ frontier: Frontier) -> String {
-  let others = frontier.exact.errors.dropFirst().map { $0.metric.shortTitle.replacing(" ", with: "_") }
+  let others = frontier.metrics.dropFirst().map { $0.shortTitle.replacing(" ", with: "_") }
   let header = [
     "order", "schedule", "gradient_evaluations", "cost_fraction", "seconds", "peak_bytes", "stored_bytes",
-    frontier.exact.errors[0].metric.title.replacing(" ", with: "_"), "loss_error", "loss_error_half_width", "worst_loss_error",
+    frontier.metrics.first?.title.replacing(" ", with: "_") ?? "loss", "loss_error", "loss_error_half_width", "worst_loss_error",
   ] + others.flatMap { ["\($0)_error", "worst_\($0)_error"] } + [
     "noise", "distance", "skill", "skill_half_width", "has_skill", "is_optimal",
   ]

@@ -48,9 +48,14 @@ struct ReportContents {
   private var results: ReportPage.Section {
     guard let result = stored.result else { return progress }
     let found = findings(result, of: stored.description)
-    var blocks: [ReportPage.Block] = [.table(comparison(result.summary + stored.baselines.map(\.summary)))]
+    var blocks: [ReportPage.Block] = [
+      .table(comparison(result.summary + stored.baselines.map(\.summary), metrics: metrics, seeds: workload.seedCount))
+    ]
     blocks += reading(result).map { .paragraph($0) }
-    blocks.append(.list(summaryNotes(result, of: stored.description)))
+    blocks.append(
+      .list(
+        summaryNotes(result, of: stored.description)
+          + divergenceNotes(result.summary + stored.baselines.map(\.summary), of: stored.description)))
     if !found.isEmpty { blocks += [.paragraph("What automatic orders and schedules came to:"), .list(found)] }
     return .init("Orders compared", blocks)
   }
@@ -101,7 +106,7 @@ struct ReportContents {
       ? [.paragraph("Go on with:"), .command(stored.resumeCommand)] : [.paragraph("The program that made it goes on with it.")]
     let planned = planned
     let rows = observed.map { series in
-      let seen = series.seeds.reduce(0) { $0 + $1.count }
+      let seen = series.seeds.reduce(0) { $0 + $1.count } + series.diverged.values.reduce(0) { $0 + $1.count }
       let last = series.seeds.compactMap(\.last?.n).max() ?? 0
       let values = metrics.indices.map { metric in
         series.curve(metric).last.map { String(format: "%.4f", $0.estimate.mean) } ?? "-"
@@ -117,6 +122,8 @@ struct ReportContents {
             header: ["order", "observations", "planned", "last n"] + metrics.map { "\($0.title) there" }, rows: rows,
             alignment: [.left] + Array(repeating: .right, count: 3 + metrics.count))))
     }
+    let diverged = divergenceNotes(observed.map { ($0.name, $0.firstDivergences) }, of: stored.description)
+    if !diverged.isEmpty { blocks.append(.list(diverged)) }
     return .init("So far", blocks)
   }
 
@@ -152,7 +159,19 @@ struct ReportContents {
         charts.append(late)
       }
     }
-    return .init("Curves", charts.map { .chart($0) })
+    var blocks = charts.map { ReportPage.Block.chart($0) }
+    if var chart = trainingChart(observed, of: stored.description) {
+      chart.title = "Training loss of the last update by n"
+      blocks += [
+        .chart(chart),
+        .paragraph(
+          """
+          The mean loss over the batch of an iterate's last update, of the state before it: batch n for forward, batch 1 for backward, \
+          tails and splices. One batch is a small sample, and each order has another one, so compare a curve with itself.
+          """),
+      ]
+    }
+    return .init("Curves", blocks)
   }
 
   private var noise: ReportPage.Section? {
@@ -174,6 +193,7 @@ struct ReportContents {
     switch frontier {
     case nil: return nil
     case .failure(let error): return .init("Frontier", [.paragraph("Not compared: \(Failure(error)?.words ?? "an error").")])
+    case .success(let frontier) where frontier.exact == nil: return .init("Frontier", [.paragraph(nothingToCompareWith)])
     case .success(let frontier):
       var chart = frontierChart(frontier, of: stored.description)
       chart.title = "Error against the exact backward curve, by cost"

@@ -5,26 +5,35 @@ import Reports
 
 /// The comparison of series at the end of a run, with an explanation of its numbers.
 func summaryTable(_ result: RunResult, of run: RunDescription) -> String {
+  let skipped = result.skippedGradientEvaluations.map { " and \(grouped($0)) left out behind diverged states" } ?? ""
   let spent = """
-    Spent: \(count(result.gradientEvaluations, "gradient evaluation")), \(duration(result.wallSeconds)), \
+    Spent: \(count(result.gradientEvaluations, "gradient evaluation"))\(skipped), \(duration(result.wallSeconds)), \
     \(size(result.peakResidentBytes)) peak memory; run kept in \(result.run)
     """
-  let notes = summaryNotes(result, of: run) + findings(result, of: run) + [spent]
-  return textTable(comparison(result.summary)) + "\n\n" + notes.joined(separator: "\n")
+  let notes = summaryNotes(result, of: run) + divergenceNotes(result.summary, of: run) + findings(result, of: run) + [spent]
+  return textTable(comparison(result.summary, metrics: run.problem.metrics, seeds: run.workload.seedCount)) + "\n\n" + notes.joined(separator: "\n")
 }
 
 /// A table that compares orders, averages and baselines.
-func comparison(_ summary: [SeriesSummary]) -> Table {
-  let metrics = summary.first?.measurements.metrics ?? []
-  return Table(
+/// - Parameters:
+///   - metrics: The run's metrics; nil for those of the first series that has values.
+///   - seeds: The number of the run's seeds.
+func comparison(_ summary: [SeriesSummary], metrics: [Metric]? = nil, seeds: Int) -> Table {
+  let metrics = metrics ?? summary.lazy.compactMap(\.measurements?.metrics).first ?? []
+  var table = Table(
     header: ["order"] + metrics.map(\.title) + ["neighbour noise", "gradient evaluations", "lane seconds"],
     rows: summary.map { line in
-      [line.name] + numbers(line.measurements.values, spreads: line.spreads) + [
+      [line.name] + (line.measurements.map { numbers($0.values, spreads: line.spreads) } ?? metrics.map { _ in "-" }) + [
         line.neighbourNoise.map { String(format: "%.5f", $0) } ?? "-", grouped(line.gradientEvaluations),
         String(format: "%.2f", line.laneSeconds),
       ]
     },
     alignment: [.left] + Array(repeating: .right, count: metrics.count + 3))
+  guard summary.contains(where: { !$0.diverged.isEmpty }) else { return table }
+  table.header.insert("diverged", at: 1)
+  table.alignment.insert(.left, at: 1)
+  for (row, line) in summary.enumerated() { table.rows[row].insert(divergence(line.diverged, seeds: seeds), at: 1) }
+  return table
 }
 
 /// The explanation of the columns of the comparison.
@@ -300,7 +309,7 @@ func runsTable(_ runs: [StoredRun]) -> String {
   var rows = [["run", "status", "made", "problem", "steps", "orders"]]
   for run in runs {
     rows.append([
-      run.run, run.status, run.createdAt.formatted(.iso8601), run.problem.name, grouped(run.workload.steps),
+      run.run, run.status + (run.firstDivergences.isEmpty ? "" : ", diverged"), run.createdAt.formatted(.iso8601), run.problem.name, grouped(run.workload.steps),
       run.workload.orders.joined(separator: " "),
     ])
   }
@@ -323,10 +332,15 @@ func facts(_ run: StoredRun) -> Table {
     ["orders", workload.orders.joined(separator: " ")],
     ["steps", "\(grouped(workload.steps)), observed \(workload.evaluate)"],
     ["averages of forward", workload.averages.isEmpty ? "none" : workload.averages.joined(separator: " ")],
+    ["divergence limit", workload.divergenceLimit.map { String(format: "%g of \(run.description.loss.title)", $0) } ?? "none"],
     ["seeds", seeds.count == 1 ? String(seeds.lowerBound) : "\(seeds.lowerBound) to \(seeds.upperBound - 1)"],
     ["numerics", run.fingerprint],
     ["observations", grouped(run.observationCount)],
   ]
+  if !run.firstDivergences.isEmpty {
+    let places = run.firstDivergences.map { "\($0.series) at \(grouped($0.n))" + (seeds.count > 1 ? " (seed \($0.seed))" : "") }
+    rows.append(["diverged", places.prefix(10).joined(separator: ", ") + (places.count > 10 ? ", …" : "")])
+  }
   return Table(rows: rows, alignment: [.left, .left])
 }
 

@@ -26,7 +26,7 @@ enum ExitStatus: Int32 {
       self =
         switch error {
         case .usage: .usage
-        case .impossible, .diverged: .impossible
+        case .impossible: .impossible
         case .missing: .missingInput
         case .damaged: .badData
         case .interrupted: .interrupted
@@ -49,7 +49,7 @@ enum ExitStatus: Int32 {
     case let error as OrderError:
       self =
         switch error {
-        case .unknown, .sizeMissing: .usage
+        case .unknown, .sizeMissing, .sampleSize: .usage
         case .unreadableRun, .unreadableLine, .tooLong, .tooLongLine, .empty: .badData
         }
     case ReplayError.tooManyUpdates:

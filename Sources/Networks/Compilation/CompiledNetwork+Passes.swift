@@ -26,6 +26,27 @@ extension CompiledNetwork {
     }
   }
 
+  /// The same, and the mean loss of the batch as the step sees it: of the state before it, and with what layers draw at random. That takes
+  /// no pass of its own.
+  /// - Returns: the mean loss after the last micro-batch; before that it means nothing.
+  public func updateMeasuringLoss(
+    _ state: inout StateBuffer, learningRate: Double, position: Int, context: PassContext,
+    workspace: inout Workspace, part: MicroBatch? = nil
+  ) throws(PagingError) -> Double {
+    let part = checked(part)
+    if part.isFirst { workspace.lossSum = 0 }
+    try update(&state, learningRate: learningRate, position: position, context: context, workspace: &workspace, part: part)
+    let sum = workspace.lossSum ?? 0
+    if part.isLast { workspace.lossSum = nil }
+    return mean(ofSum: sum)
+  }
+
+  /// The mean loss of a batch.
+  /// - Parameter sum: the sum of the terms of all its predictions' losses.
+  private func mean(ofSum sum: Double) -> Double {
+    sum / Double(loss.termCount(outputs: outputCount)) / Double(batchSize * predictionCount)
+  }
+
   /// The sums of gradients over micro-batches; nil where the batch is whole.
   func gradientSums(of part: MicroBatch, in workspace: inout Workspace) -> GradientSums? {
     guard gradientSumCount > 0 else { return nil }
@@ -95,7 +116,7 @@ extension CompiledNetwork {
     } else {
       loss.sum(over: outputs, workspace.targets, into: &sum)
     }
-    return sum / Double(loss.termCount(outputs: outputCount)) / Double(batchSize * predictionCount)
+    return mean(ofSum: sum)
   }
 
   /// Adds the first `rows` examples in `workspace`, evaluated on a borrowed state, to a measurement, and ends its batches: outputs of
@@ -276,8 +297,18 @@ extension CompiledNetwork {
         targets: workspace.targets, statistics: &workspace.statistics)
     case .loss:
       // A head in parts goes back through the loss itself.
-      guard head == nil else { return }
+      if let head {
+        if var sum = workspace.lossSum {
+          head.loss.sum(over: workspace.statistics, predictions: rows * predictionCount, into: &sum)
+          workspace.lossSum = sum
+        }
+        return
+      }
       let outputs = matrix(step.output, of: step.stage + 1, rows: rows, in: arena)
+      if var sum = workspace.lossSum {
+        loss.sum(over: outputs.matrix.rearranged(columns: outputCount), workspace.targets, into: &sum)
+        workspace.lossSum = sum
+      }
       let gradient = matrix(step.outputGradient, of: step.stage + 1, rows: rows, in: arena)
       loss.writeGradient(
         of: outputs.matrix.rearranged(columns: outputCount), workspace.targets, predictions: batchSize * predictionCount,

@@ -294,6 +294,8 @@ public struct CompiledNetwork: Sendable {
     var statistics: [LogitStatistics]
     /// Those of a part of the predictions.
     var partTargets: Targets
+    /// The sum of the losses of the examples in the passes of an update so far; nil where it is not wanted.
+    var lossSum: Double?
 
     /// The inputs of the first `rows` examples, for writing: a matrix of `rows` × input features. It is valid while the workspace
     /// is, until another network takes it.

@@ -24,16 +24,24 @@ public struct BatchRunExecutor<Map: UpdateMap>: ~Copyable {
   /// - Throws: `CancellationError` between two updates if the surrounding task was cancelled. The state then has as
   ///   many updates as its update count says. After any other error, which is the map's, the state must not be used.
   public mutating func apply(_ run: BatchRun, of map: Map, to state: inout TrainingState) throws {
-    try apply(run, of: map, to: &state, averages: [])
+    try apply(run, of: map, to: &state, averages: [], measuresLoss: false)
   }
 
-  /// - Parameter averages: The running averages that the state is added to after every update.
+  /// - Parameters:
+  ///   - averages: The running averages that the state is added to after every update.
+  ///   - measuresLoss: Whether the state is given the training loss of the last update.
   mutating func apply(
-    _ run: BatchRun, of map: Map, to state: inout TrainingState, averages: [RunningAverage]
+    _ run: BatchRun, of map: Map, to state: inout TrainingState, averages: [RunningAverage], measuresLoss: Bool
   ) throws {
+    state.trainingLoss = nil
     for index in 0..<run.count {
       try Task.checkCancellation()
-      try map.apply(batch: run[index], position: state.updateCount, to: &state.values, workspace: &workspace)
+      if measuresLoss && index == run.count - 1 {
+        state.trainingLoss = try map.applyMeasuringLoss(
+          batch: run[index], position: state.updateCount, to: &state.values, workspace: &workspace)
+      } else {
+        try map.apply(batch: run[index], position: state.updateCount, to: &state.values, workspace: &workspace)
+      }
       state.updateCount += 1
       updates += 1
       if !averages.isEmpty {

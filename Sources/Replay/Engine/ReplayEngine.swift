@@ -32,7 +32,11 @@ public struct ReplayEngine<Map: UpdateMap, Observer: IterateObserver>: Sendable 
     self.diskSlots = diskSlots
   }
 
-  /// Executes `plan`. When it returns, every planned iterate has been observed once.
+  /// How often lanes look whether their states are still finite, in updates, where diverged paths end. They look at checkpoints and
+  /// at observations too.
+  private static var finiteCheckInterval: Int { 64 }
+
+  /// Executes `plan`. When it returns, every planned iterate has been observed once, or found to have diverged.
   /// - Throws: The first error of making a workspace or of an observation, once all lanes have stopped;
   ///   `CancellationError` if the surrounding task was cancelled, once the lanes' states have been stored;
   ///   `ReplayError` if a running average would be wrong.
@@ -79,15 +83,39 @@ public struct ReplayEngine<Map: UpdateMap, Observer: IterateObserver>: Sendable 
     while let segment = await board.next() {
       lane.begin(
         replica: plan.replica(ofSegment: segment), path: plan.path(ofSegment: segment), repeats: plan.repeatedPositions(ofSegment: segment))
+      lane.hasDiverged = shared.diverged.continues(segment, of: plan)
+      let begunDiverged = lane.hasDiverged
       do {
-        try plan.forEachInstruction(ofSegment: segment) { instruction in
-          try follow(instruction, on: &lane, shared: shared, progress: progress)
+        // Updates wait until what comes next shows whether their last state is observed.
+        var waiting: [ReplayInstruction] = []
+        func followWaiting(isObserved: Bool) throws {
+          for instruction in waiting {
+            try follow(instruction, on: &lane, shared: shared, isObserved: isObserved, progress: progress)
+          }
+          waiting.removeAll(keepingCapacity: true)
         }
+        try plan.forEachInstruction(ofSegment: segment) { instruction in
+          switch instruction {
+          case .checkpoint where !waiting.isEmpty:
+            waiting.append(instruction)
+          case .apply, .applyAveraging:
+            try followWaiting(isObserved: false)
+            waiting.append(instruction)
+          default:
+            if case .observe = instruction { try followWaiting(isObserved: true) } else { try followWaiting(isObserved: false) }
+            try follow(instruction, on: &lane, shared: shared, progress: progress)
+          }
+        }
+        try followWaiting(isObserved: false)
       } catch let error as CancellationError {
         // What this lane has done since its last checkpoint is stored too. States that it only computed again are
         // not: their path has its checkpoints already, some with averages that this lane does not have.
         if !lane.repeats.contains(lane.state.updateCount) { try checkpoint(&lane, shared: shared) }
         throw error
+      }
+      if lane.hasDiverged {
+        let position = begunDiverged ? 0 : lane.state.updateCount
+        shared.diverged.add(segment, of: plan, from: position)
       }
       await board.finish(segment)
     }
@@ -98,11 +126,13 @@ public struct ReplayEngine<Map: UpdateMap, Observer: IterateObserver>: Sendable 
     return lane.summary
   }
 
+  /// - Parameter isObserved: Whether the last state of the instruction's updates is observed.
   private func follow(
-    _ instruction: ReplayInstruction, on lane: inout Lane<Map>, shared: SharedStates,
+    _ instruction: ReplayInstruction, on lane: inout Lane<Map>, shared: SharedStates, isObserved: Bool = false,
     progress: ReplayProgress
   ) throws {
     let begin = ContinuousClock.now
+    if lane.hasDiverged { return try passOver(instruction, on: &lane, progress: progress) }
     switch instruction {
     case .start(let replica):
       try initialStates[replica].write(to: &lane.state)
@@ -110,12 +140,14 @@ public struct ReplayEngine<Map: UpdateMap, Observer: IterateObserver>: Sendable 
       let taken = averages ? shared.averages[replica] : []
       try checkpoints?.restore(stored, replica: replica, into: &lane.state, averages: taken.map(\.state))
       for average in taken { try average.check(standsAt: lane.state.updateCount) }
+      lane.state.trainingLoss = nil
       lane.isAveraging = averages
       lane.isStored = true
     case .load(let slot, .memory):
       try shared.slots[slot].copy(to: &lane.state)
     case .load(let slot, .disk):
       try diskSlots?.load(slot: slot, into: &lane.state)
+      lane.state.trainingLoss = nil
     case .save(let slot, .memory):
       try shared.slots[slot].copy(from: lane.state)
     case .save(let slot, .disk):
@@ -126,28 +158,87 @@ public struct ReplayEngine<Map: UpdateMap, Observer: IterateObserver>: Sendable 
     case .checkpoint:
       try checkpoint(&lane, shared: shared)
     case .apply(let run):
-      try lane.apply(run, of: maps[lane.replica])
+      try apply(run, on: &lane, averages: nil, isObserved: isObserved, progress: progress)
       lane.summary.updateSeconds += (.now - begin) / .seconds(1)
     case .applyAveraging(let run):
-      try lane.apply(run, of: maps[lane.replica], averages: shared.averages[lane.replica])
+      try apply(run, on: &lane, averages: shared.averages[lane.replica], isObserved: isObserved, progress: progress)
       lane.summary.updateSeconds += (.now - begin) / .seconds(1)
     case .observe(let iterates):
-      try observer.observe(iterates, replica: lane.replica, state: lane.state, workspace: &lane.executor.workspace)
-      lane.finishObservation(since: begin, progress: progress)
+      guard try isFinite(&lane) else { return try passOver(instruction, on: &lane, progress: progress) }
+      do {
+        try observer.observe(iterates, replica: lane.replica, state: lane.state, workspace: &lane.executor.workspace)
+        lane.finishObservation(since: begin, progress: progress)
+      } catch is IterateDiverged where observer.endsDivergedPaths {
+        lane.hasDiverged = true
+        try passOver(instruction, on: &lane, progress: progress)
+      }
     case .observeAverages(let n):
       for (index, average) in shared.averages[lane.replica].enumerated() {
         let begin = ContinuousClock.now
         try average.check(standsAt: n)
-        try average.state.read { state throws in
-          try observer.observeAverage(index, n: n, replica: lane.replica, state: state, workspace: &lane.executor.workspace)
+        do {
+          try average.state.read { state throws in
+            try observer.observeAverage(index, n: n, replica: lane.replica, state: state, workspace: &lane.executor.workspace)
+          }
+        } catch is IterateDiverged where observer.endsDivergedPaths {
+          try observer.observeAverageDivergence(index, n: n, replica: lane.replica)
         }
         lane.finishObservation(since: begin, progress: progress)
       }
     }
   }
 
+  /// Applies a run as long as the state is finite. The rest is passed over.
+  private func apply(
+    _ run: BatchRun, on lane: inout Lane<Map>, averages: [RunningAverage]?, isObserved: Bool, progress: ReplayProgress
+  ) throws {
+    guard observer.endsDivergedPaths else {
+      return try lane.apply(run, of: maps[lane.replica], averages: averages, measuresLoss: isObserved)
+    }
+    var rest: BatchRun? = run
+    while let run = rest {
+      guard !lane.hasDiverged else { return passOver(run, on: &lane, progress: progress) }
+      let stretch = run.prefix(min(run.count, Self.finiteCheckInterval - lane.state.updateCount % Self.finiteCheckInterval))
+      try lane.apply(
+        stretch, of: maps[lane.replica], averages: averages, measuresLoss: isObserved && stretch.count == run.count)
+      if lane.state.updateCount % Self.finiteCheckInterval == 0 { _ = try isFinite(&lane) }
+      rest = stretch.count < run.count ? run.suffix(from: stretch.count) : nil
+    }
+  }
+
+  /// Whether the lane's state is finite, or paths go on whatever it is. If it is not, the lane's path ends.
+  private func isFinite(_ lane: inout Lane<Map>) throws -> Bool {
+    guard observer.endsDivergedPaths else { return true }
+    lane.hasDiverged = try !lane.state.values.isFinite(first: maps[lane.replica].numberCount)
+    return !lane.hasDiverged
+  }
+
+  /// What is left of an instruction behind a diverged state: nothing is computed, and iterates have diverged.
+  private func passOver(_ instruction: ReplayInstruction, on lane: inout Lane<Map>, progress: ReplayProgress) throws {
+    let begin = ContinuousClock.now
+    switch instruction {
+    case .apply(let run), .applyAveraging(let run):
+      passOver(run, on: &lane, progress: progress)
+    case .observe(let iterates):
+      try observer.observeDivergence(iterates, replica: lane.replica)
+      lane.finishObservation(since: begin, progress: progress)
+    case .observeAverages(let n):
+      for index in averages.indices {
+        try observer.observeAverageDivergence(index, n: n, replica: lane.replica)
+        lane.finishObservation(since: begin, progress: progress)
+      }
+    case .start, .restore, .load, .save, .release, .checkpoint:
+      break
+    }
+  }
+
+  private func passOver(_ run: BatchRun, on lane: inout Lane<Map>, progress: ReplayProgress) {
+    lane.summary.skippedGradientEvaluations += run.count
+    progress.expect(updates: -run.count)
+  }
+
   private func checkpoint(_ lane: inout Lane<Map>, shared: SharedStates) throws {
-    guard let checkpoints, lane.state.updateCount > 0, !lane.isStored else { return }
+    guard let checkpoints, lane.state.updateCount > 0, !lane.isStored, !lane.hasDiverged, try isFinite(&lane) else { return }
     let averages = lane.isAveraging ? shared.averages[lane.replica] : []
     for average in averages { try average.check(standsAt: lane.state.updateCount) }
     try checkpoints.save(
@@ -157,11 +248,34 @@ public struct ReplayEngine<Map: UpdateMap, Observer: IterateObserver>: Sendable 
   }
 }
 
-/// The states that lanes share during a replay.
-private struct SharedStates: Sendable {
+/// What lanes share during a replay.
+private final class SharedStates: Sendable {
   let slots: [StoredState]
   /// The running averages of each replica, in the order of the rules; empty if nothing is averaged.
   let averages: [[RunningAverage]]
+  let diverged = DivergedNodes()
+
+  init(slots: [StoredState], averages: [[RunningAverage]]) {
+    self.slots = slots
+    self.averages = averages
+  }
+}
+
+/// The nodes of each replica's tree that were reached by diverged paths.
+private final class DivergedNodes: Sendable {
+  private let nodes = Lock<[Int: Set<Int>]>([:])
+
+  /// Whether a segment continues a path that has diverged.
+  func continues(_ segment: Int, of plan: ReplayPlan) -> Bool {
+    nodes.withLock { nodes in
+      nodes[plan.replica(ofSegment: segment)].map { plan.continues(from: $0, segment: segment) } ?? false
+    }
+  }
+
+  /// Adds the nodes that a segment reaches at an update count of `position` or more.
+  func add(_ segment: Int, of plan: ReplayPlan, from position: Int) {
+    nodes.withLock { $0[plan.replica(ofSegment: segment), default: []].formUnion(plan.nodes(ofSegment: segment, from: position)) }
+  }
 }
 
 /// The state and workspace that one lane owns.
@@ -178,6 +292,8 @@ private struct Lane<Map: UpdateMap>: ~Copyable {
   var isAveraging = false
   /// Whether the present state has just been restored or stored.
   var isStored = false
+  /// Whether the path of the present segment has diverged, so that nothing more of it is computed.
+  var hasDiverged = false
 
   init(state: consuming TrainingState, executor: consuming BatchRunExecutor<Map>) {
     self.state = state
@@ -201,10 +317,10 @@ private struct Lane<Map: UpdateMap>: ~Copyable {
 
   /// - Parameter averages: The running averages that the state is added to after every update; nil if the path is not
   ///   averaged.
-  mutating func apply(_ run: BatchRun, of map: Map, averages: [RunningAverage]? = nil) throws {
+  mutating func apply(_ run: BatchRun, of map: Map, averages: [RunningAverage]?, measuresLoss: Bool) throws {
     isAveraging = averages != nil
     let begun = state.updateCount
     defer { if state.updateCount > begun { isStored = false } }
-    try executor.apply(run, of: map, to: &state, averages: averages ?? [])
+    try executor.apply(run, of: map, to: &state, averages: averages ?? [], measuresLoss: measuresLoss)
   }
 }

@@ -19,7 +19,7 @@ public final class ReplayProgress: Sendable {
   public var plannedGradientEvaluations: Int { plannedUpdates.load(ordering: .relaxed) }
   public var plannedObservations: Int { plannedLooks.load(ordering: .relaxed) }
 
-  /// Adds to the expected totals.
+  /// Adds to the expected totals, or takes from them what turns out not to be needed.
   public func expect(updates: Int, observations: Int = 0) {
     plannedLooks.add(observations, ordering: .relaxed)
     plannedUpdates.add(updates, ordering: .relaxed)
@@ -33,7 +33,9 @@ public final class ReplayProgress: Sendable {
 /// The work that a finished replay has done.
 public struct ReplaySummary: Sendable {
   public internal(set) var gradientEvaluations = 0
-  /// The number of states observed, including running averages.
+  /// The planned updates that were left out because their states would come of diverged ones.
+  public internal(set) var skippedGradientEvaluations = 0
+  /// The number of states observed, including running averages and those found to have diverged.
   public internal(set) var observations = 0
   /// The time in seconds that lanes spent on updates, summed over lanes.
   public internal(set) var updateSeconds = 0.0
@@ -49,6 +51,7 @@ public struct ReplaySummary: Sendable {
   public static func + (a: ReplaySummary, b: ReplaySummary) -> ReplaySummary {
     var sum = a
     sum.gradientEvaluations += b.gradientEvaluations
+    sum.skippedGradientEvaluations += b.skippedGradientEvaluations
     sum.observations += b.observations
     sum.updateSeconds += b.updateSeconds
     sum.averagedStates += b.averagedStates

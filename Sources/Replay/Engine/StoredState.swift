@@ -62,7 +62,7 @@ public enum InitialState: Sendable {
       try storage.load(slot: slot, into: &state)
     case .made(let make):
       try make(&state.values)
-      state.updateCount = 0
+      (state.updateCount, state.trainingLoss) = (0, nil)
     }
   }
 }

@@ -30,16 +30,26 @@ public protocol UpdateMap: Sendable {
   /// and holds what it works on; then all states of a run are: those of lanes, in slots, of averages, and initial ones.
   func makeState() throws -> StateBuffer
 
-  /// Replaces `state` by T_batch(state).
+  /// Replaces `state` by T_batch(state). A number of the state that is not finite must stay so: runs do not compute what comes of a
+  /// state with such a number.
   /// - Parameters:
   ///   - batch: The number of the batch, counted from 1.
   ///   - position: The number of updates the state has had before this one, for schedules and bias correction.
   /// - Throws: Errors of what lies outside of the process, such as the data or the file of a paged state. The state is not used any
   ///   more then.
   func apply(batch: Int, position: Int, to state: inout StateBuffer, workspace: inout Workspace) throws
+
+  /// The same update, with the same bits, where the loss is wanted that it came by on the way.
+  /// - Returns: The mean loss over the examples of the batch, of the state before the update; nil, the default, if there is none.
+  func applyMeasuringLoss(batch: Int, position: Int, to state: inout StateBuffer, workspace: inout Workspace) throws -> Double?
 }
 
 extension UpdateMap {
+  public func applyMeasuringLoss(batch: Int, position: Int, to state: inout StateBuffer, workspace: inout Workspace) throws -> Double? {
+    try apply(batch: batch, position: position, to: &state, workspace: &workspace)
+    return nil
+  }
+
   public var numberCount: Int { stateCount }
 
   public func makeState() throws -> StateBuffer { try StateBuffer(count: stateCount) }

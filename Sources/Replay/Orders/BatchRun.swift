@@ -42,6 +42,8 @@ struct RunProgression: Hashable, Sendable {
   let repetitions: Int
   /// Whether each run is followed by its reverse.
   let isMirrored: Bool
+  /// What the runs are instead, each of one batch; nil for runs with moving ends.
+  let shuffle: BatchShuffle?
 
   /// Makes a progression whose ends do not cross: all runs with more than one batch have the same direction.
   init(_ start: BatchRun, firstShift: Int, lastShift: Int, repetitions: Int, isMirrored: Bool = false) {
@@ -52,6 +54,14 @@ struct RunProgression: Hashable, Sendable {
     self.lastShift = movesByOne ? 0 : lastShift
     self.repetitions = movesByOne ? min(repetitions, 1) : repetitions
     self.isMirrored = isMirrored
+    shuffle = nil
+  }
+
+  /// Makes the first `count` batches of a shuffle.
+  init(_ shuffle: BatchShuffle, count: Int) {
+    start = BatchRun(1, 1)
+    (firstShift, lastShift, repetitions, isMirrored) = (0, 0, count, false)
+    self.shuffle = shuffle
   }
 
   init(_ run: BatchRun) {
@@ -66,6 +76,7 @@ struct RunProgression: Hashable, Sendable {
   /// steps.
   var largestBatch: Int {
     guard repetitions > 0 else { return 0 }
+    if let shuffle { return shuffle.largestBatch(ofFirst: repetitions) }
     let last = run((repetitions - 1) * runsPerRepetition)
     return max(start.first, start.last, last.first, last.last)
   }
@@ -75,12 +86,17 @@ struct RunProgression: Hashable, Sendable {
 
   /// The number of batches in the first `n` repetitions, the sum of an arithmetic series of run lengths.
   func count(ofRepetitions n: Int) -> Int {
+    guard shuffle == nil else { return n }
     let growth = n > 1 ? run(runsPerRepetition).count - start.count : 0
     return runsPerRepetition * (n * start.count + growth * (n * (n - 1) / 2))
   }
 
   /// The run at `index`, which must be less than `runCount`.
   func run(_ index: Int) -> BatchRun {
+    if let shuffle {
+      let batch = shuffle[index]
+      return BatchRun(batch, batch)
+    }
     let i = index / runsPerRepetition
     let run = BatchRun(start.first + i * firstShift, start.last + i * lastShift)
     return isMirrored && index % 2 == 1 ? run.reversed : run
@@ -88,6 +104,7 @@ struct RunProgression: Hashable, Sendable {
 
   /// The first `count` runs, in at most two progressions.
   func prefix(runs count: Int) -> [RunProgression] {
+    if let shuffle { return [RunProgression(shuffle, count: count)] }
     let whole = RunProgression(
       start, firstShift: firstShift, lastShift: lastShift, repetitions: count / runsPerRepetition, isMirrored: isMirrored)
     return count % runsPerRepetition == 0 ? [whole] : [whole, RunProgression(run(count - 1))]
@@ -96,11 +113,12 @@ struct RunProgression: Hashable, Sendable {
   /// Whether `other` repeats the same runs, though perhaps a different number of times.
   func repeatsLike(_ other: RunProgression) -> Bool {
     start == other.start && firstShift == other.firstShift && lastShift == other.lastShift
-      && isMirrored == other.isMirrored
+      && isMirrored == other.isMirrored && shuffle == other.shuffle
   }
 
   /// The index of the run that contains batch `position`, and the offset of the batch in that run.
   func locate(_ position: Int) -> (run: Int, offset: Int) {
+    guard shuffle == nil else { return (position, 0) }
     var low = 0
     var high = repetitions - 1
     while low < high {

@@ -23,6 +23,17 @@ public enum CompositionOrder: Hashable, Sendable {
   case slidingForward(Int)
   /// The first n of 1 … E, E … 1, E+1 … 2E, 2E … E+1, … (FlipFlop; Rajput, Lee, Papailiopoulos 2021).
   case flipflop(Int)
+  /// The first n of π_1(1 … E), π_2(E+1 … 2E), …: random reshuffling. Each epoch is a random permutation of its E batches, one drawn for
+  /// each epoch, from E and the epoch's number alone, and so the same for all seeds of a run. An iterate inside an epoch may have
+  /// batches of all of it, and so beyond n.
+  case reshuffled(Int)
+  /// The first n of π_1(1 … E), the same backward, π_2(E+1 … 2E), the same backward, …: the epochs of `reshuffled`, each followed by
+  /// its reverse (paired reversal, arXiv 2604.00260). `flipflop` is the same with batches in their own order.
+  case paired(Int)
+  /// The batches 1 … n in a random order, one drawn for each k and n, and so the same for all seeds of a run. Orders k = 1 … K are
+  /// independent of each other, and so are the n of one order: their iterates at one n are a sample of all orders of the same
+  /// batches. A curve costs as much as `backward`'s.
+  case randomOrder(Int)
   /// Blocks of S batches, the newest block first, in forward order inside a block.
   case blocks(Int)
   /// Sequences written by the user, one per iterate.
@@ -66,6 +77,12 @@ public enum CompositionOrder: Hashable, Sendable {
       if rest > 0 { progressions.append(RunProgression(BatchRun(first, first + min(rest, size) - 1))) }
       if rest > size { progressions.append(RunProgression(BatchRun(last, last - (rest - size) + 1))) }
       return BatchSequence(progressions: progressions)
+    case .reshuffled(let size):
+      return BatchSequence(progressions: [RunProgression(.epochs(size), count: n)])
+    case .paired(let size):
+      return BatchSequence(progressions: [RunProgression(.pairs(size), count: n)])
+    case .randomOrder(let number):
+      return BatchSequence(progressions: [RunProgression(.whole(number: number, count: n), count: n)])
     case .blocks(let size):
       let (blocks, rest) = n.quotientAndRemainder(dividingBy: size)
       var progressions: [RunProgression] = []
@@ -136,6 +153,9 @@ extension CompositionOrder: CustomStringConvertible {
     case .sliding(let size): "sliding:\(size)"
     case .slidingForward(let size): "sliding-forward:\(size)"
     case .flipflop(let size): "flipflop:\(size)"
+    case .reshuffled(let size): "reshuffled:\(size)"
+    case .paired(let size): "paired:\(size)"
+    case .randomOrder(let number): "random-order:\(number)"
     case .blocks(let size): "blocks:\(size)"
     case .listed(let order): order.name
     }
@@ -143,7 +163,21 @@ extension CompositionOrder: CustomStringConvertible {
 
   /// The forms that `init(_:)` reads, and `file:PATH`, which needs the contents of a file.
   public static let forms =
-    "forward, backward, tail:τ, splice:τ, window:W, sliding:W, sliding-forward:W, flipflop:E, blocks:S, file:PATH"
+    "forward, backward, tail:τ, splice:τ, window:W, sliding:W, sliding-forward:W, flipflop:E, reshuffled:E, paired:E, random-order:k, blocks:S, file:PATH"
+
+  /// The form of several orders at once, which `specifications(_:)` reads.
+  public static let sampleForm = "random-orders:K"
+
+  /// The most orders that `random-orders:K` stands for.
+  private static let mostSampled = 1000
+
+  /// The specifications that one stands for: `random-orders:K` for `random-order:1` to `random-order:K`, any other for itself.
+  public static func specifications(_ specification: String) throws(OrderError) -> [String] {
+    let parts = specification.split(separator: ":", omittingEmptySubsequences: false)
+    guard parts[0] == "random-orders" else { return [specification] }
+    guard parts.count == 2, let count = Int(parts[1]), (1...mostSampled).contains(count) else { throw .sampleSize(specification, most: mostSampled) }
+    return (1...count).map { CompositionOrder.randomOrder($0).description }
+  }
 
   /// Reads a specification such as `backward` or `tail:50`.
   public init(_ specification: String) throws(OrderError) {
@@ -151,6 +185,7 @@ extension CompositionOrder: CustomStringConvertible {
     let sized: [String: (Int) -> CompositionOrder] = [
       "tail": CompositionOrder.tail, "splice": CompositionOrder.splice, "window": CompositionOrder.window, "sliding": CompositionOrder.sliding,
       "sliding-forward": CompositionOrder.slidingForward, "flipflop": CompositionOrder.flipflop,
+      "reshuffled": CompositionOrder.reshuffled, "paired": CompositionOrder.paired, "random-order": CompositionOrder.randomOrder,
       "blocks": CompositionOrder.blocks,
     ]
     switch (String(parts.first ?? ""), parts.count) {
@@ -171,6 +206,7 @@ extension CompositionOrder: CustomStringConvertible {
 public enum OrderError: Error, Equatable, CustomStringConvertible {
   case unknown(String)
   case sizeMissing(String, name: String)
+  case sampleSize(String, most: Int)
   case unreadableRun(String)
   case unreadableLine(order: String, line: Int, text: String)
   /// The sequence has more updates than `ReplayPlan.mostUpdates`.
@@ -184,6 +220,8 @@ public enum OrderError: Error, Equatable, CustomStringConvertible {
       "no composition order is called '\(text)'; there are \(CompositionOrder.forms)"
     case .sizeMissing(let text, let name):
       "the order '\(text)' needs a whole number of batches from 1 to \(BatchRun.largestBatch) after the colon, such as '\(name):50'"
+    case .sampleSize(let text, let most):
+      "'\(text)' needs a whole number of orders from 1 to \(most) after the colon, such as random-orders:10"
     case .unreadableRun(let text):
       "'\(text)' is not a run of batches; write runs such as 120-1 or 1-60,120-61, batches from 1 to \(BatchRun.largestBatch)"
     case .unreadableLine(let order, let line, let text):

@@ -111,6 +111,23 @@ public struct ReplayPlan: Sendable {
     return nodes[segments[index].origin].depth..<nodes[segments[index].begun].depth
   }
 
+  /// Whether segment `index` continues from one of the nodes in `marked`, or from a state below one.
+  func continues(from marked: Set<Int>, segment index: Int) -> Bool {
+    let nodes = work(of: segments[index]).tree.nodes
+    var node = segments[index].begun
+    while node != PrefixTree.root {
+      if marked.contains(node) { return true }
+      node = nodes[node].parent
+    }
+    return false
+  }
+
+  /// The nodes of segment `index` that are reached at an update count of `position` or more.
+  func nodes(ofSegment index: Int, from position: Int) -> [Int] {
+    let tree = work(of: segments[index]).tree
+    return nodes(of: segments[index]).filter { tree.nodes[$0].depth >= position }
+  }
+
   private func work(of segment: Segment) -> ReplicaPlan { replicaPlans[planOfReplica[segment.replica]] }
 
   /// The number of states stored by checkpoints, and of running averages stored with them.

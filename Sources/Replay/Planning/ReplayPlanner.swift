@@ -43,6 +43,9 @@ public struct ReplayPlanner: Sendable {
   /// are kept on disk or replayed, whichever takes least time by `slotCosts`.
   public var memorySlots: Int?
   public var slotCosts = SlotCosts(step: 1)
+  /// Whether every wanted iterate is observed right behind its last update, which is applied again where the iterate itself is stored:
+  /// what an update comes by, such as its loss, is not stored with states. It makes no difference otherwise.
+  public var observesLastUpdates = false
 
   /// - Parameter points: The observed n of each order.
   public init(orders: [CompositionOrder], points: [[Int]]) {
@@ -116,16 +119,37 @@ public struct ReplayPlanner: Sendable {
       })
   }
 
+  /// The stored states that a replay may start from, with their indices.
+  private func startingPoints(
+    of progress: ReplicaProgress, wanted: [Iterate]
+  ) -> [(offset: Int, element: ReplicaProgress.StoredPoint)] {
+    let stored = progress.stored.enumerated().map { (offset: $0.offset, element: $0.element) }
+    guard observesLastUpdates, !stored.isEmpty else { return stored }
+    let positions = Set(stored.map(\.element.point.position))
+    var sequences: [Int: [BatchSequence]] = [:]
+    for iterate in wanted where !progress.observed.contains(iterate) {
+      let sequence = orders[iterate.order].sequence(iterate.n)
+      if positions.contains(sequence.count) { sequences[sequence.count, default: []].append(sequence) }
+    }
+    return stored.filter { _, stored in
+      let (iterate, position) = (stored.point.iterate, stored.point.position)
+      guard let candidates = sequences[position] else { return true }
+      let path = orders[iterate.order].sequence(iterate.n)
+      return !candidates.contains { path.agrees(with: $0, upTo: position) }
+    }
+  }
+
   private func work(_ progress: ReplicaProgress, checkpoint: () throws -> Void) throws -> ReplayPlan.ReplicaPlan {
     let wanted = observedOrders.flatMap { order in points[order].map { Iterate(order: order, n: $0) } }.filter {
       let isAverageMissing = averageCount > 0 && orders[$0.order] == .forward && !progress.averagesObserved.contains($0.n)
       return isAverageMissing || !progress.observed.contains($0)
     }
+    let stored = startingPoints(of: progress, wanted: wanted)
     let missing = averageCount > 0
       ? wanted.filter { orders[$0.order] == .forward && !progress.averagesObserved.contains($0.n) }.map(\.n) : []
-    let averaging = AveragedPath(missing: missing, stored: progress.stored, orders: orders)
+    let averaging = AveragedPath(missing: missing, stored: stored.map(\.element), orders: orders)
     // Averaging can't start at a state whose averages are lost, nor skip such a state on its path.
-    let usable = progress.stored.enumerated().filter { _, stored in
+    let usable = stored.filter { _, stored in
       stored.hasAverages || averaging?.contains(stored.point, orders: orders) != true
     }
     let tree = try PrefixTree(

@@ -26,7 +26,7 @@ extension RunSpecification {
       if memoryChoice == nil, let best = rates.max(by: { $0.throughput < $1.throughput }) { within.resources.lanes = best.lanes }
       within = within.with(budget.calibrated(rates, lanes: within.resources.lanes))
     }
-    let evaluations = try within.adapted(to: []).specification.withOrdersToCome.plan().gradientEvaluations
+    let evaluations = try within.adapted(to: [], diverged: []).specification.withOrdersToCome.plan().gradientEvaluations
     guard let updates = within.workload.costBudget?.updates, Double(evaluations) <= updates else {
       throw RunError.impossible(
         """

@@ -167,4 +167,8 @@ struct WatchedMap<Map: UpdateMap>: UpdateMap {
   func apply(batch: Int, position: Int, to state: inout StateBuffer, workspace: inout Map.Workspace) throws {
     try map.apply(batch: batch, position: position, to: &state, workspace: &workspace)
   }
+
+  func applyMeasuringLoss(batch: Int, position: Int, to state: inout StateBuffer, workspace: inout Map.Workspace) throws -> Double? {
+    try map.applyMeasuringLoss(batch: batch, position: position, to: &state, workspace: &workspace)
+  }
 }

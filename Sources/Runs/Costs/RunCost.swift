@@ -157,13 +157,15 @@ extension CompositionOrder {
       Set([max(1, size / 2), size * 2]).subtracting([size]).sorted().map(make)
     }
     return switch self {
-    case .forward, .backward, .listed: []
+    case .forward, .backward, .randomOrder, .listed: []
     case .tail(let size): both(size, CompositionOrder.tail)
     case .splice(let size): both(size, CompositionOrder.splice)
     case .window(let size): both(size, CompositionOrder.window)
     case .sliding(let size): both(size, CompositionOrder.sliding)
     case .slidingForward(let size): both(size, CompositionOrder.slidingForward)
     case .flipflop(let size): both(size, CompositionOrder.flipflop)
+    case .reshuffled(let size): both(size, CompositionOrder.reshuffled)
+    case .paired(let size): both(size, CompositionOrder.paired)
     case .blocks(let size): both(size, CompositionOrder.blocks)
     }
   }

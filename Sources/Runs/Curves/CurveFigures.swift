@@ -5,6 +5,7 @@ import Tensors
 /// The summary figures of one seed's curve, computed while its observations pass by, without keeping them.
 package struct CurveFigures {
   private var means: [StreamedMean]
+  private var training: StreamedMean
   private var noise: StreamedNoise
   private(set) var count = 0
 
@@ -13,6 +14,7 @@ package struct CurveFigures {
   ///   - metricCount: The number of values of each observation.
   package init(last: Int, metricCount: Int) {
     let quarter = min(last, last - last / 4 + 1)...last
+    training = StreamedMean(quarter)
     means = Array(repeating: StreamedMean(quarter), count: metricCount)
     noise = StreamedNoise(last / 2...last)
   }
@@ -22,10 +24,13 @@ package struct CurveFigures {
     count += 1
     for (place, value) in iterate.measurements.values.enumerated() { means[place].add(iterate.n, value) }
     noise.add(iterate.n, iterate.measurements.loss)
+    if let loss = iterate.trainingLoss { training.add(iterate.n, loss) }
   }
 
   /// The mean of each metric over the last quarter of the curve.
   var values: [Double] { means.map(\.mean) }
+  /// The mean training loss over the last quarter; nil if none was noted.
+  var trainingLoss: Double? { training.mean.isNaN ? nil : training.mean }
   /// The neighbour noise of the loss over the last half; nil with fewer than three observations there, or if they are
   /// not evenly spaced.
   var neighbourNoise: Double? { noise.deviation }

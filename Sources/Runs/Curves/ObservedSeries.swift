@@ -8,17 +8,37 @@ public struct ObservedSeries: Sendable {
   public let name: String
   /// The observations of each seed, in ascending order of n. In an unfinished run some seeds may have fewer.
   public let seeds: [[RunResult.Iterate]]
+  /// The n at which it has diverged, by seed, which are not among the observations.
+  public let diverged: [Int: [Int]]
 
-  public init(name: String, seeds: [[RunResult.Iterate]]) {
+  public init(name: String, seeds: [[RunResult.Iterate]], diverged: [Int: [Int]] = [:]) {
     self.name = name
     self.seeds = seeds
+    self.diverged = diverged
   }
 
-  /// The values of a metric by n, estimated over the seeds that were observed there.
+  /// The first n at which it has diverged, for each seed for which it has.
+  public var firstDivergences: [SeedDivergence] {
+    diverged.sorted { $0.key < $1.key }.compactMap { seed, points in points.min().map { SeedDivergence(seed: seed, n: $0) } }
+  }
+
+  /// The n at which it has diverged for every observed seed, so that its curve has a hole there.
+  public var holes: [Int] {
+    Set(diverged.values.joined()).subtracting(seeds.joined().map(\.n)).sorted()
+  }
+
+  /// The values of a metric by n, estimated over the seeds that were observed there and have not diverged.
   /// - Parameter metric: The index of the metric in the run's metrics.
   public func curve(_ metric: Int = 0) -> [(n: Int, estimate: Estimate)] {
     Dictionary(grouping: seeds.flatMap { $0 }, by: \.n).sorted { $0.key < $1.key }.map { n, iterates in
       (n, Estimate(iterates.map { $0.measurements.values[metric] }))
+    }
+  }
+
+  /// The training losses by n, estimated over the seeds for which they were noted.
+  public func trainingCurve() -> [(n: Int, estimate: Estimate)] {
+    Dictionary(grouping: seeds.joined().filter { $0.trainingLoss != nil }, by: \.n).sorted { $0.key < $1.key }.map { n, iterates in
+      (n, Estimate(iterates.compactMap(\.trainingLoss)))
     }
   }
 

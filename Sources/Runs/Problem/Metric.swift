@@ -61,7 +61,7 @@ extension Metric {
 
   /// Keys that stand beside metrics in documents.
   private static let keysOfDocuments: Set = [
-    "average", "batch", "checkpoint", "costFraction", "digest", "distance", "gradientEvaluations", "hasSkill", "isOptimal",
+    "average", "batch", "checkpoint", "costFraction", "digest", "distance", "diverged", "gradientEvaluations", "hasSkill", "isOptimal",
     "iterates", "laneSeconds", "n", "neighbourNoise", "noise", "observed", "order", "peakBytes", "schedule", "seconds", "seed",
     "series", "skill", "storedBytes", "weightDistance",
   ]
@@ -145,14 +145,21 @@ extension Decoder {
 }
 
 extension KeyedEncodingContainer<DocumentKey> {
-  /// Adds a key for each metric.
-  package mutating func encode(_ measurements: Measurements) throws {
+  /// Adds a key for each metric, and `trainingLoss`, unless that is a metric's name.
+  package mutating func encode(_ measurements: Measurements, trainingLoss: Double? = nil) throws {
     for (metric, value) in zip(measurements.metrics, measurements.values) { try encode(value, forKey: DocumentKey(metric.name)) }
+    guard measurements["trainingLoss"] == nil else { return }
+    try encodeIfPresent(trainingLoss, forKey: "trainingLoss")
   }
 }
 
 extension KeyedDecodingContainer<DocumentKey> {
   func measurements(of metrics: [Metric]) throws -> Measurements {
     Measurements(try metrics.map { try decode(Double.self, forKey: DocumentKey($0.name)) }, of: metrics)
+  }
+
+  /// The training loss beside the metrics.
+  func trainingLoss(beside metrics: [Metric]) throws -> Double? {
+    metrics.contains { $0.name == "trainingLoss" } ? nil : try decodeIfPresent(Double.self, forKey: "trainingLoss")
   }
 }

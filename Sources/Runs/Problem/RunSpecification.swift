@@ -135,13 +135,15 @@ extension RunSpecification {
   /// Digests of the inputs of the run: those of the problem and the files of orders.
   package var inputs: InputDigests { problem.inputs.adding(workload.fileDigests) }
 
-  /// Adds the iterates that automatic orders and schedules ask for, as far as `observations` determine them.
+  /// Adds the iterates that automatic orders and schedules ask for, as far as `observations`, and the iterates that
+  /// have diverged, determine them.
   /// - Returns: The specification, what was found so far, and whether nothing more will be asked for once this is
   ///   observed.
   func adapted(
-    to observations: [Observation]
+    to observations: [Observation], diverged: [DivergedIterate]
   ) -> (specification: RunSpecification, findings: [AdaptiveFinding], isComplete: Bool) {
-    let (selection, findings, isComplete) = workload.selection(after: observations, lanes: resources.lanes)
+    let (selection, findings, isComplete) = workload.selection(
+      after: observations, diverged: diverged, lanes: resources.lanes)
     return (with(selection), findings, isComplete)
   }
 
@@ -181,6 +183,7 @@ extension RunSpecification {
     planner.memorySlots = resources.memorySlots
     planner.slotCosts = resources.slotCosts
     planner.checkpointInterval = budgets.checkpoints.interval
+    planner.observesLastUpdates = true
     return try planner.plan()
   }
 

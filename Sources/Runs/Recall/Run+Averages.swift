@@ -89,6 +89,9 @@ extension Run {
     var found: [[MeasuredAverage]] = []
     for seed in seeds {
       let replica = try replica(ofSeed: seed)
+      if let first = try database.diverged(seed: seed, series: .forward).first, first <= n {
+        throw RunError.impossible("forward has diverged at iterate \(first) (seed \(seed)), so there are no averages at \(n); give `iterate` before that")
+      }
       if isExact {
         let results = MeasuredAverages()
         evaluations += try await replayForward(

@@ -8,6 +8,8 @@ public struct ReplayedIterate: Sendable {
   private let layout: StateLayout
   public let digest: Digest
   public let measurements: Measurements
+  /// The mean loss over the batch of its last update, as `Observation.trainingLoss`; nil where neither the replay came by it nor the run.
+  public let trainingLoss: Double?
   /// The number of updates the replay applied.
   public let gradientEvaluations: Int
   /// The checkpoint the replay started from; nil for the initial state.
@@ -16,12 +18,13 @@ public struct ReplayedIterate: Sendable {
   public let wasObserved: Bool
 
   fileprivate init(
-    _ recalled: RecalledState, layout: StateLayout, digest: Digest, measurements: Measurements, wasObserved: Bool
+    _ recalled: RecalledState, layout: StateLayout, digest: Digest, measurements: Measurements, trainingLoss: Double?, wasObserved: Bool
   ) {
     state = recalled.state
     self.layout = layout
     self.digest = digest
     self.measurements = measurements
+    self.trainingLoss = trainingLoss
     gradientEvaluations = recalled.gradientEvaluations
     checkpoint = recalled.checkpoint
     self.wasObserved = wasObserved
@@ -54,12 +57,13 @@ extension Run {
   ) async throws -> ReplayedIterate {
     let seed = seed ?? workload.seeds.lowerBound
     let recalled = try await recalledState(order, n, seed: seed, progress: progress)
-    let isObserved = try database.observation(seed: seed, series: .order(order), n: n) != nil
+    let observed = try database.observation(seed: seed, series: .order(order), n: n)
     var workspace = try specification.maps[try replica(ofSeed: seed)].makeWorkspace()
     return try recalled.state.read { state throws in
       ReplayedIterate(
         recalled, layout: problem.layout, digest: try state.digest,
-        measurements: try specification.measure(state, seed: seed, workspace: &workspace), wasObserved: isObserved)
+        measurements: try specification.measure(state, seed: seed, workspace: &workspace),
+        trainingLoss: observed?.trainingLoss ?? state.trainingLoss, wasObserved: observed != nil)
     }
   }
 

@@ -42,12 +42,12 @@ package struct AdaptiveObservation {
   /// The number of n that a check observes.
   private static let checkCount = 6
 
-  /// - Parameter losses: The observed losses by n, one dictionary per seed.
+  /// A seed with a diverged iterate among the points so far says nothing more about where to look. If no seed is left, nothing more
+  /// is wanted.
+  /// - Parameter losses: The observed losses by n, one dictionary per seed; NaN where an iterate has diverged.
   package func outcome(losses: [[Int: Double]]) -> Outcome {
     func isObserved(_ points: [Int]) -> Bool { points.allSatisfy { n in losses.allSatisfy { $0[n] != nil } } }
-    func curves(_ points: [Int]) -> [Curve] {
-      losses.map { losses in Curve(points.map { ($0, losses[$0] ?? .nan) }) }
-    }
+    func finite(_ points: [Int]) -> [[Int: Double]] { losses.filter { losses in points.allSatisfy { losses[$0]?.isFinite == true } } }
     var outcome = Outcome(points: beginning())
     var rounds = 1
     // The factor by which checks found the estimate to be too small.
@@ -55,7 +55,12 @@ package struct AdaptiveObservation {
     var checks = 0
     while true {
       guard isObserved(outcome.points) else { return outcome }
-      let known = curves(outcome.points)
+      let losses = finite(outcome.points)
+      guard !losses.isEmpty else {
+        outcome.isComplete = true
+        return outcome
+      }
+      let known = losses.map { losses in Curve(outcome.points.map { ($0, losses[$0] ?? .nan) }) }
       let refiner = ObservationRefiner(curves: known)
       outcome.estimatedError = shortfall * refiner.error
       let isKnown = outcome.estimatedError <= error
@@ -79,8 +84,11 @@ package struct AdaptiveObservation {
       guard isObserved(outcome.points) else { return outcome }
       if isChecked {
         checks += 1
-        let found = mean(
-          zip(known, losses).flatMap { curve, losses in affordable.map { abs(curve.value(at: $0) - (losses[$0] ?? .nan)) } })
+        let distances = zip(known, losses).flatMap { curve, losses in
+          affordable.compactMap { n in losses[n].map { abs(curve.value(at: n) - $0) } }
+        }.filter(\.isFinite)
+        guard !distances.isEmpty else { continue }
+        let found = mean(distances)
         outcome.checkedError = found
         if isKnown && found <= error {
           outcome.isComplete = true

@@ -7,7 +7,7 @@ struct ObservationRequests {
   private let workload: Workload
   private let lanes: Int
   private let steps: Int
-  /// The observed losses by n, for each order and each seed.
+  /// The observed losses by n, for each order and each seed; NaN where an iterate has diverged.
   private let losses: [CompositionOrder: [[Int: Double]]]
   private var points: [CompositionOrder: Set<Int>] = [:]
   /// The orders in the sequence in which they were asked for.
@@ -18,17 +18,18 @@ struct ObservationRequests {
   private(set) var chosenPoints: [Int] = []
 
   /// - Parameter lanes: The number of lanes that a cost budget given as a time is spent on.
-  init(_ workload: Workload, _ observations: [Observation], lanes: Int) {
+  init(_ workload: Workload, _ observations: [Observation], diverged: [DivergedIterate], lanes: Int) {
     self.workload = workload
     self.lanes = lanes
     steps = workload.steps
     let seeds = workload.seeds
     var losses: [CompositionOrder: [[Int: Double]]] = [:]
-    for observation in observations where seeds.contains(observation.seed) {
-      guard let order = observation.series.order else { continue }
-      losses[order, default: Array(repeating: [:], count: seeds.count)][observation.seed - seeds.lowerBound][
-        observation.n] = observation.measurements.loss
+    func add(_ loss: Double, seed: Int, _ series: Series, _ n: Int) {
+      guard seeds.contains(seed), let order = series.order else { return }
+      losses[order, default: Array(repeating: [:], count: seeds.count)][seed - seeds.lowerBound][n] = loss
     }
+    for row in observations { add(row.measurements.loss, seed: row.seed, row.series, row.n) }
+    for row in diverged { add(.nan, seed: row.seed, row.series, row.n) }
     self.losses = losses
   }
 

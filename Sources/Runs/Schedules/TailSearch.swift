@@ -52,7 +52,8 @@ struct TailSearch {
     Set((1...Self.pilotCount).map { max(1, steps * $0 / Self.pilotCount) }).sorted()
   }
 
-  /// - Parameter losses: The losses of an order by n, one dictionary per seed.
+  /// - Parameter losses: The losses of an order by n, one dictionary per seed; NaN where an iterate has diverged, which is compared
+  ///   with nothing.
   func outcome(losses: (CompositionOrder) -> [[Int: Double]]) -> Outcome {
     var outcome = Outcome()
     var spent = 0
@@ -79,9 +80,10 @@ struct TailSearch {
           compared.compactMap { n in earlier[n].flatMap { value in later[n].map { abs($0 - value) } } }
         }
         guard changes.count == compared.count * earlier.count else { return outcome }
-        let change = Estimate(changes)
+        let finite = changes.filter(\.isFinite)
+        let change = finite.isEmpty ? nil : Estimate(finite)
         outcome.change = change
-        if changes.count > 1, change.interval.upperBound < tolerance {
+        if finite.count > 1, let change, change.interval.upperBound < tolerance {
           outcome.tail = tail / 2
           measureError(of: before, size: tail / 2, spent: spent, losses: losses, &outcome)
           return outcome
@@ -116,6 +118,7 @@ struct TailSearch {
     }
     guard errors.count == affordable.count * exact.count else { return }
     outcome.isComplete = true
-    if !errors.isEmpty { outcome.error = Estimate(errors) }
+    let finite = errors.filter(\.isFinite)
+    if !finite.isEmpty { outcome.error = Estimate(finite) }
   }
 }

@@ -3,16 +3,17 @@ import Replay
 import Tensors
 
 extension Workload {
-  /// The orders and points that automatic orders and schedules ask for, as far as `observations` determine them.
+  /// The orders and points that automatic orders and schedules ask for, as far as `observations`, and the iterates that
+  /// have diverged, determine them.
   /// - Returns: The selection, what was found so far, and whether nothing more will be asked for once this is
   ///   observed.
   package func selection(
-    after observations: [Observation], lanes: Int
+    after observations: [Observation], diverged: [DivergedIterate] = [], lanes: Int
   ) -> (selection: IterateSelection, findings: [AdaptiveFinding], isComplete: Bool) {
     // Without automatic orders and schedules the points, of which there may be millions, are simply those of the
     // schedules.
     if !isAdaptive { return (IterateSelection(askedOrders, points), [], true) }
-    var requests = ObservationRequests(self, observations, lanes: lanes)
+    var requests = ObservationRequests(self, observations, diverged: diverged, lanes: lanes)
     for (order, points) in zip(orders, points) {
       switch order.choice {
       case .fixed(let fixed) where !isAdaptive(order): requests.add(fixed, points)

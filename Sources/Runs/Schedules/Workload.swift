@@ -17,6 +17,8 @@ public struct Workload: Sendable {
   public let tolerance: Double
   /// The most the run may cost; nil for no limit.
   public internal(set) var costBudget: CostBudget?
+  /// The loss above which an iterate has diverged; nil if only losses that are not finite show that.
+  public let divergenceLimit: Double?
   /// The contents of order files, by path.
   package let orderTexts: [String: String]
   /// The observed n of each order whose schedule is not automatic, and the first n of automatic ones.
@@ -29,7 +31,8 @@ public struct Workload: Sendable {
   ///   schedule does not fit the steps.
   public init(
     orders: [ObservedOrder], steps: Int, observing schedule: EvaluationSchedule, seeds: Range<Int> = 0..<1,
-    averages: [AverageRule] = [], tolerance: Double = 0.005, costBudget: CostBudget? = nil, orderTexts: [String: String] = [:]
+    averages: [AverageRule] = [], tolerance: Double = 0.005, costBudget: CostBudget? = nil,
+    divergenceLimit: Double? = nil, orderTexts: [String: String] = [:]
   ) throws {
     guard !orders.isEmpty else { throw RunError.usage("no composition order is given; add `order`, such as backward") }
     var names: Set<String> = []
@@ -43,6 +46,9 @@ public struct Workload: Sendable {
       RowBounds.possibleSeeds.contains(seeds.upperBound)
     else { throw RunError.usage("the seeds are \(seeds), but must be from 1 to \(Self.mostSeeds) whole numbers from 0 on") }
     guard tolerance.isFinite, tolerance > 0 else { throw RunError.usage("`tolerance` is \(tolerance), but must be a positive number") }
+    if let limit = divergenceLimit, !limit.isFinite {
+      throw RunError.usage("`divergence-limit` is \(limit), but must be a finite loss; leave it out for none")
+    }
     guard Set(averages).count == averages.count else { throw RunError.usage("an `average` is given twice; give it once") }
     // A run is stored in the words of its specifications: what has none could not be opened again.
     var orderTexts = orderTexts
@@ -66,6 +72,7 @@ public struct Workload: Sendable {
     self.averages = averages
     self.tolerance = tolerance
     self.costBudget = costBudget
+    self.divergenceLimit = divergenceLimit
     self.orderTexts = orderTexts
     points = try orders.map { try ($0.ownSchedule ?? schedule).points(steps: steps) }
   }
@@ -78,7 +85,12 @@ public struct Workload: Sendable {
   private func with(steps: Int, averages: [AverageRule]) throws -> Workload {
     try Workload(
       orders: orders, steps: steps, observing: schedule, seeds: seeds, averages: averages, tolerance: tolerance,
-      costBudget: costBudget, orderTexts: orderTexts)
+      costBudget: costBudget, divergenceLimit: divergenceLimit, orderTexts: orderTexts)
+  }
+
+  /// Whether an iterate has diverged by what was measured of it: a value that is not finite, or a loss above the limit.
+  func isDiverged(_ measurements: Measurements) -> Bool {
+    !measurements.values.allSatisfy { abs($0) <= Metric.largestMagnitude } || measurements.loss > divergenceLimit ?? .infinity
   }
 
   func schedule(of order: ObservedOrder) -> EvaluationSchedule { order.ownSchedule ?? schedule }
@@ -114,6 +126,11 @@ public struct IterateSelection: Equatable, Sendable {
 
   /// The observed n of an order; nil if it is not in the selection.
   public func points(of order: CompositionOrder) -> [Int]? { orders.firstIndex(of: order).map { points[$0] } }
+
+  /// The observed iterates.
+  var iterates: [Iterate] {
+    zip(orders.indices, points).flatMap { order, points in points.map { Iterate(order: order, n: $0) } }
+  }
 
   /// The orders, each with its observed n.
   package var curves: [(order: CompositionOrder, points: [Int])] { zip(orders, points).map { ($0, $1) } }

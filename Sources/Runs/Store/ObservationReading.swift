@@ -12,9 +12,11 @@ extension RunDatabase {
     try reading { try Sealed<Observation>.fetchCount($0) }
   }
 
-  /// All observed series, in no particular order.
+  /// All series that were observed or have diverged, in no particular order.
   public func observedSeries() throws(StorageError) -> [Series] {
-    try reading { try String.fetchAll($0, sql: "SELECT DISTINCT series FROM \(Observation.table)") }.compactMap(Series.init)
+    try reading {
+      try String.fetchAll($0, sql: "SELECT series FROM \(Observation.table) UNION SELECT series FROM \(DivergedIterate.table)")
+    }.compactMap(Series.init)
   }
 
   /// The last n at which a series of one seed was observed; nil if there is none.

@@ -9,6 +9,7 @@ import Tensors
 public final class ObservationWriter: Sendable {
   private struct State {
     var pending: [Observation] = []
+    var diverged: [DivergedIterate] = []
     var isWriting = false
     var failure: StorageError?
   }
@@ -26,13 +27,14 @@ public final class ObservationWriter: Sendable {
     self.didCommit = didCommit
   }
 
-  /// Adds observations. Returns at once unless too many are waiting to be written.
+  /// Adds observations and diverged iterates. Returns at once unless too many are waiting to be written.
   /// - Throws: The error of an earlier commit that failed.
-  public func add(_ observations: [Observation]) throws(StorageError) {
+  public func add(_ observations: [Observation], diverged: [DivergedIterate] = []) throws(StorageError) {
     let (starts, isFull, failure) = state.withLock { state in
       state.pending += observations
+      state.diverged += diverged
       defer { state.isWriting = true }
-      return (!state.isWriting, state.pending.count >= Self.capacity, state.failure)
+      return (!state.isWriting, state.pending.count + state.diverged.count >= Self.capacity, state.failure)
     }
     if let failure { throw failure }
     if starts { write() }
@@ -54,7 +56,7 @@ public final class ObservationWriter: Sendable {
       if case .failure(let error) = result { fail(error) }
       if case .success(let committed) = result { didCommit(committed) }
       let more = state.withLock { state in
-        state.isWriting = !state.pending.isEmpty && state.failure == nil
+        state.isWriting = !(state.pending.isEmpty && state.diverged.isEmpty) && state.failure == nil
         return state.isWriting
       }
       if more { write() }
@@ -77,12 +79,13 @@ public final class ObservationWriter: Sendable {
   }
 
   private func drain(_ connection: Database) throws -> [Observation] {
-    let observations = state.withLock { state in
-      defer { state.pending = [] }
-      return state.pending
+    let (observations, diverged) = state.withLock { state in
+      defer { (state.pending, state.diverged) = ([], []) }
+      return (state.pending, state.diverged)
     }
     try database.checkIsThere()
     for observation in observations { try database.insert(observation, connection) }
+    for iterate in diverged { try database.insert(iterate, connection) }
     return observations
   }
 

@@ -55,6 +55,16 @@ extension RunDatabase {
       try NamedMetrics.replaceObservations(in: database)
       try NamedMetrics.replaceDescription(in: database)
     }
+    migrator.registerMigration("diverged iterates") { database in
+      try database.create(table: "divergence", options: .withoutRowID) { table in
+        table.primaryKey {
+          table.column("seed", .integer)
+          table.column("series", .text)
+          table.column("n", .integer)
+        }
+        table.column("seal", .text).notNull()
+      }
+    }
     return migrator
   }
 

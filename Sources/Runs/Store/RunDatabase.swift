@@ -140,6 +140,9 @@ public final class RunDatabase: Sendable {
     self.bounds.withLock { $0 = bounds }
   }
 
+  /// The metrics of the run; empty while they are not known.
+  var metrics: [Metric] { bounds.withLock { $0?.metrics ?? [] } }
+
   // MARK: Reading
 
   /// The checked content of a row.
@@ -153,7 +156,7 @@ public final class RunDatabase: Sendable {
   }
 
   /// - Parameter leavesOutBroken: Whether to skip rows that the run can't have written.
-  private func contents<Content: StoredRow>(
+  func contents<Content: StoredRow>(
     _ request: SQLRequest<Row>, leavesOutBroken: Bool = false
   ) throws(StorageError) -> [Content] {
     try attempt {
@@ -239,7 +242,7 @@ public final class RunDatabase: Sendable {
     guard let there = try self.observation(seed: observation.seed, series: observation.series, n: observation.n, connection) else {
       throw BrokenRow("the observation of iterate \(observation.n) of \(observation.series) is no row")
     }
-    guard there == observation else {
+    guard there.agrees(with: observation) else {
       throw StorageError.damaged(
         path: path,
         reason: """
@@ -272,13 +275,14 @@ public final class RunDatabase: Sendable {
 
   // MARK: Damage
 
-  /// Describes the rows of observations and checkpoints whose values do not match their seals or can't belong to a
+  /// Describes the rows of observations, diverged iterates and checkpoints whose values do not match their seals or can't belong to a
   /// run.
   /// - Parameter removes: Whether these rows are deleted, so that a resumed run makes them anew.
   public func brokenRows(removes: Bool) throws(StorageError) -> [String] {
     try attempt {
       func broken(_ database: Database) throws -> [String] {
         try brokenRows(of: Observation.self, removes: removes, database)
+          + brokenRows(of: DivergedIterate.self, removes: removes, database)
           + brokenRows(of: CheckpointRecord.self, removes: removes, database)
       }
       return removes ? try queue.write(broken) : try queue.read(broken)
@@ -346,4 +350,5 @@ private protocol PlacedRow {
 }
 
 extension Observation: PlacedRow {}
+extension DivergedIterate: PlacedRow {}
 extension CheckpointRecord: PlacedRow {}

@@ -55,6 +55,8 @@ public struct WorkloadDescription: Codable, Sendable {
   public let averages: [String]
   public let tolerance: Double
   public let costBudget: CostBudget?
+  /// The loss above which an iterate has diverged; nil for none.
+  public let divergenceLimit: Double?
 
   public var seeds: Range<Int> { seed..<seed + seedCount }
 
@@ -81,7 +83,7 @@ public struct WorkloadDescription: Codable, Sendable {
 }
 
 extension WorkloadDescription {
-  private enum CodingKeys: String, CodingKey { case orders, steps, evaluate, seed, seedCount, averages, tolerance, costBudget }
+  private enum CodingKeys: String, CodingKey { case orders, steps, evaluate, seed, seedCount, averages, tolerance, costBudget, divergenceLimit }
 
   /// Reads a stored workload. Numbers that no run can have are refused here, so that no other code needs to check
   /// them.
@@ -102,6 +104,7 @@ extension WorkloadDescription {
     averages = try stored.decode([String].self, forKey: .averages)
     tolerance = try stored.decode(Double.self, forKey: .tolerance)
     costBudget = try stored.decodeIfPresent(CostBudget.self, forKey: .costBudget)
+    divergenceLimit = try stored.decodeIfPresent(Double.self, forKey: .divergenceLimit)
   }
 
   init(_ workload: Workload) {
@@ -113,6 +116,7 @@ extension WorkloadDescription {
     averages = workload.averages.map(\.description)
     tolerance = workload.tolerance
     costBudget = workload.costBudget
+    divergenceLimit = workload.divergenceLimit
   }
 }
 
@@ -124,7 +128,7 @@ extension Workload {
       orders: try description.orders.map { try ObservedOrder($0, texts: orderTexts) }, steps: description.steps,
       observing: try EvaluationSchedule(description.evaluate), seeds: description.seeds,
       averages: try description.averages.map { try AverageRule($0) }, tolerance: description.tolerance,
-      costBudget: description.costBudget, orderTexts: orderTexts)
+      costBudget: description.costBudget, divergenceLimit: description.divergenceLimit, orderTexts: orderTexts)
   }
 }
 

@@ -159,18 +159,22 @@ struct RowColumns {
     return order
   }
 
-  /// Reads one value for each of the run's metrics. While the metrics are not known, any number of values is
-  /// accepted.
-  func measurements(_ column: String) throws(BrokenRow) -> Measurements {
+  /// Reads one value for each of the run's metrics, and the training loss if there is one more. While the metrics are not known, any
+  /// number of values is accepted.
+  func measurements(_ column: String) throws(BrokenRow) -> (Measurements, trainingLoss: Double?) {
     guard let values = Observation.values(try text(column)) else { throw broken(column, "a list of finite numbers") }
     guard let metrics else {
-      return Measurements(values, of: values.indices.map { Metric("value\($0 + 1)") })
+      return (Measurements(values, of: values.indices.map { Metric("value\($0 + 1)") }), nil)
     }
-    guard values.count == metrics.count else { throw broken(column, "a value for each of the run's \(metrics.count) metrics") }
+    guard (metrics.count...metrics.count + 1).contains(values.count) else {
+      throw broken(column, "a value for each of the run's \(metrics.count) metrics")
+    }
+    let trainingLoss = values.count > metrics.count ? values[metrics.count] : nil
+    guard trainingLoss.map({ abs($0) <= Metric.largestMagnitude }) ?? true else { throw BrokenRow("its training loss is none that iterates have") }
     for (metric, value) in zip(metrics, values) where !metric.range.contains(value) {
       throw BrokenRow("its \(metric.name) is none that iterates have")
     }
-    return Measurements(values, of: metrics)
+    return (Measurements(Array(values.prefix(metrics.count)), of: metrics), trainingLoss)
   }
 
   /// The key columns with their values, such as ` seed=0 n=20`.

@@ -14,6 +14,8 @@ public struct StoredRun: Sendable {
   public let fingerprint: String
   /// The number of observations so far, even if the run has not finished.
   public let observationCount: Int
+  /// The first diverged iterate of each series and seed that has one.
+  public let firstDivergences: [DivergedIterate]
   /// The result without iterates; nil until the run has finished.
   public let result: RunResult?
 
@@ -32,6 +34,13 @@ public struct StoredRun: Sendable {
     self.description = description
     fingerprint = record.fingerprint
     observationCount = try database.observationCount()
+    var firstDivergences: [DivergedIterate] = []
+    // They are in the order of seed, series and n.
+    for iterate in try database.divergences() {
+      if let last = firstDivergences.last, last.seed == iterate.seed, last.series == iterate.series { continue }
+      firstDivergences.append(iterate)
+    }
+    self.firstDivergences = firstDivergences
     result = try RunResult(record, of: description, in: folder)
   }
 
@@ -58,6 +67,9 @@ public struct StoredRun: Sendable {
   /// All observations, ordered by seed, series and n.
   public func observations() throws -> [Observation] { try database().observations() }
 
+  /// All diverged iterates, ordered by seed, series and n.
+  public func divergences() throws -> [DivergedIterate] { try database().divergences() }
+
   /// The observations of all series, whether or not the run has finished, in the order of the summary if there is
   /// one.
   public func observed() throws -> [ObservedSeries] {
@@ -69,7 +81,7 @@ public struct StoredRun: Sendable {
 
 extension StoredRun: Encodable {
   private enum CodingKeys: String, CodingKey {
-    case run, status, createdAt, problem, metrics, configuration, fingerprint, observations, result
+    case run, status, createdAt, problem, metrics, configuration, fingerprint, observations, diverged, result
   }
 
   /// Encodes the run. Observations are read while they are written.
@@ -87,6 +99,8 @@ extension StoredRun: Encodable {
       result.map { RunDocument(result: $0, iterates: ObservedIterates(database: database)) }, forKey: .result)
     var observations = document.nestedUnkeyedContainer(forKey: .observations)
     try database.forEachObservation { try observations.encode($0) }
+    let diverged = try database.divergences()
+    if !diverged.isEmpty { try document.encode(diverged, forKey: .diverged) }
   }
 }
 

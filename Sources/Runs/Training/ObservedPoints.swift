@@ -2,7 +2,7 @@ import Formats
 import Replay
 import Tensors
 
-/// The n at which each series of each seed was observed.
+/// The n at which each series of each seed was observed, or has diverged.
 package struct ObservedPoints {
   private struct SeriesOfSeed: Hashable {
     let seed: Int
@@ -11,8 +11,11 @@ package struct ObservedPoints {
 
   private let points: [SeriesOfSeed: Set<Int>]
 
-  package init(_ observations: [Observation]) {
-    points = Dictionary(grouping: observations) { SeriesOfSeed(seed: $0.seed, series: $0.series) }.mapValues { Set($0.map(\.n)) }
+  package init(_ observations: [Observation], diverged: [DivergedIterate]) {
+    var points: [SeriesOfSeed: Set<Int>] = [:]
+    for row in observations { points[SeriesOfSeed(seed: row.seed, series: row.series), default: []].insert(row.n) }
+    for row in diverged { points[SeriesOfSeed(seed: row.seed, series: row.series), default: []].insert(row.n) }
+    self.points = points
   }
 
   /// The elements of `wanted` at which a series was not observed.

@@ -14,17 +14,19 @@ extension Run {
     return observed
   }
 
+  /// The run's orders, then others that earlier rounds, or a longer run, asked for.
+  func selectedAndObservedOrders() throws -> [CompositionOrder] {
+    let selected = specification.selection.orders
+    let others = Set(try database.observedSeries().compactMap(\.order)).subtracting(selected).filter { $0.file == nil }
+    return selected + others.sorted { $0.description < $1.description }
+  }
+
   /// Writes the rows of iterates whose states equal those of observed iterates, such as `splice:16` up to n = 16 and
   /// `backward`. None of them is computed again.
   func takeOverEqualIterates(with writer: ObservationWriter) async throws {
-    // The run's orders come first. The others are those that earlier rounds, or a longer run, asked for.
-    let selection = specification.selection
-    let others = Set(try database.observedSeries().compactMap(\.order)).subtracting(selection.orders).filter { $0.file == nil }
-    let orders = selection.orders + others.sorted { $0.description < $1.description }
+    let orders = try selectedAndObservedOrders()
     guard orders.count > 1 else { return }
-    let wanted = zip(selection.orders.indices, selection.points).flatMap { order, points in
-      points.map { Iterate(order: order, n: $0) }
-    }
+    let wanted = specification.selection.iterates
     for (seed, known) in try observedIterates(of: orders).sorted(by: { $0.key < $1.key }) {
       let pairs = try EqualIterates(orders: orders).pairs(of: wanted.filter { !known.contains($0) }, among: Array(known))
       for pair in pairs {
@@ -100,7 +102,7 @@ extension Run {
     }
   }
 
-  /// What the database contains already, for each seed.
+  /// What the database contains already, for each seed. What has diverged is as good as observed.
   func progress(_ records: [[CheckpointRecord]]) throws -> [ReplicaProgress] {
     let seeds = workload.seeds
     let orders = Dictionary(specification.selection.orders.enumerated().map { ($1, $0) }) { first, _ in first }
@@ -119,6 +121,13 @@ extension Run {
       case .average(let rule):
         if let place = averages[rule] { averaged[replica][place].insert(observation.n) }
       }
+    }
+    for iterate in try database.divergences() where seeds.contains(iterate.seed) {
+      let replica = iterate.seed - seeds.lowerBound
+      if let place = iterate.series.order.flatMap({ orders[$0] }) {
+        progress[replica].observed.insert(Iterate(order: place, n: iterate.n))
+      }
+      if let place = iterate.series.average.flatMap({ averages[$0] }) { averaged[replica][place].insert(iterate.n) }
     }
     for replica in progress.indices {
       progress[replica].averagesObserved = averaged[replica].dropFirst().reduce(averaged[replica].first ?? []) { $0.intersection($1) }

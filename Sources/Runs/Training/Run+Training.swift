@@ -115,14 +115,14 @@ extension Run {
     var done = TrainingTotals()
     let isResumed = try database.observationCount() > 0
     var specification = specification
-    var (adapted, findings, isComplete) = specification.adapted(to: try observationsToAdaptTo())
+    var (adapted, findings, isComplete) = try adapted(specification)
     while true {
       done = try await with(adapted).trainRound(after: done, progress: progress, listener: listener)
       if isComplete { break }
       if let budget = workload.costBudget, !isResumed {
         specification = specification.with(budget.corrected(by: done.replay, elapsed: (.now - begin) / .seconds(1)))
       }
-      (adapted, findings, isComplete) = specification.adapted(to: try observationsToAdaptTo())
+      (adapted, findings, isComplete) = try self.adapted(specification)
     }
     if let earlier, done.isNothing {
       try with(adapted).store(.finished)
@@ -133,8 +133,13 @@ extension Run {
     return result
   }
 
-  /// The observations that automatic orders and schedules depend on; empty for a run without them.
-  private func observationsToAdaptTo() throws -> [Observation] { workload.isAdaptive ? try database.observations() : [] }
+  /// The specification with what automatic orders and schedules ask for so far. Without them nothing is read.
+  private func adapted(
+    _ specification: RunSpecification<Problem>
+  ) throws -> (specification: RunSpecification<Problem>, findings: [AdaptiveFinding], isComplete: Bool) {
+    guard workload.isAdaptive else { return specification.adapted(to: [], diverged: []) }
+    return specification.adapted(to: try database.observations(), diverged: try database.divergences())
+  }
 
   /// What a training has done so far, and what was predicted for it.
   private struct TrainingTotals {
@@ -143,8 +148,10 @@ extension Run {
     var predictedPeakBytes = 0
     /// The gradient evaluations of one seed of each order alone.
     var costsOfOrders: [Int] = []
+    /// Whether iterates were found to have diverged because others have.
+    var spreadsDivergence = false
 
-    var isNothing: Bool { replay.gradientEvaluations == 0 && replay.observations == 0 }
+    var isNothing: Bool { replay.gradientEvaluations == 0 && replay.observations == 0 && !spreadsDivergence }
   }
 
   /// Plans and executes what is missing of the selected iterates.
@@ -159,6 +166,8 @@ extension Run {
       // This comes before the plan and takes as much memory, which may not be available any more at the end of the
       // run.
       let costs = specification.selection.curves.map { ReplayPlanner.gradientEvaluations(of: $0.order, points: $0.points) }
+      var done = done
+      if try spreadDivergence() { done.spreadsDivergence = true }
       try await takeOverEqualIterates(with: writer)
       let (plan, checkpoints) = try planWhatIsLeft(listener)
       FloatBuffer.returnFreedMemory()
@@ -169,7 +178,6 @@ extension Run {
         let refitted = try specification.refitted(in: folder.path, progress: try self.progress(storedStates()))
         return try await with(refitted).trainRound(after: done, refits: false, progress: progress, listener: listener)
       }
-      var done = done
       done.costsOfOrders = costs
       done.predictedGradientEvaluations += plan.gradientEvaluations
       done.predictedPeakBytes = max(done.predictedPeakBytes, estimate.peakBytes)
@@ -187,6 +195,7 @@ extension Run {
       let summary = if let watch { try await watch.during(replay) } else { try await replay() }
       done.replay = done.replay + summary
       try await writer.finish()
+      if try spreadDivergence() { done.spreadsDivergence = true }
       return done
     } catch {
       // The error that stopped the replay is the one to report; an error in noting it would only hide it.
@@ -218,8 +227,9 @@ extension Run {
     func gather(_ series: Series, cost: Int, averaging: Double = 0) throws -> [RunResult.Curve] {
       summary.append(
         SeriesSummary(
-          series.description, seeds: try figures(of: series), metrics: problem.metrics, gradientEvaluations: cost,
-          secondsPerUpdate: perUpdate ?? 0, secondsPerObservation: perObservation ?? 0, averaging: averaging))
+          series.description, seeds: try figures(of: series), diverged: try firstDivergences(of: series), metrics: problem.metrics,
+          gradientEvaluations: cost, secondsPerUpdate: perUpdate ?? 0, secondsPerObservation: perObservation ?? 0,
+          averaging: averaging))
       return workload.seeds.map { RunResult.Curve(series: series, seed: $0, gradientEvaluations: cost) }
     }
     for (order, cost) in zip(specification.selection.orders, totals.costsOfOrders) {
@@ -231,6 +241,7 @@ extension Run {
     return RunResult(
       run: folder.path, orders: orders, averages: averages, summary: summary,
       gradientEvaluations: replay.gradientEvaluations, predictedGradientEvaluations: totals.predictedGradientEvaluations,
+      skippedGradientEvaluations: replay.skippedGradientEvaluations > 0 ? replay.skippedGradientEvaluations : nil,
       wallSeconds: wallSeconds, secondsPerUpdate: perUpdate, secondsPerObservation: perObservation,
       averagingSeconds: replay.averagedStates > 0 ? replay.averagingSeconds : nil,
       peakResidentBytes: ResidentMemory.peakBytes, predictedPeakBytes: totals.predictedPeakBytes,
@@ -238,11 +249,19 @@ extension Run {
       lanes: specification.resources.lanes, fingerprint: presentFingerprint, isOfThisProcess: true)
   }
 
-  /// The figures of each seed's curve.
+  /// The first n at which a series has diverged, for each seed where it has.
+  private func firstDivergences(of series: Series) throws -> [SeedDivergence] {
+    try workload.seeds.compactMap { seed in
+      try database.diverged(seed: seed, series: series).first.map { SeedDivergence(seed: seed, n: $0) }
+    }
+  }
+
+  /// The figures of the curve of each seed for which the series has not diverged.
   private func figures(of series: Series) throws -> [CurveFigures] {
     let last = try workload.seeds.compactMap { try database.lastObserved(seed: $0, series: series) }.max() ?? 1
     let iterates = ObservedIterates(database: database)
-    return try workload.seeds.map { seed in
+    let diverged = Set(try firstDivergences(of: series).map(\.seed))
+    return try workload.seeds.filter { !diverged.contains($0) }.map { seed in
       var figures = CurveFigures(last: last, metricCount: problem.metrics.count)
       try iterates.forEach(of: series, seed: seed) { figures.add($0) }
       return figures

@@ -197,9 +197,10 @@ extension Run {
     }
     // Repairs remove broken rows, so these must not prevent opening the run.
     let observations = workload.isAdaptive ? try database.observations(leavesOutBroken: repairs) : []
+    let diverged = workload.isAdaptive ? try database.divergences(leavesOutBroken: repairs) : []
     return Run(
-      folder: folder, specification: specification.adapted(to: observations).specification, fingerprint: record.fingerprint,
-      database: database)
+      folder: folder, specification: specification.adapted(to: observations, diverged: diverged).specification,
+      fingerprint: record.fingerprint, database: database)
   }
 
   /// - Parameter steps: A new N; nil for the workload's own.

@@ -16,6 +16,7 @@ public struct RunDocument: Encodable, Sendable {
     try document.encode(result.summary, forKey: .summary)
     try document.encode(result.gradientEvaluations, forKey: .gradientEvaluations)
     try document.encode(result.predictedGradientEvaluations, forKey: .predictedGradientEvaluations)
+    try document.encodeIfPresent(result.skippedGradientEvaluations, forKey: .skippedGradientEvaluations)
     try document.encode(result.wallSeconds, forKey: .wallSeconds)
     try document.encodeIfPresent(result.secondsPerUpdate, forKey: .secondsPerUpdate)
     try document.encodeIfPresent(result.secondsPerObservation, forKey: .secondsPerObservation)
@@ -44,7 +45,18 @@ private struct CurveDocument: Encodable {
     try document.encode(curve.seed, forKey: .seed)
     try document.encode(curve.gradientEvaluations, forKey: .gradientEvaluations)
     var list = document.nestedUnkeyedContainer(forKey: .iterates)
-    try iterates.forEach(of: curve.series, seed: curve.seed) { try list.encode($0) }
+    var diverged = try iterates.diverged(of: curve.series, seed: curve.seed)[...]
+    func encodeDiverged(before n: Int) throws {
+      while let first = diverged.first, first < n {
+        try list.encode(DocumentedIterate(divergedAt: first, metrics: iterates.metrics))
+        diverged = diverged.dropFirst()
+      }
+    }
+    try iterates.forEach(of: curve.series, seed: curve.seed) {
+      try encodeDiverged(before: $0.n)
+      try list.encode($0)
+    }
+    try encodeDiverged(before: .max)
   }
 }
 

@@ -9,6 +9,8 @@ struct RunObserver<Problem: TrainingProblem>: IterateObserver {
 
   private var problem: Problem { specification.problem }
 
+  var endsDivergedPaths: Bool { true }
+
   func observe(
     _ iterates: [Iterate], replica: Int, state: borrowing TrainingState, workspace: inout Problem.Map.Workspace
   ) throws {
@@ -24,17 +26,28 @@ struct RunObserver<Problem: TrainingProblem>: IterateObserver {
       [(.average(specification.workload.averages[index]), n)], replica: replica, state: state, workspace: &workspace)
   }
 
+  func observeDivergence(_ iterates: [Iterate], replica: Int) throws {
+    try diverge(iterates.map { (.order(specification.selection.orders[$0.order]), $0.n) }, replica: replica)
+  }
+
+  func observeAverageDivergence(_ index: Int, n: Int, replica: Int) throws {
+    try diverge([(.average(specification.workload.averages[index]), n)], replica: replica)
+  }
+
+  private func diverge(_ names: [(series: Series, n: Int)], replica: Int) throws {
+    let seed = specification.workload.seeds.lowerBound + replica
+    try writer.add([], diverged: names.map { DivergedIterate(seed: seed, series: $0.series, n: $0.n) })
+  }
+
   private func record(
     _ names: [(series: Series, n: Int)], replica: Int, state: borrowing TrainingState,
     workspace: inout Problem.Map.Workspace
   ) throws {
     let seed = specification.workload.seeds.lowerBound + replica
     let measurements = try specification.measure(state, seed: seed, workspace: &workspace)
+    guard !specification.workload.isDiverged(measurements) else { throw IterateDiverged() }
     // What reading would refuse is never stored.
     for (metric, value) in zip(measurements.metrics, measurements.values) where !metric.range.contains(value) {
-      guard abs(value) <= Metric.largestMagnitude else {
-        throw RunError.diverged(metric: metric, series: names[0].series, seed: seed, n: names[0].n)
-      }
       throw RunError.impossible(
         """
         \(problem.name) measured the \(metric.title) \(value) at iterate \(names[0].n) of \(names[0].series) (seed \(seed)), but gives its \
@@ -43,7 +56,11 @@ struct RunObserver<Problem: TrainingProblem>: IterateObserver {
     }
     let digest = try state.digest
     try writer.add(
-      names.map { Observation(seed: seed, series: $0.series, n: $0.n, measurements: measurements, digest: digest) })
+      names.map { name in
+        Observation(
+          seed: seed, series: name.series, n: name.n, measurements: measurements,
+          trainingLoss: name.series.order == nil ? nil : state.trainingLoss, digest: digest)
+      })
   }
 }
 

@@ -21,6 +21,7 @@ extension RunResult {
   /// The first number that no run of the workload can have as its result; nil if all are possible. Possible numbers
   /// can be added, shown and compared without further checks.
   private func firstImpossible(_ workload: WorkloadDescription) -> String? {
+    if let impossible = Possible.count("skippedGradientEvaluations", skippedGradientEvaluations ?? 0) { return impossible }
     let figures = Possible.count("gradientEvaluations", gradientEvaluations)
       ?? Possible.count("predictedGradientEvaluations", predictedGradientEvaluations)
       ?? Possible.count("peakResidentBytes", peakResidentBytes) ?? Possible.count("predictedPeakBytes", predictedPeakBytes)
@@ -55,8 +56,12 @@ extension RunResult {
 
 extension SeriesSummary {
   fileprivate var firstImpossible: String? {
-    for (metric, value) in zip(measurements.metrics, measurements.values) where !metric.range.contains(value) {
+    for (metric, value) in zip(measurements?.metrics ?? [], measurements?.values ?? []) where !metric.range.contains(value) {
       return "its \(metric.name) is \(value)"
+    }
+    if let trainingLoss, let impossible = Possible.loss("trainingLoss", trainingLoss) { return impossible }
+    for divergence in diverged where !(1...BatchRun.largestBatch).contains(divergence.n) || !RowBounds.possibleSeeds.contains(divergence.seed) {
+      return "it diverged at \(divergence.n) for the seed \(divergence.seed)"
     }
     for spread in spreads ?? [] { if let impossible = Possible.size("spread", spread, upTo: Possible.largestLoss) { return impossible } }
     return Possible.size("neighbourNoise", neighbourNoise, upTo: Possible.largestLoss)

@@ -8,11 +8,14 @@ public struct RunResult: Codable, Sendable {
   public struct Iterate: Sendable {
     public let n: Int
     public let measurements: Measurements
+    /// The mean loss over the last update's batch, as `Observation.trainingLoss`.
+    public let trainingLoss: Double?
     public let digest: Digest
 
-    public init(n: Int, measurements: Measurements, digest: Digest) {
+    public init(n: Int, measurements: Measurements, trainingLoss: Double? = nil, digest: Digest) {
       self.n = n
       self.measurements = measurements
+      self.trainingLoss = trainingLoss
       self.digest = digest
     }
   }
@@ -26,15 +29,21 @@ public struct RunResult: Codable, Sendable {
     public let gradientEvaluations: Int
     /// The iterates; empty in a result made without them, since there may be too many to hold.
     public internal(set) var iterates: [Iterate] = []
+    /// The n at which the iterate has diverged, in ascending order; empty in a result made without iterates.
+    public internal(set) var diverged: [Int] = []
 
     enum CodingKeys: String, CodingKey {
       case series = "order"
       case seed, gradientEvaluations, iterates
     }
 
-    package func mapIterates(_ transform: (Iterate) -> Iterate) -> Curve {
+    /// The curve with every n multiplied by `factor`.
+    package func stretched(by factor: Int) -> Curve {
       var changed = self
-      changed.iterates = iterates.map(transform)
+      changed.iterates = iterates.map { 
+        Iterate(n: $0.n * factor, measurements: $0.measurements, trainingLoss: $0.trainingLoss, digest: $0.digest)
+      }
+      changed.diverged = diverged.map { $0 * factor }
       return changed
     }
   }
@@ -47,6 +56,8 @@ public struct RunResult: Codable, Sendable {
   public let summary: [SeriesSummary]
   public internal(set) var gradientEvaluations: Int
   public internal(set) var predictedGradientEvaluations: Int
+  /// The predicted gradient evaluations that were left out because their states would come of diverged ones; nil for none.
+  public internal(set) var skippedGradientEvaluations: Int?
   public internal(set) var wallSeconds: Double
   /// The rates of a lane while all were at work; nil if nothing was done.
   public internal(set) var secondsPerUpdate: Double?
@@ -65,19 +76,23 @@ public struct RunResult: Codable, Sendable {
   var isOfThisProcess = false
 
   enum CodingKeys: String, CodingKey {
-    case run, orders, averages, summary, gradientEvaluations, predictedGradientEvaluations, wallSeconds, secondsPerUpdate
-    case secondsPerObservation, averagingSeconds, peakResidentBytes, predictedPeakBytes, findings, checkpointBytes, stateBytes, lanes, fingerprint
+    case run, orders, averages, summary, gradientEvaluations, predictedGradientEvaluations, skippedGradientEvaluations
+    case wallSeconds, secondsPerUpdate, secondsPerObservation, averagingSeconds
+    case peakResidentBytes, predictedPeakBytes, findings, checkpointBytes, stateBytes, lanes, fingerprint
   }
 }
 
 extension RunResult {
   /// The result with all iterates in memory.
   package func with(_ iterates: ObservedIterates) throws -> RunResult {
-    try mapCurves { $0.iterates = try iterates.all(of: $0.series, seed: $0.seed) }
+    try mapCurves {
+      $0.iterates = try iterates.all(of: $0.series, seed: $0.seed)
+      $0.diverged = try iterates.diverged(of: $0.series, seed: $0.seed)
+    }
   }
 
   /// The result without iterates, as it is stored: they are in the database already.
-  var withoutIterates: RunResult { mapCurves { $0.iterates = [] } }
+  var withoutIterates: RunResult { mapCurves { ($0.iterates, $0.diverged) = ([], []) } }
 
   private func mapCurves(_ change: (inout Curve) throws -> Void) rethrows -> RunResult {
     var changed = self
@@ -102,10 +117,59 @@ extension RunResult {
     sum.averagingSeconds = [averagingSeconds, earlier.averagingSeconds].compactMap(\.self).reduce(nil) { ($0 ?? 0) + $1 }
     sum.gradientEvaluations += earlier.gradientEvaluations
     sum.predictedGradientEvaluations += earlier.predictedGradientEvaluations
+    if skippedGradientEvaluations != nil || earlier.skippedGradientEvaluations != nil {
+      sum.skippedGradientEvaluations = (skippedGradientEvaluations ?? 0) + (earlier.skippedGradientEvaluations ?? 0)
+    }
     sum.wallSeconds += earlier.wallSeconds
     sum.peakResidentBytes = max(peakResidentBytes, earlier.peakResidentBytes)
     sum.predictedPeakBytes = max(predictedPeakBytes, earlier.predictedPeakBytes)
     return sum
+  }
+}
+
+/// An iterate in a document: measured, or diverged, with null instead of values and digest.
+struct DocumentedIterate: Codable {
+  let n: Int
+  /// Nil if it has diverged.
+  let measured: RunResult.Iterate?
+  let metrics: [Metric]
+
+  init(_ iterate: RunResult.Iterate) {
+    (n, measured, metrics) = (iterate.n, iterate, iterate.measurements.metrics)
+  }
+
+  /// Makes one that has diverged.
+  init(divergedAt n: Int, metrics: [Metric]) {
+    (self.n, measured, self.metrics) = (n, nil, metrics)
+  }
+
+  init(from decoder: any Decoder) throws {
+    let stored = try decoder.container(keyedBy: DocumentKey.self)
+    let hasDiverged = try stored.decodeIfPresent(Bool.self, forKey: "diverged") ?? false
+    n = try stored.decode(Int.self, forKey: "n")
+    measured = hasDiverged ? nil : try RunResult.Iterate(from: decoder)
+    metrics = decoder.metrics
+  }
+
+  func encode(to encoder: any Encoder) throws {
+    if let measured { return try measured.encode(to: encoder) }
+    var document = encoder.container(keyedBy: DocumentKey.self)
+    try document.encode(n, forKey: "n")
+    for metric in metrics { try document.encodeNil(forKey: DocumentKey(metric.name)) }
+    try document.encodeNil(forKey: "digest")
+    try document.encode(true, forKey: "diverged")
+  }
+}
+
+extension RunResult.Curve {
+  public init(from decoder: any Decoder) throws {
+    let stored = try decoder.container(keyedBy: CodingKeys.self)
+    series = try stored.decode(Series.self, forKey: .series)
+    seed = try stored.decode(Int.self, forKey: .seed)
+    gradientEvaluations = try stored.decode(Int.self, forKey: .gradientEvaluations)
+    let all = try stored.decode([DocumentedIterate].self, forKey: .iterates)
+    iterates = all.compactMap(\.measured)
+    diverged = all.filter { $0.measured == nil }.map(\.n)
   }
 }
 
@@ -114,13 +178,14 @@ extension RunResult.Iterate: Codable {
     let stored = try decoder.container(keyedBy: DocumentKey.self)
     n = try stored.decode(Int.self, forKey: "n")
     measurements = try stored.measurements(of: decoder.metrics)
+    trainingLoss = try stored.trainingLoss(beside: decoder.metrics)
     digest = try stored.decode(Digest.self, forKey: "digest")
   }
 
   public func encode(to encoder: any Encoder) throws {
     var document = encoder.container(keyedBy: DocumentKey.self)
     try document.encode(n, forKey: "n")
-    try document.encode(measurements)
+    try document.encode(measurements, trainingLoss: trainingLoss)
     try document.encode(digest, forKey: "digest")
   }
 }

@@ -78,9 +78,10 @@ private struct RunVerification<Problem: TrainingProblem> {
       for record in records { if let files = damaged[record] { try await repair(record, files) } }
     }
     let observations = try run.database.observations(leavesOutBroken: true)
-    report.observations = observations.count
+    let diverged = try run.database.divergences(leavesOutBroken: true)
+    report.observations = observations.count + diverged.count
     var random = SystemRandomNumberGenerator()
-    let segments = records.filter { damaged[$0] == nil }.map(Segment.checkpoint) + observations.map(Segment.observation)
+    let segments = records.filter { damaged[$0] == nil }.map(Segment.checkpoint) + observations.map(Segment.observation) + diverged.map(Segment.divergence)
     // With different numerics a replay has different bits and says nothing about what is stored.
     for segment in segments.shuffled(using: &random).prefix(run.hasSameNumerics ? max(0, replays) : 0) {
       try Task.checkCancellation()
@@ -88,6 +89,7 @@ private struct RunVerification<Problem: TrainingProblem> {
       switch segment {
       case .checkpoint(let record): try await replay(record)
       case .observation(let observation): try await replay(observation)
+      case .divergence(let iterate): try await replay(iterate)
       }
     }
   }
@@ -96,6 +98,7 @@ private struct RunVerification<Problem: TrainingProblem> {
   private enum Segment {
     case checkpoint(CheckpointRecord)
     case observation(Observation)
+    case divergence(DivergedIterate)
   }
 
   // MARK: Checkpoints
@@ -245,31 +248,55 @@ private struct RunVerification<Problem: TrainingProblem> {
   // MARK: Observations
 
   private mutating func replay(_ observation: Observation) async throws {
-    guard let (expected, evaluations) = try await observedAgain(observation) else { return }
+    let (seed, series, n) = (observation.seed, observation.series, observation.n)
+    guard let (found, evaluations) = try await observedAgain(series, n, seed: seed) else { return }
     report.gradientEvaluations += evaluations
-    guard expected != observation else { return }
+    guard found?.agrees(with: observation) != true else { return }
     report.damaged.append(
       """
-      \(run.folder.databasePath): iterate \(observation.n) of \(observation.series) (seed \(observation.seed)) was observed \
-      with \(observation.measurements) and the digest \(observation.digest), but its replay has \(expected.measurements) and \
-      \(expected.digest)
+      \(run.folder.databasePath): iterate \(n) of \(series) (seed \(seed)) was observed with \(observation.measurements) and the digest \
+      \(observation.digest), but its replay has \(found.map { "\($0.measurements) and \($0.digest)" } ?? "diverged")
       """)
     if repairs {
-      try run.database.replace(expected)
-      report.repaired.append("iterate \(observation.n) of \(observation.series): observed again")
+      if let found {
+        try run.database.replace(found)
+      } else {
+        try run.database.diverge([DivergedIterate(seed: seed, series: series, n: n)])
+      }
+      report.repaired.append("iterate \(n) of \(series): observed again")
     }
   }
 
-  /// The observation as a replay gives it, and the updates it took; nil for an average that the run does not keep.
-  private mutating func observedAgain(_ observation: Observation) async throws -> (Observation, gradientEvaluations: Int)? {
-    let (seed, n) = (observation.seed, observation.n)
-    let specification = run.specification
-    @Sendable func observed(_ state: borrowing TrainingState, _ workspace: inout Problem.Map.Workspace) throws -> Observation {
-      Observation(
-        seed: seed, series: observation.series, n: n,
-        measurements: try specification.measure(state, seed: seed, workspace: &workspace), digest: try state.digest)
+  private mutating func replay(_ iterate: DivergedIterate) async throws {
+    let (seed, series, n) = (iterate.seed, iterate.series, iterate.n)
+    guard let (found, evaluations) = try await observedAgain(series, n, seed: seed) else { return }
+    report.gradientEvaluations += evaluations
+    guard let found, try !run.hasToDiverge(iterate) else { return }
+    report.damaged.append(
+      """
+      \(run.folder.databasePath): iterate \(n) of \(series) (seed \(seed)) counts as diverged, but its replay has \(found.measurements) \
+      and the digest \(found.digest)
+      """)
+    if repairs {
+      try run.database.replace(iterate, by: found)
+      report.repaired.append("iterate \(n) of \(series): observed again")
     }
-    switch observation.series {
+  }
+
+  /// The iterate or average as a replay observes it, nil if it has diverged; and the updates that took. Nil for an average that the run
+  /// does not keep.
+  private mutating func observedAgain(
+    _ series: Series, _ n: Int, seed: Int
+  ) async throws -> (Observation?, gradientEvaluations: Int)? {
+    let specification = run.specification
+    @Sendable func observed(_ state: borrowing TrainingState, _ workspace: inout Problem.Map.Workspace) throws -> Observation? {
+      let measurements = try specification.measure(state, seed: seed, workspace: &workspace)
+      guard try state.values.isFinite(first: specification.numberCount), !specification.workload.isDiverged(measurements) else { return nil }
+      return Observation(
+        seed: seed, series: series, n: n, measurements: measurements, trainingLoss: series.order == nil ? nil : state.trainingLoss,
+        digest: try state.digest)
+    }
+    switch series {
     case .average(let rule):
       guard let average = run.workload.averages.firstIndex(of: rule) else { return nil }
       let found = Lock<Observation?>(nil)
@@ -278,7 +305,7 @@ private struct RunVerification<Problem: TrainingProblem> {
         let observation = try observed(state, &workspace)
         found.withLock { $0 = observation }
       }
-      return found.withLock { $0 }.map { ($0, evaluations) }
+      return (found.withLock { $0 }, evaluations)
     case .order(let order):
       let order = try run.known(order)
       let length = try specification.sequence(of: order, n).count

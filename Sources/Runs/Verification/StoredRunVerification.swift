@@ -6,6 +6,7 @@ import Tensors
 /// The findings of `verify`.
 public struct VerificationReport: Codable, Sendable {
   public internal(set) var checkpoints = 0
+  /// The observations, with those of iterates that have diverged.
   public internal(set) var observations = 0
   /// The number of segments that were replayed and compared bit for bit.
   public internal(set) var replays = 0
@@ -97,7 +98,8 @@ struct StoredRunVerification {
       }
       guard try database.record().status == .finished else { return }
       let observations = try database.observations(leavesOutBroken: true)
-      let missing = workload.missing(among: observations, lanes: stored.budgets.lanes)
+      let diverged = try database.divergences(leavesOutBroken: true)
+      let missing = workload.missing(among: observations, diverged: diverged, lanes: stored.budgets.lanes)
       this.report.damaged += missing.map { "\(this.folder.databasePath): \($0)" }
       guard this.repairs, !missing.isEmpty else { return }
       try database.update { ($0.status, $0.result) = (.unfinished, nil) }
@@ -222,9 +224,9 @@ struct StoredRunVerification {
 
 extension Workload {
   /// What a finished run lacks, in words.
-  fileprivate func missing(among observations: [Observation], lanes: Int) -> [String] {
-    let (selection, _, isComplete) = selection(after: observations, lanes: lanes)
-    let observed = ObservedPoints(observations)
+  fileprivate func missing(among observations: [Observation], diverged: [DivergedIterate], lanes: Int) -> [String] {
+    let (selection, _, isComplete) = selection(after: observations, diverged: diverged, lanes: lanes)
+    let observed = ObservedPoints(observations, diverged: diverged)
     var missing: [String] = []
     for seed in seeds {
       for (order, points) in selection.curves {

@@ -1,5 +1,3 @@
-import Tensors
-
 /// A pseudo-random permutation of 0 ..< count. Each value is computed on its own, in constant expected time and
 /// without a table.
 ///
@@ -52,6 +50,25 @@ public struct KeyedPermutation: Sendable {
     var value = UInt64(index)
     repeat { value = permuteBits(value) } while value >= UInt64(count)
     return Int(value)
+  }
+
+  /// The index whose image is `value`, which must be in 0 ..< `count`.
+  public func index(of value: Int) -> Int {
+    precondition(value >= 0 && value < count, "value outside the permutation")
+    var index = UInt64(value)
+    repeat { index = permuteBitsBack(index) } while index >= UInt64(count)
+    return Int(index)
+  }
+
+  /// The inverse of `permuteBits`: its rounds from last to first.
+  private func permuteBitsBack(_ value: UInt64) -> UInt64 {
+    var left = value >> rightBits
+    var right = value & rightMask
+    for key in stride(from: 16, through: 0, by: -4) {
+      right ^= (keys[key + 2] &* left &+ keys[key + 3]) >> 32 & rightMask
+      left ^= (keys[key] &* right &+ keys[key + 1]) >> 32 & leftMask
+    }
+    return left << rightBits | right
   }
 
   /// The Feistel network, which permutes 0 ..< 2ʷ.
