@@ -45,6 +45,8 @@ package final class Laboratory {
   private let lanes: Int
   private let progress: ReplayProgress
   package private(set) var gradientEvaluations = 0
+  /// What was noticed on the way, in sentences.
+  package private(set) var notes: [String] = []
 
   package init(seeds: Range<Int>, steps: Int, lanes: Int, progress: ReplayProgress) {
     self.seeds = seeds
@@ -52,6 +54,8 @@ package final class Laboratory {
     self.lanes = lanes
     self.progress = progress
   }
+
+  package func note(_ sentence: String) { notes.append(sentence) }
 
   /// Replays iterates of a problem for all seeds and measures each.
   /// - Parameter iterates: The n of each order.

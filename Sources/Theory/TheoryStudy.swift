@@ -1,19 +1,21 @@
 import Replay
 import Runs
 
-/// An example in which theory predicts what forward and backward order do.
+/// An example in which theory predicts what forward and backward order do, or how far any two orders end from each other.
 public enum TheoryExample: String, CaseIterable, Sendable {
   case ar1
   case bernoulli
   case leastSquares = "least-squares"
   case logistic
   case nonConvex = "non-convex"
+  case orders
 
   /// How many seeds are replayed unless another number is asked for.
   var usualSeeds: Int {
     switch self {
     case .ar1, .bernoulli: 10_000
     case .leastSquares, .logistic, .nonConvex: 4000
+    case .orders: 2000
     }
   }
 }
@@ -26,9 +28,9 @@ public enum TheoryExample: String, CaseIterable, Sendable {
 /// Results are a function of the study alone: the same seeds give the same numbers.
 public struct TheoryStudy: Sendable {
   public var example: TheoryExample
-  /// η; nil for the example's usual one.
+  /// η; nil for the example's usual one. `orders` takes none: it goes through a decade above rounding errors.
   public var learningRate: Double?
-  /// N, the last n; nil for as many as bring backward's iterates within 10⁻⁷ of their limit.
+  /// N, the last n; nil for as many as bring backward's iterates within 10⁻⁷ of their limit. Of `orders`, the batches of a pass; nil for 4.
   public var steps: Int?
   public var firstSeed = 0
   /// How many seeds are replayed; nil for the example's usual number.
@@ -72,6 +74,7 @@ public struct TheoryStudy: Sendable {
     case .leastSquares: try await result(LeastSquares.self, seeds, progress)
     case .logistic: try await result(LogisticRegression.self, seeds, progress)
     case .nonConvex: try await result(DoubleWell.self, seeds, progress)
+    case .orders: try await orderResult(seeds, progress)
     }
   }
 
@@ -90,7 +93,37 @@ public struct TheoryStudy: Sendable {
     let problem = try Problem(learningRate: Float(rate))
     let steps = try steps(of: problem)
     let laboratory = Laboratory(seeds: seeds, steps: steps, lanes: lanes, progress: progress)
-    var claims = try await problem.claims(laboratory)
+    let claims = try await problem.claims(laboratory)
+    return try judged(claims, formula: Problem.formula, learningRate: Double(Float(rate)), steps, laboratory, problem.notes, since: begin)
+  }
+
+  private func orderResult(_ seeds: Range<Int>, _ progress: ReplayProgress) async throws -> TheoryResult {
+    let begin = ContinuousClock.now
+    guard learningRate == nil else {
+      throw RunError.usage("`learning-rate` is given, but orders goes through a decade of rates that it chooses above rounding errors; leave it out")
+    }
+    let passLength = steps ?? OrderComparison.usualPassLength
+    guard OrderComparison.passLengths.contains(passLength) else {
+      let possible = OrderComparison.passLengths
+      throw RunError.impossible(
+        """
+        `steps` is \(passLength), but passes of orders have from \(possible.lowerBound) to \(possible.upperBound) batches: in longer ones, what \
+        is predicted for small rates is not seen above rounding errors; give one of those
+        """)
+    }
+    let comparison = OrderComparison(passLength: passLength, seed: seeds.lowerBound)
+    let laboratory = Laboratory(seeds: seeds, steps: OrderComparison.iterateCount, lanes: lanes, progress: progress)
+    let claims = try await comparison.claims(laboratory)
+    return try judged(
+      claims, formula: OrderComparison.formula, learningRate: nil, passLength, laboratory, OrderComparison.notes + laboratory.notes, since: begin)
+  }
+
+  /// Compares what was predicted, by the caller where they did, with what was measured.
+  private func judged(
+    _ claims: [Claim], formula: String, learningRate: Double?, _ steps: Int, _ laboratory: Laboratory, _ notes: [String],
+    since begin: ContinuousClock.Instant
+  ) throws -> TheoryResult {
+    var claims = claims
     var own: Set<Int> = []
     for prediction in predictions {
       let concerned = claims.indices.filter { prediction.isAbout(claims[$0]) }
@@ -105,9 +138,9 @@ public struct TheoryStudy: Sendable {
     let level = (1 - confidence) / Double(max(1, tests))
     let checks = claims.enumerated().map { TheoryCheck($1, isOwn: own.contains($0), level: level) }
     return TheoryResult(
-      example: example.rawValue, formula: Problem.formula, learningRate: Double(Float(rate)), steps: steps, seed: seeds.lowerBound,
-      seeds: seeds.count, confidence: confidence, tests: tests, gradientEvaluations: laboratory.gradientEvaluations,
-      seconds: (.now - begin) / .seconds(1), checks: checks, agrees: checks.allSatisfy(\.agrees), notes: problem.notes)
+      example: example.rawValue, formula: formula, learningRate: learningRate, steps: steps, seed: laboratory.seeds.lowerBound,
+      seeds: laboratory.seeds.count, confidence: confidence, tests: tests, gradientEvaluations: laboratory.gradientEvaluations,
+      seconds: (.now - begin) / .seconds(1), checks: checks, agrees: checks.allSatisfy(\.agrees), notes: notes)
   }
 
   /// As many steps as asked for, or as are enough.

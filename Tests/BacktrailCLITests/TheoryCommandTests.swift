@@ -9,7 +9,7 @@ import Testing
 
   private func theory(_ arguments: String) throws -> Command { try Command.shell("$B theory \(arguments)", in: folder.path) }
 
-  @Test(arguments: ["ar1", "bernoulli", "least-squares", "logistic", "non-convex"])
+  @Test(arguments: ["ar1", "bernoulli", "least-squares", "logistic", "non-convex", "orders"])
   func examplesAgreeWithTheory(example: String) throws {
     let told = try theory("\(example) --json")
     #expect(told.status == 0, "\(told.errors)")
@@ -32,10 +32,20 @@ import Testing
     #expect(try theory("ar1 --predict variance=0.0526316").status == 0)
   }
 
+  @Test func ordersShowTheirDecadesAndSlopes() throws {
+    let right = try theory("orders")
+    #expect(right.status == 0, "\(right.errors)")
+    for kind in ["permuted", "paired"] {
+      for loss in ["least-squares", "logistic"] { #expect(right.output.contains("\(kind), \(loss): η from "), "\(right.output)") }
+    }
+    let wrong = try theory("orders --predict permuted-slope=2.1")
+    #expect(wrong.status == 1 && wrong.errors.contains("permuted-slope:least-squares, permuted-slope:logistic"), "\(wrong.errors)")
+  }
+
   @Test func badArgumentsAreRefused() throws {
     for (arguments, status) in [
       ("ar2", 64), ("ar1 --predict variance", 64), ("ar1 --predict skew=1", 64), ("ar1 --learning-rate 1", 78), ("ar1 --steps 3", 78),
-      ("ar1 --seeds 5", 64), ("ar1 --confidence 2", 64),
+      ("ar1 --seeds 5", 64), ("ar1 --confidence 2", 64), ("orders --learning-rate 0.1", 64), ("orders --steps 9", 78),
     ] as [(String, Int32)] {
       let refused = try theory(arguments)
       #expect(refused.status == status && refused.output.isEmpty, "\(arguments): \(refused.errors)")

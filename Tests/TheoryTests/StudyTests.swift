@@ -36,6 +36,7 @@ import Theory
     (.leastSquares, ["mean:1=102%", "forward-variance:2=115%", "backward-covariance:1,2=60%", "rate=98%", "change=115%", "limit=1"]),
     (.logistic, ["gradient:1=0.02", "forward-balance=110%", "backward-rate=50%", "limit=0.1"]),
     (.nonConvex, ["backward-right-well=0.55", "backward-changes=130%", "forward-changes=0.01", "rate=80%", "apart=2", "near-limits=0.01"]),
+    (.orders, ["permuted-slope=2.1", "paired-slope=3.05", "size=101%", "error=0.0001", "bracket-error-slope=1.05"]),
   ])
   func wrongPredictionsDisagree(example: TheoryExample, predictions: [String]) async throws {
     var study = TheoryStudy(example)
@@ -107,6 +108,8 @@ import Theory
     await refused(.leastSquares, { $0.steps = 10 }, "`steps`")
     await refused(.logistic, { $0.steps = .max }, "`steps`")
     await refused(.logistic, { $0.seedCount = 99 }, "`seeds`")
+    await refused(.orders, { $0.learningRate = 0.1 }, "`learning-rate`")
+    for length in [-1, 2, 9, .max] { await refused(.orders, { $0.steps = length }, "`steps`") }
     await refused(.ar1, { $0.firstSeed = -1 }, "`seed`")
     await refused(.ar1, { $0.confidence = 1 }, "`confidence`")
     await refused(.ar1, { $0.lanes = 0 }, "`lanes`")

@@ -14,6 +14,7 @@ struct TheoryCommand: AsyncParsableCommand {
       least-squares  linear regression by mini-batches: the covariance solves a Lyapunov equation
       logistic       strongly convex: every update contracts by a known factor
       non-convex     two wells: between them contraction fails
+      orders         two orders of the same batches: by which power of η their ends differ, and the Lie bracket of two updates
 
       Prints predicted against measured, and exits with code 1 where they disagree beyond the confidence. All tests of an example \
       share it: each may reject a true prediction with probability (1 - confidence) / tests.
@@ -22,13 +23,13 @@ struct TheoryCommand: AsyncParsableCommand {
   @Argument(help: "\(TheoryExample.allCases.map(\.rawValue).joined(separator: ", ")).")
   var example: TheoryExample
 
-  @Option(help: "η. (default: the example's)")
+  @Option(help: "η. (default: the example's; orders takes none, since it goes through a decade of them)")
   var learningRate: Double?
 
-  @Option(help: "N, the last n. (default: as many as bring backward's iterates within 10⁻⁷ of their limit)")
+  @Option(help: "N, the last n. (default: as many as bring backward's iterates within 10⁻⁷ of their limit). Of orders, the batches of a pass. (default: 4)")
   var steps: Int?
 
-  @Option(help: "How many seeds are replayed. (default: 10,000 for ar1 and bernoulli, 4,000 for the others)")
+  @Option(help: "How many seeds are replayed. (default: 10,000 for ar1 and bernoulli, 2,000 for orders, 4,000 for the others)")
   var seeds: Int?
 
   @Option(help: "The first seed.")

@@ -23,10 +23,11 @@ func theoryTable(_ result: TheoryResult) -> String {
     header: ["order", "quantity", "predicted", "measured", "agrees from … to", "p", "agrees"], rows: rows,
     alignment: [.left, .left, .right, .right, .right, .right, .left])
   let level = (1 - result.confidence) / Double(max(1, result.tests))
+  let extent = result.learningRate.map { "η \(number($0)), \(count(result.steps, "step"))" } ?? "passes of \(count(result.steps, "batch", "batches"))"
   let lines = [
     "\(result.example): \(result.formula)",
     """
-    η \(number(result.learningRate)), \(count(result.steps, "step")), \(count(result.seeds, "seed")) from \(result.seed) on; \
+    \(extent), \(count(result.seeds, "seed")) from \(result.seed) on; \
     \(count(result.gradientEvaluations, "gradient evaluation")), \(duration(result.seconds))
     """,
     "", textTable(table), "",

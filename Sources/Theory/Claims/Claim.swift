@@ -2,7 +2,7 @@ import Foundation
 
 /// A number that theory predicts and what was measured of it.
 package struct Claim {
-  /// What it is about: `forward`, `backward`, or `both`.
+  /// What it is about: an order, or how orders compare.
   var series: String
   /// The quantity, such as `variance` or, of one coordinate, `variance:1`.
   var quantity: String
@@ -16,7 +16,11 @@ package struct Claim {
     self.evidence = evidence
   }
 
-  enum Series: String { case forward, backward, both }
+  enum Series: String {
+    case forward, backward, both
+    /// Two orders of one pass, two of a pass and its reverse, two of two updates.
+    case permuted, paired, bracket
+  }
 
   /// What was measured, and how far from the prediction it may lie.
   enum Evidence {
@@ -102,7 +106,7 @@ extension Claim {
 
 /// A prediction beside its measurement, and whether they agree.
 public struct TheoryCheck: Codable, Sendable {
-  /// `forward`, `backward` or `both`.
+  /// `forward`, `backward` or `both`; of `orders`, `permuted`, `paired` or `bracket`.
   public let series: String
   /// The quantity, such as `variance` or, of one coordinate, `variance:1`.
   public let quantity: String

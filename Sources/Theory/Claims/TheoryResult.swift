@@ -3,7 +3,9 @@ public struct TheoryResult: Codable, Sendable {
   public let example: String
   /// The update in a formula.
   public let formula: String
-  public let learningRate: Double
+  /// η; nil for `orders`, whose notes say from where to where it goes.
+  public let learningRate: Double?
+  /// N, the last n; of `orders`, the batches of a pass.
   public let steps: Int
   /// The first seed, and how many there are.
   public let seed: Int

@@ -23,6 +23,12 @@ package struct ExamplePopulation: Sendable {
     }
   }
 
+  /// y = a₁ − 2 a₂ and some noise.
+  package static let linear = ExamplePopulation { a, noise in a.x - 2 * a.y + 0.5 * noise }
+
+  /// y = ±1, the sign of a₁ − 2 a₂ and some noise.
+  package static let classes = ExamplePopulation { a, noise in a.x - 2 * a.y + noise > 0 ? 1 : -1 }
+
   /// The examples of batch j, a function of seed and batch alone.
   package func forEachExample(ofBatch batch: Int, seed: Int, _ body: (Example) -> Void) {
     let words = RandomSource(seed: UInt64(seed), purpose: .sampling).words(batch: batch)

@@ -20,7 +20,7 @@ package struct LeastSquares: UpdateMap, AffineExample {
 
   package init(learningRate: Float) {
     rate = learningRate
-    population = ExamplePopulation { a, noise in a.x - 2 * a.y + 0.5 * noise }
+    population = .linear
     law = Self.law(of: population, rate: Double(learningRate))
   }
 

@@ -24,7 +24,7 @@ package struct LogisticRegression: UpdateMap, ExampleProblem {
 
   package init(learningRate: Float) {
     rate = learningRate
-    population = ExamplePopulation { a, noise in a.x - 2 * a.y + noise > 0 ? 1 : -1 }
+    population = .classes
   }
 
   package func map(seed: Int) -> LogisticRegression {
