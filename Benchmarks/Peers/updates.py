@@ -1,7 +1,7 @@
 """Time an update of Backtrail, PyTorch and JAX on the same work, in turn in one run.
 
     pip install -r requirements.txt
-    python updates.py BACKTRAIL [--mnist DIR] [--cifar DIR] [--text FILE] [--only WORK ...] [--repetitions 5]
+    python updates.py BACKTRAIL [--mnist DIR] [--cifar DIR] [--text FILE] [--only WORK ...] [--repetitions 5] [--simd avx2]
 
 Each measurement is a process of its own, or two at once, one a core. Backtrail runs `train --order backward` on two lanes; its
 time is the whole run's, data read and first observation to last row in the database, over its gradient evaluations. The peers'
@@ -59,6 +59,13 @@ VARIANTS = {
         ("torch", "compile", 1), ("torch", "compile", 2),
     ],
     "gpt": [("torch", "eager", 1), ("torch", "eager", 2), ("torch", "compile", 1), ("torch", "compile", 2)],
+}
+
+
+# How each library is kept to AVX2; OpenBLAS, which NumPy uses, has kernels for it under this name.
+AVX2_ONLY = {
+    "BACKTRAIL_SIMD": "avx2", "ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+    "XLA_FLAGS": "--xla_cpu_max_isa=AVX2", "OPENBLAS_CORETYPE": "Haswell",
 }
 
 
@@ -192,7 +199,7 @@ def gpt(torch, nn, F, layers=4, heads=4, width=128, context=64):
 
 def jax_step(work, variant, folder, threads):
     if threads == 1:
-        os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+        os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
     import jax
     import jax.numpy as jnp
     import numpy as np
@@ -302,7 +309,7 @@ def best(f):
 import numpy as np; a = np.ones((1024, 1024), np.float32); print(best(lambda: a @ a))
 import torch; torch.set_num_threads(1); b = torch.ones(1024, 1024); print(best(lambda: b @ b))
 """
-    environment = {k: v for k, v in os.environ.items() if k != "OPENBLAS_CORETYPE"}
+    environment = dict(os.environ)
     environment.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
     lines = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment).stdout.split()
     return max(map(float, lines))
@@ -340,7 +347,11 @@ def main():
     parser.add_argument("--text")
     parser.add_argument("--only", nargs="*", choices=WORKS)
     parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--simd", choices=["avx2"], help="keep everybody to AVX2, on machines that have more")
     options = parser.parse_args()
+    os.environ.pop("OPENBLAS_CORETYPE", None)
+    if options.simd:
+        os.environ.update(AVX2_ONLY)
     dense = tempfile.TemporaryDirectory()
     write_dense(dense.name)
     folders = {"mnist": options.mnist, "cifar": options.cifar, "text": options.text, "dense": dense.name}

@@ -225,7 +225,7 @@ import Testing
       ("train --batch-size 2000", 78, "2000"), ("train --sampler file:ragged", 65, "line 2"),
       ("train --sampler file:nothing", 66, "nothing"), ("train --initial bad.safetensors", 65, "bad.safetensors"),
       ("train --initial nothing", 66, "nothing"), ("train --config nothing", 66, "nothing"),
-      ("train --learning-rate 1e12", 78, "--learning-rate"), ("train --learning-rate -1", 64, "learning-rate"),
+      ("train --learning-rate -1", 64, "learning-rate"), ("train --divergence-limit -1", 64, "--divergence-limit"),
       ("train --out filled", 73, "filled"), ("train --out /proc/nothing/here", 73, "/proc/nothing"),
       ("train --unknown", 64, "unknown"), ("export nowhere --order forward --iterate 1 --to x", 66, "nowhere"),
       ("runs show empty", 66, "empty"), ("batches nowhere", 66, "nowhere"), ("data info moon", 64, "moon"),

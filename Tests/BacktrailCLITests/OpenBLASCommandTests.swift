@@ -122,7 +122,7 @@ import Testing
       let fingerprints = try ["Nehalem", "Sandybridge"].map { core in
         try command(train + core, core: core).json["fingerprint"] as? String ?? ""
       }
-      #expect(fingerprints[0].hasSuffix("Nehalem") && fingerprints[1].hasSuffix("Sandybridge"), "\(fingerprints)")
+      #expect(fingerprints[0].contains(" Nehalem with ") && fingerprints[1].contains(" Sandybridge with "), "\(fingerprints)")
       #expect(fingerprints[0].contains("; OpenBLAS "))
       let refused = try command("resume runNehalem --steps 20", core: "Sandybridge")
       #expect(refused.status == 78 && refused.errors.contains(fingerprints[0]) && refused.errors.contains(fingerprints[1]))

@@ -24,10 +24,10 @@ import Testing
     for first in stride(from: 0, to: row.count, by: 512) {
       var sum: Float = 0
       for k in first..<min(first + 512, row.count) { sum = added(a[row.lowerBound + k], b[k * columns + column], to: sum) }
-      var value = alpha * sum
-      if first == 0, let bias { value += bias }
       let keep = first == 0 ? beta : 1
-      result = keep == 0 ? value : added(keep, result, to: value)
+      var kept = first == 0 ? bias ?? 0 : 0
+      if keep != 0 { kept = added(keep, result, to: kept) }
+      result = added(alpha, sum, to: kept)
     }
     return result
   }
