@@ -50,8 +50,8 @@ import Testing
     for words in ["Backward order is not better training", "equally good on average", "forward's neighbour noise is"] {
       #expect(text.contains(words), "\(words)")
     }
-    // The charts are the loss, its last half, accuracy, noise and frontier, for wide and narrow windows.
-    #expect(xml.all("svg").count == 2 * 5)
+    // The charts are the loss, its last half, accuracy, training loss, noise and frontier, for wide and narrow windows.
+    #expect(xml.all("svg").count == 2 * 6)
     let shown = try backtrail("runs show run --json")
     for fact in ["finished", "0 to 2", "digits", try #require(shown.json["fingerprint"] as? String)] {
       #expect(cells.contains(fact), "\(fact)")

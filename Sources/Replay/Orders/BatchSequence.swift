@@ -177,6 +177,11 @@ struct RunCursor {
     guard a.run == 0, a.offset == 0, b.run == 0, b.offset == 0 else { return nil }
     let x = a.progressions[a.progression]
     let y = b.progressions[b.progression]
+    if let shared = x.shuffle.flatMap({ x in y.shuffle.flatMap { x.sharedCount(with: $0) } }).map({ min($0, x.count, y.count) }) {
+      a.skip(runs: shared)
+      b.skip(runs: shared)
+      return shared
+    }
     guard x.repeatsLike(y) else { return nil }
     let shared = x.repetitions <= y.repetitions ? x : y
     a.skip(runs: shared.runCount)

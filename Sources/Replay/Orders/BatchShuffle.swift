@@ -26,6 +26,16 @@ enum BatchShuffle: Hashable, Sendable {
     }
   }
 
+  /// How many batches at the beginning both have in common for certain; nil where only a comparison tells.
+  func sharedCount(with other: BatchShuffle) -> Int? {
+    switch (self, other) {
+    case _ where self == other: .max
+    case (.epochs(let a), .pairs(let b)) where a == b: a
+    case (.pairs(let a), .epochs(let b)) where a == b: a
+    default: nil
+    }
+  }
+
   /// The largest of the first `length` batches, which are at least one.
   func largestBatch(ofFirst length: Int) -> Int {
     let (size, stretch) =

@@ -44,7 +44,10 @@ public enum CompositionOrder: Hashable, Sendable {
   public func sequence(_ n: Int) -> BatchSequence {
     guard n > 0 else { return BatchSequence([]) }
     switch self {
-    case .forward:
+    // A batch alone has one order.
+    case .paired(1):
+      return CompositionOrder.flipflop(1).sequence(n)
+    case .forward, .reshuffled(1):
       return BatchSequence([BatchRun(1, n)])
     case .tail(let size) where n > size:
       return BatchSequence([BatchRun(size + 1, n), BatchRun(size, 1)])
