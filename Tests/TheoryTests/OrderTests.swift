@@ -150,7 +150,7 @@ import Theory
     var study = TheoryStudy(.orders)
     study.steps = passLength
     study.firstSeed = seed
-    study.seedCount = 1000
+    study.seedCount = 500
     let result = try await study.result()
     #expect(result.agrees, "\(result.disagreements)")
     let slopes = result.checks.filter { $0.quantity.hasPrefix("slope") || $0.quantity.hasPrefix("error-slope") }
@@ -163,19 +163,37 @@ import Theory
     }
   }
 
-  /// p-values of true predictions are spread evenly, though what the fit leaves out is not chance.
+  /// p-values of true predictions are spread evenly, each quantity's, though what the fit leaves out is not chance.
   @Test func confidenceIsKept() async throws {
-    var pValues: [Double] = []
+    var pValues: [String: [Double]] = [:]
     for block in 0..<30 {
       var study = TheoryStudy(.orders)
-      study.seedCount = 400
+      study.seedCount = 100
       study.firstSeed = 1000 * block
-      pValues += try await study.result().checks.compactMap(\.pValue)
+      for check in try await study.result().checks {
+        if let p = check.pValue { pValues["\(check.series)-\(check.quantity)", default: []].append(p) }
+      }
     }
+    #expect(pValues.count == 11)
+    for (name, values) in pValues {
+      // 3 of 30 are expected below 0.1, and 15 below ½.
+      #expect(values.count { $0 < 0.1 } <= 9 && (5...25).contains(values.count { $0 < 0.5 }), "\(name): \(values.sorted())")
+    }
+    let all = pValues.values.joined()
     for level in [0.1, 0.5] {
-      let share = Double(pValues.count { $0 < level }) / Double(pValues.count)
+      let share = Double(all.count { $0 < level }) / Double(all.count)
       #expect(abs(share - level) < 0.25 * level + 0.03, "\(share) of p-values are below \(level)")
     }
+  }
+
+  /// With as many seeds as there may be, what the fit leaves out is still small beside chance.
+  @Test(arguments: runsAtLength ? Array(OrderComparison.passLengths) : [4]) func manySeedsAgree(passLength: Int) async throws {
+    var study = TheoryStudy(.orders)
+    study.steps = passLength
+    study.seedCount = TheoryStudy.seedCounts.upperBound
+    study.firstSeed = 100_000
+    let result = try await study.result()
+    #expect(result.agrees, "\(result.disagreements)")
   }
 
   /// A fit finds the leading term of made-up differences, and its error is that of their spread.

@@ -26,7 +26,11 @@ struct TheoryCommand: AsyncParsableCommand {
   @Option(help: "η. (default: the example's; orders takes none, since it goes through a decade of them)")
   var learningRate: Double?
 
-  @Option(help: "N, the last n. (default: as many as bring backward's iterates within 10⁻⁷ of their limit). Of orders, the batches of a pass. (default: 4)")
+  @Option(
+    help: """
+      N, the last n; of orders, the batches of a pass. (default: as many as bring backward's iterates within 10⁻⁷ of their limit; of \
+      orders, 4)
+      """)
   var steps: Int?
 
   @Option(help: "How many seeds are replayed. (default: 10,000 for ar1 and bernoulli, 2,000 for orders, 4,000 for the others)")

@@ -80,32 +80,37 @@ package struct OrderComparison {
 
   /// What is said of the two orders of two updates.
   private func bracketClaims(_ laboratory: Laboratory) async throws -> [Claim] {
-    // Affine maps have no further term, so that what is left is rounding.
-    let affine = try await OrderDifferences(.leastSquares, pairs(.bracket), power: 2, laboratory)
-    // In each of both paths, two updates round a gradient and its product with η, and one of them a difference: not more than 3 · 2⁻²⁴ times
-    // η and the gradients' norms. Gradients of second updates are not those at the start; the seventh part is for what η² adds to them.
-    let rounding = Claim.Evidence.exact(affine.largestErrorOfLength, tolerance: 7 * 0x1p-24)
-    let curved = try await OrderDifferences(.logistic, pairs(.bracket), power: 3, laboratory)
-    let errors = curved.squares(withoutBrackets: true)
-    let order = curved.fit.exponent(of: errors)
+    var claims: [Claim] = []
+    for loss in PlaneRegression.Loss.allCases {
+      // In the decade of the bracket itself, which is lower than that of its error, the terms beyond the fit's are below rounding.
+      let differences = try await OrderDifferences(loss, pairs(.bracket), power: 2, laboratory)
+      claims.append(Claim(.bracket, "size:\(loss.rawValue)", predicted: 1, .estimate(differences.relativeSize(power: 2))))
+      if loss == .leastSquares {
+        // Affine maps have no further term, so that what is left is rounding. In each of both paths, two updates round a gradient and its
+        // product with η, and one of them a difference: not more than 3 · 2⁻²⁴ times η and the gradients' norms. The gradient of a second
+        // update is not that at the start; a seventh part is for what η² adds to it.
+        let rounding = Claim.Evidence.exact(differences.largestErrorOfLength, tolerance: 7 * 0x1p-24)
+        claims.append(Claim(.bracket, "error:\(loss.rawValue)", predicted: 0, rounding))
+      }
+    }
+    let loss = PlaneRegression.Loss.logistic
+    let differences = try await OrderDifferences(loss, pairs(.bracket), power: 3, laboratory)
+    let errors = differences.squares(withoutBrackets: true)
+    let order = differences.fit.exponent(of: errors)
+    // Relative to the bracket, which rises like η².
     let slope = SampleEstimate(order.value - 2, standardError: order.standardError)
-    note("bracket, \(PlaneRegression.Loss.logistic.rawValue), its relative error", curved.fit, slope, line: curved.fit.lineSlope(of: errors) - 2, laboratory)
-    return [
-      Claim(.bracket, "size:\(affine.loss.rawValue)", predicted: 1, .estimate(affine.relativeSize(power: 2))),
-      Claim(.bracket, "error:\(affine.loss.rawValue)", predicted: 0, rounding),
-      Claim(.bracket, "size:\(curved.loss.rawValue)", predicted: 1, .estimate(curved.relativeSize(power: 2))),
-      Claim(.bracket, "error-slope:\(curved.loss.rawValue)", predicted: 1, .estimate(slope)),
-    ]
+    note("bracket, \(loss.rawValue), its relative error", differences.fit, slope, line: differences.fit.lineSlope(of: errors) - 2, laboratory)
+    return claims + [Claim(.bracket, "error-slope:\(loss.rawValue)", predicted: 1, .estimate(slope))]
   }
 
   /// Notes where a decade lies and what was measured in it.
   private func note(_ what: String, _ fit: DecadeFit, _ slope: SampleEstimate, line: Double, _ laboratory: Laboratory) {
     let deviation = NormalDistribution.deviation(exceededWith: 0.05) * slope.standardError
-    let rates = fit.rates
+    let (first, last) = (fit.rates.first ?? .nan, fit.rates.last ?? .nan)
     laboratory.note(
       String(
-        format: "%@: η from %.3g to %.3g; slope %.5f ± %.5f at 95 %%, and %.4f of a straight line.", what, rates.first ?? .nan,
-        rates.last ?? .nan, slope.value, deviation, line))
+        format: "%@: η from %.3g to %.3g; slope %.5f ± %.5f at 95 %%, and %.4f of a straight line.", what, first, last, slope.value, deviation,
+        line))
   }
 
   package static let notes = [
