@@ -80,7 +80,7 @@ struct RunsCommand: AsyncParsableCommand {
         let values = zip(iterate.measurements.metrics, iterate.measurements.values).enumerated().map { place, value in
           "\(value.0.title) \(decimal(place == 0 ? "%.6f" : "%.4f", value.1))"
         }
-        let training = iterate.trainingLoss.map { [String(format: "training loss of its last batch %.6f", $0)] } ?? []
+        let training = iterate.trainingLoss.map { ["training loss of its last batch \(decimal("%.6f", $0))"] } ?? []
         try printResult("\(describe(iterate, order: order, n: n))\n\((values + training).joined(separator: ", "))")
       }
     }
