@@ -99,7 +99,7 @@ extension RunSpecification {
     var later = [
       MemoryEstimate.Term(
         name: "buffers of libraries",
-        bytes: threads * Overhead.thread + Overhead.run + (isOpen ? 0 : Overhead.database)),
+        bytes: threads * Overhead.thread + Overhead.run + (isOpen ? Overhead.writing : Overhead.database)),
       MemoryEstimate.Term(name: "observations", bytes: observationBytes(plan.observations)),
     ]
     let codec = min(Overhead.codec, 4 * stateBytes + (1 << 17))
@@ -147,11 +147,12 @@ extension RunSpecification {
 /// Measured sizes in bytes.
 private enum Overhead {
   /// Memory for products on a thread with its stack (`thread`), for encoding a checkpoint (`codec`), for a run
-  /// besides (`run`), and for opening its database (`database`).
-  static let thread = 7 << 17
+  /// besides (`run`), and for opening its database (`database`) or beginning to write to one that is open (`writing`).
+  static let thread = 9 << 17
   static let codec = 15 << 18
   static let run = 1 << 19
   static let database = 10 << 20
+  static let writing = 1 << 20
   static let bytesPerRecord = 1024
   static let bytesPerStoredAverage = 256
   static let bytesPerObservationUnderway = 512
