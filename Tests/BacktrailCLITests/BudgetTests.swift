@@ -24,7 +24,7 @@ import Testing
     let run = folder("run-\(number)")
     let peak = try PeakCommand(
       train + ["--steps", "\(options.steps)", "--memory-budget", "\(budget)MiB", "--out", run], in: folder.path)
-    check(peak, budget: budget, stores: options.storesCheckpoints, "\(train)")
+    check(peak, budget: budget, isLoose: options.storesCheckpoints || options.usesOpenBLAS, "\(train)")
     guard extends else { return }
     let resume = ["resume", run, "--steps", "\(2 * options.steps)", "--json", "--memory-budget"]
     var extended = try PeakCommand(resume + ["\(budget)MiB"], in: folder.path)
@@ -33,7 +33,7 @@ import Testing
       needed = try leastBudget(extended.command)
       extended = try PeakCommand(resume + ["\(needed)MiB"], in: folder.path)
     }
-    check(extended, budget: needed, stores: options.storesCheckpoints, "\(resume) after \(train)")
+    check(extended, budget: needed, isLoose: options.storesCheckpoints || options.usesOpenBLAS, "\(resume) after \(train)")
   }
 
   /// The plan, the observations and the results are large here, and the model is tiny.
@@ -48,7 +48,7 @@ import Testing
     let least = try leastBudget(try Command(train + ["--memory-budget", "8MiB"], in: folder.path))
     check(
       try PeakCommand(train + ["--memory-budget", "\(least)MiB", "--out", folder("run")], in: folder.path), budget: least,
-      stores: true, "\(arguments)")
+      isLoose: true, "\(arguments)")
   }
 
   /// The least budget that a refusal names is enough, whatever measurements have taken and given back: states on disk are measured
@@ -90,7 +90,7 @@ import Testing
     }
   }
 
-  private func check(_ run: PeakCommand, budget: Int, stores: Bool, _ what: String) {
+  private func check(_ run: PeakCommand, budget: Int, isLoose: Bool, _ what: String) {
     let document = run.command.json
     guard run.command.status == 0, let reported = document["peakResidentBytes"] as? Int,
       let predicted = document["predictedPeakBytes"] as? Int
@@ -102,8 +102,8 @@ import Testing
     #expect(peak <= budget << 20, "\(what)")
     #expect(Double(run.peakBytes) <= Double(reported) * 1.01 + 0.25 * 1_048_576, "\(what)")
     #expect(predicted >= peak, "\(what)")
-    // Lanes that could store at the same time may happen not to.
-    let slack = (stores ? 6 : 2.5) * 1_048_576
+    // Lanes that could store at the same time may happen not to, and OpenBLAS's buffers are known by their bound.
+    let slack = (isLoose ? 6 : 2.5) * 1_048_576
     #expect(Double(predicted) <= max(Double(peak) * 1.03, Double(peak) + slack), "\(what)")
   }
 

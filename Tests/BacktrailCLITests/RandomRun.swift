@@ -6,6 +6,7 @@ struct RandomRun {
   let train: [String]
   let steps: Int
   let storesCheckpoints: Bool
+  let usesOpenBLAS: Bool
 
   /// Writes the data sets of random runs into a folder.
   static func writeData(into folder: TemporaryFolder) throws {
@@ -37,6 +38,7 @@ struct RandomRun {
     let average = Bool.random(using: &random) ? ["--average", "none"] : []
     self.steps = steps
     storesCheckpoints = interval > 0
+    usesOpenBLAS = !products.isEmpty
     train =
       ["--model", model.name, "--data", model.data] + chosen.flatMap { ["--order", $0] } + average + products + [
         "--evaluate", "every:\(every)", "--seeds", "\([1, 1, 2, 5].randomElement(using: &random) ?? 1)",

@@ -148,11 +148,11 @@ extension RunSpecification {
 private enum Overhead {
   /// Memory for products on a thread with its stack (`thread`), for encoding a checkpoint (`codec`), for a run
   /// besides (`run`), and for opening its database (`database`) or beginning to write to one that is open (`writing`).
-  static let thread = 9 << 17
+  static let thread = 7 << 17
   static let codec = 15 << 18
   static let run = 1 << 19
   static let database = 10 << 20
-  static let writing = 1 << 20
+  static let writing = 5 << 18
   static let bytesPerRecord = 1024
   static let bytesPerStoredAverage = 256
   static let bytesPerObservationUnderway = 512
