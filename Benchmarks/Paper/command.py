@@ -1,0 +1,104 @@
+"""Calls `backtrail`, and keeps what it printed, so that an interrupted measurement goes on where it stopped."""
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+# What 'backtrail' ends with where a configuration is impossible, divergence of its updates among other reasons.
+IMPOSSIBLE = 78
+
+
+class Diverged(Exception):
+    """The updates of a run, or of all pairs of a contraction study, do not stay finite."""
+
+
+class Backtrail:
+    """The command and the folder of its runs.
+
+    A result is stored with the command that gave it. The same command takes it from there, so that remeasuring needs another folder.
+    """
+
+    def __init__(self, binary, folder):
+        self.binary = binary
+        self.folder = Path(folder)
+        self.seconds = 0.0
+        self.evaluations = 0
+        (self.folder / "results").mkdir(parents=True, exist_ok=True)
+
+    def train(self, name, options, keep=True):
+        """The document of `train --json`. Without `keep` the run's folder is removed."""
+        run = self.folder / "runs" / name
+        document, fresh = self._document(name, ["train", *options, "--out", str(run)], before=lambda: remove(run))
+        if fresh and not keep:
+            remove(run)
+        return document
+
+    def contraction(self, run, seed, options):
+        """The document of `contraction RUN --json`."""
+        arguments = ["contraction", str(self.folder / "runs" / run), "--seed", str(seed), *options]
+        return self._document(f"{run}-contraction-{seed}", arguments)[0]
+
+    def remove(self, run):
+        remove(self.folder / "runs" / run)
+
+    def path(self, run):
+        return str(self.folder / "runs" / run)
+
+    def has(self, run):
+        return (self.folder / "runs" / run).exists()
+
+    def print_plan(self, options):
+        """Shows what a run would cost."""
+        print("backtrail plan " + " ".join(options), flush=True)
+        subprocess.run([self.binary, "plan", *options], check=True)
+
+    def _document(self, name, arguments, before=lambda: None):
+        stored = self.folder / "results" / f"{name}.json"
+        if stored.exists():
+            known = json.loads(stored.read_text())
+            if known["command"] == arguments:
+                return self._result(known), False
+        before()
+        begin = time.monotonic()
+        finished = subprocess.run([self.binary, *arguments, "--json"], capture_output=True, text=True)
+        seconds = time.monotonic() - begin
+        known = {"command": arguments, "seconds": seconds}
+        if finished.returncode == IMPOSSIBLE and "diverge" in finished.stderr:
+            known["diverged"] = finished.stderr.strip().splitlines()[-1]
+        elif finished.returncode:
+            sys.exit(f"backtrail {' '.join(arguments)}: {finished.stderr}")
+        else:
+            known["document"] = json.loads(finished.stdout)
+        stored.parent.mkdir(parents=True, exist_ok=True)
+        stored.write_text(json.dumps(known))
+        return self._result(known), True
+
+    def _result(self, known):
+        self.seconds += known["seconds"]
+        if "diverged" in known:
+            raise Diverged(known["diverged"])
+        self.evaluations += known["document"]["gradientEvaluations"]
+        return known["document"]
+
+
+def remove(folder):
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def find_data(folder, kinds):
+    """The data specification of the first of some kinds that a folder has, such as `mnist:DIR/fashion-mnist`."""
+    for kind, names in kinds:
+        for name in names:
+            path = Path(folder) / name
+            if path.is_dir():
+                return f"{kind}:{path}", name
+    wanted = ", ".join(name for _, names in kinds for name in names)
+    sys.exit(f"{folder} has none of {wanted}")
+
+
+MNIST = ("mnist", ["mnist", "MNIST/raw"])
+FASHION = ("mnist", ["fashion-mnist", "fashion_mnist", "FashionMNIST/raw"])
+CIFAR10 = ("cifar10", ["cifar10", "cifar-10-batches-bin"])
+CIFAR100 = ("cifar100", ["cifar100", "cifar-100-binary"])

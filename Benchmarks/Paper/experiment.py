@@ -1,0 +1,373 @@
+"""What the three experiments have in common: a grid of learning rates and batch sizes, from the start and from a trained state.
+
+A cell of the grid is one run with several seeds, forward and exact backward observed at the same few last n, and for each seed
+`backtrail contraction`. What is compared, seed by seed and then over seeds:
+
+    loss         the standard deviation of the test loss's change from one n to the next, over the last n (the neighbour noise)
+    parameters   the distance of iterate n from n − 1, root mean square over the n that `contraction` takes in the last half
+    predictions  the same of class probabilities on test examples
+
+Ratios are forward's over backward's, so that above 1 backward is quieter. They are geometric means over seeds with 95 % intervals
+by Student's t of their logarithms; exponents are means over seeds with such intervals.
+"""
+import argparse
+import json
+import math
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from command import Backtrail, Diverged, find_data
+from intervals import deviation, geometric, interval, mean
+
+KINDS = ["loss", "parameters", "predictions"]
+ORDERS = ["forward", "backward"]
+PHASES = ["start", "trained"]
+
+
+@dataclass
+class Experiment:
+    name: str
+    title: str
+    # Data sets in order of preference, the paper's first: kinds and folder names, as `find_data` takes them.
+    data: list
+    model: str
+    learning_rates: list
+    batch_sizes: list
+    # The cell whose curves are drawn, and which other ways to quieten a path are compared with.
+    main: tuple
+    steps: int
+    # How many last n are observed, in cells; every so many n, in the curves of the main cell.
+    window: int
+    every: int
+    seeds: int
+    evaluation_examples: int
+    # Forward's updates before the trained state, and their batch size and learning rate.
+    trained_steps: int
+    trained: tuple
+    phases: list = field(default_factory=lambda: list(PHASES))
+    # Of `contraction`: n per run, pairs, examples.
+    points: int = 24
+    directions: int = 2
+    examples: int = 500
+    # Options of every run.
+    options: list = field(default_factory=list)
+    # The paper's size, which is priced and not run: model, options, N.
+    full: dict = field(default_factory=dict)
+
+
+def cell_name(rate, batch):
+    return f"eta{rate:g}-batch{batch}"
+
+
+class Measurement:
+    def __init__(self, experiment, backtrail, data, log=print):
+        self.experiment, self.backtrail, self.log = experiment, backtrail, log
+        self.data, self.data_name = data
+        self.results = backtrail.folder
+
+    def options(self, phase, rate, batch, steps, orders, evaluate):
+        e = self.experiment
+        options = [
+            "--data", self.data, "--model", e.model, "--batch-size", str(batch), "--learning-rate", f"{rate:g}", "--steps", str(steps),
+            "--evaluate", evaluate, "--evaluation-examples", str(e.evaluation_examples), "--checkpoint-every", "0", *e.options,
+        ]
+        for order in orders:
+            options += ["--order", order]
+        if phase == "trained":
+            options += ["--initial", f"{self.backtrail.path(e.name + '-trained')}:forward:{e.trained_steps}"]
+        return options
+
+    def train_initial(self):
+        """The state from which the second phase starts: forward's last iterate of a run with a seed that no cell has."""
+        e = self.experiment
+        rate, batch = e.trained
+        options = self.options("start", rate, batch, e.trained_steps, ["forward"], f"at:{e.trained_steps}")
+        options += ["--seed", "1000", "--average", "none"]
+        document = self.backtrail.train(f"{e.name}-trained", options)
+        if not self.backtrail.has(f"{e.name}-trained"):
+            raise SystemExit(f"{self.results} has results but not the run {e.name}-trained; remove the folder to measure anew")
+        return document["orders"][0]["iterates"][-1]
+
+    def cell(self, phase, rate, batch):
+        """What is measured of one cell."""
+        e = self.experiment
+        last = list(range(e.steps - e.window + 1, e.steps + 1))
+        evaluate = "at:" + ",".join(map(str, last))
+        name = f"{e.name}-{phase}-{cell_name(rate, batch)}"
+        curves, diverged = {}, []
+        options = self.options(phase, rate, batch, e.steps, ORDERS, evaluate)
+        try:
+            document = self.backtrail.train(name, [*options, "--seeds", str(e.seeds)])
+            add_curves(curves, document, diverged)
+        except Diverged:
+            # One order of one seed ends the whole run: the others are made alone.
+            for seed in range(e.seeds):
+                for order in ORDERS:
+                    alone = self.options(phase, rate, batch, e.steps, [order], evaluate) + ["--seed", str(seed)]
+                    try:
+                        add_curves(curves, self.backtrail.train(f"{name}-{order}-{seed}", alone, keep=False), diverged)
+                    except Diverged:
+                        diverged.append((order, seed))
+        seeds = [s for s in range(e.seeds) if all((order, s) in curves for order in ORDERS)]
+        studies = {}
+        for seed in seeds:
+            # Without the whole run there is no state to study.
+            if not self.backtrail.has(name) and not (self.results / "results" / f"{name}-contraction-{seed}.json").exists():
+                continue
+            try:
+                studies[seed] = self.backtrail.contraction(
+                    name, seed,
+                    ["--points", str(e.points), "--directions", str(e.directions), "--examples", str(e.examples)])
+            except Diverged:
+                diverged.append(("contraction", seed))
+        self.backtrail.remove(name)
+        return summarize(e, phase, rate, batch, curves, seeds, studies, diverged)
+
+    def curves(self, phase):
+        """Curves of the main cell, its averages, and other ways to use the same examples: cosine, and batches four times as large."""
+        e = self.experiment
+        rate, batch = e.main
+        name = f"{e.name}-{phase}-curves"
+        evaluate, seeds = f"every:{e.every}", ["--seeds", str(e.seeds)]
+        runs = [
+            (name, self.options(phase, rate, batch, e.steps, ORDERS, evaluate), 1),
+            (f"{name}-cosine", self.options(phase, rate, batch, e.steps, ["forward"], evaluate) + ["--schedule", "cosine"], 1),
+            (f"{name}-larger", self.options(phase, 4 * rate, 4 * batch, e.steps // 4, ["forward"], f"every:{max(1, e.every // 4)}"), 4),
+        ]
+        labels = {f"{name}-cosine": "forward, cosine", f"{name}-larger": "forward, batch × 4, η × 4"}
+        series, costs = {}, {}
+        for run, options, stretch in runs:
+            extra = [] if run == name else ["--average", "none"]
+            try:
+                document = self.backtrail.train(run, options + seeds + extra, keep=False)
+            except Diverged:
+                series[labels.get(run, run)] = {}
+                continue
+            for curve in document["orders"] + document["averages"]:
+                label = labels.get(run, curve["order"])
+                values = {i["n"] * stretch: (i["testLoss"], i["testAccuracy"]) for i in curve["iterates"] if i["testLoss"] is not None}
+                series.setdefault(label, {})[curve["seed"]] = values
+                costs[label] = curve["gradientEvaluations"]
+        return summarize_curves(e, series, costs)
+
+    def measure(self):
+        """Everything, as one document."""
+        e = self.experiment
+        document = {"experiment": asdict(e), "data": self.data_name, "phases": {}}
+        for phase in e.phases:
+            if phase == "trained":
+                state = self.train_initial()
+                document["trainedLoss"], document["trainedAccuracy"] = state["testLoss"], state["testAccuracy"]
+            cells = []
+            for batch in e.batch_sizes:
+                for rate in e.learning_rates:
+                    cells.append(self.cell(phase, rate, batch))
+                    self.log(cell_line(cells[-1]))
+            document["phases"][phase] = {"cells": cells, "curves": self.curves(phase)}
+        document["seconds"], document["gradientEvaluations"] = self.backtrail.seconds, self.backtrail.evaluations
+        (self.results / f"{e.name}.json").write_text(json.dumps(document, indent=1))
+        return document
+
+
+def add_curves(curves, document, diverged):
+    """Test losses by order and seed. A curve with a loss that is not finite is a diverged one."""
+    for curve in document["orders"]:
+        losses = [iterate["testLoss"] for iterate in curve["iterates"]]
+        if None in losses or any(iterate.get("diverged") for iterate in curve["iterates"]):
+            diverged.append((curve["order"], curve["seed"]))
+        else:
+            curves[(curve["order"], curve["seed"])] = losses
+
+
+def noise(losses):
+    return deviation([b - a for a, b in zip(losses, losses[1:])])
+
+
+def root_mean_square(values):
+    return math.sqrt(mean([value * value for value in values]))
+
+
+def changes(study, order, key, steps):
+    """Distances of successive iterates in the last half."""
+    return root_mean_square([c[key] for c in study["changes"] if c["order"] == order and c["n"] > steps / 2])
+
+
+def implied_ratio(study, key, function, steps):
+    """What backward's exponent alone says of the ratio: its successive iterates differ by an early difference that all other batches
+    have stretched since, which is compared with what forward really does."""
+    early = min((c for c in study["changes"] if c["order"] == "backward"), key=lambda c: c["n"])
+    growth = study["backward"]["function" if function else "exponent"]["value"] * (steps - early["n"])
+    return changes(study, "forward", key, steps) / (early[key] * math.exp(growth))
+
+
+def summarize(e, phase, rate, batch, curves, seeds, studies, diverged):
+    keys = {"parameters": "distance", "predictions": "functionDistance"}
+    cell = {
+        "phase": phase, "learningRate": rate, "batchSize": batch, "seeds": len(seeds), "diverged": [list(d) for d in diverged],
+        "ratios": {}, "implied": {}, "exponents": {}, "noise": {}, "testLoss": {},
+    }
+    for order in ORDERS:
+        cell["testLoss"][order] = interval(mean(curves[order, s]) for s in seeds)
+        cell["noise"][order] = interval(noise(curves[order, s]) for s in seeds)
+    cell["ratios"]["loss"] = geometric(noise(curves["forward", s]) / noise(curves["backward", s]) for s in seeds)
+    finite = [s for s in studies.values() if all(c["distance"] is not None and c["functionDistance"] is not None for c in s["changes"])]
+    for kind, key in keys.items():
+        function = kind == "predictions"
+        cell["ratios"][kind] = geometric(changes(s, "forward", key, e.steps) / changes(s, "backward", key, e.steps) for s in finite)
+        cell["implied"][kind] = geometric(implied_ratio(s, key, function, e.steps) for s in finite)
+        for order in ORDERS:
+            values = [s[order]["function" if function else "exponent"]["value"] for s in finite]
+            cell["exponents"][f"{order} {kind}"] = interval(v for v in values if v is not None)
+    for order in ORDERS:
+        for kind, key in keys.items():
+            cell.setdefault("distances", {})[f"{order} {kind}"] = interval(changes(s, order, key, e.steps) for s in finite)
+    return cell
+
+
+def summarize_curves(e, series, costs):
+    """Means and intervals by n, and a row for each series: means over the last quarter and noise over the last half, at equal n."""
+    result = {}
+    for label, seeds in series.items():
+        if not seeds or any(len(values) < 3 for values in seeds.values()):
+            result[label] = {"diverged": True, "points": []}
+            continue
+        ns = sorted(set.intersection(*(set(values) for values in seeds.values())))
+        points = [(n, *interval(values[n][0] for values in seeds.values())) for n in ns]
+        quarter, half = [n for n in ns if n > 0.75 * e.steps], [n for n in ns if n > 0.5 * e.steps]
+        result[label] = {
+            "seeds": len(seeds), "points": points, "gradientEvaluations": costs[label],
+            "testLoss": interval(mean([v[n][0] for n in quarter]) for v in seeds.values()),
+            "testAccuracy": interval(mean([v[n][1] for n in quarter]) for v in seeds.values()),
+            "spread": deviation([v[ns[-1]][0] for v in seeds.values()]) if len(seeds) > 1 else None,
+            "noise": interval(noise([v[n][0] for n in half]) for v in seeds.values()),
+        }
+    return result
+
+
+# What is printed.
+
+
+def plus_minus(pair, digits=3):
+    """A mean with its interval, rounded to the interval's first two digits."""
+    center, half = pair
+    if center is None:
+        return "–"
+    if half is None:
+        return number(center, digits)
+    decimals = min(6, max(0, 1 - math.floor(math.log10(half)))) if half > 0 else digits
+    return f"{center:.{decimals}f} ± {half:.{decimals}f}".replace("-", "−")
+
+
+def number(value, digits):
+    """Significant digits without an exponent."""
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value)))) if value else 0
+    return f"{value:.{decimals}f}"
+
+
+def between(triple):
+    center, low, high = triple
+    if center is None:
+        return "–"
+    return number(center, 2) + (f" ({number(low, 2)} … {number(high, 2)})" if low is not None else "")
+
+
+def cell_line(cell):
+    divergence = f", diverged: {len(cell['diverged'])}" if cell["diverged"] else ""
+    return (
+        f"{cell['phase']}, η {cell['learningRate']:g}, batch {cell['batchSize']}: forward / backward loss {between(cell['ratios']['loss'])}, "
+        f"parameters {between(cell['ratios']['parameters'])}, predictions {between(cell['ratios']['predictions'])}{divergence}")
+
+
+def grid_table(cells):
+    lines = [
+        "| batch | η | loss: forward / backward | parameters | predictions | exponent × 1000, backward, parameters | predictions "
+        "| forward, parameters | predictions | diverged |",
+        "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for c in cells:
+        exponents = [
+            plus_minus(tuple(None if v is None else 1000 * v for v in c["exponents"][f"{order} {kind}"]))
+            for order in ("backward", "forward") for kind in ("parameters", "predictions")
+        ]
+        ratios = [between(c["ratios"][kind]) for kind in KINDS]
+        lines.append(f"| {c['batchSize']} | {c['learningRate']:g} | " + " | ".join(ratios + exponents) + f" | {len(c['diverged'])} |")
+    return "\n".join(lines)
+
+
+def curve_table(curves):
+    lines = ["| | test loss | test accuracy | neighbour noise | gradient evaluations a seed |", "| --- | ---: | ---: | ---: | ---: |"]
+    for label, c in curves.items():
+        if c.get("diverged"):
+            lines.append(f"| {label} | diverged | | | |")
+        else:
+            values = [plus_minus(c["testLoss"]), plus_minus(c["testAccuracy"]), plus_minus(c["noise"])]
+            lines.append(f"| {label} | " + " | ".join(values) + f" | {c['gradientEvaluations']:,} |")
+    return "\n".join(lines)
+
+
+def distance_table(cells):
+    """Distances of successive iterates themselves."""
+    lines = [
+        "| batch | η | parameters: forward | backward | predictions: forward | backward |", "| ---: | ---: | ---: | ---: | ---: | ---: |"]
+    for c in cells:
+        values = [plus_minus(c["distances"][f"{order} {kind}"]) for kind in ("parameters", "predictions") for order in ORDERS]
+        lines.append(f"| {c['batchSize']} | {c['learningRate']:g} | " + " | ".join(values) + " |")
+    return "\n".join(lines)
+
+
+def arguments(description):
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("backtrail", help="the command, such as .build/release/backtrail")
+    parser.add_argument("--data", required=True, metavar="DIR", help="the folder that holds the data sets' folders")
+    parser.add_argument("--out", default="runs/paper", metavar="DIR", help="where runs and results go (default: runs/paper)")
+    parser.add_argument("--seeds", type=int, metavar="K", help="how many seeds (default: the experiment's)")
+    parser.add_argument("--full", action="store_true", help="show what the size of the paper would cost, and run nothing")
+    return parser
+
+
+def price(experiment, backtrail, data):
+    """The plan at full size: the whole backward curve, and few exact iterates of it."""
+    full = experiment.full
+    options = [
+        "--data", data[0], "--model", full["model"], "--batch-size", str(full["batch"]), "--learning-rate", f"{full['rate']:g}",
+        "--steps", str(full["steps"]), "--order", "forward", "--order", "backward", "--seeds", str(experiment.seeds), *experiment.options,
+    ]
+    for evaluate in ("every:1", "log:20"):
+        backtrail.print_plan([*options, "--evaluate", evaluate])
+
+
+def main(experiment, description):
+    from figures import write_charts
+
+    given = arguments(description).parse_args()
+    if given.seeds:
+        experiment.seeds = given.seeds
+    data = find_data(given.data, experiment.data)
+    backtrail = Backtrail(given.backtrail, given.out)
+    if given.full:
+        price(experiment, backtrail, data)
+        return
+    document = Measurement(experiment, backtrail, data, log=lambda line: print(line, flush=True)).measure()
+    print(report(document))
+    for path in write_charts(document, Path(given.out)):
+        print(path)
+
+
+def report(document):
+    """The tables of an experiment, in Markdown."""
+    e = document["experiment"]
+    parts = [
+        f"### {e['title']}: {e['model']} on {document['data']}\n\nN = {e['steps']}, {e['seeds']} seeds, {document['seconds'] / 60:.1f} minutes, "
+        f"{document['gradientEvaluations']:,} gradient evaluations."]
+    for phase, measured in document["phases"].items():
+        words = "From the start"
+        if phase == "trained":
+            rate, batch = e["trained"]
+            words = (
+                f"From the state after {e['trained_steps']:,} updates of batch {batch} at η {rate:g} "
+                f"(test loss {document['trainedLoss']:.3f}, accuracy {document['trainedAccuracy']:.3f})")
+        rate, batch = e["main"]
+        parts += [
+            f"{words}:\n\n{grid_table(measured['cells'])}", f"Successive iterates, root mean square:\n\n{distance_table(measured['cells'])}",
+            f"η {rate:g}, batch {batch}, every {e['every']}th n:\n\n{curve_table(measured['curves'])}"]
+    return "\n\n".join(parts)
