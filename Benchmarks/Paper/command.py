@@ -38,16 +38,19 @@ class Backtrail:
     def contraction(self, run, seed, options):
         """The document of `contraction RUN --json`."""
         arguments = ["contraction", str(self.folder / "runs" / run), "--seed", str(seed), *options]
-        return self._document(f"{run}-contraction-{seed}", arguments)[0]
+        return self._document(f"{run}-contraction-{seed}", arguments, before=lambda: self.bring_back(run))[0]
+
+    def bring_back(self, run):
+        """Trains a run again whose results are stored and whose folder has been removed: to the same bits."""
+        if not (self.folder / "runs" / run).exists():
+            command = json.loads((self.folder / "results" / f"{run}.json").read_text())["command"]
+            subprocess.run([self.binary, *command, "--json"], stdout=subprocess.DEVNULL, check=True)
 
     def remove(self, run):
         remove(self.folder / "runs" / run)
 
     def path(self, run):
         return str(self.folder / "runs" / run)
-
-    def has(self, run):
-        return (self.folder / "runs" / run).exists()
 
     def print_plan(self, options):
         """Shows what a run would cost."""

@@ -84,8 +84,7 @@ class Measurement:
         options = self.options("start", rate, batch, e.trained_steps, ["forward"], f"at:{e.trained_steps}")
         options += ["--seed", "1000", "--average", "none"]
         document = self.backtrail.train(f"{e.name}-trained", options)
-        if not self.backtrail.has(f"{e.name}-trained"):
-            raise SystemExit(f"{self.results} has results but not the run {e.name}-trained; remove the folder to measure anew")
+        self.backtrail.bring_back(f"{e.name}-trained")
         return document["orders"][0]["iterates"][-1]
 
     def cell(self, phase, rate, batch):
@@ -94,13 +93,14 @@ class Measurement:
         last = list(range(e.steps - e.window + 1, e.steps + 1))
         evaluate = "at:" + ",".join(map(str, last))
         name = f"{e.name}-{phase}-{cell_name(rate, batch)}"
-        curves, diverged = {}, []
+        curves, diverged, studies, whole = {}, [], {}, True
         options = self.options(phase, rate, batch, e.steps, ORDERS, evaluate)
         try:
             document = self.backtrail.train(name, [*options, "--seeds", str(e.seeds)])
             add_curves(curves, document, diverged)
         except Diverged:
-            # One order of one seed ends the whole run: the others are made alone.
+            # One order of one seed ended the whole run: the others are made alone, and there is no run to study.
+            whole = False
             for seed in range(e.seeds):
                 for order in ORDERS:
                     alone = self.options(phase, rate, batch, e.steps, [order], evaluate) + ["--seed", str(seed)]
@@ -109,11 +109,7 @@ class Measurement:
                     except Diverged:
                         diverged.append((order, seed))
         seeds = [s for s in range(e.seeds) if all((order, s) in curves for order in ORDERS)]
-        studies = {}
-        for seed in seeds:
-            # Without the whole run there is no state to study.
-            if not self.backtrail.has(name) and not (self.results / "results" / f"{name}-contraction-{seed}.json").exists():
-                continue
+        for seed in seeds if whole else []:
             try:
                 studies[seed] = self.backtrail.contraction(
                     name, seed,
