@@ -21,7 +21,8 @@ from intervals import deviation, geometric, interval, mean
 
 KINDS = ["loss", "parameters", "predictions"]
 ORDERS = ["forward", "backward"]
-PHASES = ["start", "trained"]
+# The trained state first: it is what the theory speaks of.
+PHASES = ["trained", "start"]
 
 
 @dataclass
@@ -45,6 +46,8 @@ class Experiment:
     trained_steps: int
     trained: tuple
     phases: list = field(default_factory=lambda: list(PHASES))
+    # Batch sizes from the start; the same as from the trained state, if none are given.
+    start_batch_sizes: list = field(default_factory=list)
     # Of `contraction`: n per run, pairs, examples.
     points: int = 24
     directions: int = 2
@@ -155,11 +158,12 @@ class Measurement:
                 state = self.train_initial()
                 document["trainedLoss"], document["trainedAccuracy"] = state["testLoss"], state["testAccuracy"]
             cells = []
-            for batch in e.batch_sizes:
+            for batch in (phase == "start" and e.start_batch_sizes) or e.batch_sizes:
                 for rate in e.learning_rates:
                     cells.append(self.cell(phase, rate, batch))
                     self.log(cell_line(cells[-1]))
             document["phases"][phase] = {"cells": cells, "curves": self.curves(phase)}
+        document["phases"] = {phase: document["phases"][phase] for phase in sorted(document["phases"])}
         document["seconds"], document["gradientEvaluations"] = self.backtrail.seconds, self.backtrail.evaluations
         (self.results / f"{e.name}.json").write_text(json.dumps(document, indent=1))
         return document

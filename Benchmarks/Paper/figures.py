@@ -6,6 +6,7 @@ Runs the examples of theory and the three experiments, writes the tables to --ou
 --out: what has been measured is not measured again.
 """
 import argparse
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,8 @@ from command import Backtrail, find_data
 from experiment import KINDS, Measurement, report
 
 EXAMPLES = ["ar1", "bernoulli", "least-squares", "logistic", "non-convex"]
+# An implied ratio below it is not compared: a distance that large is as far as iterates can be apart.
+LEAST_IMPLIED = 0.1
 PHASE_WORDS = {"start": "from the start", "trained": "from a trained state"}
 
 
@@ -68,7 +71,7 @@ def signs_chart(document):
     panels = []
     for quantity in ("parameters", "predictions"):
         panel = svg.Panel(
-            f"by backward's exponent of {quantity}", svg.Axis("exponent × 1000, per update", include=[0]),
+            f"by backward's exponent of {quantity}", svg.Axis("exponent × 1000, per update", include=[0], signed=True),
             svg.Axis("neighbour noise of the test loss, forward / backward", logarithmic=True, include=[1]))
         panel.x_mark, panel.y_mark = 0, 1
         for cell in cells_of(document):
@@ -87,6 +90,26 @@ def signs_chart(document):
         "Above 1: backward is quieter.", panels, legend)
 
 
+def comparable(document, kind):
+    """Cells of which the exponent implies no ratio so small that distances have ceased to grow long before."""
+    return [c for c in cells_of(document) if (c["implied"][kind][0] or 0) >= LEAST_IMPLIED and c["ratios"][kind][0]]
+
+
+def implied_table(document):
+    """How well exponents tell the distance of successive iterates."""
+    lines = [
+        f"| distance of | pairs with an implied ratio ≥ {LEAST_IMPLIED:g} | measured within a factor of 2 | of 1.5 | the other pairs "
+        "| of them measured below 1 |", "| --- | ---: | ---: | ---: | ---: | ---: |"]
+    for kind in ("parameters", "predictions"):
+        shown = comparable(document, kind)
+        factors = [abs(math.log(c["implied"][kind][0] / c["ratios"][kind][0])) for c in shown]
+        others = [c for c in cells_of(document) if c not in shown and c["ratios"][kind][0]]
+        lines.append(
+            f"| {kind} | {len(shown)} | {sum(f <= math.log(2) for f in factors)} | {sum(f <= math.log(1.5) for f in factors)} | "
+            f"{len(others)} | {sum(c['ratios'][kind][0] < 1 for c in others)} |")
+    return "\n".join(lines)
+
+
 def implied_chart(document):
     """How far successive iterates are, measured and as the exponent has it."""
     e = document["experiment"]
@@ -95,9 +118,8 @@ def implied_chart(document):
         panel = svg.Panel(
             f"distance of successive iterates in {kind}", svg.Axis("implied by the exponent, forward / backward", True, [1]),
             svg.Axis("measured, forward / backward", True, [1]))
-        panel.x_mark = panel.y_mark = 1
-        shown = [c for c in cells_of(document) if c["implied"][kind][0] and c["ratios"][kind][0]]
-        for cell in shown:
+        panel.diagonal = True
+        for cell in comparable(document, kind):
             (x, *x_bar), (y, *y_bar) = cell["implied"][kind], cell["ratios"][kind]
             panel.point(
                 e["batch_sizes"].index(cell["batchSize"]), x, y, x_bar if x_bar[0] else None, y_bar if y_bar[0] else None,
@@ -106,7 +128,8 @@ def implied_chart(document):
     legend = [(i, p == "start", f"batch {b}, {PHASE_WORDS[p]}") for p in document["phases"] for i, b in enumerate(e["batch_sizes"])]
     return svg.chart(
         f"{e['title']}: distances of successive iterates, as the exponent has them and as they are",
-        f"{e['model']} on {document['data']}, {e['seeds']} seeds; bars: 95 % confidence. Above 1: backward moves less.", panels, legend)
+        f"{e['model']} on {document['data']}, {e['seeds']} seeds; bars: 95 % confidence. Pairs of which the exponent implies less than "
+        f"{LEAST_IMPLIED:g} are left out: distances no longer grow there.", panels, legend)
 
 
 def curves_chart(document):
@@ -172,7 +195,7 @@ def main():
         if name in chosen:
             backtrail = Backtrail(given.backtrail, given.out)
             document = Measurement(experiment, backtrail, find_data(given.data, experiment.data), print_now).measure()
-            parts += [report(document), told_table(cells_of(document))]
+            parts += [report(document), told_table(cells_of(document)), implied_table(document)]
             for path in write_charts(document, Path(given.charts)):
                 print_now(path)
     tables = "\n\n".join(parts) + "\n"

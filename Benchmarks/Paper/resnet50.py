@@ -2,16 +2,16 @@
 
     python Benchmarks/Paper/resnet50.py BACKTRAIL --data DIR [--out DIR] [--seeds K] [--full]
 
-One batch size and two learning rates, from the start and from a trained state. Results are tables in Markdown on standard output,
+One learning rate and batch size, from the start and from a trained state. Results are tables in Markdown on standard output,
 resnet50.json and charts in --out. An interrupted measurement goes on where it stopped.
 """
 from command import CIFAR10, CIFAR100
 from experiment import Experiment, main
 
 EXPERIMENT = Experiment(
-    name="resnet50", title="ResNet-50", data=[CIFAR100, CIFAR10], model="resnet50:8", learning_rates=[0.001, 0.01], batch_sizes=[16],
-    main=(0.001, 16), steps=30, window=8, every=3, seeds=5, evaluation_examples=256, trained_steps=300, trained=(0.05, 32),
-    points=8, directions=2, examples=256, full=dict(model="resnet50", batch=8, rate=0.01, steps=2_000))
+    name="resnet50", title="ResNet-50", data=[CIFAR100, CIFAR10], model="resnet50:8", learning_rates=[0.001], batch_sizes=[8],
+    main=(0.001, 8), steps=24, window=6, every=3, seeds=5, evaluation_examples=256, trained_steps=300, trained=(0.05, 16), points=4,
+    directions=1, examples=64, full=dict(model="resnet50", batch=8, rate=0.01, steps=2_000))
 
 if __name__ == "__main__":
     main(EXPERIMENT, __doc__)

@@ -28,24 +28,29 @@ STYLE = (
 
 
 class Axis:
-    """A scale from values to pixels with round ticks, linear or logarithmic."""
+    """A scale from values to pixels with round ticks: linear, logarithmic, or signed, which is linear near 0 and logarithmic far from it."""
 
-    def __init__(self, label, logarithmic=False, include=()):
-        self.label, self.logarithmic, self.include = label, logarithmic, include
+    def __init__(self, label, logarithmic=False, include=(), signed=False):
+        self.label, self.logarithmic, self.include, self.signed = label, logarithmic, include, signed
 
     def fit(self, values, first, last):
         values = [v for v in [*values, *self.include] if v is not None and (v > 0 or not self.logarithmic)] or [1, 2]
         low, high = min(values), max(values)
-        if self.logarithmic:
-            low, high = math.log10(low), math.log10(high)
+        low, high = self._scaled(low), self._scaled(high)
         margin = 0.04 * (high - low) or 0.5
         self.low, self.high, self.first, self.last = low - margin, high + margin, first, last
 
+    def _scaled(self, value):
+        return math.log10(value) if self.logarithmic else math.asinh(value) if self.signed else value
+
     def place(self, value):
-        value = math.log10(value) if self.logarithmic else value
-        return self.first + (value - self.low) / (self.high - self.low) * (self.last - self.first)
+        return self.first + (self._scaled(value) - self.low) / (self.high - self.low) * (self.last - self.first)
 
     def ticks(self):
+        if self.signed:
+            sizes = [0, *(f * 10**p for p in range(4) for f in (1, 3))]
+            ticks = sorted({sign * size for sign in (-1, 1) for size in sizes})
+            return [tick for tick in ticks if self.low <= math.asinh(tick) <= self.high]
         if not self.logarithmic:
             step = 10 ** math.floor(math.log10(self.high - self.low))
             step *= next(f for f in (0.1, 0.2, 0.5, 1, 2) if (self.high - self.low) / (step * f) <= 6)
@@ -67,7 +72,7 @@ class Panel:
 
     def __init__(self, title, x, y):
         self.title, self.x, self.y = title, x, y
-        self.lines, self.points, self.x_mark, self.y_mark, self.words = [], [], None, None, []
+        self.lines, self.points, self.x_mark, self.y_mark, self.diagonal = [], [], None, None, False
 
     def line(self, series, points):
         """points: (x, y, low, high); low and high may be None."""
@@ -100,6 +105,10 @@ class Panel:
         if self.y_mark is not None:
             y = self.y.place(self.y_mark)
             out.append(f'<line x1="{left}" y1="{y:.1f}" x2="{right}" y2="{y:.1f}" class="axis"/>')
+        if self.diagonal:
+            low, high = max(self.x.low, self.y.low), min(self.x.high, self.y.high)
+            ends = [(self.x.place(10**v), self.y.place(10**v)) for v in (low, high)]
+            out.append('<line x1="{:.1f}" y1="{:.1f}" x2="{:.1f}" y2="{:.1f}" class="axis"/>'.format(*ends[0], *ends[1]))
         middle = (top + bottom) / 2
         out.append(f'<text x="{(left + right) / 2}" y="{bottom + 36}" text-anchor="middle">{escape(self.x.label)}</text>')
         out.append(
@@ -122,8 +131,6 @@ class Panel:
                 out.append(f'<line x1="{px:.1f}" y1="{a:.1f}" x2="{px:.1f}" y2="{b:.1f}" class="bar s{series}"/>')
             kind = f"hollow s{series}" if hollow else f"f{series}"
             out.append(f'<circle cx="{px:.1f}" cy="{py:.1f}" r="4" class="{kind}"/>')
-        for index, words in enumerate(self.words):
-            out.append(f'<text x="{right - 6}" y="{top + 16 + 15 * index}" text-anchor="end" class="small">{escape(words)}</text>')
         return out
 
     def _path(self, points):
