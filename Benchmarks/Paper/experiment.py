@@ -46,8 +46,8 @@ class Experiment:
     trained_steps: int
     trained: tuple
     phases: list = field(default_factory=lambda: list(PHASES))
-    # Batch sizes from the start; the same as from the trained state, if none are given.
-    start_batch_sizes: list = field(default_factory=list)
+    # The pairs of η and batch size of a phase, where they are not all.
+    cells: dict = field(default_factory=dict)
     # Of `contraction`: n per run, pairs, examples.
     points: int = 24
     directions: int = 2
@@ -158,10 +158,9 @@ class Measurement:
                 state = self.train_initial()
                 document["trainedLoss"], document["trainedAccuracy"] = state["testLoss"], state["testAccuracy"]
             cells = []
-            for batch in (phase == "start" and e.start_batch_sizes) or e.batch_sizes:
-                for rate in e.learning_rates:
-                    cells.append(self.cell(phase, rate, batch))
-                    self.log(cell_line(cells[-1]))
+            for rate, batch in e.cells.get(phase) or [(rate, batch) for batch in e.batch_sizes for rate in e.learning_rates]:
+                cells.append(self.cell(phase, rate, batch))
+                self.log(cell_line(cells[-1]))
             document["phases"][phase] = {"cells": cells, "curves": self.curves(phase)}
         document["phases"] = {phase: document["phases"][phase] for phase in sorted(document["phases"])}
         document["seconds"], document["gradientEvaluations"] = self.backtrail.seconds, self.backtrail.evaluations
@@ -180,7 +179,8 @@ def add_curves(curves, document, diverged):
 
 
 def noise(losses):
-    return deviation([b - a for a, b in zip(losses, losses[1:])])
+    """The neighbour noise; None for fewer than three observations."""
+    return None if len(losses) < 3 else deviation([b - a for a, b in zip(losses, losses[1:])])
 
 
 def root_mean_square(values):
@@ -239,7 +239,7 @@ def summarize_curves(e, series, costs):
             "testLoss": interval(mean([v[n][0] for n in quarter]) for v in seeds.values()),
             "testAccuracy": interval(mean([v[n][1] for n in quarter]) for v in seeds.values()),
             "spread": deviation([v[ns[-1]][0] for v in seeds.values()]) if len(seeds) > 1 else None,
-            "noise": interval(noise([v[n][0] for n in half]) for v in seeds.values()),
+            "noise": interval(value for v in seeds.values() if (value := noise([v[n][0] for n in half])) is not None),
         }
     return result
 
