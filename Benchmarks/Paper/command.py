@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 import time
+from array import array
 from pathlib import Path
 
 # What 'backtrail' ends with where a configuration is impossible, divergence of its updates among other reasons.
@@ -39,6 +40,26 @@ class Backtrail:
         """The document of `contraction RUN --json`."""
         arguments = ["contraction", str(self.folder / "runs" / run), "--seed", str(seed), *options]
         return self._document(f"{run}-contraction-{seed}", arguments, before=lambda: self.bring_back(run))[0]
+
+    def weights(self, run, seed, order, n):
+        """The parameters of an iterate, without running statistics, one after the other."""
+        self.bring_back(run)
+        path = self.folder / "exported.safetensors"
+        arguments = ["export", self.path(run), "--seed", str(seed), "--order", order, "--iterate", str(n), "--to", str(path)]
+        path.unlink(missing_ok=True)
+        finished = subprocess.run([self.binary, *arguments], capture_output=True, text=True)
+        if finished.returncode:
+            sys.exit(f"backtrail {' '.join(arguments)}: {finished.stderr}")
+        data = path.read_bytes()
+        path.unlink()
+        return read_weights(data)
+
+    def stored(self, name, compute):
+        """A value that is computed once."""
+        path = self.folder / "results" / f"{name}.json"
+        if not path.exists():
+            path.write_text(json.dumps(compute()))
+        return json.loads(path.read_text())
 
     def bring_back(self, run):
         """Trains a run again whose results are stored and whose folder has been removed: to the same bits."""
@@ -84,6 +105,19 @@ class Backtrail:
             raise Diverged(known["diverged"])
         self.evaluations += known["document"]["gradientEvaluations"]
         return known["document"]
+
+
+def read_weights(data):
+    """The float32 tensors of a safetensors file in the order of their names, but for a normalisation's running statistics."""
+    length = int.from_bytes(data[:8], "little")
+    tensors = json.loads(data[8 : 8 + length])
+    values = array("f")
+    for name in sorted(tensors):
+        if name == "__metadata__" or "running_" in name or tensors[name]["dtype"] != "F32":
+            continue
+        first, last = tensors[name]["data_offsets"]
+        values.frombytes(data[8 + length + first : 8 + length + last])
+    return values
 
 
 def remove(folder):

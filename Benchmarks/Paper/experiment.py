@@ -52,6 +52,10 @@ class Experiment:
     points: int = 24
     directions: int = 2
     examples: int = 500
+    # For networks with batch normalisation: whether distances of weights alone are measured too, from n = N − 1 to N, and over how many
+    # batches running statistics are computed anew before the observations of a second run of the main cell from the trained state.
+    weights: bool = False
+    recalibrate: int = 0
     # Options of every run.
     options: list = field(default_factory=list)
     # The paper's size, which is priced and not run: model, options, N.
@@ -119,8 +123,35 @@ class Measurement:
                     ["--points", str(e.points), "--directions", str(e.directions), "--examples", str(e.examples)])
             except Diverged:
                 diverged.append(("contraction", seed))
+        cell = summarize(e, phase, rate, batch, curves, seeds, studies, diverged)
+        if e.weights and whole:
+            changes = self.weight_changes(f"{name}-weights", self.options(phase, rate, batch, e.steps, ["forward"], f"at:{e.steps}"), seeds)
+            cell["ratios"]["weights"] = geometric(forward / backward for forward, backward in changes)
+            for index, order in enumerate(ORDERS):
+                cell["distances"][f"{order} weights"] = interval(change[index] for change in changes)
         self.backtrail.remove(name)
-        return summarize(e, phase, rate, batch, curves, seeds, studies, diverged)
+        if e.recalibrate and phase == "trained" and (rate, batch) == e.main:
+            again = [*options, "--seeds", str(e.seeds), "--recalibrate", str(e.recalibrate)]
+            losses = {}
+            add_curves(losses, self.backtrail.train(f"{name}-recalibrated", again, keep=False), diverged)
+            cell["ratios"]["recalibrated"] = geometric(noise(losses["forward", s]) / noise(losses["backward", s]) for s in seeds)
+            cell["recalibrated"] = {order: interval(noise(losses[order, s]) for s in seeds) for order in ORDERS}
+        return cell
+
+    def weight_changes(self, name, options, seeds):
+        """‖θ_N − θ_(N−1)‖ of the weights alone, forward and backward, for each seed.
+
+        A short run suffices: an iterate has the same bits whatever else was observed.
+        """
+        n = self.experiment.steps
+
+        def compute():
+            self.backtrail.train(f"{name}-run", [*options, "--average", "none", "--seeds", str(self.experiment.seeds)])
+            pairs = [[[self.backtrail.weights(f"{name}-run", s, o, n - back) for back in (0, 1)] for o in ORDERS] for s in seeds]
+            self.backtrail.remove(f"{name}-run")
+            return [[math.dist(last, before) for last, before in orders] for orders in pairs]
+
+        return self.backtrail.stored(name, compute)
 
     def curves(self, phase):
         """Curves of the main cell, its averages, and other ways to use the same examples: cosine, and batches four times as large."""
@@ -315,6 +346,23 @@ def distance_table(cells):
     return "\n".join(lines)
 
 
+def weights_lines(cells):
+    """Distances of weights without running statistics, and losses without the noise of these."""
+    lines = []
+    for c in cells:
+        where = f"η {c['learningRate']:g}, batch {c['batchSize']}"
+        if "weights" in c["ratios"]:
+            forward, backward = (plus_minus(c["distances"][f"{order} weights"]) for order in ORDERS)
+            lines.append(
+                f"- {where}: weights alone move by {forward} (forward) and {backward} (backward), ratio {between(c['ratios']['weights'])}.")
+        if "recalibrated" in c:
+            forward, backward = (plus_minus(c["recalibrated"][order]) for order in ORDERS)
+            lines.append(
+                f"- {where}, running statistics computed anew before each observation: noise of the test loss {forward} (forward) and "
+                f"{backward} (backward), ratio {between(c['ratios']['recalibrated'])}.")
+    return "\n".join(lines)
+
+
 def arguments(description):
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("backtrail", help="the command, such as .build/release/backtrail")
@@ -369,5 +417,6 @@ def report(document):
         rate, batch = e["main"]
         parts += [
             f"{words}:\n\n{grid_table(measured['cells'])}", f"Successive iterates, root mean square:\n\n{distance_table(measured['cells'])}",
+            *filter(None, [weights_lines(measured["cells"])]),
             f"η {rate:g}, batch {batch}, every {e['every']}th n:\n\n{curve_table(measured['curves'])}"]
     return "\n\n".join(parts)
