@@ -225,10 +225,12 @@ def changes(study, order, key, steps):
 
 def implied_ratio(study, key, function, steps):
     """What backward's exponent alone says of the ratio: its successive iterates differ by an early difference that all other batches
-    have stretched since, which is compared with what forward really does."""
+    have stretched since, which is compared with what forward really does. None where the exponent is not finite."""
     early = min((c for c in study["changes"] if c["order"] == "backward"), key=lambda c: c["n"])
-    growth = study["backward"]["function" if function else "exponent"]["value"] * (steps - early["n"])
-    return changes(study, "forward", key, steps) / (early[key] * math.exp(growth))
+    exponent = study["backward"]["function" if function else "exponent"]["value"]
+    if exponent is None or not early[key]:
+        return None
+    return changes(study, "forward", key, steps) / early[key] * math.exp(-exponent * (steps - early["n"]))
 
 
 def summarize(e, phase, rate, batch, curves, seeds, studies, diverged):
@@ -245,7 +247,8 @@ def summarize(e, phase, rate, batch, curves, seeds, studies, diverged):
     for kind, key in keys.items():
         function = kind == "predictions"
         cell["ratios"][kind] = geometric(changes(s, "forward", key, e.steps) / changes(s, "backward", key, e.steps) for s in finite)
-        cell["implied"][kind] = geometric(implied_ratio(s, key, function, e.steps) for s in finite)
+        cell["implied"][kind] = geometric(
+            ratio for s in finite if (ratio := implied_ratio(s, key, function, e.steps)) is not None)
         for order in ORDERS:
             values = [s[order]["function" if function else "exponent"]["value"] for s in finite]
             cell["exponents"][f"{order} {kind}"] = interval(v for v in values if v is not None)

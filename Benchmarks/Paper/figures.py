@@ -18,6 +18,8 @@ from experiment import KINDS, Measurement, report
 EXAMPLES = ["ar1", "bernoulli", "least-squares", "logistic", "non-convex"]
 # An implied ratio below it is not compared: a distance that large is as far as iterates can be apart.
 LEAST_IMPLIED = 0.1
+# Charts of cells are drawn from so many on.
+FEWEST_CELLS = 8
 PHASE_WORDS = {"start": "from the start", "trained": "from a trained state"}
 
 
@@ -159,6 +161,8 @@ CHARTS = {"signs": signs_chart, "implied": implied_chart, "curves": curves_chart
 def write_charts(document, folder):
     folder.mkdir(parents=True, exist_ok=True)
     for name, make in CHARTS.items():
+        if name != "curves" and len(cells_of(document)) < FEWEST_CELLS:
+            continue
         path = folder / f"paper-{document['experiment']['name']}-{name}.svg"
         path.write_text(make(document))
         yield path
