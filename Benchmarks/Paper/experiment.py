@@ -381,7 +381,8 @@ def price(experiment, backtrail, data):
     full = experiment.full
     options = [
         "--data", data[0], "--model", full["model"], "--batch-size", str(full["batch"]), "--learning-rate", f"{full['rate']:g}",
-        "--steps", str(full["steps"]), "--order", "forward", "--order", "backward", "--seeds", str(experiment.seeds), *experiment.options,
+        "--steps", str(full["steps"]), "--order", "forward", "--order", "backward", "--seeds", str(experiment.seeds),
+        "--checkpoint-every", "0", *experiment.options,
     ]
     for evaluate in ("every:1", "log:20"):
         backtrail.print_plan([*options, "--evaluate", evaluate])
@@ -421,5 +422,5 @@ def report(document):
         parts += [
             f"{words}:\n\n{grid_table(measured['cells'])}", f"Successive iterates, root mean square:\n\n{distance_table(measured['cells'])}",
             *filter(None, [weights_lines(measured["cells"])]),
-            f"η {rate:g}, batch {batch}, every {e['every']}th n:\n\n{curve_table(measured['curves'])}"]
+            f"η {rate:g}, batch {batch}, an observation every {e['every']} updates:\n\n{curve_table(measured['curves'])}"]
     return "\n\n".join(parts)

@@ -16,7 +16,7 @@ from command import Backtrail, find_data
 from experiment import KINDS, Measurement, report
 
 EXAMPLES = ["ar1", "bernoulli", "least-squares", "logistic", "non-convex"]
-# An implied ratio below it is not compared: a distance that large is as far as iterates can be apart.
+# An implied ratio below it is not compared: distances do not go on to grow at the rate of small ones.
 LEAST_IMPLIED = 0.1
 # Charts of cells are drawn from so many on.
 FEWEST_CELLS = 8
@@ -93,7 +93,7 @@ def signs_chart(document):
 
 
 def comparable(document, kind):
-    """Cells of which the exponent implies no ratio so small that distances have ceased to grow long before."""
+    """Cells of which the exponent implies no ratio so small that distances cease to grow at its rate before."""
     return [c for c in cells_of(document) if (c["implied"][kind][0] or 0) >= LEAST_IMPLIED and c["ratios"][kind][0]]
 
 
@@ -131,7 +131,7 @@ def implied_chart(document):
     return svg.chart(
         f"{e['title']}: distances of successive iterates, as the exponent has them and as they are",
         f"{e['model']} on {document['data']}, {e['seeds']} seeds; bars: 95 % confidence. Pairs of which the exponent implies less than "
-        f"{LEAST_IMPLIED:g} are left out: distances no longer grow there.", panels, legend)
+        f"{LEAST_IMPLIED:g} are left out: growth does not go on to the end there.", panels, legend)
 
 
 def curves_chart(document):

@@ -44,7 +44,9 @@ class Axis:
         return math.log10(value) if self.logarithmic else math.asinh(value) if self.signed else value
 
     def place(self, value):
-        return self.first + (self._scaled(value) - self.low) / (self.high - self.low) * (self.last - self.first)
+        """The pixel of a value; what a logarithmic scale can't show is at its lower end."""
+        scaled = self.low if self.logarithmic and value <= 0 else self._scaled(value)
+        return self.first + (scaled - self.low) / (self.high - self.low) * (self.last - self.first)
 
     def ticks(self):
         if self.signed:
@@ -52,15 +54,18 @@ class Axis:
             ticks = sorted({sign * size for sign in (-1, 1) for size in sizes})
             return [tick for tick in ticks if self.low <= math.asinh(tick) <= self.high]
         if not self.logarithmic:
-            step = 10 ** math.floor(math.log10(self.high - self.low))
-            step *= next(f for f in (0.1, 0.2, 0.5, 1, 2) if (self.high - self.low) / (step * f) <= 6)
-            return [i * step for i in range(math.ceil(self.low / step), math.floor(self.high / step) + 1)]
+            return self._even(self.low, self.high)
         for factors in ([1], [1, 3], [1, 2, 5], [1, 1.5, 2, 3, 4, 5, 6, 8]):
             powers = range(math.floor(self.low), math.ceil(self.high) + 1)
             ticks = [f * 10.0**p for p in powers for f in factors if self.low <= math.log10(f * 10.0**p) <= self.high]
             if len(ticks) >= 3:
-                break
-        return ticks[:: 1 + len(ticks) // 9]
+                return ticks[:: 1 + len(ticks) // 9]
+        return self._even(10**self.low, 10**self.high)
+
+    def _even(self, low, high):
+        step = 10 ** math.floor(math.log10(high - low))
+        step *= next(f for f in (0.1, 0.2, 0.5, 1, 2) if (high - low) / (step * f) <= 6)
+        return [i * step for i in range(math.ceil(low / step), math.floor(high / step) + 1)]
 
 
 def number(value):
