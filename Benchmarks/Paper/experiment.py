@@ -58,7 +58,7 @@ class Experiment:
     recalibrate: int = 0
     # Options of every run.
     options: list = field(default_factory=list)
-    # The paper's size, which is priced and not run: model, options, N.
+    # A size nearer to the paper's, which is priced and not run: model, options, N.
     full: dict = field(default_factory=dict)
 
 
@@ -164,17 +164,17 @@ class Measurement:
             (f"{name}-cosine", self.options(phase, rate, batch, e.steps, ["forward"], evaluate) + ["--schedule", "cosine"], 1),
             (f"{name}-larger", self.options(phase, 4 * rate, 4 * batch, e.steps // 4, ["forward"], f"every:{max(1, e.every // 4)}"), 4),
         ]
-        labels = {f"{name}-cosine": "forward, cosine", f"{name}-larger": "forward, batch × 4, η × 4"}
+        labels = {name: "forward and backward", f"{name}-cosine": "forward, cosine", f"{name}-larger": "forward, batch × 4, η × 4"}
         series, costs = {}, {}
         for run, options, stretch in runs:
             extra = [] if run == name else ["--average", "none"]
             try:
                 document = self.backtrail.train(run, options + seeds + extra, keep=False)
             except Diverged:
-                series[labels.get(run, run)] = {}
+                series[labels[run]] = {}
                 continue
             for curve in document["orders"] + document["averages"]:
-                label = labels.get(run, curve["order"])
+                label = curve["order"] if run == name else labels[run]
                 values = {i["n"] * stretch: (i["testLoss"], i["testAccuracy"]) for i in curve["iterates"] if i["testLoss"] is not None}
                 series.setdefault(label, {})[curve["seed"]] = values
                 costs[label] = curve["gradientEvaluations"]
@@ -372,7 +372,7 @@ def arguments(description):
     parser.add_argument("--data", required=True, metavar="DIR", help="the folder that holds the data sets' folders")
     parser.add_argument("--out", default="runs/paper", metavar="DIR", help="where runs and results go (default: runs/paper)")
     parser.add_argument("--seeds", type=int, metavar="K", help="how many seeds (default: the experiment's)")
-    parser.add_argument("--full", action="store_true", help="show what the size of the paper would cost, and run nothing")
+    parser.add_argument("--full", action="store_true", help="show what a size nearer to the paper's would cost, and run nothing")
     return parser
 
 

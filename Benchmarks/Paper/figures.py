@@ -47,6 +47,8 @@ def told(cells, exponent, ratio):
     """Counts of cells by the exponent's sign and by whether backward is quieter."""
     counts = {}
     for cell in cells:
+        if cell["ratios"][ratio][0] is None:
+            continue
         pair = side(cell["exponents"][exponent]), ratio_side(cell["ratios"][ratio])
         counts[pair] = counts.get(pair, 0) + 1
     return counts
