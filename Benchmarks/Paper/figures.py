@@ -13,7 +13,8 @@ from pathlib import Path
 
 import svg
 from command import Backtrail, find_data
-from experiment import KINDS, Measurement, report
+from experiment import Measurement
+from tables import KINDS, report
 
 EXAMPLES = ["ar1", "bernoulli", "least-squares", "logistic", "non-convex"]
 # An implied ratio below it is not compared: distances do not go on to grow at the rate of small ones.
