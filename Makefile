@@ -3,7 +3,7 @@
 SWIFT ?= swift
 BACKTRAIL = .build/release/backtrail
 
-.PHONY: demo test test-long fuzz sanitize build options docs examples dependencies arm64-check numpy-check pytorch-check bench peers clean
+.PHONY: demo test test-long fuzz sanitize build options docs examples dependencies arm64-check numpy-check pytorch-check bench peers paper clean
 
 demo: build
 	@Scripts/demo $(BACKTRAIL)
@@ -67,6 +67,11 @@ bench: dependencies
 peers: build
 	python3 Benchmarks/Peers/updates.py $(BACKTRAIL) $(if $(MNIST),--mnist $(MNIST)) $(if $(CIFAR),--cifar $(CIFAR)) \
 	  $(if $(TEXT),--text $(TEXT))
+
+# Makes the tables and figures of Docs/Paper.md anew from the data folders alone: make paper DATA=DIR, with DIR/mnist and DIR/cifar10,
+# and DIR/fashion-mnist and DIR/cifar100 in their place where they are there. What runs/paper holds is not measured again.
+paper: build
+	python3 Benchmarks/Paper/figures.py $(BACKTRAIL) --data $(DATA)
 
 clean:
 	rm -rf .build .build-asan .build-tsan .build-ubsan Benchmarks/.build Examples/.build Fuzz/.build
