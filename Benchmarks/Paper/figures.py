@@ -16,7 +16,7 @@ from command import Backtrail, find_data
 from experiment import Measurement
 from tables import KINDS, report
 
-EXAMPLES = ["ar1", "bernoulli", "least-squares", "logistic", "non-convex"]
+EXAMPLES = ["ar1", "bernoulli", "least-squares", "logistic", "non-convex", "orders"]
 # An implied ratio below it is not compared: distances do not go on to grow at the rate of small ones.
 LEAST_IMPLIED = 0.1
 # Charts of cells are drawn from so many on.
