@@ -173,7 +173,8 @@ import Testing
       """, in: folder.path)
     #expect(lost.status == 0, "\(lost.errors)")
     let counts = lost.output.split(separator: "\n").filter { $0.contains("\"gradientEvaluations\"") }
-    #expect(counts.last.map { $0.contains(": 0,") || $0.contains(" 0") } == true, "\(counts)")
+    // What is observed anew at 150 and 200 needs the loss of its last update, which is made again from the checkpoint before.
+    #expect(counts.last.map { $0.contains(" 50,") } == true, "\(counts)")
   }
 
   @Test func anExtendedRunIsTheLongerRun() throws {

@@ -44,7 +44,7 @@ import Testing
           at: "\(path)/\(name)", problem, orders: [.forward, .backward], steps: 60, observing: .every(20),
           budgets: Budgets(lanes: 2, memory: memory, checkpoints: CheckpointPolicy(every: 1000)))
       }
-      let run = try create("run", liar, .bytes(ResidentMemory.currentBytes + (24 << 20)))
+      let run = try create("run", liar, .bytes(ResidentMemory.currentBytes + (34 << 20)))
       let progress = ReplayProgress()
       let words = await refusal { try await run.finish(progress: progress) }
       #expect(words.contains("was stopped") && words.contains("it took"), "\(words)")

@@ -88,7 +88,7 @@ public struct MemoryLimit: Hashable, Sendable {
   }
 
   /// The part of a budget, in bytes, that is left free for errors of the estimate, of the largest size seen in measurements.
-  static func margin(_ budget: Int) -> Int { budget / 100 + (2 << 20) }
+  static func margin(_ budget: Int) -> Int { budget / 100 + (4 << 20) }
 
   /// The least budget in bytes with room for so many. The size of the process differs by a MiB or two from one start to the next.
   static func least(for bytes: Int) -> Int { bytes + margin(bytes * 102 / 100) + (3 << 20) }
