@@ -61,17 +61,14 @@ CK_DISPATCHED(void, ck_gelu_gradient, (const float *g, const float *x, float *ou
 CK_DISPATCHED(void, ck_causal_softmax, (float *s, size_t rows, size_t columns, float scale), (s, rows, columns, scale)) {
   for (size_t r = 0; r < rows; r++) {
     size_t seen = columns - rows + r + 1;
-    // Whole blocks of lanes where the row has them: what is not seen is first no larger than the rest, then zero.
-    size_t padded = (seen + LANES - 1) / LANES * LANES;
-    padded = padded < columns ? padded : columns;
-    for (size_t c = seen; c < padded; c++) s[c] = s[0];
-    float largest = ck_largest(s, padded);
-    CK_BY_LANES(padded, s[i] = ck_exp(scale * (s[i] - largest)))
-    memset(s + seen, 0, (columns - seen) * sizeof(float));
+    float largest = s[0];
+    for (size_t c = 1; c < seen; c++) largest = s[c] > largest ? s[c] : largest;
+    for (size_t c = 0; c < seen; c++) s[c] = ck_exp(scale * (s[c] - largest));
     float sum;
-    CK_LANE_SUM(sum, padded, s[i])
+    CK_LANE_SUM(sum, seen, s[i])
     float factor = 1 / sum;
-    CK_BY_LANES(padded, s[i] *= factor)
+    for (size_t c = 0; c < seen; c++) s[c] *= factor;
+    memset(s + seen, 0, (columns - seen) * sizeof(float));
     s += columns;
   }
 }

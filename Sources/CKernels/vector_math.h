@@ -52,31 +52,6 @@ static inline float ck_add_lanes(const float *lanes) {
   return sum;
 }
 
-/// STATEMENT for i in 0 ..< count, in blocks that become SIMD.
-#define CK_BY_LANES(count, STATEMENT)                             \
-  {                                                               \
-    size_t whole_ = (count) / LANES * LANES;                      \
-    for (size_t start_ = 0; start_ < whole_; start_ += LANES)     \
-      for (size_t lane_ = 0; lane_ < LANES; lane_++) {            \
-        size_t i = start_ + lane_;                                \
-        STATEMENT;                                                \
-      }                                                           \
-    for (size_t i = whole_; i < (count); i++) STATEMENT;          \
-  }
-
-/// The largest of x[0 ..< count], with count > 0. Where one is NaN it may be any of them.
-static inline float ck_largest(const float *x, size_t count) {
-  float lanes[LANES];
-  for (size_t lane = 0; lane < LANES; lane++) lanes[lane] = x[0];
-  size_t whole = count / LANES * LANES;
-  for (size_t start = 0; start < whole; start += LANES)
-    for (size_t lane = 0; lane < LANES; lane++) lanes[lane] = x[start + lane] > lanes[lane] ? x[start + lane] : lanes[lane];
-  for (size_t i = whole; i < count; i++) lanes[0] = x[i] > lanes[0] ? x[i] : lanes[0];
-  for (size_t step = LANES / 2; step > 0; step /= 2)
-    for (size_t lane = 0; lane < step; lane++) lanes[lane] = lanes[lane + step] > lanes[lane] ? lanes[lane + step] : lanes[lane];
-  return lanes[0];
-}
-
 /// The sum of TERM, an expression of i, for i in 0 ..< count.
 #define CK_LANE_SUM(result, count, TERM)                          \
   {                                                               \
