@@ -315,15 +315,9 @@ static void weights_gradient_padded(
       ck_pack(
           level, out_gradient + first * out_channels + left, (ptrdiff_t)out_channels, 1, length, columns, ck_scratch.panel);
       ck_tile tile = {(int)columns, alpha, first == 0 ? beta : 1, NULL};
-      size_t top = 0;
-      for (size_t t = 0; t < rows.tiles; t++) {
-        int count = ck_rows_of(&rows, t);
-        float *c[CK_TILE_ROWS];
-        for (int r = 0; r < count; r++) c[r] = weights + (first_tap * channels + top + (size_t)r) * out_channels + left;
-        level->by_columns[count - 1][vectors - 1](
-            &tile, ck_scratch.columns, ck_scratch.indices + top, (ptrdiff_t)length, ck_scratch.panel, c);
-        top += (size_t)count;
-      }
+      ck_sum_columns(
+          level, &rows, vectors, &tile, ck_scratch.indices, NULL, length, ck_scratch.panel,
+          weights + first_tap * channels * out_channels + left, (ptrdiff_t)out_channels);
     }
   }
 }
@@ -336,45 +330,33 @@ void ck_convolve_weights_gradient(
   if (is_small(&padded, w->size))
     return weights_gradient_padded(
         &padded, w->size, examples, out_gradient, out_channels, first_tap, taps, alpha, beta, weights);
-  ck_cut channel_rows = ck_cut_rows(level, ck_least(CK_BLOCK, w->channels), out_channels);
-  size_t width = ck_width_of(level, &channel_rows);
-  ck_images source = {images, w->height, w->width, w->channels};
+  ck_images source = padded.source;
   ck_grid grid = {0, 0, 1, w->out_height, w->out_width};
   size_t all = examples * w->out_height * w->out_width;
+  for (size_t r = 0; r < ck_least(CK_BLOCK, w->channels); r++) ck_scratch.indices[r] = (int)r;
   for (size_t first = 0; first < all; first += CK_COLUMN_BLOCK) {
     size_t length = ck_least(CK_COLUMN_BLOCK, all - first);
     ck_place places[CK_COLUMN_BLOCK];
     for (size_t p = 0; p < length; p++) places[p] = place_of(&grid, first + p);
-    for (size_t left = 0; left < out_channels; left += width) {
-      size_t columns = ck_least(width, out_channels - left);
-      int vectors = ck_vectors_of(level, columns);
-      ck_pack(
-          level, out_gradient + first * out_channels + left, (ptrdiff_t)out_channels, 1, length, columns,
-          ck_scratch.panel);
-      ck_tile tile = {(int)columns, alpha, first == 0 ? beta : 1, NULL};
-      for (size_t q = first_tap; q < first_tap + taps; q++) {
-        ptrdiff_t down = (ptrdiff_t)(q / w->size) - (ptrdiff_t)w->padding;
-        ptrdiff_t across = (ptrdiff_t)(q % w->size) - (ptrdiff_t)w->padding;
-        for (size_t channel = 0; channel < w->channels; channel += CK_BLOCK) {
-          size_t channels = ck_least(CK_BLOCK, w->channels - channel);
+    for (size_t channel = 0; channel < w->channels; channel += CK_BLOCK) {
+      ck_cut rows = ck_cut_rows(level, ck_least(CK_BLOCK, w->channels - channel), out_channels);
+      size_t width = ck_width_of(level, &rows);
+      for (size_t left = 0; left < out_channels; left += width) {
+        size_t columns = ck_least(width, out_channels - left);
+        ck_pack(
+            level, out_gradient + first * out_channels + left, (ptrdiff_t)out_channels, 1, length, columns,
+            ck_scratch.panel);
+        ck_tile tile = {(int)columns, alpha, first == 0 ? beta : 1, NULL};
+        for (size_t q = first_tap; q < first_tap + taps; q++) {
+          ptrdiff_t down = (ptrdiff_t)(q / w->size) - (ptrdiff_t)w->padding;
+          ptrdiff_t across = (ptrdiff_t)(q % w->size) - (ptrdiff_t)w->padding;
           for (size_t p = 0; p < length; p++)
             ck_scratch.columns[p] = look(
                 &source, places[p].image, (ptrdiff_t)(places[p].y * w->stride) + down,
                 (ptrdiff_t)(places[p].x * w->stride) + across, channel);
-          ck_cut rows = ck_cut_rows(level, channels, out_channels);
-          size_t top = 0;
-          for (size_t t = 0; t < rows.tiles; t++) {
-            int count = ck_rows_of(&rows, t);
-            float *c[CK_TILE_ROWS];
-            int offsets[CK_TILE_ROWS];
-            for (int r = 0; r < count; r++) {
-              offsets[r] = (int)top + r;
-              c[r] = weights + (q * w->channels + channel + top + (size_t)r) * out_channels + left;
-            }
-            level->by_columns[count - 1][vectors - 1](
-                &tile, ck_scratch.columns, offsets, (ptrdiff_t)length, ck_scratch.panel, c);
-            top += (size_t)count;
-          }
+          ck_sum_columns(
+              level, &rows, ck_vectors_of(level, columns), &tile, ck_scratch.indices, NULL, length, ck_scratch.panel,
+              weights + (q * w->channels + channel) * out_channels + left, (ptrdiff_t)out_channels);
         }
       }
     }

@@ -137,17 +137,16 @@ static void multiply_rows(const ck_matrix_kernels *level, const ck_product *p, s
 /// Floats of a strip of panels that stays in the innermost cache while all rows of c go by.
 #define CK_STRIP 4096
 
-/// Rows of c by their tiles, from column `left` on: c ← alpha · sums + (bias + beta · c) over b's panels at `panels`.
-static void multiply_strip(
-    const ck_matrix_kernels *level, const ck_product *p, const ck_tile *tile, const ck_cut *rows, size_t begin, size_t left,
-    int vectors, ptrdiff_t length, const float *panels) {
-  const int *indices = ck_scratch.indices;
+void ck_sum_columns(
+    const ck_matrix_kernels *level, const ck_cut *rows, int vectors, const ck_tile *tile, const int *offsets, const int *places,
+    size_t length, const float *panels, float *c, ptrdiff_t c_row) {
+  size_t top = 0;
   for (size_t t = 0; t < rows->tiles; t++) {
-    int count = ck_rows_of(rows, t);
-    float *c[CK_TILE_ROWS];
-    for (int r = 0; r < count; r++) c[r] = p->c + ((ptrdiff_t)begin + indices[r]) * p->c_row + (ptrdiff_t)left;
-    level->by_columns[count - 1][vectors - 1](tile, ck_scratch.columns, indices, length, panels, c);
-    indices += count;
+    size_t count = (size_t)ck_rows_of(rows, t);
+    float *targets[CK_TILE_ROWS];
+    for (size_t r = top; r < top + count; r++) targets[r - top] = c + (places ? places[r] : (ptrdiff_t)r) * c_row;
+    level->by_columns[count - 1][vectors - 1](tile, ck_scratch.columns, offsets + top, (ptrdiff_t)length, panels, targets);
+    top += count;
   }
 }
 
@@ -167,6 +166,7 @@ static void multiply_columns(const ck_matrix_kernels *level, const ck_product *p
       for (size_t i = 0; i < all; i++) ck_scratch.indices[i] = (int)i;
     ck_cut rows = ck_cut_rows(level, wanted, p->n);
     size_t width = ck_width_of(level, &rows);
+    const int *indices = ck_scratch.indices;
     size_t panels = length == 0 ? 1 : CK_STRIP / (length * width);
     size_t strip = width * (panels == 0 ? 1 : panels);
     for (size_t left = 0; left < p->n; left += strip) {
@@ -177,13 +177,14 @@ static void multiply_columns(const ck_matrix_kernels *level, const ck_product *p
         ck_pack(
             level, p->b + (ptrdiff_t)first * p->b_row + (ptrdiff_t)(left + column) * p->b_column, p->b_row, p->b_column, length,
             ck_least(width, columns - column), ck_scratch.panel + column * length);
+      float *c = p->c + (ptrdiff_t)begin * p->c_row + (ptrdiff_t)left;
       ck_tile tile = {(int)whole, p->alpha, beta, bias ? bias + left : NULL};
-      multiply_strip(level, p, &tile, &rows, begin, left, (int)width / level->width, (ptrdiff_t)length, ck_scratch.panel);
+      ck_sum_columns(level, &rows, (int)width / level->width, &tile, indices, indices, length, ck_scratch.panel, c, p->c_row);
       if (whole == columns) continue;
       ck_tile rest = {(int)(columns - whole), p->alpha, beta, bias ? bias + left + whole : NULL};
-      multiply_strip(
-          level, p, &rest, &rows, begin, left + whole, ck_vectors_of(level, columns - whole), (ptrdiff_t)length,
-          ck_scratch.panel + whole * length);
+      ck_sum_columns(
+          level, &rows, ck_vectors_of(level, columns - whole), &rest, indices, indices, length, ck_scratch.panel + whole * length,
+          c + whole, p->c_row);
     }
   }
 }

@@ -141,6 +141,12 @@ static inline size_t ck_width_of(const ck_matrix_kernels *level, const ck_cut *c
   return (size_t)(level->width * level->most_vectors[cut->tiles ? ck_rows_of(cut, 0) - 1 : 0]);
 }
 
+/// Rows of c by their tiles: c ← alpha · sums + (bias + beta · c) over panels of b, whose columns of A are `ck_scratch.columns`. Row r of
+/// the product takes the elements at offsets[r], and is row places[r] of c, or row r where there are no places.
+void ck_sum_columns(
+    const ck_matrix_kernels *level, const ck_cut *rows, int vectors, const ck_tile *tile, const int *offsets, const int *places,
+    size_t length, const float *panels, float *c, ptrdiff_t c_row);
+
 static inline int ck_vectors_of(const ck_matrix_kernels *level, size_t columns) {
   return (int)((columns + (size_t)level->width - 1) / (size_t)level->width);
 }

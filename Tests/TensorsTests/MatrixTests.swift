@@ -175,6 +175,8 @@ import Testing
     [
       ([1, 1, 1], 1, 1, 0, 1), ([5, 4, 3], 3, 1, 1, 7), ([7, 6, 2], 3, 2, 1, 65), ([4, 9, 1], 2, 3, 0, 4),
       ([3, 3, 5], 5, 1, 2, 70), ([6, 5, 520], 3, 2, 1, 17), ([6, 6, 16], 1, 2, 0, 20),
+      // The last block of channels is cut into tiles of its own.
+      ([3, 4, 519], 1, 1, 0, 70), ([4, 4, 520], 3, 2, 1, 70),
       // These sizes use Winograd's transforms, with tiles and blocks cut at the edges.
       ([8, 8, 16], 3, 1, 1, 32), ([13, 15, 80], 3, 1, 0, 16), ([9, 11, 32], 3, 1, 2, 144),
     ])
