@@ -3,8 +3,21 @@ import Replay
 import Runs
 import Tensors
 
+/// A training problem that is its own update map, of batches that are functions of their seed and number.
+package protocol SeededProblem: TrainingProblem, UpdateMap where Map == Self {
+  var seed: Int { get set }
+}
+
+extension SeededProblem {
+  package func map(seed: Int) -> Self {
+    var map = self
+    map.seed = seed
+    return map
+  }
+}
+
 /// A training problem of a few floats about which theory predicts something.
-package protocol ExampleProblem: TrainingProblem {
+package protocol ExampleProblem: SeededProblem {
   /// The update in a formula.
   static var formula: String { get }
   static var usualLearningRate: Double { get }

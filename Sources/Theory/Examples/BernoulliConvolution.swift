@@ -1,4 +1,3 @@
-import Replay
 import Runs
 import Tensors
 
@@ -6,46 +5,19 @@ import Tensors
 ///
 /// The stationary law is that of Σ ± η (1 − η)^(j−1), a Bernoulli convolution (Jessen and Wintner 1935; Peres, Schlag, Solomyak 2000):
 /// uniform on [−1, 1] for η = ½, concentrated on a Cantor set above, and for nearly all η below it has a density.
-package struct BernoulliConvolution: UpdateMap, AffineExample {
+package struct BernoulliConvolution: ShrinkingExample {
   package static let formula = "θ ↦ (1 − η) θ + η x_j, with x_j = ±1"
   package static let usualLearningRate = 0.5
   package static let largestLearningRate = 0.95
+  package static let mean = 0.0
+  package static let largest = 1.0
 
-  package let stateCount = 1
-  package let metrics = [Metric("loss"), Metric("theta")]
   package let rate: Float
   package var seed = 0
 
   package init(learningRate: Float) { rate = learningRate }
 
-  package func map(seed: Int) -> BernoulliConvolution {
-    var map = self
-    map.seed = seed
-    return map
-  }
-
-  package func writeInitialState(seed: Int, to state: inout StateBuffer) {}
-
-  package func apply(batch: Int, position: Int, to state: inout StateBuffer, workspace: inout Void) {
-    state[0] += rate * (fairSign(batch, seed: seed) - state[0])
-  }
-
-  package func measure(_ state: borrowing TrainingState, seed: Int, workspace: inout Void) -> [Double] {
-    let theta = Double(state.values[0])
-    return [theta * theta / 2, theta]
-  }
-
-  // MARK: Predictions
-
-  package let start = [0.0]
-
-  package var law: AffineLaw { .shrinking(rate: Double(rate), mean: 0, variance: 1) }
-
-  package func limit(seed: Int, terms: Int) -> [Double] {
-    [shrinkingSeries(rate: Double(rate), terms: terms) { Double(fairSign($0, seed: seed)) }]
-  }
-
-  package func tolerance(after n: Int) -> Double { shrinkingTolerance(rate: Double(rate), largest: 1, after: n) }
+  package func number(_ batch: Int, seed: Int) -> Float { fairSign(batch, seed: seed) }
 
   package var notes: [String] {
     let shape =

@@ -8,7 +8,7 @@ import Tensors
 /// update, and there they contract. Started in a well, backward converges to a point in it: to another one in the other well. Started on
 /// the top it converges to no point. Its iterates are near one of those two, and change from one to the other for ever, because the
 /// newest batch, which is applied first, decides to which side the path falls.
-package struct DoubleWell: UpdateMap, ExampleProblem {
+package struct DoubleWell: ExampleProblem {
   package static let formula = "θ ↦ θ − η (θ³ − θ) + η s x_j, with x_j = ±1 and s = 0.2"
   package static let usualLearningRate = 0.1
   package static let largestLearningRate = 0.35
@@ -23,12 +23,6 @@ package struct DoubleWell: UpdateMap, ExampleProblem {
   private var start: Float = 0
 
   package init(learningRate: Float) { rate = learningRate }
-
-  package func map(seed: Int) -> DoubleWell {
-    var map = self
-    map.seed = seed
-    return map
-  }
 
   package func writeInitialState(seed: Int, to state: inout StateBuffer) { state[0] = start }
 

@@ -6,7 +6,7 @@ import Tensors
 /// Hessians are random.
 ///
 /// The stationary covariance solves the discrete Lyapunov equation Σ = E[A Σ Aᵀ] + E[b bᵀ], with A = I − η H_j.
-package struct LeastSquares: UpdateMap, AffineExample {
+package struct LeastSquares: AffineExample {
   package static let formula = "θ ↦ θ − η (H_j θ − g_j): linear regression in the plane, batches of 4 from 32 examples"
   package static let usualLearningRate = 0.2
   package static let largestLearningRate = 0.5
@@ -22,12 +22,6 @@ package struct LeastSquares: UpdateMap, AffineExample {
     rate = learningRate
     population = .linear
     law = Self.law(of: population, rate: Double(learningRate))
-  }
-
-  package func map(seed: Int) -> LeastSquares {
-    var map = self
-    map.seed = seed
-    return map
   }
 
   package func writeInitialState(seed: Int, to state: inout StateBuffer) {}

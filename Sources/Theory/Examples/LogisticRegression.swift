@@ -7,7 +7,7 @@ import Tensors
 /// Every L_j is λ-strongly convex and its gradient is M-Lipschitz with M = max ‖a‖² / 4 + λ, so every update brings any two states nearer
 /// by the factor κ = max(1 − η λ, η M − 1) at least. The stationary law has no closed form, but two of its moments are fixed by its
 /// staying the same (Yaida 2019): E[∇L(θ)] = 0, and 2 E[θ · ∇L(θ)] = η E‖∇L_j(θ)‖².
-package struct LogisticRegression: UpdateMap, ExampleProblem {
+package struct LogisticRegression: ExampleProblem {
   package static let formula = "θ ↦ θ − η ∇L_j(θ): logistic regression in the plane with penalty ¼ ‖θ‖², batches of 4 from 32 examples"
   package static let usualLearningRate = 0.5
   package static let largestLearningRate = 0.6
@@ -25,12 +25,6 @@ package struct LogisticRegression: UpdateMap, ExampleProblem {
   package init(learningRate: Float) {
     rate = learningRate
     population = .classes
-  }
-
-  package func map(seed: Int) -> LogisticRegression {
-    var map = self
-    map.seed = seed
-    return map
   }
 
   package func writeInitialState(seed: Int, to state: inout StateBuffer) { (state[0], state[1]) = (start.x, start.y) }

@@ -6,7 +6,7 @@ import Tensors
 ///
 /// The state is the displacement of θ from its start, which begins at 0. Roundings are then as small as what the updates add up to,
 /// and not as large as θ. Gradients are computed in double precision and rounded to single, as the state is.
-package struct PlaneRegression: UpdateMap, TrainingProblem {
+package struct PlaneRegression: SeededProblem {
   package enum Loss: String, CaseIterable, Sendable {
     /// ½ (aᵀθ − y)², without a penalty: each batch has a Hessian of its own, which is the same everywhere.
     case leastSquares = "least-squares"
@@ -33,12 +33,6 @@ package struct PlaneRegression: UpdateMap, TrainingProblem {
 
   /// λ.
   private var penalty: Double { loss == .leastSquares ? 0 : 0.5 }
-
-  package func map(seed: Int) -> PlaneRegression {
-    var map = self
-    map.seed = seed
-    return map
-  }
 
   package func writeInitialState(seed: Int, to state: inout StateBuffer) {}
 
